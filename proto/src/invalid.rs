@@ -1,0 +1,82 @@
+//! What is wrong with a value that came from outside.
+
+/// A value that was refused at the door: which field, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {reason}")]
+pub struct Invalid {
+    /// Path of the field, as in `parameters.size`.
+    pub field: String,
+    /// What is wrong with it and what is allowed.
+    pub reason: String,
+}
+
+impl Invalid {
+    pub(crate) fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// The same complaint, seen from one level further out.
+    pub(crate) fn within(mut self, outer: &str) -> Self {
+        self.field = format!("{outer}.{}", self.field);
+        self
+    }
+}
+
+/// Refuses a missing message.
+pub(crate) fn required<T>(field: &str, value: Option<T>) -> Result<T, Invalid> {
+    value.ok_or_else(|| Invalid::new(field, "is missing"))
+}
+
+/// Refuses an integer outside `range`.
+pub(crate) fn integer(
+    field: &str,
+    value: u32,
+    range: std::ops::RangeInclusive<u32>,
+) -> Result<u32, Invalid> {
+    if range.contains(&value) {
+        Ok(value)
+    } else {
+        let (low, high) = range.into_inner();
+        Err(Invalid::new(
+            field,
+            format!("is {value}, must be {low} to {high}"),
+        ))
+    }
+}
+
+/// Refuses a number outside `range`; NaN is in no range.
+pub(crate) fn number(
+    field: &str,
+    value: f64,
+    range: std::ops::RangeInclusive<f64>,
+) -> Result<f64, Invalid> {
+    if range.contains(&value) {
+        Ok(value)
+    } else {
+        let (low, high) = range.into_inner();
+        Err(Invalid::new(
+            field,
+            format!("is {value}, must be {low} to {high}"),
+        ))
+    }
+}
+
+/// Refuses a number that is not finite and above zero.
+pub(crate) fn positive(field: &str, value: f64, most: f64) -> Result<f64, Invalid> {
+    if value > 0.0 && value <= most {
+        Ok(value)
+    } else {
+        Err(Invalid::new(
+            field,
+            format!("is {value}, must be greater than 0 and at most {most}"),
+        ))
+    }
+}
+
+/// Refuses a number that no enum value has.
+pub(crate) fn enumerated<T: TryFrom<i32>>(field: &str, value: i32) -> Result<T, Invalid> {
+    T::try_from(value).map_err(|_| Invalid::new(field, format!("has no value {value}")))
+}

@@ -1,0 +1,33 @@
+//! The contract between the dispatcher and the workers: protobuf messages ([`wire`]), the
+//! validated types that the rest of the code works with, and the names of objects in the store.
+//!
+//! Pure: no I/O. What enters from outside passes through a `TryFrom` of this crate, which checks
+//! every field; past that door a value is known to be good.
+
+mod digest;
+mod event;
+mod invalid;
+mod job;
+pub mod keys;
+mod layer;
+mod parameters;
+mod presets;
+mod records;
+
+pub use digest::Digest;
+pub use event::{Event, Happening, Hello, Progress, ToWorker};
+pub use invalid::Invalid;
+pub use job::{BatchId, Image, Job, JobId, Name, Style, VERSION};
+pub use layer::{Layer, UnknownLayer};
+pub use parameters::{
+    Colors, ContentLoss, Format, Init, LayerWeight, MAX_EVALUATIONS, MAX_SIDE, MIN_SIDE, Means,
+    Objective, Optimizer, Parameters, Pooling, Precision, Size, StyleLoss, TotalVariation,
+};
+pub use presets::Preset;
+pub use records::{Failure, Manifest, ManifestEntry, Record, Scored};
+
+/// The protobuf messages as prost generates them: unchecked. See `stylefleet.proto`.
+#[allow(missing_docs, clippy::all)]
+pub mod wire {
+    include!(concat!(env!("OUT_DIR"), "/stylefleet.v1.rs"));
+}

@@ -1,0 +1,89 @@
+//! The JSON documents of the store.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{BatchId, Image, Job, JobId, Name, Parameters, Style};
+
+/// `batches/<batch>/manifest.json`: what a batch asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The batch.
+    pub batch: BatchId,
+    /// Its jobs, in the order given. Two entries may share a job.
+    pub jobs: Vec<ManifestEntry>,
+}
+
+/// One picture that a batch asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestEntry {
+    /// The job that makes it.
+    pub job: JobId,
+    /// What people call it; its file name without ending.
+    pub name: Name,
+}
+
+/// `jobs/<job>/result.json`: what became of a job, written last and once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The job.
+    pub job: JobId,
+    /// Key of the picture in the store.
+    pub picture: String,
+    /// Width of the picture in pixels.
+    pub width: u32,
+    /// Height of the picture in pixels.
+    pub height: u32,
+    /// The picture to redraw.
+    pub content: Image,
+    /// The styles blended.
+    pub styles: Vec<Style>,
+    /// What was asked.
+    pub parameters: Parameters,
+    /// Seconds of work, over all attempts that were resumed.
+    pub seconds: f64,
+    /// Evaluations over all scales.
+    pub evaluations: u32,
+    /// Where the optimisation ended.
+    pub score: Scored,
+    /// The attempt that finished it, from 1.
+    pub attempt: u32,
+    /// The device it was finished on.
+    pub device: String,
+    /// Arithmetic of the network at the end: f32 or bf16.
+    pub precision: String,
+    /// Remarks, such as a colour profile not understood.
+    pub notes: Vec<String>,
+    /// What made it: stylefleet, libtorch, and the SHA-256 of the weights file.
+    pub versions: BTreeMap<String, String>,
+}
+
+/// A loss and its terms.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scored {
+    /// The whole loss.
+    pub loss: f64,
+    /// What each term adds to it: `content`, `tv`, and the style layers by name.
+    pub terms: BTreeMap<String, f64>,
+}
+
+/// `jobs/<job>/failed.json`: why a job was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The job.
+    pub job: JobId,
+    /// One line: the thing, the reason, the mend.
+    pub reason: String,
+    /// Attempts made.
+    pub attempts: u32,
+}
+
+impl From<&Job> for ManifestEntry {
+    fn from(job: &Job) -> Self {
+        Self {
+            job: job.id,
+            name: job.name.clone(),
+        }
+    }
+}

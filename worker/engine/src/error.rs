@@ -1,0 +1,80 @@
+//! What can go wrong in the engine, and whether trying again may help.
+
+/// Why there is no picture.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An image cannot be used.
+    #[error("{name}: {reason}")]
+    Image {
+        /// What people call the image.
+        name: String,
+        /// What is wrong with it, and the mend.
+        reason: String,
+    },
+    /// The weights file cannot be used.
+    #[error("weights {path}: {reason}")]
+    Weights {
+        /// The file.
+        path: String,
+        /// What is wrong with it, and the mend.
+        reason: String,
+    },
+    /// The device that was asked for is not there.
+    #[error("device {device}: {reason}")]
+    Device {
+        /// What was asked for.
+        device: String,
+        /// Why it cannot be had, and the mend.
+        reason: String,
+    },
+    /// What was asked for makes no sense.
+    #[error("{0}")]
+    Request(String),
+    /// A checkpoint cannot be continued from.
+    #[error("the checkpoint cannot be used: {0}: the job begins afresh without it")]
+    Checkpoint(String),
+    /// The objective is not finite even where the optimisation starts.
+    #[error("the loss is {0} at the start: lower the weights")]
+    NotFinite(f64),
+    /// The device's memory does not hold the job.
+    #[error("out of memory: {0}: choose a smaller --size or a device with more memory")]
+    OutOfMemory(String),
+    /// Anything else that libtorch says.
+    #[error("libtorch: {0}")]
+    Torch(String),
+}
+
+impl Error {
+    /// Whether another attempt may succeed where this one did not.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::OutOfMemory(_) | Self::Torch(_) | Self::Checkpoint(_)
+        )
+    }
+
+    pub(crate) fn image(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Image {
+            name: name.into(),
+            reason: reason.into(),
+        }
+    }
+}
+
+impl From<tch::TchError> for Error {
+    /// Keeps the first line: libtorch adds a C++ backtrace.
+    fn from(error: tch::TchError) -> Self {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default().trim().to_owned();
+        let memory = [
+            "out of memory",
+            "can't allocate memory",
+            "not enough memory",
+        ];
+        if memory.iter().any(|sign| text.to_lowercase().contains(sign)) {
+            Self::OutOfMemory(line)
+        } else {
+            Self::Torch(line)
+        }
+    }
+}
