@@ -4,10 +4,16 @@
 //! [`Observer`], through which it can be interrupted and checkpointed. The engine knows no queue,
 //! no store and no async runtime, and no type of libtorch leaves it.
 
+mod engine;
 mod error;
+mod observer;
+mod picture;
 mod request;
 
+pub use engine::{Description, Engine, Options, Outcome};
 pub use error::Error;
+pub use observer::{Control, Observer, Progress};
+pub use picture::Picture;
 pub use request::{
     Colors, ContentLoss, Format, Init, Layer, LayerWeight, Means, Objective, Optimizer, Pooling,
     Precision, Request, Size, Source, StyleLoss, TotalVariation,

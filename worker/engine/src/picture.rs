@@ -1,0 +1,33 @@
+//! The finished picture.
+
+use std::collections::BTreeMap;
+
+use crate::{Error, Format, Precision};
+
+/// A finished picture and how it came about.
+#[derive(Debug, Clone)]
+pub struct Picture {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// R, G, B of each pixel, row by row, sRGB in 0 to 1.
+    pub pixels: Vec<f32>,
+    /// Seconds of work, over all attempts that were resumed.
+    pub seconds: f64,
+    /// Evaluations over all scales.
+    pub evaluations: u32,
+    /// Final loss.
+    pub loss: f64,
+    /// What each term adds to the loss: `content`, `tv`, and the style layers by name.
+    pub terms: BTreeMap<String, f64>,
+    /// Arithmetic at the end: [`Precision::F32`] or [`Precision::Bf16`].
+    pub precision: Precision,
+}
+
+impl Picture {
+    /// The picture as a file.
+    pub fn encode(&self, _format: Format) -> Result<Vec<u8>, Error> {
+        todo!()
+    }
+}
