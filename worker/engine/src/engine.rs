@@ -1,8 +1,26 @@
 //! The engine: a network on a device, and what it keeps between jobs.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
-use crate::{Error, Observer, Picture, Request};
+use tch::{Kind, Tensor};
+
+use crate::checkpoint;
+use crate::device;
+use crate::inputs::Inputs;
+use crate::monitor::Monitor;
+use crate::objective::{Loss, grams};
+use crate::scales::schedule;
+use crate::stylize::Job;
+use crate::targets::Targets;
+use crate::vgg::{Arithmetic, Vgg};
+use crate::{
+    ContentLoss, Error, Layer, LayerWeight, Means, Objective, Observer, Picture, Pooling,
+    Precision, Request, StyleLoss, TotalVariation,
+};
+
+/// The libtorch that tch is built for; its build refuses any other.
+const LIBTORCH: &str = "2.13.0";
 
 /// What an engine is opened with.
 #[derive(Debug, Clone)]
@@ -51,13 +69,37 @@ pub enum Outcome {
 /// VGG19 on a device. One job at a time.
 #[derive(Debug)]
 pub struct Engine {
+    vgg: Vgg,
+    targets: Targets,
+    gains_from_bf16: bool,
+    max_pixels: u64,
     description: Description,
 }
 
 impl Engine {
     /// Loads the network and checks the device.
-    pub fn open(_options: &Options) -> Result<Self, Error> {
-        todo!()
+    pub fn open(options: &Options) -> Result<Self, Error> {
+        if let Some(threads) = options.threads {
+            tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
+        }
+        let device = device::resolve(&options.device)?;
+        // The same shapes come again and again: let cuDNN look for its fastest kernels.
+        tch::Cuda::cudnn_set_benchmark(true);
+        let (vgg, weights_sha256) = Vgg::load(&options.weights, device)?;
+        Ok(Self {
+            gains_from_bf16: Arithmetic::gains_from_bf16(device)?,
+            description: Description {
+                device: device::name(device),
+                cuda_devices: device::cuda_devices(),
+                libtorch: LIBTORCH.to_owned(),
+                threads: usize::try_from(tch::get_num_threads()).unwrap_or(1),
+                cpu_capability: device::cpu_capability(),
+                weights_sha256,
+            },
+            targets: Targets::default(),
+            max_pixels: options.max_pixels,
+            vgg,
+        })
     }
 
     /// What this engine is.
@@ -69,20 +111,75 @@ impl Engine {
     /// is of no use, [`Error::Checkpoint`] says so and nothing was done.
     pub fn stylize(
         &mut self,
-        _request: &Request,
-        _checkpoint: Option<&[u8]>,
-        _observer: &mut dyn Observer,
+        request: &Request,
+        checkpoint: Option<&[u8]>,
+        observer: &mut dyn Observer,
     ) -> Result<Outcome, Error> {
-        todo!()
+        let inputs = Inputs::load(request, self.max_pixels, observer)?;
+        let scales = schedule(inputs.extent, request.scales);
+        let arithmetic = match request.precision {
+            Precision::F32 => Arithmetic::F32,
+            Precision::Auto if !self.gains_from_bf16 => Arithmetic::F32,
+            Precision::Bf16 | Precision::Auto => Arithmetic::Bf16,
+        };
+        let monitor = Monitor::new(request, scales.clone(), arithmetic, observer);
+        let job = Job {
+            vgg: &mut self.vgg,
+            targets: &mut self.targets,
+            request,
+            inputs,
+            scales,
+            monitor,
+        };
+        job.run(checkpoint)
     }
 
     /// Evaluations that `checkpoint` holds, over all scales.
-    pub fn evaluations_in(_checkpoint: &[u8]) -> Result<u32, Error> {
-        todo!()
+    pub fn evaluations_in(checkpoint: &[u8]) -> Result<u32, Error> {
+        checkpoint::evaluations(checkpoint)
     }
 
-    /// Seconds that one evaluation of the default objective takes at `side` x `side` pixels.
-    pub fn time_evaluation(&mut self, _side: u32) -> Result<f64, Error> {
-        todo!()
+    /// Seconds that one evaluation at `side` x `side` pixels takes: Gatys' layers, in the
+    /// arithmetic that automatic precision begins with.
+    pub fn time_evaluation(&mut self, side: u32) -> Result<f64, Error> {
+        let arithmetic = if self.gains_from_bf16 {
+            Arithmetic::Bf16
+        } else {
+            Arithmetic::F32
+        };
+        self.vgg.prepare(arithmetic)?;
+        let layer = |block, convolution| Layer::new(block, convolution).into_iter();
+        let layers = |layers: &mut dyn Iterator<Item = Layer>| {
+            layers
+                .map(|layer| LayerWeight { layer, weight: 1.0 })
+                .collect()
+        };
+        let objective = Objective {
+            means: Means::Bgr,
+            pooling: Pooling::Max,
+            content_layers: layers(&mut layer(4, 2)),
+            content_loss: ContentLoss::Mean,
+            content_weight: 1.0,
+            style_layers: layers(&mut (1..=5).flat_map(|block| layer(block, 1))),
+            style_loss: StyleLoss::PerPosition,
+            style_weight: 1.0,
+            total_variation: TotalVariation::L2,
+            tv_weight: 0.0,
+        };
+        let side = i64::from(side);
+        let picture = Tensor::f_ones([1, 3, side, side], (Kind::Float, self.vgg.device()))?;
+        let grams = grams(&objective, &self.vgg, &picture, arithmetic)?;
+        let loss = Loss::new(
+            &objective,
+            &self.vgg,
+            &picture,
+            &[(&grams, 1.0)],
+            arithmetic,
+        )?;
+        // The first one warms up.
+        loss.evaluate(&self.vgg, &picture, arithmetic)?;
+        let start = Instant::now();
+        loss.evaluate(&self.vgg, &picture, arithmetic)?;
+        Ok(start.elapsed().as_secs_f64())
     }
 }

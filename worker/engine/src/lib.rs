@@ -4,11 +4,23 @@
 //! [`Observer`], through which it can be interrupted and checkpointed. The engine knows no queue,
 //! no store and no async runtime, and no type of libtorch leaves it.
 
+mod checkpoint;
+mod device;
 mod engine;
 mod error;
+mod image;
+mod inputs;
+mod minimize;
+mod monitor;
+mod objective;
 mod observer;
 mod picture;
 mod request;
+mod scales;
+mod stylize;
+mod targets;
+mod vgg;
+mod weights;
 
 pub use engine::{Description, Engine, Options, Outcome};
 pub use error::Error;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Error, Format, Precision};
+use crate::{Error, Format, Precision, image};
 
 /// A finished picture and how it came about.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub struct Picture {
 
 impl Picture {
     /// The picture as a file.
-    pub fn encode(&self, _format: Format) -> Result<Vec<u8>, Error> {
-        todo!()
+    pub fn encode(&self, format: Format) -> Result<Vec<u8>, Error> {
+        image::encode(self, format)
     }
 }

@@ -1,0 +1,125 @@
+//! A job's whole state as bytes: a safetensors file whose metadata carries what is no tensor.
+
+use std::collections::HashMap;
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+use crate::Error;
+use crate::minimize::{Minimizer, Scalars};
+use crate::vgg::Arithmetic;
+
+/// Raised when the meaning of a checkpoint changes.
+const VERSION: u32 = 1;
+/// Under this name the metadata holds the [`Header`] as JSON.
+const HEADER: &str = "stylefleet";
+
+/// Where a job stands, apart from its minimiser.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Position {
+    /// Index of the scale at work.
+    pub scale: usize,
+    /// Evaluations done at this scale.
+    pub evaluation: u32,
+    /// Evaluations done over all scales.
+    pub total: u32,
+    /// Losses after the last iterations at this scale, oldest first.
+    pub recent: Vec<f64>,
+    /// Arithmetic of the network.
+    pub arithmetic: Arithmetic,
+    /// Seconds of work.
+    pub seconds: f64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Header {
+    version: u32,
+    position: Position,
+    scalars: Scalars,
+}
+
+/// Encodes where a job stands.
+pub(crate) fn encode(position: &Position, minimizer: &Minimizer) -> Result<Vec<u8>, Error> {
+    let (scalars, tensors) = minimizer.save()?;
+    let header = Header {
+        version: VERSION,
+        position: position.clone(),
+        scalars,
+    };
+    let header = serde_json::to_string(&header).map_err(unusable)?;
+    let data = tensors
+        .iter()
+        .map(|(name, tensor)| Ok((name, tensor.size(), bytes_of(tensor)?)))
+        .collect::<Result<Vec<_>, Error>>()?;
+    let views = data
+        .iter()
+        .map(|(name, shape, bytes)| {
+            let shape = shape.iter().map(|&n| n as usize).collect();
+            Ok((
+                name,
+                TensorView::new(Dtype::F32, shape, bytes).map_err(unusable)?,
+            ))
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    let metadata = HashMap::from([(HEADER.to_owned(), header)]);
+    safetensors::serialize(views, Some(metadata)).map_err(unusable)
+}
+
+/// Decodes what [`encode`] made. `variables` is how many the minimiser must have at each scale.
+pub(crate) fn decode(
+    bytes: &[u8],
+    variables: &[i64],
+    device: Device,
+) -> Result<(Position, Minimizer), Error> {
+    let (file, header) = open(bytes)?;
+    let expected = *variables
+        .get(header.position.scale)
+        .ok_or_else(|| unusable("it has more scales than the job"))?;
+    let mut take = |name: &str| {
+        let view = file.tensor(name).map_err(unusable)?;
+        let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
+        if view.dtype() != Dtype::F32 || shape.last() != Some(&expected) {
+            return Err(unusable(format!(
+                "{name} is {shape:?}, the job has {expected} variables"
+            )));
+        }
+        let tensor = Tensor::f_from_data_size(view.data(), &shape, Kind::Float)?;
+        Ok(tensor.f_to_device(device)?)
+    };
+    let minimizer = Minimizer::restore(&header.scalars, &mut take)?;
+    Ok((header.position, minimizer))
+}
+
+/// Evaluations that a checkpoint holds, over all scales.
+pub(crate) fn evaluations(bytes: &[u8]) -> Result<u32, Error> {
+    Ok(open(bytes)?.1.position.total)
+}
+
+fn open(bytes: &[u8]) -> Result<(SafeTensors<'_>, Header), Error> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unusable)?;
+    let header = metadata
+        .metadata()
+        .as_ref()
+        .and_then(|entries| entries.get(HEADER))
+        .ok_or_else(|| unusable("it is none of stylefleet's"))?;
+    let header: Header = serde_json::from_str(header).map_err(unusable)?;
+    if header.version != VERSION {
+        return Err(unusable(format!(
+            "its version is {}, not {VERSION}",
+            header.version
+        )));
+    }
+    Ok((SafeTensors::deserialize(bytes).map_err(unusable)?, header))
+}
+
+fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, Error> {
+    let tensor = tensor.f_to_device(Device::Cpu)?.f_contiguous()?;
+    let mut bytes = vec![0; tensor.numel() * size_of::<f32>()];
+    tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
+    Ok(bytes)
+}
+
+fn unusable(reason: impl ToString) -> Error {
+    Error::Checkpoint(reason.to_string())
+}

@@ -1,0 +1,67 @@
+//! The device to compute on.
+
+use tch::{Cuda, Device};
+
+use crate::Error;
+
+/// Reads `auto`, `cpu`, `cuda` or `cuda:N`. What was asked for by name is there or is an error;
+/// `auto` alone chooses.
+pub(crate) fn resolve(asked: &str) -> Result<Device, Error> {
+    let devices = cuda_devices();
+    let index = match asked {
+        "cpu" => return Ok(Device::Cpu),
+        "auto" if devices == 0 => return Ok(Device::Cpu),
+        "auto" | "cuda" => Some(0),
+        other => other.strip_prefix("cuda:").and_then(|n| n.parse().ok()),
+    };
+    let refuse = |reason: String| Error::Device {
+        device: asked.to_owned(),
+        reason,
+    };
+    match index {
+        None => Err(refuse("is none of auto, cpu, cuda:N".into())),
+        Some(_) if devices == 0 => Err(refuse(
+            "libtorch sees no CUDA device here: check the driver with nvidia-smi and \
+             `stylefleet-worker doctor`, or choose --device cpu"
+                .into(),
+        )),
+        Some(index) if index < devices as usize => Ok(Device::Cuda(index)),
+        Some(_) => Err(refuse(format!(
+            "there are {devices} CUDA devices here, counted from 0"
+        ))),
+    }
+}
+
+/// CUDA devices that this process sees.
+pub(crate) fn cuda_devices() -> u32 {
+    if Cuda::is_available() {
+        u32::try_from(Cuda::device_count()).unwrap_or(0)
+    } else {
+        0
+    }
+}
+
+/// The name that [`resolve`] reads.
+pub(crate) fn name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("cuda:{index}"),
+        _ => "cpu".to_owned(),
+    }
+}
+
+/// The vector instructions that libtorch's kernels can use on this CPU.
+pub(crate) fn cpu_capability() -> String {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let features = [
+            ("AVX2", is_x86_feature_detected!("avx2")),
+            ("AVX-512", is_x86_feature_detected!("avx512f")),
+            ("AVX-512 BF16", is_x86_feature_detected!("avx512bf16")),
+        ];
+        let present: Vec<&str> = features.iter().filter(|f| f.1).map(|f| f.0).collect();
+        if !present.is_empty() {
+            return present.join(", ");
+        }
+    }
+    std::env::consts::ARCH.to_owned()
+}

@@ -1,0 +1,126 @@
+//! From an image file to pixels in sRGB.
+
+use std::io::Cursor;
+
+use ::image::{
+    DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb32FImage,
+};
+use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
+
+use crate::{Error, Source};
+
+/// An image file, decoded.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    /// sRGB in 0 to 1.
+    pub pixels: Rgb32FImage,
+    /// What a person should know of how it was read.
+    pub notes: Vec<String>,
+}
+
+/// Decodes a PNG, JPEG, WebP or TIFF file of at most `max_pixels`: turns it as its EXIF
+/// orientation says, lays transparent parts on white, converts its ICC profile to sRGB.
+pub(crate) fn decode(source: &Source, max_pixels: u64) -> Result<Decoded, Error> {
+    let refuse = |reason: String| Error::image(&source.name, reason);
+    let unreadable = |error: ImageError| refuse(reason_of(&error));
+    let mut reader = ImageReader::new(Cursor::new(&source.bytes));
+    reader = reader
+        .with_guessed_format()
+        .map_err(|e| refuse(e.to_string()))?;
+    match reader.format() {
+        Some(ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Tiff) => {}
+        _ => {
+            return Err(refuse(
+                "is no image that is read here: PNG, JPEG, WebP or TIFF".into(),
+            ));
+        }
+    }
+    let mut decoder = reader.into_decoder().map_err(unreadable)?;
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels == 0 {
+        return Err(refuse(format!(
+            "is {width}x{height} pixels: there is nothing in it"
+        )));
+    }
+    if pixels > max_pixels {
+        return Err(refuse(format!(
+            "is {width}x{height} pixels, the limit is {max_pixels}: scale it down, or raise \
+             --max-pixels"
+        )));
+    }
+    let mut limits = Limits::no_limits();
+    // Sixteen bytes a pixel, four 32-bit channels, is the most that a decoder needs; the rest is
+    // for its tables.
+    limits.max_alloc = Some(pixels * 16 + (64 << 20));
+    decoder.set_limits(limits).map_err(unreadable)?;
+    let profile = decoder.icc_profile().map_err(unreadable)?;
+    let orientation = decoder.orientation().map_err(unreadable)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+    image.apply_orientation(orientation);
+    let grey = !image.color().has_color();
+    let mut pixels = flattened(image);
+    let notes = profile
+        .and_then(|profile| to_srgb(&mut pixels, &profile, grey).err())
+        .map(|reason| format!("{}: {reason}; its colours are read as sRGB", source.name))
+        .into_iter()
+        .collect();
+    Ok(Decoded { pixels, notes })
+}
+
+fn reason_of(error: &ImageError) -> String {
+    match error {
+        ImageError::Unsupported(e) => format!("is of a kind that cannot be read: {e}"),
+        ImageError::Limits(_) => "needs more memory than its size explains: not decoded".into(),
+        other => format!("is damaged or cut short: {other}"),
+    }
+}
+
+/// Colours with what is transparent laid on white.
+fn flattened(image: DynamicImage) -> Rgb32FImage {
+    if !image.color().has_alpha() {
+        return image.into_rgb32f();
+    }
+    let rgba = image.into_rgba32f();
+    let mut flat = Rgb32FImage::new(rgba.width(), rgba.height());
+    for (to, from) in flat.pixels_mut().zip(rgba.pixels()) {
+        let [color @ .., alpha] = from.0;
+        to.0 = color.map(|c| c * alpha + 1.0 - alpha);
+    }
+    flat
+}
+
+/// Converts colours from an ICC profile in place; an error says why that is not possible.
+fn to_srgb(pixels: &mut Rgb32FImage, profile: &[u8], grey: bool) -> Result<(), String> {
+    let profile = ColorProfile::new_from_slice(profile)
+        .map_err(|e| format!("its colour profile cannot be read ({e})"))?;
+    let layout = match profile.color_space {
+        DataColorSpace::Rgb => Layout::Rgb,
+        DataColorSpace::Gray if grey => Layout::Gray,
+        other => {
+            return Err(format!(
+                "its colour profile is for {other:?}, the image is not"
+            ));
+        }
+    };
+    let transform = profile
+        .create_transform_f32(
+            layout,
+            &ColorProfile::new_srgb(),
+            Layout::Rgb,
+            TransformOptions::default(),
+        )
+        .map_err(|e| format!("its colour profile cannot be converted ({e})"))?;
+    let from: Vec<f32> = match layout {
+        Layout::Gray => pixels.pixels().map(|pixel| pixel.0[0]).collect(),
+        _ => pixels.as_raw().clone(),
+    };
+    let mut to = vec![0.0; pixels.as_raw().len()];
+    transform
+        .transform(&from, &mut to)
+        .map_err(|e| format!("its colour profile cannot be applied ({e})"))?;
+    for (value, converted) in pixels.iter_mut().zip(to) {
+        *value = converted.clamp(0.0, 1.0);
+    }
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! Image files in and out, and colours.
+
+mod colors;
+mod decode;
+mod encode;
+
+pub(crate) use colors::{grey, recolored, with_chroma_of};
+pub(crate) use decode::decode;
+pub(crate) use encode::encode;

@@ -1,0 +1,150 @@
+//! From a request's files to tensors of the right size and colours.
+
+use sha2::{Digest, Sha256};
+use tch::{Device, Kind, Tensor};
+
+use crate::image::{decode, grey, recolored};
+use crate::scales::{self, Extent, resized};
+use crate::{Colors, Error, Init, Means, Observer, Request, Source};
+
+/// B, G, R means of the network's training images.
+const MEANS: [f32; 3] = [103.939, 116.779, 123.68];
+/// The noise to start from: mean and deviation, in grey levels.
+const NOISE: (f64, f64) = (127.5, 32.0);
+
+/// What a job works on. Tensors are `[1, 3, H, W]`, R, G, B, 0 to 255, 32-bit, on the CPU.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    /// Size of the picture.
+    pub extent: Extent,
+    /// The content, at the picture's size.
+    pub content: Tensor,
+    /// Where the optimisation starts, at the picture's size.
+    pub start: Tensor,
+    /// The styles and their shares.
+    pub styles: Vec<(StyleImage, f64)>,
+    /// The content in colour, where the picture gives the luminance alone.
+    pub chroma: Option<Tensor>,
+}
+
+/// A style image, at its own shape.
+#[derive(Debug)]
+pub(crate) struct StyleImage {
+    pub image: Tensor,
+    /// Identifies the image: hash of the file, and of whatever it was recoloured by.
+    pub identity: [u8; 32],
+}
+
+impl Inputs {
+    /// Decodes and prepares everything that `request` names.
+    pub fn load(
+        request: &Request,
+        max_pixels: u64,
+        observer: &mut dyn Observer,
+    ) -> Result<Self, Error> {
+        let mut read = |source: &Source| {
+            let decoded = decode(source, max_pixels)?;
+            for note in &decoded.notes {
+                observer.noted(note);
+            }
+            tensor(&decoded.pixels)
+        };
+        let content = read(&request.content)?;
+        let extent = scales::picture(request.size, extent_of(&content)?);
+        let content = fitted(&content, extent)?;
+        let mut styles = Vec::with_capacity(request.styles.len());
+        for (source, share) in &request.styles {
+            let mut hash = Sha256::new_with_prefix(&source.bytes);
+            let mut image = read(source)?;
+            match request.colors {
+                Colors::Style => {}
+                Colors::Match => image = recolored(&image, &content)?,
+                Colors::Luminance => image = recolored(&grey(&image)?, &grey(&content)?)?,
+            }
+            if request.colors != Colors::Style {
+                hash.update(&request.content.bytes);
+                hash.update(format!("{:?} {:?}", request.colors, extent));
+            }
+            let identity = hash.finalize().into();
+            styles.push((StyleImage { image, identity }, *share));
+        }
+        let (content, chroma) = match request.colors {
+            Colors::Luminance => (grey(&content)?, Some(content)),
+            _ => (content, None),
+        };
+        let start = match &request.init {
+            Init::Content => content.shallow_clone(),
+            Init::Noise => noise(extent, request.seed)?,
+            Init::Style(index) => {
+                let (style, _) = styles.get(*index).ok_or_else(|| {
+                    Error::Request(format!(
+                        "init names style {index}, counted from 0: there is none"
+                    ))
+                })?;
+                fitted(&style.image, extent)?
+            }
+            Init::Image(source) => fitted(&read(source)?, extent)?,
+        };
+        Ok(Self {
+            extent,
+            content,
+            start,
+            styles,
+            chroma,
+        })
+    }
+}
+
+/// To what the network takes: B, G, R, less the means, on its device.
+pub(crate) fn to_network(image: &Tensor, means: Means, device: Device) -> Result<Tensor, Error> {
+    let image = image.f_flip([1])?.f_sub(&mean_tensor(means)?)?;
+    Ok(image.f_contiguous()?.f_to_device(device)?)
+}
+
+/// Back from what the network takes, held to the valid range.
+pub(crate) fn from_network(x: &Tensor, means: Means) -> Result<Tensor, Error> {
+    let image = x.f_to_device(Device::Cpu)?.f_add(&mean_tensor(means)?)?;
+    Ok(image.f_flip([1])?.f_clamp(0.0, 255.0)?)
+}
+
+fn mean_tensor(means: Means) -> Result<Tensor, Error> {
+    let mut values = MEANS;
+    if means == Means::Swapped {
+        values.reverse();
+    }
+    Ok(Tensor::f_from_slice(&values)?.f_reshape([1, 3, 1, 1])?)
+}
+
+/// Resized, and held to the valid range, which bicubic interpolation leaves.
+pub(crate) fn fitted(image: &Tensor, extent: Extent) -> Result<Tensor, Error> {
+    Ok(resized(image, extent)?.f_clamp(0.0, 255.0)?)
+}
+
+pub(crate) fn extent_of(image: &Tensor) -> Result<Extent, Error> {
+    let (_, _, height, width) = image.size4()?;
+    Ok(Extent {
+        width: width as u32,
+        height: height as u32,
+    })
+}
+
+fn tensor(pixels: &::image::Rgb32FImage) -> Result<Tensor, Error> {
+    let (width, height) = (i64::from(pixels.width()), i64::from(pixels.height()));
+    let image = Tensor::f_from_slice(pixels.as_raw())?
+        .f_reshape([1, height, width, 3])?
+        .f_permute([0, 3, 1, 2])?
+        .f_contiguous()?;
+    // A 32-bit TIFF may hold anything.
+    let finite = image.f_nan_to_num(0.0, 1.0, 0.0)?;
+    Ok(finite.f_clamp(0.0, 1.0)?.f_mul_scalar(255.0)?)
+}
+
+fn noise(extent: Extent, seed: u64) -> Result<Tensor, Error> {
+    let shape = [1, 3, i64::from(extent.height), i64::from(extent.width)];
+    tch::manual_seed(seed as i64);
+    let (mean, deviation) = NOISE;
+    Ok(Tensor::f_randn(shape, (Kind::Float, Device::Cpu))?
+        .f_mul_scalar(deviation)?
+        .f_add_scalar(mean)?
+        .f_clamp(0.0, 255.0)?)
+}

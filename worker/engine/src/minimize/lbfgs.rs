@@ -1,0 +1,194 @@
+//! Limited-memory BFGS: Nocedal and Wright, "Numerical Optimization", algorithms 7.4 and 7.5.
+//!
+//! The scalars of the two-loop recursion stay on the device, so the host waits for nothing but
+//! the slope along the direction.
+
+use std::collections::VecDeque;
+
+use tch::Tensor;
+
+use super::line_search::{self, Trial};
+use super::{Point, Scalars, Step};
+use crate::Error;
+
+/// Pairs of steps and gradient changes that describe the curvature.
+const MEMORY: usize = 20;
+/// Largest change of one variable in the very first step: one grey level. What the curvature is
+/// like is not known yet, and the objectives' scales span twelve orders of magnitude.
+const FIRST_CHANGE: f64 = 1.0;
+/// A pair describes convex curvature if s.y is above this part of y.y.
+const CONVEX: f64 = 1e-10;
+
+/// L-BFGS and where it stands.
+#[derive(Debug)]
+pub(crate) struct Lbfgs {
+    pub point: Point,
+    pairs: VecDeque<Pair>,
+}
+
+/// One step and what it did to the gradient.
+#[derive(Debug)]
+struct Pair {
+    /// Change of place.
+    s: Tensor,
+    /// Change of gradient.
+    y: Tensor,
+    /// 1 / s.y, on the device.
+    rho: Tensor,
+    /// s.y / y.y, on the device: the newest pair's scales the first Hessian (equation 7.20).
+    gamma: Tensor,
+}
+
+impl Pair {
+    /// `None` where the curvature is not convex.
+    fn new(s: Tensor, y: Tensor) -> Result<Option<Self>, Error> {
+        let sy = s.f_dot(&y)?;
+        let yy = y.f_dot(&y)?;
+        let convex = sy.f_double_value(&[])? > CONVEX * yy.f_double_value(&[])?;
+        if !convex {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            rho: sy.f_reciprocal()?,
+            gamma: sy.f_div(&yy)?,
+            s,
+            y,
+        }))
+    }
+}
+
+impl Lbfgs {
+    pub fn new(start: Point) -> Self {
+        Self {
+            point: start,
+            pairs: VecDeque::with_capacity(MEMORY),
+        }
+    }
+
+    /// One iteration: a direction, and a line search along it.
+    pub fn step<H: From<Error>>(
+        &mut self,
+        evaluate: &mut dyn FnMut(&Tensor) -> Result<Point, H>,
+    ) -> Result<Step, H> {
+        let _no_grad = tch::no_grad_guard();
+        let direction = self.direction()?;
+        let slope = dot(&self.point.gradient, &direction)?;
+        if slope >= 0.0 || !slope.is_finite() {
+            return Ok(Step::Stalled);
+        }
+        let first = self.first_step(&direction)?;
+        let found = line_search::search(self.point.loss, slope, first, &mut |step| {
+            let x = moved(&self.point.x, step, &direction)?;
+            let kept = evaluate(&x)?;
+            Ok::<_, H>(Trial {
+                value: kept.loss,
+                slope: dot(&kept.gradient, &direction)?,
+                kept,
+            })
+        })?;
+        match found {
+            Some(trial) => {
+                self.accept(trial.kept)?;
+                Ok(Step::Accepted)
+            }
+            None => Ok(Step::Stalled),
+        }
+    }
+
+    pub fn forget(&mut self) -> bool {
+        let any = !self.pairs.is_empty();
+        self.pairs.clear();
+        any
+    }
+
+    fn first_step(&self, direction: &Tensor) -> Result<f64, Error> {
+        if self.pairs.is_empty() {
+            let largest = direction.f_abs()?.f_max()?.f_double_value(&[])?;
+            Ok(FIRST_CHANGE / largest)
+        } else {
+            Ok(1.0)
+        }
+    }
+
+    /// The two-loop recursion: minus the inverse Hessian's guess times the gradient.
+    fn direction(&self) -> Result<Tensor, Error> {
+        let mut direction = self.point.gradient.f_neg()?;
+        let Some(newest) = self.pairs.back() else {
+            return Ok(direction);
+        };
+        let mut alphas = Vec::with_capacity(self.pairs.len());
+        for pair in self.pairs.iter().rev() {
+            let alpha = pair.s.f_dot(&direction)?.f_mul_(&pair.rho)?;
+            direction = direction.f_addcmul_(&pair.y, &alpha.f_neg()?)?;
+            alphas.push(alpha);
+        }
+        direction = direction.f_mul_(&newest.gamma)?;
+        for (pair, mut alpha) in self.pairs.iter().zip(alphas.into_iter().rev()) {
+            let beta = pair.y.f_dot(&direction)?.f_mul_(&pair.rho)?;
+            direction = direction.f_addcmul_(&pair.s, &alpha.f_sub_(&beta)?)?;
+        }
+        Ok(direction)
+    }
+
+    fn accept(&mut self, next: Point) -> Result<(), Error> {
+        let s = next.x.f_sub(&self.point.x)?;
+        let y = next.gradient.f_sub(&self.point.gradient)?;
+        if let Some(pair) = Pair::new(s, y)? {
+            if self.pairs.len() == MEMORY {
+                self.pairs.pop_front();
+            }
+            self.pairs.push_back(pair);
+        }
+        self.point = next;
+        Ok(())
+    }
+
+    /// Place, gradient, and the pairs, oldest first, as rows of `s` and `y`.
+    pub fn save(&self) -> Result<(Scalars, Vec<(String, Tensor)>), Error> {
+        let scalars = Scalars::Lbfgs {
+            loss: self.point.loss,
+            pairs: self.pairs.len(),
+        };
+        let mut tensors = vec![
+            ("x".to_owned(), self.point.x.shallow_clone()),
+            ("gradient".to_owned(), self.point.gradient.shallow_clone()),
+        ];
+        if !self.pairs.is_empty() {
+            let stack = |of: fn(&Pair) -> &Tensor| {
+                let rows: Vec<&Tensor> = self.pairs.iter().map(of).collect();
+                Tensor::f_stack(&rows, 0)
+            };
+            tensors.push(("s".to_owned(), stack(|pair| &pair.s)?));
+            tensors.push(("y".to_owned(), stack(|pair| &pair.y)?));
+        }
+        Ok((scalars, tensors))
+    }
+
+    pub fn restore(
+        loss: f64,
+        pairs: usize,
+        take: &mut dyn FnMut(&str) -> Result<Tensor, Error>,
+    ) -> Result<Self, Error> {
+        let mut lbfgs = Self::new(Point {
+            x: take("x")?,
+            loss,
+            gradient: take("gradient")?,
+        });
+        if pairs > 0 {
+            let (s, y) = (take("s")?, take("y")?);
+            for (s, y) in s.f_unbind_copy(0)?.into_iter().zip(y.f_unbind_copy(0)?) {
+                lbfgs.pairs.extend(Pair::new(s, y)?);
+            }
+        }
+        Ok(lbfgs)
+    }
+}
+
+fn dot(a: &Tensor, b: &Tensor) -> Result<f64, Error> {
+    Ok(a.f_dot(b)?.f_double_value(&[])?)
+}
+
+/// x + step * direction.
+fn moved(x: &Tensor, step: f64, direction: &Tensor) -> Result<Tensor, Error> {
+    Ok(x.f_add(&direction.f_mul_scalar(step)?)?)
+}

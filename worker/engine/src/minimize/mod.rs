@@ -1,0 +1,121 @@
+//! Minimisers of a function of many variables, on device tensors.
+
+mod adam;
+mod lbfgs;
+mod line_search;
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use crate::{Error, Optimizer};
+use adam::Adam;
+use lbfgs::Lbfgs;
+
+/// A place, the loss there, and its gradient. Flat, 32-bit.
+#[derive(Debug)]
+pub(crate) struct Point {
+    pub x: Tensor,
+    pub loss: f64,
+    pub gradient: Tensor,
+}
+
+/// What an iteration came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The minimiser stands at a new point.
+    Accepted,
+    /// There is no better point within the arithmetic's reach.
+    Stalled,
+}
+
+/// A minimiser and its whole state. An iteration either ends or leaves the state as it was, so
+/// that it can be saved between any two evaluations.
+#[derive(Debug)]
+pub(crate) enum Minimizer {
+    Lbfgs(Lbfgs),
+    Adam(Adam),
+}
+
+/// The parts of a minimiser's state that are no tensors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scalars {
+    Lbfgs {
+        loss: f64,
+        pairs: usize,
+    },
+    Adam {
+        loss: f64,
+        best_loss: f64,
+        iterations: u32,
+    },
+}
+
+impl Minimizer {
+    /// A minimiser that stands at `start`.
+    pub fn new(optimizer: Optimizer, start: Point) -> Result<Self, Error> {
+        Ok(match optimizer {
+            Optimizer::Lbfgs => Self::Lbfgs(Lbfgs::new(start)),
+            Optimizer::Adam => Self::Adam(Adam::new(start)?),
+        })
+    }
+
+    /// One iteration. An error of `evaluate` ends it and leaves the state as it was.
+    pub fn step<H: From<Error>>(
+        &mut self,
+        evaluate: &mut dyn FnMut(&Tensor) -> Result<Point, H>,
+    ) -> Result<Step, H> {
+        match self {
+            Self::Lbfgs(lbfgs) => lbfgs.step(evaluate),
+            Self::Adam(adam) => adam.step(evaluate),
+        }
+    }
+
+    /// The best place found, and the loss there.
+    pub fn best(&self) -> (&Tensor, f64) {
+        match self {
+            Self::Lbfgs(lbfgs) => (&lbfgs.point.x, lbfgs.point.loss),
+            Self::Adam(adam) => adam.best(),
+        }
+    }
+
+    /// Forgets what was learnt of the function's shape, but not the point. Says whether there
+    /// was anything to forget.
+    pub fn forget(&mut self) -> bool {
+        match self {
+            Self::Lbfgs(lbfgs) => lbfgs.forget(),
+            Self::Adam(_) => false,
+        }
+    }
+
+    /// Replaces loss and gradient where it stands, as when the arithmetic changes.
+    pub fn reevaluated(&mut self, point: Point) {
+        match self {
+            Self::Lbfgs(lbfgs) => lbfgs.point = point,
+            Self::Adam(adam) => adam.reevaluated(point),
+        }
+    }
+
+    /// The whole state, to be given to [`Minimizer::restore`].
+    pub fn save(&self) -> Result<(Scalars, Vec<(String, Tensor)>), Error> {
+        Ok(match self {
+            Self::Lbfgs(lbfgs) => lbfgs.save()?,
+            Self::Adam(adam) => adam.save(),
+        })
+    }
+
+    /// The minimiser that [`Minimizer::save`] saw. `take` gives a tensor by its name.
+    pub fn restore(
+        scalars: &Scalars,
+        take: &mut dyn FnMut(&str) -> Result<Tensor, Error>,
+    ) -> Result<Self, Error> {
+        Ok(match *scalars {
+            Scalars::Lbfgs { loss, pairs } => Self::Lbfgs(Lbfgs::restore(loss, pairs, take)?),
+            Scalars::Adam {
+                loss,
+                best_loss,
+                iterations,
+            } => Self::Adam(Adam::restore(loss, best_loss, iterations, take)?),
+        })
+    }
+}

@@ -1,0 +1,214 @@
+//! Counts evaluations, keeps time, and talks to the observer.
+
+use std::time::Instant;
+
+use crate::checkpoint::{self, Position};
+use crate::minimize::Minimizer;
+use crate::scales::Extent;
+use crate::vgg::Arithmetic;
+use crate::{Control, Error, Observer, Progress, Request};
+
+/// Iterations over which the tolerance looks.
+const TOLERANCE_SPAN: usize = 10;
+
+/// Why an iteration ends early.
+pub(crate) enum Halt {
+    /// The observer wants it.
+    Interrupted,
+    /// The scale's evaluations are used up.
+    Exhausted,
+    /// Something went wrong.
+    Failed(Error),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Where a job stands, and who is told.
+pub(crate) struct Monitor<'a> {
+    observer: &'a mut dyn Observer,
+    request: &'a Request,
+    scales: Vec<Extent>,
+    /// Runs ahead of `committed` while an iteration is under way.
+    position: Position,
+    /// Where the minimiser's state belongs: what a checkpoint says.
+    committed: Position,
+    clock: Instant,
+    /// Seconds of work before this clock was started.
+    earlier: f64,
+    /// Pixels evaluated since, and so what a second is worth.
+    pixels: u64,
+    /// Lowest loss at this scale.
+    lowest: f64,
+}
+
+impl<'a> Monitor<'a> {
+    /// At the beginning of a job that goes through `scales`.
+    pub fn new(
+        request: &'a Request,
+        scales: Vec<Extent>,
+        arithmetic: Arithmetic,
+        observer: &'a mut dyn Observer,
+    ) -> Self {
+        let position = Position {
+            scale: 0,
+            evaluation: 0,
+            total: 0,
+            recent: Vec::new(),
+            arithmetic,
+            seconds: 0.0,
+        };
+        Self {
+            observer,
+            request,
+            scales,
+            committed: position.clone(),
+            position,
+            clock: Instant::now(),
+            earlier: 0.0,
+            pixels: 0,
+            lowest: f64::INFINITY,
+        }
+    }
+
+    /// At the place that a checkpoint tells of.
+    pub fn resume(&mut self, position: Position, loss: f64) {
+        self.earlier = position.seconds;
+        self.committed = position.clone();
+        self.position = position;
+        self.lowest = loss;
+    }
+
+    /// Evaluations that the minimiser's state holds, over all scales.
+    pub fn evaluations(&self) -> u32 {
+        self.committed.total
+    }
+
+    pub fn scale(&self) -> usize {
+        self.position.scale
+    }
+
+    pub fn extent(&self) -> Extent {
+        self.scales[self.position.scale]
+    }
+
+    pub fn is_last_scale(&self) -> bool {
+        self.position.scale + 1 == self.scales.len()
+    }
+
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.position.arithmetic
+    }
+
+    pub fn seconds(&self) -> f64 {
+        self.earlier + self.clock.elapsed().as_secs_f64()
+    }
+
+    fn budget(&self, scale: usize) -> u32 {
+        if scale + 1 == self.scales.len() {
+            self.request.evaluations
+        } else {
+            self.request.coarse_evaluations
+        }
+    }
+
+    /// Refuses an evaluation past the budget.
+    pub fn claim(&self) -> Result<(), Halt> {
+        if self.position.evaluation < self.budget(self.position.scale) {
+            Ok(())
+        } else {
+            Err(Halt::Exhausted)
+        }
+    }
+
+    /// Counts an evaluation and tells the observer, who may want to stop.
+    pub fn evaluated(&mut self, loss: f64) -> Result<(), Halt> {
+        let extent = self.extent();
+        self.position.evaluation += 1;
+        self.position.total += 1;
+        self.pixels += extent.pixels();
+        self.lowest = self.lowest.min(loss);
+        let progress = Progress {
+            scale: self.position.scale as u32 + 1,
+            scales: self.scales.len() as u32,
+            width: extent.width,
+            height: extent.height,
+            evaluation: self.position.evaluation,
+            evaluations: self.budget(self.position.scale),
+            total_evaluations: self.position.total,
+            loss: self.lowest,
+            seconds_left: Some(self.seconds_left()),
+        };
+        match self.observer.evaluated(&progress) {
+            Control::Continue => Ok(()),
+            Control::Interrupt => Err(Halt::Interrupted),
+        }
+    }
+
+    /// By what the pixels evaluated so far have cost, if all budgets are used up.
+    fn seconds_left(&self) -> f64 {
+        let scales = self.scales.iter().enumerate().skip(self.position.scale);
+        let all: u64 = scales
+            .map(|(scale, extent)| extent.pixels() * u64::from(self.budget(scale)))
+            .sum();
+        let done = self.extent().pixels() * u64::from(self.position.evaluation);
+        let pace = self.clock.elapsed().as_secs_f64() / self.pixels.max(1) as f64;
+        all.saturating_sub(done) as f64 * pace
+    }
+
+    /// An iteration has ended: from here on the minimiser's state is this.
+    pub fn accepted(&mut self, minimizer: &Minimizer) {
+        self.position.recent.push(minimizer.best().1);
+        if self.position.recent.len() > TOLERANCE_SPAN + 1 {
+            self.position.recent.remove(0);
+        }
+        self.commit();
+        let at = Position {
+            seconds: self.seconds(),
+            ..self.committed.clone()
+        };
+        self.observer
+            .accepted(&|| checkpoint::encode(&at, minimizer));
+    }
+
+    /// The minimiser's state is that of now.
+    pub fn commit(&mut self) {
+        self.committed = self.position.clone();
+    }
+
+    /// The state that an interrupted job goes on from.
+    pub fn checkpoint(&self, minimizer: &Minimizer) -> Result<Vec<u8>, Error> {
+        let at = Position {
+            seconds: self.seconds(),
+            ..self.committed.clone()
+        };
+        checkpoint::encode(&at, minimizer)
+    }
+
+    /// Whether the loss is low enough for this scale to end.
+    pub fn is_satisfied(&self, loss: f64) -> bool {
+        let below = |wanted: f64| self.is_last_scale() && loss < wanted;
+        let recent = &self.position.recent;
+        let settled =
+            recent.len() > TOLERANCE_SPAN && recent[0] - loss < self.request.tolerance * recent[0];
+        self.request.stop_below.is_some_and(below) || settled
+    }
+
+    /// The arithmetic from now on.
+    pub fn switch(&mut self, arithmetic: Arithmetic) {
+        self.position.arithmetic = arithmetic;
+        self.position.recent.clear();
+        self.lowest = f64::INFINITY;
+    }
+
+    pub fn next_scale(&mut self) {
+        self.position.scale += 1;
+        self.position.evaluation = 0;
+        self.position.recent.clear();
+        self.lowest = f64::INFINITY;
+        self.commit();
+    }
+}

@@ -1,0 +1,120 @@
+//! Coarse to fine: which sizes a picture goes through, and how images get there.
+
+use tch::Tensor;
+
+use crate::{Error, Size};
+
+/// The coarsest scale's longer side is at least this, where scales are chosen automatically...
+const COARSEST_LONGER: u32 = 64;
+/// ... and its shorter side at least this, which leaves the deepest layers two positions.
+const COARSEST_SHORTER: u32 = 32;
+/// Smallest side that the network's four poolings leave anything of.
+const SMALLEST: u32 = 16;
+
+/// Width and height in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Extent {
+    pub width: u32,
+    pub height: u32,
+}
+
+impl Extent {
+    pub fn longer(self) -> u32 {
+        self.width.max(self.height)
+    }
+
+    pub fn pixels(self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+
+    /// The same shape with the longer side as given, and no side below what the network takes.
+    pub fn fitted(self, longer: f64) -> Self {
+        let factor = longer / f64::from(self.longer());
+        let side = |side: u32| ((f64::from(side) * factor).round() as u32).max(SMALLEST);
+        Self {
+            width: side(self.width),
+            height: side(self.height),
+        }
+    }
+}
+
+/// The size of the picture made of a content image of size `content`.
+pub(crate) fn picture(size: Size, content: Extent) -> Extent {
+    match size {
+        Size::Longest(longer) => content.fitted(f64::from(longer)),
+        Size::Exact { width, height } => Extent { width, height },
+    }
+}
+
+/// The sizes that a picture goes through, each twice the one before, the last one its own.
+/// `count` 0 chooses how many.
+pub(crate) fn schedule(picture: Extent, count: u32) -> Vec<Extent> {
+    let shorter = picture.width.min(picture.height);
+    let (most, longest, shortest) = match count {
+        0 => (u32::BITS, COARSEST_LONGER, COARSEST_SHORTER),
+        _ => (count, SMALLEST, SMALLEST),
+    };
+    let levels = (1..most)
+        .take_while(|level| picture.longer() >> level >= longest && shorter >> level >= shortest);
+    let coarser = |level: u32| Extent {
+        width: picture.width.div_ceil(1 << level),
+        height: picture.height.div_ceil(1 << level),
+    };
+    let mut scales: Vec<Extent> = levels.map(coarser).collect();
+    scales.reverse();
+    scales.push(picture);
+    scales
+}
+
+/// `image`, `[1, C, h, w]`, at another size: bicubic, with the frequencies that would alias
+/// removed first. The same size is the same image.
+pub(crate) fn resized(image: &Tensor, to: Extent) -> Result<Tensor, Error> {
+    let (_, _, height, width) = image.size4()?;
+    let (to_height, to_width) = (i64::from(to.height), i64::from(to.width));
+    if (height, width) == (to_height, to_width) {
+        return Ok(image.shallow_clone());
+    }
+    Ok(image.f_internal_upsample_bicubic2d_aa([to_height, to_width], false, None, None)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sizes(width: u32, height: u32, count: u32) -> Vec<(u32, u32)> {
+        schedule(Extent { width, height }, count)
+            .into_iter()
+            .map(|scale| (scale.width, scale.height))
+            .collect()
+    }
+
+    #[test]
+    fn doubles_up_to_the_picture() {
+        assert_eq!(sizes(256, 192, 0), [(64, 48), (128, 96), (256, 192)]);
+        assert_eq!(sizes(255, 255, 3), [(64, 64), (128, 128), (255, 255)]);
+        assert_eq!(sizes(100, 100, 0), [(100, 100)]);
+        assert_eq!(sizes(256, 256, 1), [(256, 256)]);
+    }
+
+    #[test]
+    fn stops_where_the_network_would_see_nothing() {
+        assert_eq!(sizes(64, 20, 9), [(64, 20)]);
+        assert_eq!(sizes(512, 40, 0), [(512, 40)]);
+    }
+
+    #[test]
+    fn keeps_the_shape() {
+        let content = Extent {
+            width: 640,
+            height: 427,
+        };
+        let fitted = picture(Size::Longest(512), content);
+        assert_eq!(
+            fitted,
+            Extent {
+                width: 512,
+                height: 342
+            }
+        );
+    }
+}

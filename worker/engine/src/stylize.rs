@@ -1,0 +1,234 @@
+//! One job: through the scales, iteration by iteration.
+
+use std::rc::Rc;
+
+use tch::{Device, Tensor};
+
+use crate::checkpoint;
+use crate::image::with_chroma_of;
+use crate::inputs::{Inputs, extent_of, fitted, from_network, to_network};
+use crate::minimize::{Minimizer, Point, Step};
+use crate::monitor::{Halt, Monitor};
+use crate::objective::{Grams, Loss};
+use crate::scales::{Extent, resized};
+use crate::targets::Targets;
+use crate::vgg::{Arithmetic, Vgg};
+use crate::{Error, Outcome, Picture, Precision, Request};
+
+/// A job under way.
+pub(crate) struct Job<'a> {
+    pub vgg: &'a mut Vgg,
+    pub targets: &'a mut Targets,
+    pub request: &'a Request,
+    pub inputs: Inputs,
+    pub scales: Vec<Extent>,
+    pub monitor: Monitor<'a>,
+}
+
+/// How a scale ended.
+enum End {
+    Done,
+    Interrupted,
+}
+
+impl Job<'_> {
+    /// Works until the job ends or is interrupted.
+    pub fn run(mut self, checkpoint: Option<&[u8]>) -> Result<Outcome, Error> {
+        let _no_grad = tch::no_grad_guard();
+        let (mut loss, mut minimizer) = match checkpoint {
+            Some(bytes) => self.restore(bytes)?,
+            None => {
+                let start = self.start(0)?;
+                self.begin_scale(&start)?
+            }
+        };
+        loop {
+            if let End::Interrupted = self.optimize(loss, &mut minimizer)? {
+                return Ok(Outcome::Interrupted {
+                    checkpoint: self.monitor.checkpoint(&minimizer)?,
+                    evaluations: self.monitor.evaluations(),
+                });
+            }
+            let (best, _) = minimizer.best();
+            if self.monitor.is_last_scale() {
+                return self.picture(best).map(Outcome::Finished);
+            }
+            let refined = self.refined(best)?;
+            self.monitor.next_scale();
+            (loss, minimizer) = self.begin_scale(&refined)?;
+        }
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(Loss, Minimizer), Error> {
+        let variables: Vec<i64> = self.scales.iter().map(|s| 3 * s.pixels() as i64).collect();
+        let (position, minimizer) = checkpoint::decode(bytes, &variables, self.vgg.device())?;
+        self.monitor.resume(position, minimizer.best().1);
+        Ok((self.loss()?, minimizer))
+    }
+
+    /// The picture that the optimisation starts from, at a scale, as the network takes it.
+    fn start(&self, scale: usize) -> Result<Tensor, Error> {
+        self.at_scale(&self.inputs.start, scale)
+    }
+
+    fn at_scale(&self, image: &Tensor, scale: usize) -> Result<Tensor, Error> {
+        let image = fitted(image, self.scales[scale])?;
+        to_network(&image, self.request.objective.means, self.vgg.device())
+    }
+
+    /// The first evaluation of a scale. An interruption waits for the second.
+    fn begin_scale(&mut self, start: &Tensor) -> Result<(Loss, Minimizer), Error> {
+        let loss = self.loss()?;
+        let point = point(self.vgg, &loss, self.monitor.arithmetic(), start)?;
+        if !point.loss.is_finite() {
+            return Err(Error::NotFinite(point.loss));
+        }
+        if let Err(Halt::Failed(error)) = self.monitor.evaluated(point.loss) {
+            return Err(error);
+        }
+        self.monitor.commit();
+        Ok((loss, Minimizer::new(self.request.optimizer, point)?))
+    }
+
+    /// The objective at the scale at work, in the arithmetic of now.
+    fn loss(&mut self) -> Result<Loss, Error> {
+        let arithmetic = self.monitor.arithmetic();
+        self.vgg.prepare(arithmetic)?;
+        let objective = &self.request.objective;
+        let picture = self.monitor.extent();
+        let grams = self
+            .inputs
+            .styles
+            .iter()
+            .map(|(style, share)| {
+                let extent = if self.request.stretch_style {
+                    picture
+                } else {
+                    let longer = f64::from(picture.longer()) * self.request.style_scale;
+                    extent_of(&style.image)?.fitted(longer)
+                };
+                let grams = self
+                    .targets
+                    .of(style, extent, objective, self.vgg, arithmetic)?;
+                Ok((grams, *share))
+            })
+            .collect::<Result<Vec<(Rc<Grams>, f64)>, Error>>()?;
+        let styles: Vec<(&Grams, f64)> = grams.iter().map(|(g, share)| (&**g, *share)).collect();
+        let content = self.at_scale(&self.inputs.content, self.monitor.scale())?;
+        Loss::new(objective, self.vgg, &content, &styles, arithmetic)
+    }
+
+    /// Iterates at the scale at work.
+    fn optimize(&mut self, mut loss: Loss, minimizer: &mut Minimizer) -> Result<End, Error> {
+        while !self.monitor.is_satisfied(minimizer.best().1) {
+            let (vgg, monitor) = (&*self.vgg, &mut self.monitor);
+            let shape = shape_of(monitor.extent());
+            let step = minimizer.step(&mut |x: &Tensor| -> Result<Point, Halt> {
+                monitor.claim()?;
+                let x = x.f_reshape(shape).map_err(Error::from)?;
+                let point = point(vgg, &loss, monitor.arithmetic(), &x)?;
+                monitor.evaluated(point.loss)?;
+                Ok(point)
+            });
+            match step {
+                Ok(Step::Accepted) => self.monitor.accepted(minimizer),
+                Ok(Step::Stalled) if self.may_sharpen() => loss = self.sharpen(minimizer)?,
+                Ok(Step::Stalled) if minimizer.forget() => self.monitor.commit(),
+                Ok(Step::Stalled) | Err(Halt::Exhausted) => break,
+                Err(Halt::Interrupted) => return Ok(End::Interrupted),
+                Err(Halt::Failed(error)) => return Err(error),
+            }
+        }
+        Ok(End::Done)
+    }
+
+    /// Whether more exact arithmetic may get further.
+    fn may_sharpen(&self) -> bool {
+        self.request.precision == Precision::Auto
+            && self.monitor.arithmetic() == Arithmetic::Bf16
+            && self.monitor.is_last_scale()
+            && self.monitor.claim().is_ok()
+    }
+
+    /// Goes over to 32 bits where the minimiser stands, and keeps what it learnt.
+    fn sharpen(&mut self, minimizer: &mut Minimizer) -> Result<Loss, Error> {
+        self.monitor.switch(Arithmetic::F32);
+        let loss = self.loss()?;
+        let x = minimizer
+            .best()
+            .0
+            .f_reshape(shape_of(self.monitor.extent()))?;
+        let point = point(self.vgg, &loss, Arithmetic::F32, &x)?;
+        if let Err(Halt::Failed(error)) = self.monitor.evaluated(point.loss) {
+            return Err(error);
+        }
+        minimizer.reevaluated(point);
+        self.monitor.commit();
+        Ok(loss)
+    }
+
+    /// The picture to go on from at the next scale. What is carried over is the change against
+    /// the start, so that the details which only the finer start has are there at once.
+    fn refined(&self, best: &Tensor) -> Result<Tensor, Error> {
+        let scale = self.monitor.scale();
+        let x = best.f_reshape(shape_of(self.scales[scale]))?;
+        let change = x.f_sub(&self.start(scale)?)?;
+        Ok(self
+            .start(scale + 1)?
+            .f_add(&resized(&change, self.scales[scale + 1])?)?)
+    }
+
+    /// The finished picture, with the loss that it has once held to the valid range.
+    fn picture(&mut self, best: &Tensor) -> Result<Picture, Error> {
+        let means = self.request.objective.means;
+        let ended_in = self.monitor.arithmetic();
+        let x = best.f_reshape(shape_of(self.inputs.extent))?;
+        let image = from_network(&x, means)?;
+        self.monitor.switch(Arithmetic::F32);
+        let x = to_network(&image, means, self.vgg.device())?;
+        let end = self.loss()?.evaluate(self.vgg, &x, Arithmetic::F32)?;
+        let image = match &self.inputs.chroma {
+            Some(colors) => with_chroma_of(&image, colors)?,
+            None => image,
+        };
+        Ok(Picture {
+            width: self.inputs.extent.width,
+            height: self.inputs.extent.height,
+            pixels: pixels_of(&image)?,
+            seconds: self.monitor.seconds(),
+            evaluations: self.monitor.evaluations(),
+            loss: end.loss,
+            terms: end.terms,
+            precision: match ended_in {
+                Arithmetic::F32 => Precision::F32,
+                Arithmetic::Bf16 => Precision::Bf16,
+            },
+        })
+    }
+}
+
+fn shape_of(extent: Extent) -> [i64; 4] {
+    [1, 3, i64::from(extent.height), i64::from(extent.width)]
+}
+
+/// Evaluates `x`, `[1, 3, H, W]`.
+fn point(vgg: &Vgg, loss: &Loss, arithmetic: Arithmetic, x: &Tensor) -> Result<Point, Error> {
+    let evaluation = loss.evaluate(vgg, x, arithmetic)?;
+    Ok(Point {
+        x: x.f_reshape([-1])?,
+        loss: evaluation.loss,
+        gradient: evaluation.gradient,
+    })
+}
+
+/// R, G, B of each pixel in 0 to 1, row by row.
+fn pixels_of(image: &Tensor) -> Result<Vec<f32>, Error> {
+    let pixels = image
+        .f_to_device(Device::Cpu)?
+        .f_div_scalar(255.0)?
+        .f_clamp(0.0, 1.0)?
+        .f_permute([0, 2, 3, 1])?
+        .f_contiguous()?
+        .f_reshape([-1])?;
+    Ok(Vec::<f32>::try_from(&pixels)?)
+}

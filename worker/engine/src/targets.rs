@@ -1,0 +1,64 @@
+//! Gram matrices of style images, kept from job to job.
+
+use std::rc::Rc;
+
+use crate::inputs::{StyleImage, fitted, to_network};
+use crate::objective::{Grams, grams};
+use crate::scales::Extent;
+use crate::vgg::{Arithmetic, Vgg};
+use crate::{Error, Layer, Means, Objective, Pooling};
+
+/// Style targets kept, some 3 MB each: four scales of eight styles.
+const CAPACITY: usize = 32;
+
+/// The Gram matrices last used, newest last.
+#[derive(Debug, Default)]
+pub(crate) struct Targets {
+    kept: Vec<(Key, Rc<Grams>)>,
+}
+
+/// Everything that a style's Gram matrices depend on.
+#[derive(Debug, PartialEq, Eq)]
+struct Key {
+    identity: [u8; 32],
+    extent: Extent,
+    layers: Vec<Layer>,
+    means: Means,
+    pooling: Pooling,
+    arithmetic: Arithmetic,
+}
+
+impl Targets {
+    /// The Gram matrices of `style` at size `extent`.
+    pub fn of(
+        &mut self,
+        style: &StyleImage,
+        extent: Extent,
+        objective: &Objective,
+        vgg: &Vgg,
+        arithmetic: Arithmetic,
+    ) -> Result<Rc<Grams>, Error> {
+        let key = Key {
+            identity: style.identity,
+            extent,
+            layers: objective.style_layers.iter().map(|l| l.layer).collect(),
+            means: objective.means,
+            pooling: objective.pooling,
+            arithmetic,
+        };
+        let entry = match self.kept.iter().position(|(kept, _)| *kept == key) {
+            Some(index) => self.kept.remove(index),
+            None => {
+                let image = fitted(&style.image, extent)?;
+                let image = to_network(&image, objective.means, vgg.device())?;
+                (key, Rc::new(grams(objective, vgg, &image, arithmetic)?))
+            }
+        };
+        let found = Rc::clone(&entry.1);
+        if self.kept.len() == CAPACITY {
+            self.kept.remove(0);
+        }
+        self.kept.push(entry);
+        Ok(found)
+    }
+}

@@ -1,0 +1,162 @@
+//! The convolutions of VGG19 (Simonyan and Zisserman, arXiv 1409.1556).
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tch::{Device, Kind, Tensor};
+
+use crate::weights::{self, Convolution};
+use crate::{Error, Layer, Pooling};
+
+/// Arithmetic of the network, decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Arithmetic {
+    F32,
+    Bf16,
+}
+
+impl Arithmetic {
+    fn kind(self) -> Kind {
+        match self {
+            Self::F32 => Kind::Float,
+            Self::Bf16 => Kind::BFloat16,
+        }
+    }
+
+    /// Whether convolutions run markedly faster in bf16 than in f32 on this device. Measured, since
+    /// the same question has the same answer everywhere that way; the gain where there is hardware
+    /// for it is twofold and more, so noise does not tip the scale.
+    pub fn gains_from_bf16(device: Device) -> Result<bool, Error> {
+        let _no_grad = tch::no_grad_guard();
+        let mut seconds = [Duration::MAX; 2];
+        let kinds = [Kind::Float, Kind::BFloat16];
+        let inputs = kinds
+            .iter()
+            .map(|&kind| {
+                let image = Tensor::f_ones([1, 64, 64, 64], (kind, device))?;
+                let weight = Tensor::f_ones([64, 64, 3, 3], (kind, device))?;
+                Ok((channels_last(&image)?, channels_last(&weight)?))
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        for _ in 0..8 {
+            for ((image, weight), best) in inputs.iter().zip(&mut seconds) {
+                let start = Instant::now();
+                let output = convolve(image, weight, None)?;
+                // Reading a value waits for the device.
+                output.f_double_value(&[0, 0, 0, 0])?;
+                *best = start.elapsed().min(*best);
+            }
+        }
+        Ok(seconds[1] * 4 < seconds[0] * 3)
+    }
+}
+
+/// The 16 convolutions on a device.
+#[derive(Debug)]
+pub(crate) struct Vgg {
+    f32: Vec<Convolution>,
+    /// Made when first asked for.
+    bf16: Option<Vec<Convolution>>,
+    device: Device,
+}
+
+impl Vgg {
+    /// Loads the weights to `device`; also gives the file's SHA-256.
+    pub fn load(path: &Path, device: Device) -> Result<(Self, String), Error> {
+        let (convolutions, sha256) = weights::read(path)?;
+        let vgg = Self {
+            f32: converted(&convolutions, Kind::Float, device)?,
+            bf16: None,
+            device,
+        };
+        Ok((vgg, sha256))
+    }
+
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// Must come before `features` in that arithmetic.
+    pub fn prepare(&mut self, arithmetic: Arithmetic) -> Result<(), Error> {
+        if arithmetic == Arithmetic::Bf16 && self.bf16.is_none() {
+            self.bf16 = Some(converted(&self.f32, Kind::BFloat16, self.device)?);
+        }
+        Ok(())
+    }
+
+    /// Activations `[1, C, h, w]` after the ReLU of each of the `wanted` layers, in their order
+    /// from the picture inwards. `image` is `[1, 3, H, W]`, 32-bit, B, G, R, means subtracted.
+    /// Layers past the last one wanted do not run.
+    pub fn features(
+        &self,
+        image: &Tensor,
+        wanted: &[Layer],
+        pooling: Pooling,
+        arithmetic: Arithmetic,
+    ) -> Result<Vec<Tensor>, Error> {
+        let deep = match (&self.bf16, arithmetic) {
+            (Some(bf16), Arithmetic::Bf16) => bf16,
+            _ => &self.f32,
+        };
+        let mut found = Vec::with_capacity(wanted.len());
+        let mut x = image.shallow_clone();
+        for layer in Layer::all() {
+            if found.len() == wanted.len() {
+                break;
+            }
+            let (block, convolution) = layer.place();
+            if block > 1 && convolution == 1 {
+                x = pool(&x, pooling)?;
+            }
+            // The first convolution costs next to nothing and sees the picture itself, whose grey
+            // levels bf16 would round: it stays 32-bit.
+            let weights = if layer.index() == 0 {
+                &self.f32[0]
+            } else {
+                &deep[layer.index()]
+            };
+            x = convolve(&x, &weights.weight, Some(&weights.bias))?.f_relu_()?;
+            if layer.index() == 0 {
+                x = x.f_to_kind(arithmetic.kind())?;
+            }
+            if wanted.contains(&layer) {
+                found.push(x.shallow_clone());
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn pool(x: &Tensor, pooling: Pooling) -> Result<Tensor, Error> {
+    Ok(match pooling {
+        Pooling::Max => x.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?,
+        Pooling::Average => x.f_avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None)?,
+    })
+}
+
+fn converted(from: &[Convolution], kind: Kind, device: Device) -> Result<Vec<Convolution>, Error> {
+    let _no_grad = tch::no_grad_guard();
+    from.iter()
+        .map(|convolution| {
+            let weight = convolution.weight.f_to_device(device)?.f_to_kind(kind)?;
+            Ok(Convolution {
+                weight: channels_last(&weight)?,
+                bias: convolution.bias.f_to_device(device)?.f_to_kind(kind)?,
+            })
+        })
+        .collect()
+}
+
+/// The same values, laid out with the channels innermost: what convolutions run fastest on.
+fn channels_last(tensor: &Tensor) -> Result<Tensor, Error> {
+    Ok(tensor
+        .f_permute([0, 2, 3, 1])?
+        .f_contiguous()?
+        .f_permute([0, 3, 1, 2])?)
+}
+
+/// A 3 x 3 convolution with a border of zeros, size kept.
+fn convolve(input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, Error> {
+    Ok(input.f_conv2d(weight, bias, [1, 1], [1, 1], [1, 1], 1)?)
+}
