@@ -1,2 +1,50 @@
-//! x
-fn main(){}
+//! `stylefleet-worker`: takes one job at a time, stylizes it, stores the picture.
+//!
+//! Start reading at [`job`].
+
+mod checkpoints;
+mod cli;
+mod config;
+mod doctor;
+mod engine_thread;
+mod events;
+mod failure;
+mod job;
+mod local;
+mod record;
+mod request;
+mod stdout;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::config::Settings;
+
+/// Exit code where the worker cannot begin: settings, device, weights.
+const CANNOT_BEGIN: u8 = 2;
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err((code, error)) => {
+            eprintln!("stylefleet-worker: {error}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode, (u8, Box<dyn std::error::Error>)> {
+    let out = stdout::claim().map_err(|e| (CANNOT_BEGIN, e.into()))?;
+    let settings = |flags| Settings::load(flags).map_err(|e| (CANNOT_BEGIN, e.into()));
+    match command {
+        Command::Local { store, flags } => local::run(&store, &settings(&flags)?, out)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(|e| (if e.is_at_start() { CANNOT_BEGIN } else { 1 }, e.into())),
+        Command::Doctor { json, flags } => {
+            doctor::run(&settings(&flags)?, json, out).map_err(|e| (1, e.into()))
+        }
+    }
+}

@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use crate::image::{decode, grey, recolored};
+use crate::minimize::Bounds;
 use crate::scales::{self, Extent, resized};
 use crate::{Colors, Error, Init, Means, Observer, Request, Source};
 
@@ -105,6 +106,16 @@ pub(crate) fn to_network(image: &Tensor, means: Means, device: Device) -> Result
 pub(crate) fn from_network(x: &Tensor, means: Means) -> Result<Tensor, Error> {
     let image = x.f_to_device(Device::Cpu)?.f_add(&mean_tensor(means)?)?;
     Ok(image.f_flip([1])?.f_clamp(0.0, 255.0)?)
+}
+
+/// The range of valid values, as the network takes them.
+pub(crate) fn bounds(means: Means, device: Device) -> Result<Bounds, Error> {
+    let low = mean_tensor(means)?
+        .f_neg()?
+        .f_reshape([3, 1])?
+        .f_to_device(device)?;
+    let high = low.f_add_scalar(255.0)?;
+    Ok(Bounds::new(low, high))
 }
 
 fn mean_tensor(means: Means) -> Result<Tensor, Error> {

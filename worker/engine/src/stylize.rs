@@ -6,7 +6,7 @@ use tch::{Device, Tensor};
 
 use crate::checkpoint;
 use crate::image::with_chroma_of;
-use crate::inputs::{Inputs, extent_of, fitted, from_network, to_network};
+use crate::inputs::{Inputs, bounds, extent_of, fitted, from_network, to_network};
 use crate::minimize::{Minimizer, Point, Step};
 use crate::monitor::{Halt, Monitor};
 use crate::objective::{Grams, Loss};
@@ -120,10 +120,11 @@ impl Job<'_> {
 
     /// Iterates at the scale at work.
     fn optimize(&mut self, mut loss: Loss, minimizer: &mut Minimizer) -> Result<End, Error> {
+        let bounds = bounds(self.request.objective.means, self.vgg.device())?;
         while !self.monitor.is_satisfied(minimizer.best().1) {
             let (vgg, monitor) = (&*self.vgg, &mut self.monitor);
             let shape = shape_of(monitor.extent());
-            let step = minimizer.step(&mut |x: &Tensor| -> Result<Point, Halt> {
+            let step = minimizer.step(&bounds, &mut |x: &Tensor| -> Result<Point, Halt> {
                 monitor.claim()?;
                 let x = x.f_reshape(shape).map_err(Error::from)?;
                 let point = point(vgg, &loss, monitor.arithmetic(), &x)?;
@@ -173,9 +174,11 @@ impl Job<'_> {
         let scale = self.monitor.scale();
         let x = best.f_reshape(shape_of(self.scales[scale]))?;
         let change = x.f_sub(&self.start(scale)?)?;
-        Ok(self
+        let refined = self
             .start(scale + 1)?
-            .f_add(&resized(&change, self.scales[scale + 1])?)?)
+            .f_add(&resized(&change, self.scales[scale + 1])?)?;
+        let bounds = bounds(self.request.objective.means, self.vgg.device())?;
+        Ok(bounds.project(&refined)?.f_reshape(refined.size())?)
     }
 
     /// The finished picture, with the loss that it has once held to the valid range.

@@ -1,7 +1,9 @@
 //! A folder as the store: an object is a file. Objects appear by rename or link, so no reader
 //! ever sees half of one.
 
+use std::fs::Permissions;
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -108,6 +110,8 @@ fn written_beside(path: &Path, bytes: &[u8]) -> std::io::Result<NamedTempFile> {
     std::fs::create_dir_all(folder)?;
     let mut file = tempfile::Builder::new()
         .prefix(".writing-")
+        // As any new file: the umask decides who else may read it.
+        .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_data()?;

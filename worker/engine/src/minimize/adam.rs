@@ -3,7 +3,7 @@
 
 use tch::Tensor;
 
-use super::{Point, Scalars, Step};
+use super::{Bounds, Point, Scalars, Step};
 use crate::Error;
 
 /// Step size, in grey levels.
@@ -36,11 +36,12 @@ impl Adam {
 
     pub fn step<H: From<Error>>(
         &mut self,
+        bounds: &Bounds,
         evaluate: &mut dyn FnMut(&Tensor) -> Result<Point, H>,
     ) -> Result<Step, H> {
         let _no_grad = tch::no_grad_guard();
         let (mean, square, x) = self.moved()?;
-        let next = evaluate(&x)?;
+        let next = evaluate(&bounds.project(&x)?)?;
         if !next.loss.is_finite() {
             return Ok(Step::Stalled);
         }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use tch::Tensor;
 
 use super::line_search::{self, Trial};
-use super::{Point, Scalars, Step};
+use super::{Bounds, Point, Scalars, Step};
 use crate::Error;
 
 /// Pairs of steps and gradient changes that describe the curvature.
@@ -68,21 +68,23 @@ impl Lbfgs {
     /// One iteration: a direction, and a line search along it.
     pub fn step<H: From<Error>>(
         &mut self,
+        bounds: &Bounds,
         evaluate: &mut dyn FnMut(&Tensor) -> Result<Point, H>,
     ) -> Result<Step, H> {
         let _no_grad = tch::no_grad_guard();
-        let direction = self.direction()?;
+        let direction = self.direction(bounds)?;
         let slope = dot(&self.point.gradient, &direction)?;
         if slope >= 0.0 || !slope.is_finite() {
             return Ok(Step::Stalled);
         }
         let first = self.first_step(&direction)?;
         let found = line_search::search(self.point.loss, slope, first, &mut |step| {
-            let x = moved(&self.point.x, step, &direction)?;
-            let kept = evaluate(&x)?;
+            let moved = moved(&self.point.x, step, &direction)?;
+            let kept = evaluate(&bounds.project(&moved)?)?;
+            let along = bounds.admissible(&kept.x, &direction)?;
             Ok::<_, H>(Trial {
                 value: kept.loss,
-                slope: dot(&kept.gradient, &direction)?,
+                slope: dot(&kept.gradient, &along)?,
                 kept,
             })
         })?;
@@ -110,9 +112,10 @@ impl Lbfgs {
         }
     }
 
-    /// The two-loop recursion: minus the inverse Hessian's guess times the gradient.
-    fn direction(&self) -> Result<Tensor, Error> {
-        let mut direction = self.point.gradient.f_neg()?;
+    /// The two-loop recursion: minus the inverse Hessian's guess times the gradient, among the
+    /// variables that no bound holds.
+    fn direction(&self, bounds: &Bounds) -> Result<Tensor, Error> {
+        let mut direction = bounds.admissible(&self.point.x, &self.point.gradient.f_neg()?)?;
         let Some(newest) = self.pairs.back() else {
             return Ok(direction);
         };
@@ -127,7 +130,7 @@ impl Lbfgs {
             let beta = pair.y.f_dot(&direction)?.f_mul_(&pair.rho)?;
             direction = direction.f_addcmul_(&pair.s, &alpha.f_sub_(&beta)?)?;
         }
-        Ok(direction)
+        bounds.admissible(&self.point.x, &direction)
     }
 
     fn accept(&mut self, next: Point) -> Result<(), Error> {

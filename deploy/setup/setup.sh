@@ -1,0 +1,114 @@
+#!/bin/sh
+# Readies this machine to build and run Stylefleet: a C++ compiler, libtorch, VGG19's weights.
+#
+#   setup.sh         does what is missing, at once when nothing is
+#   setup.sh --env   the same, then prints the shell lines that builds and workers need:
+#                        env=$(deploy/setup/setup.sh --env) && eval "$env" && cargo build
+#
+# Read from the environment:
+#   LIBTORCH            a libtorch 2.13.0 of your own (the folder with lib/ and include/)
+#   STYLEFLEET_WEIGHTS  a weights file of your own (see weights.py)
+#   STYLEFLEET_CACHE    where downloads go; else $XDG_CACHE_HOME/stylefleet or ~/.cache/stylefleet
+#   PYTHON              the Python to use; else python3
+set -eu
+exec 3>&1 1>&2 # all talk goes to stderr: --env alone writes to stdout
+
+torch=2.13.0 # the one version that tch 0.26 links with
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+python=${PYTHON:-python3}
+cache=${STYLEFLEET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stylefleet}
+venv=$cache/libtorch-$torch
+stamp=$venv/complete # written last, with the path of libtorch: without it the install is redone
+weights=$cache/vgg19-d53e7d51.safetensors # named by its checksum, so another version gets another name
+
+say() { printf 'setup: %s\n' "$*"; }
+die() { say "$*"; exit 1; }
+
+case ${1:-} in '' | --env) ;; *) die "$1 is not known; usage: setup.sh [--env]" ;; esac
+
+apt() { # package, what it brings
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        die "$2 is missing: run  sudo apt-get install $1  (or what your system calls it), then this again"
+    fi
+    say "$2 is missing: installing Debian's package $1"
+    export DEBIAN_FRONTEND=noninteractive
+    { apt-get update -qq && apt-get install -qq -y --no-install-recommends "$1"; } ||
+        die "$1 could not be installed (see above): run  apt-get install $1  by hand, then this again"
+}
+
+has_venv() { "$python" -c 'import ensurepip, venv' 2>/dev/null; }
+
+need_python() {
+    command -v "$python" >/dev/null || apt python3 "Python 3 ($python)"
+    has_venv || apt python3-venv "Python's venv module"
+    has_venv || die "$(command -v "$python") still cannot make a venv: name another with PYTHON=/usr/bin/python3"
+}
+
+# The first caller works, others (a second checkout, say) wait and then find everything there.
+lock() {
+    mkdir -p "$cache" || die "$cache cannot be made: name another folder with STYLEFLEET_CACHE"
+    exec 9>"$cache/setup.lock"
+    flock -n 9 || { say "another set-up is at work in $cache: waiting for it"; flock 9; }
+}
+
+need_space() { # MB, what for
+    free=$(df -Pm "$cache" | awk 'NR == 2 { print $4 }')
+    [ "$free" -ge "$1" ] || die "$2 needs $1 MB, $cache has $free MB free: make room, or name another folder with STYLEFLEET_CACHE"
+}
+
+installed() { [ -e "$stamp" ] && [ -e "$(cat "$stamp")/lib/libtorch.so" ]; }
+
+install_libtorch() {
+    ! installed || return 0 # by another set-up, while this one waited
+    say "installing libtorch $torch with CUDA 13 (it serves CPU and GPU) from PyPI: a download of 2.8 GB, 4.8 GB in $venv"
+    need_space 8000 "libtorch, with its downloads,"
+    need_python
+    rm -rf "$venv"
+    "$python" -m venv "$venv"
+    # pip unpacks by way of TMPDIR, and /tmp may be small; its cache would only keep the download twice.
+    mkdir "$venv/tmp"
+    TMPDIR=$venv/tmp "$venv/bin/pip" --disable-pip-version-check install --no-cache-dir \
+        "torch==$torch" numpy pillow safetensors h5py ||
+        die "libtorch was not installed (see above): run this again, with PYTHON=python3.N if torch $torch is not made for this one, or set LIBTORCH to a libtorch of your own"
+    rm -rf "$venv/tmp"
+    libtorch=$(echo "$venv"/lib/python3*/site-packages/torch)
+    [ -e "$libtorch/lib/libtorch.so" ] || die "torch $torch came without $libtorch/lib/libtorch.so: set LIBTORCH to a libtorch $torch"
+    echo "$libtorch" >"$stamp.part"
+    mv "$stamp.part" "$stamp"
+}
+
+install_weights() {
+    [ ! -e "$weights" ] || return 0
+    need_space 300 "the weights, with their download,"
+    need_python
+    "$python" "$here/weights.py" fetch --out "$weights" || exit 1
+}
+
+command -v c++ >/dev/null || apt g++ 'a C++ compiler (c++)'
+
+if [ -n "${LIBTORCH:-}" ]; then
+    [ -e "$LIBTORCH/lib/libtorch.so" ] ||
+        die "LIBTORCH=$LIBTORCH has no lib/libtorch.so: name the folder that holds lib/ and include/, or unset it to have libtorch installed"
+else
+    installed || { lock; install_libtorch; }
+    LIBTORCH=$(cat "$stamp")
+fi
+
+if [ -n "${STYLEFLEET_WEIGHTS:-}" ]; then
+    [ -f "$STYLEFLEET_WEIGHTS" ] ||
+        die "STYLEFLEET_WEIGHTS=$STYLEFLEET_WEIGHTS is not there: name a file that weights.py wrote, or unset it to have one fetched"
+else
+    [ -e "$weights" ] || { lock; install_weights; }
+    STYLEFLEET_WEIGHTS=$weights
+fi
+
+show() { # name, value: absolute, since cargo runs build scripts elsewhere, and quoted for the shell
+    case $2 in /*) ;; *) set -- "$1" "$PWD/$2" ;; esac
+    printf "export %s='%s'\n" "$1" "$(printf %s "$2" | sed "s/'/'\\\\''/g")"
+}
+
+if [ "${1:-}" = --env ]; then
+    { show LIBTORCH "$LIBTORCH"; show STYLEFLEET_WEIGHTS "$STYLEFLEET_WEIGHTS"; } >&3
+else
+    say "libtorch is $LIBTORCH, the weights are $STYLEFLEET_WEIGHTS"
+fi

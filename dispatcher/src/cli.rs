@@ -1,0 +1,221 @@
+//! The command line, as it is typed. [`crate::plan`] makes sense of it.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use stylefleet_proto::{LayerWeight, Preset, Size};
+
+use crate::options::Options;
+
+/// Redraws pictures in the style of others, on as many devices as there are.
+#[derive(Debug, Parser)]
+#[command(name = "stylefleet", version)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Redraw pictures on this machine
+    ///
+    /// Each CONTENT is redrawn in each STYLE; the pictures land in DIR as CONTENT.STYLE.png, each
+    /// with a .json that holds its parameters, seconds, evaluations, final loss by term and
+    /// versions. Run again, the same command keeps what is done and goes on from where it was
+    /// stopped. Ctrl-C stops it cleanly; a second one at once, which costs some seconds of work.
+    #[command(after_long_help = manual(), allow_negative_numbers = true)]
+    Run(Box<RunArgs>),
+}
+
+/// Arguments of `stylefleet run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub options: Options,
+
+    /// Take contents, styles and options from a batch file, described below
+    ///
+    /// Options on the command line win over the file's [defaults], a [[job]]'s own win over both.
+    #[arg(long, value_name = "batch.toml")]
+    pub file: Option<PathBuf>,
+
+    /// Print one JSON object per event, one a line, on standard output, and nothing else there
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What follows the options in the long help.
+fn manual() -> String {
+    format!(
+        "\
+Examples:
+  One picture in one style, as out/harbour.starry_night.png:
+    stylefleet run harbour.jpg --style starry_night.jpg
+  Every photo in a folder in each of two styles, on two devices:
+    stylefleet run photos --style a.jpg --style b.jpg --device cuda:0,cuda:1
+  A blend of two styles, larger, in the photo's own colours:
+    stylefleet run harbour.jpg --style a.jpg=2 --style b.jpg=1 --size 1024 --keep-colors luminance
+  The objective of a well-known notebook, until its loss is 1e9:
+    stylefleet run harbour.jpg --style a.jpg --preset notebook --stop-below 1e9
+
+Contents:
+  Images are PNG, JPEG, WebP and TIFF files. Of a folder or a glob, those whose names end in .png,
+  .jpg, .jpeg, .webp, .tif or .tiff are taken, in the order of their names. A glob is tried where
+  no file has that name; quote it, or the shell expands it, to the same end.
+  Where two pictures would get one name, the later ones end in -2, -3, ...
+
+Presets (the others where they differ from the first; their losses' formulas differ too):
+{presets}
+Batch file:
+{batch}
+Events (--json), told apart by their field \"event\":
+  started, progress, note, interrupted  of a job: the fields \"job\" and \"name\", and their own
+  finished, kept, failed                of a picture; the first two with its \"picture\" file
+  stopping, summary                     of the run
+
+Environment:
+  STYLEFLEET_WORKER  the worker's command [default: stylefleet-worker, beside this or in PATH]
+  STYLEFLEET_LOG     what to log to standard error, as in debug [default: warn]
+  STYLEFLEET_WEIGHTS and others are the worker's: see stylefleet-worker --help
+
+Exit codes: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted.",
+        presets = presets(),
+        batch = indent(include_str!("batch.example.toml")),
+    )
+}
+
+/// The default preset in full, the others where they differ from it.
+fn presets() -> String {
+    let default = options_of(Preset::default());
+    let mut text = String::new();
+    for preset in Preset::ALL {
+        let options = options_of(preset);
+        text += &format!("  {}\n", preset.name());
+        for (option, usual) in options.iter().zip(&default) {
+            if preset == Preset::default() || option != usual {
+                text += &format!("    {option}\n");
+            }
+        }
+    }
+    text
+}
+
+fn options_of(preset: Preset) -> [String; 7] {
+    let p = preset.parameters();
+    let o = &p.objective;
+    let word = |word: &dyn std::fmt::Debug| format!("{word:?}").to_lowercase();
+    [
+        format!("size = {}", size(p.size)),
+        format!(
+            "evaluations = {}, coarse-evaluations = {}, scales = {}, tolerance = {}",
+            p.evaluations, p.coarse_evaluations, p.scales, p.tolerance
+        ),
+        format!(
+            "optimizer = {}, precision = {}, pooling = {}",
+            word(&p.optimizer),
+            word(&p.precision),
+            word(&o.pooling)
+        ),
+        format!(
+            "init = {}, seed = {}, format = {}",
+            word(&p.init),
+            p.seed,
+            word(&p.format)
+        ),
+        format!(
+            "style-weight = {}, style-layers = {}, style-scale = {}",
+            o.style_weight,
+            layers(&o.style_layers),
+            p.style_scale
+        ),
+        format!(
+            "content-weight = {}, content-layers = {}",
+            o.content_weight,
+            layers(&o.content_layers)
+        ),
+        format!("tv-weight = {}", o.tv_weight),
+    ]
+}
+
+fn size(size: Size) -> String {
+    match size {
+        Size::Longest(side) => side.to_string(),
+        Size::Exact { width, height } => format!("{width}x{height}"),
+    }
+}
+
+fn layers(layers: &[LayerWeight]) -> String {
+    let entry = |entry: &LayerWeight| match entry.weight {
+        weight if weight < 0.01 => format!("{}={weight:.2e}", entry.layer),
+        weight => format!("{}={weight}", entry.layer),
+    };
+    match layers {
+        [] => "none".to_owned(),
+        _ => layers.iter().map(entry).collect::<Vec<_>>().join(","),
+    }
+}
+
+fn indent(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<RunArgs, clap::Error> {
+        let args = Args::try_parse_from(["stylefleet", "run"].iter().chain(args))?;
+        let Command::Run(args) = args.command;
+        Ok(*args)
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn reads_contents_styles_and_options() {
+        let args = parse(&[
+            "a.png",
+            "b",
+            "--style",
+            "s.png=2",
+            "--style",
+            "t.png",
+            "--blend",
+            "--seed",
+            "7",
+            "--pooling",
+            "average",
+            "--json",
+        ])
+        .expect("parses");
+        assert_eq!(args.options.content.map(|list| list.len()), Some(2));
+        assert_eq!(args.options.style.map(|list| list.len()), Some(2));
+        assert_eq!(args.options.blend, Some(true));
+        assert_eq!(args.options.seed, Some(7));
+        assert!(args.json);
+    }
+
+    #[test]
+    fn refuses_what_makes_no_sense() {
+        for args in [
+            &["a.png"][..],
+            &["--style", "s.png"],
+            &["a.png", "--file", "b.toml"],
+            &["a.png", "--style", "s.png", "--pooling", "min"],
+            &["a.png", "--style", "s.png", "--preset", "monet"],
+            &["a.png", "--style", "s.png", "--style-layers", "conv9_1"],
+            &["a.png", "--style", "s.png", "--threads", "0"],
+            &["a.png", "--style", "s.png", "--evaluations", "-1"],
+        ] {
+            assert!(parse(args).is_err(), "{args:?}");
+        }
+        assert!(parse(&["--file", "b.toml"]).is_ok());
+    }
+}

@@ -1,0 +1,108 @@
+//! Live bars on a terminal: one per running job, and one for the whole run.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use stylefleet_proto::JobId;
+
+use super::words::{duration, line};
+use super::{News, Output, Position};
+
+/// Output for a terminal.
+#[derive(Debug)]
+pub struct Bars {
+    all: MultiProgress,
+    whole: ProgressBar,
+    jobs: HashMap<JobId, ProgressBar>,
+}
+
+impl Bars {
+    /// A bar for all pictures.
+    pub fn new(pictures: usize) -> Self {
+        let all = MultiProgress::new();
+        let whole = all.add(ProgressBar::new(pictures as u64));
+        whole.set_style(style("{bar:10} {pos}/{len} pictures, {elapsed} so far"));
+        whole.enable_steady_tick(Duration::from_secs(1));
+        Self {
+            all,
+            whole,
+            jobs: HashMap::new(),
+        }
+    }
+
+    fn say(&self, news: &News<'_>) {
+        self.all.suspend(|| line(news).print());
+    }
+
+    fn remove(&mut self, job: &JobId) {
+        if let Some(bar) = self.jobs.remove(job) {
+            bar.finish_and_clear();
+            self.all.remove(&bar);
+        }
+    }
+}
+
+impl Output for Bars {
+    fn show(&mut self, news: &News<'_>) {
+        match news {
+            News::Started {
+                job, name, device, ..
+            } => {
+                self.remove(job);
+                let bar = self.all.insert_before(&self.whole, ProgressBar::new(1));
+                bar.set_style(style("{bar:10} {wide_msg}"));
+                bar.set_message(format!("{name}: starting on {device}"));
+                self.jobs.insert(*job, bar);
+            }
+            News::Progress {
+                job,
+                name,
+                position,
+            } => {
+                if let Some(bar) = self.jobs.get(job) {
+                    bar.set_length(position.evaluations.into());
+                    bar.set_position(position.evaluation.into());
+                    bar.set_message(format!("{name}  {}", briefly(position)));
+                }
+            }
+            News::Note { .. } | News::Stopping => self.say(news),
+            News::Interrupted { job, .. } => {
+                self.remove(job);
+                self.say(news);
+            }
+            News::Finished { job, .. } | News::Kept { job, .. } => {
+                self.remove(job);
+                self.say(news);
+                self.whole.inc(1);
+            }
+            News::Failed { job, .. } => {
+                if let Some(job) = job {
+                    self.remove(job);
+                }
+                self.say(news);
+                self.whole.inc(1);
+            }
+            News::Summary { .. } => {
+                self.whole.finish_and_clear();
+                self.say(news);
+            }
+        }
+    }
+}
+
+/// Where a job stands, for a line that may have 80 columns.
+fn briefly(at: &Position) -> String {
+    let left = match at.seconds_left {
+        Some(seconds) => format!("  {} left", duration(seconds)),
+        None => String::new(),
+    };
+    format!(
+        "{}/{} {}x{}  {}/{}  loss {:.1e}{left}",
+        at.scale, at.scales, at.width, at.height, at.evaluation, at.evaluations, at.loss
+    )
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

@@ -1,0 +1,130 @@
+//! The news of a run. Serialised, they are the lines of `--json`; the names of fields are a
+//! promise to programs that read them.
+
+use std::path::Path;
+
+use serde::Serialize;
+use stylefleet_proto::{JobId, Progress};
+
+/// Something that happened. `name` is what the picture is called, or the CONTENT that there is no
+/// picture of; a job that makes several pictures goes by the first one's name until it is over.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum News<'a> {
+    /// A worker has the job.
+    Started {
+        job: JobId,
+        name: &'a str,
+        /// Where it computes: cpu, cuda:0, ...
+        device: &'a str,
+        /// Which try this is, from 1.
+        attempt: u32,
+        /// Evaluations that were done before, over all scales; 0: begun afresh.
+        resumed_evaluations: u32,
+    },
+    /// Where a job stands; at most a few times a second.
+    Progress {
+        job: JobId,
+        name: &'a str,
+        #[serde(flatten)]
+        position: Position,
+    },
+    /// Something a person should know of a job that is no failure.
+    Note {
+        job: JobId,
+        name: &'a str,
+        text: &'a str,
+    },
+    /// The picture is there.
+    Finished {
+        job: JobId,
+        name: &'a str,
+        /// Its file.
+        picture: &'a Path,
+        /// Seconds of work, over all attempts that were resumed.
+        seconds: f64,
+        /// Evaluations over all scales.
+        evaluations: u32,
+        /// Final loss.
+        loss: f64,
+    },
+    /// The picture was made by an earlier run.
+    Kept {
+        job: JobId,
+        name: &'a str,
+        /// Its file.
+        picture: &'a Path,
+    },
+    /// The picture will not be made.
+    Failed {
+        /// Absent where it did not come to a job.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        job: Option<JobId>,
+        name: &'a str,
+        /// Why, and what to do.
+        reason: &'a str,
+        /// Attempts made; 0 where it did not come to a job.
+        attempts: u32,
+    },
+    /// The run was asked to stop, and waits for its workers.
+    Stopping,
+    /// A job was stopped; its checkpoint is in the store.
+    Interrupted {
+        job: JobId,
+        name: &'a str,
+        /// Evaluations kept, over all scales.
+        evaluations: u32,
+    },
+    /// The run is over. Last.
+    Summary {
+        /// Pictures made.
+        done: usize,
+        /// Pictures made by earlier runs.
+        kept: usize,
+        /// Pictures that could not be made.
+        failed: usize,
+        /// Pictures left to another run of the same command.
+        unfinished: usize,
+        /// Seconds that the run took.
+        seconds: f64,
+    },
+}
+
+/// Where the optimisation stands.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Position {
+    /// The scale at work, from 1.
+    pub scale: u32,
+    /// How many scales there are.
+    pub scales: u32,
+    /// Width at this scale in pixels.
+    pub width: u32,
+    /// Height at this scale in pixels.
+    pub height: u32,
+    /// Evaluations done at this scale.
+    pub evaluation: u32,
+    /// Budget of evaluations at this scale.
+    pub evaluations: u32,
+    /// Evaluations done over all scales.
+    pub total_evaluations: u32,
+    /// Lowest loss at this scale so far.
+    pub loss: f64,
+    /// Estimated seconds until the job ends; null: no idea yet.
+    pub seconds_left: Option<f64>,
+}
+
+impl From<&Progress> for Position {
+    fn from(from: &Progress) -> Self {
+        Self {
+            scale: from.scale,
+            scales: from.scales,
+            width: from.width,
+            height: from.height,
+            evaluation: from.evaluation,
+            evaluations: from.evaluations,
+            total_evaluations: from.total_evaluations,
+            loss: from.loss,
+            seconds_left: from.seconds_left,
+        }
+    }
+}

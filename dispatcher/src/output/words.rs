@@ -1,0 +1,130 @@
+//! News in words, for people.
+
+use std::io::Write;
+
+use super::{News, Position};
+
+/// A line of text.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A picture: the result, for standard output.
+    Result(String),
+    /// What else is to be said, for standard error.
+    Remark(String),
+}
+
+impl Line {
+    /// Prints it, on one line whatever is in it. A reader that is gone does not stop the run.
+    pub fn print(&self) {
+        let plain = |text: &str| text.replace(char::is_control, " ");
+        let _ = match self {
+            Self::Result(text) => writeln!(std::io::stdout(), "{}", plain(text)),
+            Self::Remark(text) => writeln!(std::io::stderr(), "{}", plain(text)),
+        };
+    }
+}
+
+/// The news as a line.
+pub fn line(news: &News<'_>) -> Line {
+    match news {
+        News::Started {
+            name,
+            device,
+            attempt,
+            resumed_evaluations,
+            ..
+        } => {
+            let attempt = match attempt {
+                1 => String::new(),
+                _ => format!(", attempt {attempt}"),
+            };
+            let resumed = match resumed_evaluations {
+                0 => String::new(),
+                done => format!(", resumed after {done} evaluations"),
+            };
+            Line::Remark(format!("started   {name} on {device}{attempt}{resumed}"))
+        }
+        News::Progress { name, position, .. } => {
+            Line::Remark(format!("progress  {name}: {}", standing(position)))
+        }
+        News::Note { name, text, .. } => Line::Remark(format!("note      {name}: {text}")),
+        News::Finished {
+            picture,
+            seconds,
+            evaluations,
+            loss,
+            ..
+        } => Line::Result(format!(
+            "finished  {}: {}, {evaluations} evaluations, loss {loss:.3e}",
+            picture.display(),
+            duration(*seconds)
+        )),
+        News::Kept { picture, .. } => Line::Result(format!("kept      {}", picture.display())),
+        News::Failed { name, reason, .. } => Line::Remark(format!("failed    {name}: {reason}")),
+        News::Stopping => Line::Remark(
+            "stopping  once the checkpoints are saved; Ctrl-C again stops at once".to_owned(),
+        ),
+        News::Interrupted {
+            name, evaluations, ..
+        } => Line::Remark(format!("stopped   {name} after {evaluations} evaluations")),
+        News::Summary {
+            done,
+            kept,
+            failed,
+            unfinished,
+            seconds,
+        } => {
+            let left = match unfinished {
+                0 => String::new(),
+                n => format!(", {n} unfinished: run the same command again to go on from there"),
+            };
+            let seconds = duration(*seconds);
+            Line::Remark(format!(
+                "{done} done, {kept} kept, {failed} failed in {seconds}{left}"
+            ))
+        }
+    }
+}
+
+/// Where a job stands.
+fn standing(at: &Position) -> String {
+    let left = match at.seconds_left {
+        Some(seconds) => format!(", {} left", duration(seconds)),
+        None => String::new(),
+    };
+    format!(
+        "scale {}/{} {}x{}, evaluation {}/{}, loss {:.3e}{left}",
+        at.scale, at.scales, at.width, at.height, at.evaluation, at.evaluations, at.loss
+    )
+}
+
+/// Seconds as people say them.
+pub fn duration(seconds: f64) -> String {
+    // A float too large, or none at all, becomes the nearest integer.
+    let whole = seconds.round() as u64;
+    match whole {
+        _ if seconds < 10.0 => format!("{seconds:.1} s"),
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (seconds, text) in [
+            (0.04, "0.0 s"),
+            (9.94, "9.9 s"),
+            (12.4, "12 s"),
+            (59.6, "1 min 00 s"),
+            (125.0, "2 min 05 s"),
+            (7260.0, "2 h 01 min"),
+        ] {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+}

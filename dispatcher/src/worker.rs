@@ -1,0 +1,220 @@
+//! One local worker: a child process that takes a job at a time over its standard input and tells
+//! of it over its standard output.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::num::NonZero;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use stylefleet_proto::{Event, Hello, Invalid, ToWorker, wire};
+use stylefleet_transport::pipe::{PipeError, Receiver, Sender};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// How long a worker with nothing to do may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a worker that closed its pipes may take to end.
+const GRACE: Duration = Duration::from_secs(1);
+/// Lines of its standard error that are remembered.
+const REMEMBERED: usize = 20;
+/// The signal that the kernel sends when memory runs out.
+const SIGKILL: i32 = 9;
+
+/// How workers are started.
+#[derive(Debug)]
+pub struct Launch {
+    /// The worker's command.
+    pub program: PathBuf,
+    /// The folder that is the store.
+    pub store: PathBuf,
+    /// CPU threads; none leaves it to the worker.
+    pub threads: Option<NonZero<u32>>,
+    /// Largest image accepted, in pixels.
+    pub max_pixels: u64,
+}
+
+/// A running worker. It is killed when dropped.
+pub struct Worker {
+    child: Child,
+    to: Sender<ChildStdin, wire::ToWorker>,
+    from: Receiver<ChildStdout, wire::FromWorker>,
+    stderr: JoinHandle<VecDeque<String>>,
+}
+
+/// Why a worker can no longer be talked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Complaint {
+    /// It closed its standard output.
+    #[error("it went silent")]
+    Silent,
+    /// The pipe is broken, or something else is on it.
+    #[error(transparent)]
+    Pipe(#[from] PipeError),
+    /// A message is not what the contract says.
+    #[error("a bad message: {0}")]
+    Invalid(#[from] Invalid),
+    /// A message came at the wrong time, or of another job.
+    #[error("a message that nobody asked for")]
+    Stray,
+}
+
+impl Complaint {
+    /// Whether the worker has ended, or is about to, rather than sent something bad.
+    fn is_an_end(&self) -> bool {
+        match self {
+            Self::Silent => true,
+            Self::Pipe(PipeError::Io(error)) => error.kind() != io::ErrorKind::InvalidData,
+            Self::Pipe(PipeError::Decode(_)) | Self::Invalid(_) | Self::Stray => false,
+        }
+    }
+}
+
+impl Worker {
+    /// Starts the process; it is ready once it says [`Self::hello`].
+    pub fn spawn(launch: &Launch, device: &str) -> io::Result<Self> {
+        let mut command = Command::new(&launch.program);
+        command.arg("local").arg("--store").arg(&launch.store);
+        command.args(["--device", device]);
+        command.args(["--max-pixels", &launch.max_pixels.to_string()]);
+        if let Some(threads) = launch.threads {
+            command.args(["--threads", &threads.to_string()]);
+        }
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Ctrl-C in a terminal goes to the whole group; it is for us alone.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let missing = || io::Error::other("a standard stream is missing");
+        let stderr = child.stderr.take().ok_or_else(missing)?;
+        Ok(Self {
+            to: Sender::new(child.stdin.take().ok_or_else(missing)?),
+            from: Receiver::new(child.stdout.take().ok_or_else(missing)?),
+            stderr: tokio::spawn(remember(stderr, device.to_owned())),
+            child,
+        })
+    }
+
+    /// Waits until it is ready.
+    pub async fn hello(&mut self) -> Result<Hello, Complaint> {
+        match self.frame().await? {
+            wire::from_worker::Frame::Hello(hello) => Ok(hello.try_into()?),
+            wire::from_worker::Frame::Event(_) => Err(Complaint::Stray),
+        }
+    }
+
+    /// Waits for its next event. Safe to cancel.
+    pub async fn event(&mut self) -> Result<Event, Complaint> {
+        match self.frame().await? {
+            wire::from_worker::Frame::Event(event) => Ok(event.try_into()?),
+            wire::from_worker::Frame::Hello(_) => Err(Complaint::Stray),
+        }
+    }
+
+    async fn frame(&mut self) -> Result<wire::from_worker::Frame, Complaint> {
+        let message = self.from.recv().await?.ok_or(Complaint::Silent)?;
+        message.frame.ok_or(Complaint::Stray)
+    }
+
+    /// Tells it something.
+    pub async fn tell(&mut self, message: &ToWorker) -> Result<(), Complaint> {
+        Ok(self.to.send(&message.into()).await?)
+    }
+
+    /// Itself, unless the process has ended.
+    pub fn if_alive(mut self) -> Option<Self> {
+        let status = self.child.try_wait();
+        matches!(status, Ok(None)).then_some(self)
+    }
+
+    /// Lets it end, which it does once its standard input is closed.
+    pub async fn end(mut self) {
+        drop(self.to);
+        if timeout(PATIENCE, self.child.wait()).await.is_err() {
+            tracing::warn!("a worker did not end when told to, and is killed");
+        }
+    }
+
+    /// Finds out how it ended, and sees to it that it did.
+    pub async fn autopsy(mut self, complaint: Complaint) -> Death {
+        drop(self.to);
+        let ended = if complaint.is_an_end() {
+            timeout(GRACE, self.child.wait()).await.ok()
+        } else {
+            None
+        };
+        let status = ended.and_then(Result::ok);
+        if status.is_none() {
+            // If it cannot be killed, it is gone.
+            let _ = self.child.kill().await;
+        }
+        // A process that it started may hold its standard error open.
+        let lines = timeout(GRACE, self.stderr).await.ok();
+        let lines = lines.and_then(Result::ok).unwrap_or_default();
+        Death {
+            complaint,
+            status,
+            last_words: lines.into_iter().rev().find(|line| says_something(line)),
+        }
+    }
+}
+
+/// Reads standard error to its end, passes it on to the log and returns its last lines.
+async fn remember(stderr: ChildStderr, device: String) -> VecDeque<String> {
+    let mut lines = VecDeque::with_capacity(REMEMBERED);
+    let mut pieces = BufReader::new(stderr).split(b'\n');
+    while let Ok(Some(piece)) = pieces.next_segment().await {
+        let line = String::from_utf8_lossy(&piece).trim_end().to_owned();
+        tracing::debug!(device, "{line}");
+        if lines.len() == REMEMBERED {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+    lines
+}
+
+/// Whether a line of standard error is more than Rust's hint about backtraces.
+fn says_something(line: &str) -> bool {
+    !line.trim().is_empty() && !line.starts_with("note: ")
+}
+
+/// How a worker ended that should not have.
+#[derive(Debug)]
+pub struct Death {
+    complaint: Complaint,
+    /// None: it had to be killed.
+    status: Option<ExitStatus>,
+    last_words: Option<String>,
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(status) = self.status else {
+            return write!(
+                f,
+                "the worker was ended for what it sent: {}",
+                self.complaint
+            );
+        };
+        if status.signal() == Some(SIGKILL) {
+            return f.write_str(
+                "the worker was killed (SIGKILL), perhaps because memory ran out: a smaller \
+                 --size needs less",
+            );
+        }
+        write!(f, "the worker ended ({status})")?;
+        match &self.last_words {
+            Some(words) => write!(f, ": {}", words.trim_start_matches("stylefleet-worker: ")),
+            None => Ok(()),
+        }
+    }
+}

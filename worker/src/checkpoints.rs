@@ -1,0 +1,170 @@
+//! When the optimiser's state is kept, and its way from the engine's thread to the store.
+//!
+//! The engine never waits for the store: it encodes its state when the keeper wants one, and the
+//! keeper wants none while it is writing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use stylefleet_engine::Error;
+use stylefleet_transport::store::Store;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::events::Events;
+
+/// A checkpoint is written no sooner than this many times what the last one took, so that
+/// checkpoints take a twentieth of the time at most.
+const PATIENCE: u32 = 20;
+
+/// The engine's end.
+#[derive(Debug)]
+pub struct Offers {
+    wanted: Arc<AtomicBool>,
+    states: UnboundedSender<State>,
+}
+
+/// The store's end.
+#[derive(Debug)]
+pub struct Keeper {
+    every: Duration,
+    wanted: Arc<AtomicBool>,
+    states: UnboundedReceiver<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    encoding_began: Instant,
+    encoded: Result<Vec<u8>, Error>,
+}
+
+/// Both ends. Checkpoints are at least `every` apart; with zero every state offered is kept,
+/// unless one is being written.
+pub fn channel(every: Duration) -> (Offers, Keeper) {
+    let wanted = Arc::new(AtomicBool::new(false));
+    let (sender, receiver) = unbounded_channel();
+    let offers = Offers {
+        wanted: wanted.clone(),
+        states: sender,
+    };
+    let keeper = Keeper {
+        every,
+        wanted,
+        states: receiver,
+    };
+    (offers, keeper)
+}
+
+impl Offers {
+    /// Encodes the state and hands it over, if one is wanted.
+    pub fn offer(&self, encode: &dyn Fn() -> Result<Vec<u8>, Error>) {
+        if self.wanted.swap(false, Ordering::AcqRel) {
+            let encoding_began = Instant::now();
+            let encoded = encode();
+            // A keeper that is gone needs no state.
+            let _ = self.states.send(State {
+                encoding_began,
+                encoded,
+            });
+        }
+    }
+}
+
+impl Keeper {
+    /// Writes checkpoints until the engine's end is dropped. One that fails is noted; the job
+    /// goes on without.
+    pub async fn keep(mut self, store: &dyn Store, key: &str, events: &Events) {
+        let mut pause = self.every;
+        while self.rest(pause).await {
+            self.wanted.store(true, Ordering::Release);
+            let Some(state) = self.states.recv().await else {
+                return;
+            };
+            let kept = match state.encoded {
+                Ok(bytes) => store
+                    .put(key, bytes.into())
+                    .await
+                    .map_err(|e| e.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(reason) = kept {
+                events.note(format!("no checkpoint was kept: {reason}"));
+            }
+            pause = pause_after(state.encoding_began.elapsed(), self.every);
+        }
+    }
+
+    /// Waits; false if the engine ended meanwhile.
+    async fn rest(&mut self, pause: Duration) -> bool {
+        tokio::select! {
+            // Nothing was asked for, so all that can arrive is the end.
+            _ = self.states.recv() => false,
+            () = tokio::time::sleep(pause) => true,
+        }
+    }
+}
+
+fn pause_after(took: Duration, every: Duration) -> Duration {
+    if every.is_zero() {
+        every
+    } else {
+        every.max(took.saturating_mul(PATIENCE))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::tests::{events, job};
+    use stylefleet_transport::store::FolderStore;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn rarer_where_writing_is_slow() {
+        assert_eq!(pause_after(SECOND / 10, 15 * SECOND), 15 * SECOND);
+        assert_eq!(pause_after(2 * SECOND, 15 * SECOND), 40 * SECOND);
+        assert_eq!(pause_after(2 * SECOND, Duration::ZERO), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn encodes_a_state_only_when_one_is_wanted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = FolderStore::new(folder.path());
+        let (events, _told) = events(&job());
+        let (offers, keeper) = channel(3600 * SECOND);
+        let engine = async {
+            tokio::time::sleep(SECOND / 20).await;
+            offers.offer(&|| unreachable!("none is wanted for an hour"));
+            drop(offers);
+        };
+        tokio::join!(engine, keeper.keep(&store, "x", &events));
+        assert_eq!(store.get("x").await.expect("reads"), None);
+    }
+
+    #[tokio::test]
+    async fn keeps_the_latest_and_goes_on_after_a_failure() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = FolderStore::new(folder.path());
+        let (events, mut told) = events(&job());
+        let (offers, keeper) = channel(Duration::ZERO);
+        let states = [Ok(b"1"), Err(Error::Torch("no".into())), Ok(b"2")];
+        let engine = async {
+            for state in states {
+                let state = std::cell::Cell::new(Some(state.map(|bytes| bytes.to_vec())));
+                // Offers while the keeper is busy are passed over.
+                while let Some(taken) = state.take() {
+                    state.set(Some(taken));
+                    offers.offer(&|| state.take().expect("is asked once"));
+                    tokio::time::sleep(SECOND / 1000).await;
+                }
+            }
+            drop(offers);
+        };
+        tokio::join!(engine, keeper.keep(&store, "x", &events));
+        assert_eq!(store.get("x").await.expect("reads"), Some("2".into()));
+        let told = told.try_recv().expect("a note").happening;
+        let expected = "no checkpoint was kept: libtorch: no";
+        assert_eq!(told, stylefleet_proto::Happening::Note(expected.into()));
+    }
+}

@@ -1,0 +1,64 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Takes style transfer jobs, one at a time, and stores the pictures.
+///
+/// Settings come from flags, then the environment (STYLEFLEET_DEVICE, STYLEFLEET_WEIGHTS, ...:
+/// a flag's name in capitals), then the file given with --config, then built-in defaults.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the worker can be told to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Take jobs from the program that started this one, over standard input and output.
+    ///
+    /// `stylefleet run` starts its workers like this. Ends when told to, when standard input
+    /// closes, or on SIGTERM or SIGINT; a job under way is kept as a checkpoint.
+    Local {
+        /// Folder that holds inputs, checkpoints and pictures.
+        #[arg(long, value_name = "DIR")]
+        store: PathBuf,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Say what this machine offers, and check that it works.
+    Doctor {
+        /// Print one JSON document instead of lines.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        flags: Flags,
+    },
+}
+
+/// Settings given on the command line; they win over every other source.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Flags {
+    /// A file with settings, in TOML.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where to compute: auto, cpu or cuda:N. Auto: the first CUDA device, else the CPU.
+    #[arg(long)]
+    pub device: Option<String>,
+    /// Threads to compute with on the CPU; 0: libtorch chooses.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<u32>,
+    /// Weights of VGG19, as deploy/setup makes them.
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// Largest image accepted, in pixels.
+    #[arg(long, value_name = "N")]
+    pub max_pixels: Option<u64>,
+    /// Least time between two checkpoints; 0: one after every iteration.
+    #[arg(long, value_name = "S")]
+    pub checkpoint_seconds: Option<f64>,
+}

@@ -1,0 +1,145 @@
+//! `stylefleet-worker doctor`: what this machine offers, and whether it works.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde::Serialize;
+use stylefleet_engine::Engine;
+
+use crate::config::Settings;
+
+/// Side of the picture whose evaluation is timed.
+const SIDE: u32 = 256;
+
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    version: &'static str,
+    weights: String,
+    cuda_linked: bool,
+    nvidia_driver: bool,
+    #[serde(flatten)]
+    engine: Option<EngineReport>,
+    /// Seconds that one evaluation takes at 256 x 256.
+    evaluation_seconds: Option<f64>,
+    /// What is wrong, each with its mend.
+    failures: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct EngineReport {
+    device: String,
+    libtorch: String,
+    cuda_devices: u32,
+    threads: usize,
+    cpu_capability: String,
+    weights_sha256: String,
+}
+
+/// Checks everything, reports on `out`; the exit code says whether all is well.
+pub fn run(settings: &Settings, json: bool, out: OwnedFd) -> std::io::Result<ExitCode> {
+    let report = examine(settings);
+    let mut out = File::from(out);
+    if json {
+        serde_json::to_writer_pretty(&out, &report)?;
+        writeln!(out)?;
+    } else {
+        out.write_all(lines(&report).as_bytes())?;
+    }
+    Ok(ExitCode::from(u8::from(!report.failures.is_empty())))
+}
+
+fn examine(settings: &Settings) -> Report {
+    let mut report = Report {
+        version: env!("CARGO_PKG_VERSION"),
+        weights: settings.weights().display().to_string(),
+        cuda_linked: is_loaded("libtorch_cuda"),
+        nvidia_driver: Path::new("/proc/driver/nvidia/version").exists(),
+        ..Report::default()
+    };
+    match Engine::open(&settings.engine()) {
+        Ok(mut engine) => {
+            report.engine = Some(describe(&engine));
+            match engine.time_evaluation(SIDE) {
+                Ok(seconds) => report.evaluation_seconds = Some(seconds),
+                Err(error) => report.failures.push(error.to_string()),
+            }
+        }
+        Err(error) => report.failures.push(error.to_string()),
+    }
+    report
+        .failures
+        .extend(unused_gpu(&report).map(str::to_owned));
+    report
+}
+
+fn describe(engine: &Engine) -> EngineReport {
+    let description = engine.description().clone();
+    EngineReport {
+        device: description.device,
+        libtorch: description.libtorch,
+        cuda_devices: description.cuda_devices,
+        threads: description.threads,
+        cpu_capability: description.cpu_capability,
+        weights_sha256: description.weights_sha256,
+    }
+}
+
+/// Why a GPU that is there would stand idle.
+fn unused_gpu(report: &Report) -> Option<&'static str> {
+    if !report.nvidia_driver {
+        None
+    } else if !report.cuda_linked {
+        Some(
+            "cuda: this machine has an NVIDIA driver but this program no CUDA: build it with a \
+             libtorch for CUDA",
+        )
+    } else if report.engine.as_ref().is_some_and(|e| e.cuda_devices == 0) {
+        Some(
+            "cuda: this machine has an NVIDIA driver but libtorch sees no device: check nvidia-smi \
+             and CUDA_VISIBLE_DEVICES, and that the driver is as new as libtorch's CUDA",
+        )
+    } else {
+        None
+    }
+}
+
+/// Whether a library of this name is in this process.
+fn is_loaded(library: &str) -> bool {
+    std::fs::read_to_string("/proc/self/maps").is_ok_and(|maps| maps.contains(library))
+}
+
+fn lines(report: &Report) -> String {
+    let yes_no = |yes| if yes { "yes" } else { "no" }.to_owned();
+    let mut facts = vec![
+        ("stylefleet-worker", report.version.to_owned()),
+        ("cuda linked", yes_no(report.cuda_linked)),
+        ("nvidia driver", yes_no(report.nvidia_driver)),
+        ("weights", report.weights.clone()),
+    ];
+    if let Some(engine) = &report.engine {
+        facts.extend([
+            ("weights sha256", engine.weights_sha256.clone()),
+            ("libtorch", engine.libtorch.clone()),
+            ("device", engine.device.clone()),
+            ("cuda devices", engine.cuda_devices.to_string()),
+            ("threads", engine.threads.to_string()),
+            ("cpu capability", engine.cpu_capability.clone()),
+        ]);
+    }
+    if let Some(seconds) = report.evaluation_seconds {
+        facts.push(("one evaluation", format!("{seconds:.3} s at {SIDE}x{SIDE}")));
+    }
+    facts.extend(
+        report
+            .failures
+            .iter()
+            .map(|failure| ("FAILED", failure.clone())),
+    );
+    facts
+        .iter()
+        .map(|(name, value)| format!("{name:<18} {value}\n"))
+        .collect()
+}

@@ -1,0 +1,39 @@
+//! The record of a finished job.
+
+use stylefleet_engine::{Description, Picture, Precision};
+use stylefleet_proto::{Job, Record, Scored, keys};
+
+/// What `result.json` says of `picture`.
+pub fn record(job: &Job, picture: &Picture, engine: &Description, notes: Vec<String>) -> Record {
+    let versions = [
+        ("stylefleet", env!("CARGO_PKG_VERSION")),
+        ("libtorch", &engine.libtorch),
+        ("weights", &engine.weights_sha256),
+    ];
+    Record {
+        job: job.id,
+        picture: keys::picture(&job.id, job.parameters.format),
+        width: picture.width,
+        height: picture.height,
+        content: job.content.clone(),
+        styles: job.styles.clone(),
+        parameters: job.parameters.clone(),
+        seconds: picture.seconds,
+        evaluations: picture.evaluations,
+        score: Scored {
+            loss: picture.loss,
+            terms: picture.terms.clone(),
+        },
+        attempt: job.attempt,
+        device: engine.device.clone(),
+        precision: match picture.precision {
+            Precision::Bf16 => "bf16",
+            Precision::F32 | Precision::Auto => "f32",
+        }
+        .to_owned(),
+        notes,
+        versions: versions
+            .map(|(part, version)| (part.to_owned(), version.to_owned()))
+            .into(),
+    }
+}

@@ -1,0 +1,212 @@
+//! What a job's parameters mean to the engine: the same words on both sides.
+
+use stylefleet_engine::{self as engine, Request, Source};
+use stylefleet_proto::{
+    Colors, ContentLoss, Format, LayerWeight, Means, Objective, Optimizer, Parameters, Pooling,
+    Precision, Size, StyleLoss, TotalVariation, UnknownLayer,
+};
+
+/// The engine's request.
+pub fn request(
+    parameters: &Parameters,
+    content: Source,
+    styles: Vec<(Source, f64)>,
+    init: engine::Init,
+) -> Result<Request, UnknownLayer> {
+    Ok(Request {
+        content,
+        styles,
+        init,
+        size: match parameters.size {
+            Size::Longest(side) => engine::Size::Longest(side),
+            Size::Exact { width, height } => engine::Size::Exact { width, height },
+        },
+        objective: objective(&parameters.objective)?,
+        colors: match parameters.colors {
+            Colors::Style => engine::Colors::Style,
+            Colors::Luminance => engine::Colors::Luminance,
+            Colors::Match => engine::Colors::Match,
+        },
+        optimizer: match parameters.optimizer {
+            Optimizer::Lbfgs => engine::Optimizer::Lbfgs,
+            Optimizer::Adam => engine::Optimizer::Adam,
+        },
+        evaluations: parameters.evaluations,
+        coarse_evaluations: parameters.coarse_evaluations,
+        scales: parameters.scales,
+        stop_below: parameters.stop_below,
+        tolerance: parameters.tolerance,
+        style_scale: parameters.style_scale,
+        stretch_style: parameters.stretch_style,
+        precision: match parameters.precision {
+            Precision::Auto => engine::Precision::Auto,
+            Precision::F32 => engine::Precision::F32,
+            Precision::Bf16 => engine::Precision::Bf16,
+        },
+        seed: parameters.seed,
+    })
+}
+
+/// The engine's file format.
+pub fn format(format: Format) -> engine::Format {
+    match format {
+        Format::Png => engine::Format::Png,
+        Format::Jpeg => engine::Format::Jpeg,
+        Format::Tiff => engine::Format::Tiff,
+    }
+}
+
+fn objective(objective: &Objective) -> Result<engine::Objective, UnknownLayer> {
+    Ok(engine::Objective {
+        means: match objective.means {
+            Means::Bgr => engine::Means::Bgr,
+            Means::Swapped => engine::Means::Swapped,
+        },
+        pooling: match objective.pooling {
+            Pooling::Max => engine::Pooling::Max,
+            Pooling::Average => engine::Pooling::Average,
+        },
+        content_layers: layers(&objective.content_layers)?,
+        content_loss: match objective.content_loss {
+            ContentLoss::HalfSum => engine::ContentLoss::HalfSum,
+            ContentLoss::Mean => engine::ContentLoss::Mean,
+        },
+        content_weight: objective.content_weight,
+        style_layers: layers(&objective.style_layers)?,
+        style_loss: match objective.style_loss {
+            StyleLoss::PerPosition => engine::StyleLoss::PerPosition,
+            StyleLoss::Notebook => engine::StyleLoss::Notebook,
+        },
+        style_weight: objective.style_weight,
+        total_variation: match objective.total_variation {
+            TotalVariation::Notebook => engine::TotalVariation::Notebook,
+            TotalVariation::L1 => engine::TotalVariation::L1,
+            TotalVariation::L2 => engine::TotalVariation::L2,
+        },
+        tv_weight: objective.tv_weight,
+    })
+}
+
+fn layers(weights: &[LayerWeight]) -> Result<Vec<engine::LayerWeight>, UnknownLayer> {
+    let layer = |entry: &LayerWeight| {
+        let layer = engine::Layer::new(entry.layer.block(), entry.layer.convolution())
+            .ok_or_else(|| UnknownLayer(entry.layer.to_string()))?;
+        Ok(engine::LayerWeight {
+            layer,
+            weight: entry.weight,
+        })
+    };
+    weights.iter().map(layer).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stylefleet_proto::Preset;
+
+    /// Every name that both sides print must mean the same.
+    fn assert_same<A: std::fmt::Debug, B: std::fmt::Debug>(ours: &[A], theirs: &[B]) {
+        assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+    }
+
+    fn of(parameters: &Parameters) -> Request {
+        let source = || Source {
+            name: "a".into(),
+            bytes: vec![1],
+        };
+        let styles = vec![(source(), 0.5), (source(), 2.0)];
+        request(parameters, source(), styles, engine::Init::Style(1)).expect("maps")
+    }
+
+    #[test]
+    fn every_choice_keeps_its_name() {
+        let mut parameters = Preset::default().parameters();
+        for (size, other) in [
+            (Size::Longest(300), engine::Size::Longest(300)),
+            (
+                Size::Exact {
+                    width: 20,
+                    height: 30,
+                },
+                engine::Size::Exact {
+                    width: 20,
+                    height: 30,
+                },
+            ),
+        ] {
+            parameters.size = size;
+            assert_eq!(of(&parameters).size, other);
+        }
+        for i in 0..3 {
+            parameters.colors = Colors::try_from(i).expect("exists");
+            parameters.precision = Precision::try_from(i).expect("exists");
+            parameters.objective.total_variation = TotalVariation::try_from(i).expect("exists");
+            parameters.format = Format::try_from(i).expect("exists");
+            let two = i % 2;
+            parameters.optimizer = Optimizer::try_from(two).expect("exists");
+            parameters.objective.means = Means::try_from(two).expect("exists");
+            parameters.objective.pooling = Pooling::try_from(two).expect("exists");
+            parameters.objective.content_loss = ContentLoss::try_from(two).expect("exists");
+            parameters.objective.style_loss = StyleLoss::try_from(two).expect("exists");
+            let request = of(&parameters);
+            assert_same(&[parameters.colors], &[request.colors]);
+            assert_same(&[parameters.precision], &[request.precision]);
+            assert_same(&[parameters.optimizer], &[request.optimizer]);
+            assert_same(&[parameters.format], &[format(parameters.format)]);
+            let (ours, theirs) = (&parameters.objective, &request.objective);
+            assert_same(&[ours.means], &[theirs.means]);
+            assert_same(&[ours.pooling], &[theirs.pooling]);
+            assert_same(&[ours.content_loss], &[theirs.content_loss]);
+            assert_same(&[ours.style_loss], &[theirs.style_loss]);
+            assert_same(&[ours.total_variation], &[theirs.total_variation]);
+        }
+    }
+
+    #[test]
+    fn every_number_arrives() {
+        for preset in Preset::ALL {
+            let parameters = Parameters {
+                evaluations: 11,
+                coarse_evaluations: 12,
+                scales: 3,
+                stop_below: Some(14.0),
+                tolerance: 0.15,
+                style_scale: 1.6,
+                stretch_style: true,
+                seed: 17,
+                ..preset.parameters()
+            };
+            let request = of(&parameters);
+            assert_eq!(request.evaluations, 11);
+            assert_eq!(request.coarse_evaluations, 12);
+            assert_eq!(request.scales, 3);
+            assert_eq!(request.stop_below, Some(14.0));
+            assert_eq!(request.tolerance, 0.15);
+            assert_eq!(request.style_scale, 1.6);
+            assert!(request.stretch_style);
+            assert_eq!(request.seed, 17);
+            assert_eq!(
+                request.styles.iter().map(|s| s.1).collect::<Vec<_>>(),
+                [0.5, 2.0]
+            );
+            let (ours, theirs) = (&parameters.objective, &request.objective);
+            let named = |layers: &[LayerWeight]| -> Vec<_> {
+                layers
+                    .iter()
+                    .map(|l| (l.layer.to_string(), l.weight))
+                    .collect()
+            };
+            let renamed = |layers: &[engine::LayerWeight]| -> Vec<_> {
+                layers
+                    .iter()
+                    .map(|l| (l.layer.to_string(), l.weight))
+                    .collect()
+            };
+            assert_eq!(named(&ours.content_layers), renamed(&theirs.content_layers));
+            assert_eq!(named(&ours.style_layers), renamed(&theirs.style_layers));
+            assert_eq!(ours.content_weight, theirs.content_weight);
+            assert_eq!(ours.style_weight, theirs.style_weight);
+            assert_eq!(ours.tv_weight, theirs.tv_weight);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Watches the engine from its own thread.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use stylefleet_engine::{Control, Error, Observer, Progress};
+use stylefleet_proto::{Happening, Progress as ProgressEvent};
+use tokio_util::sync::CancellationToken;
+
+use crate::checkpoints::Offers;
+use crate::events::Events;
+
+/// Least time between two progress events of one scale.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+
+/// Tells events of the engine's doings, offers its state to the checkpoints' keeper, and
+/// interrupts it when the worker drains.
+#[derive(Debug)]
+pub struct Watch {
+    events: Events,
+    drain: CancellationToken,
+    checkpoints: Offers,
+    notes: Sender<String>,
+    throttle: Throttle,
+}
+
+impl Watch {
+    /// A watch, and the notes that the engine will have made.
+    pub fn new(
+        events: Events,
+        drain: CancellationToken,
+        checkpoints: Offers,
+    ) -> (Self, Receiver<String>) {
+        let (notes, noted) = channel();
+        let watch = Self {
+            events,
+            drain,
+            checkpoints,
+            notes,
+            throttle: Throttle::default(),
+        };
+        (watch, noted)
+    }
+}
+
+impl Observer for Watch {
+    fn noted(&mut self, note: &str) {
+        self.events.note(note);
+        // The notes are read once the engine is done; nobody reads those of a failed attempt.
+        let _ = self.notes.send(note.to_owned());
+    }
+
+    fn evaluated(&mut self, progress: &Progress) -> Control {
+        if self.throttle.lets_pass(progress.scale, Instant::now()) {
+            self.events.tell(Happening::Progress(event(progress)));
+        }
+        if self.drain.is_cancelled() {
+            Control::Interrupt
+        } else {
+            Control::Continue
+        }
+    }
+
+    fn accepted(&mut self, checkpoint: &dyn Fn() -> Result<Vec<u8>, Error>) {
+        self.checkpoints.offer(checkpoint);
+    }
+}
+
+/// Lets the first progress of each scale pass, then some.
+#[derive(Debug, Default)]
+struct Throttle {
+    last: Option<(u32, Instant)>,
+}
+
+impl Throttle {
+    fn lets_pass(&mut self, scale: u32, now: Instant) -> bool {
+        let soon = self.last.is_some_and(|(last_scale, then)| {
+            last_scale == scale && now.duration_since(then) < PROGRESS_EVERY
+        });
+        if !soon {
+            self.last = Some((scale, now));
+        }
+        !soon
+    }
+}
+
+fn event(progress: &Progress) -> ProgressEvent {
+    ProgressEvent {
+        scale: progress.scale,
+        scales: progress.scales,
+        width: progress.width,
+        height: progress.height,
+        evaluation: progress.evaluation,
+        evaluations: progress.evaluations,
+        total_evaluations: progress.total_evaluations,
+        loss: progress.loss,
+        seconds_left: progress.seconds_left,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_a_second_and_the_first_of_each_scale() {
+        let mut throttle = Throttle::default();
+        let start = Instant::now();
+        let passed: Vec<_> = (0..100u64)
+            .filter(|i| {
+                let scale = if *i < 55 { 1 } else { 2 };
+                throttle.lets_pass(scale, start + Duration::from_millis(10 * i))
+            })
+            .collect();
+        assert_eq!(passed, [0, 20, 40, 55, 75, 95]);
+    }
+}
