@@ -1,13 +1,14 @@
 //! The engine: a network on a device, and what it keeps between jobs.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::checkpoint;
 use crate::device;
-use crate::inputs::Inputs;
+use crate::inputs::{self, Inputs};
 use crate::monitor::Monitor;
 use crate::objective::{Loss, grams};
 use crate::scales::schedule;
@@ -16,7 +17,7 @@ use crate::targets::Targets;
 use crate::vgg::{Arithmetic, Vgg};
 use crate::{
     ContentLoss, Error, Layer, LayerWeight, Means, Objective, Observer, Picture, Pooling,
-    Precision, Request, StyleLoss, TotalVariation,
+    Precision, Request, Source, StyleLoss, TotalVariation,
 };
 
 /// The libtorch that tch is built for; its build refuses any other.
@@ -64,6 +65,17 @@ pub enum Outcome {
         /// Evaluations it holds, over all scales.
         evaluations: u32,
     },
+}
+
+/// The loss at one picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// The whole loss.
+    pub loss: f64,
+    /// What each term adds to it.
+    pub terms: BTreeMap<String, f64>,
+    /// d loss / d picture, in the order of the picture's values.
+    pub gradient: Vec<f32>,
 }
 
 /// VGG19 on a device. One job at a time.
@@ -132,6 +144,40 @@ impl Engine {
             monitor,
         };
         job.run(checkpoint)
+    }
+
+    /// The loss of `objective` at `x`, 32-bit: channels B, G, R of the content's size, row by row,
+    /// means subtracted. Nothing is resized.
+    pub fn evaluate(
+        &self,
+        objective: &Objective,
+        content: &Source,
+        styles: &[(Source, f64)],
+        x: &[f32],
+    ) -> Result<Evaluation, Error> {
+        let read = |source: &Source| {
+            let image = inputs::read(source, self.max_pixels)?.0;
+            inputs::to_network(&image, objective.means, self.vgg.device())
+        };
+        let content = read(content)?;
+        let grams = styles
+            .iter()
+            .map(|(style, share)| {
+                let grams = grams(objective, &self.vgg, &read(style)?, Arithmetic::F32)?;
+                Ok((grams, *share))
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        let styles: Vec<_> = grams.iter().map(|(grams, share)| (grams, *share)).collect();
+        let loss = Loss::new(objective, &self.vgg, &content, &styles, Arithmetic::F32)?;
+        let x = Tensor::f_from_slice(x)?
+            .f_reshape(content.size())?
+            .f_to_device(self.vgg.device())?;
+        let found = loss.evaluate(&self.vgg, &x, Arithmetic::F32)?;
+        Ok(Evaluation {
+            loss: found.loss,
+            terms: found.terms,
+            gradient: Vec::<f32>::try_from(&found.gradient.f_to_device(Device::Cpu)?)?,
+        })
     }
 
     /// Evaluations that `checkpoint` holds, over all scales.

@@ -44,11 +44,9 @@ impl Inputs {
         observer: &mut dyn Observer,
     ) -> Result<Self, Error> {
         let mut read = |source: &Source| {
-            let decoded = decode(source, max_pixels)?;
-            for note in &decoded.notes {
-                observer.noted(note);
-            }
-            tensor(&decoded.pixels)
+            let (image, notes) = read(source, max_pixels)?;
+            notes.iter().for_each(|note| observer.noted(note));
+            Ok::<_, Error>(image)
         };
         let content = read(&request.content)?;
         let extent = scales::picture(request.size, extent_of(&content)?);
@@ -94,6 +92,12 @@ impl Inputs {
             chroma,
         })
     }
+}
+
+/// An image at its own size, and what a person should know of how it was read.
+pub(crate) fn read(source: &Source, max_pixels: u64) -> Result<(Tensor, Vec<String>), Error> {
+    let decoded = decode(source, max_pixels)?;
+    Ok((tensor(&decoded.pixels)?, decoded.notes))
 }
 
 /// To what the network takes: B, G, R, less the means, on its device.
@@ -145,9 +149,13 @@ fn tensor(pixels: &::image::Rgb32FImage) -> Result<Tensor, Error> {
         .f_reshape([1, height, width, 3])?
         .f_permute([0, 3, 1, 2])?
         .f_contiguous()?;
-    // A 32-bit TIFF may hold anything.
-    let finite = image.f_nan_to_num(0.0, 1.0, 0.0)?;
-    Ok(finite.f_clamp(0.0, 1.0)?.f_mul_scalar(255.0)?)
+    // A 32-bit TIFF may hold anything. Rounding to 16 bits gives 8-bit values back exactly.
+    Ok(image
+        .f_nan_to_num(0.0, 1.0, 0.0)?
+        .f_clamp(0.0, 1.0)?
+        .f_mul_scalar(65535.0)?
+        .f_round()?
+        .f_div_scalar(257.0)?)
 }
 
 fn noise(extent: Extent, seed: u64) -> Result<Tensor, Error> {

