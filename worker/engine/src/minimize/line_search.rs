@@ -8,7 +8,7 @@ const CURVATURE: f64 = 0.9;
 /// A bracket narrower than this, relative to its upper end, holds nothing more to find.
 const NARROW: f64 = 1e-3;
 /// Evaluations before the search settles for the best step seen.
-const MOST: usize = 16;
+const MOST: usize = 12;
 /// Most that the step grows from one trial to the next.
 const GROWTH: f64 = 4.0;
 
@@ -222,11 +222,26 @@ mod tests {
         (found.expect("no error").expect("a step").kept, evaluations)
     }
 
-    /// The functions of the paper's section 5 with its first steps: it needs up to 12 evaluations.
+    /// The first function of the paper's section 5, with its first steps.
     #[test]
-    fn meets_both_conditions_on_the_papers_functions() {
-        let one = |a: f64| (-a / (a * a + 2.0), (a * a - 2.0) / (a * a + 2.0).powi(2));
-        let two = |a: f64| {
+    fn meets_both_conditions() {
+        let f = |a: f64| (-a / (a * a + 2.0), (a * a - 2.0) / (a * a + 2.0).powi(2));
+        for first in [1e-3, 1e-1, 1e1, 1e3] {
+            let (step, evaluations) = run(f, first);
+            let (start, at) = (f(0.0), f(step));
+            assert!(
+                at.0 <= start.0 + DECREASE * step * start.1,
+                "{first}: {step}"
+            );
+            assert!(at.1.abs() <= CURVATURE * start.1.abs(), "{first}: {step}");
+            assert!(evaluations <= 8, "{first}: {evaluations}");
+        }
+    }
+
+    /// The second one, whose slope at the start is next to nothing; its minimum is at 1.596.
+    #[test]
+    fn finds_a_minimum_far_from_a_flat_start() {
+        let f = |a: f64| {
             let b = a + 0.004;
             (
                 b.powi(5) - 2.0 * b.powi(4),
@@ -234,16 +249,8 @@ mod tests {
             )
         };
         for first in [1e-3, 1e-1, 1e1, 1e3] {
-            for f in [&one as &dyn Fn(f64) -> (f64, f64), &two] {
-                let (step, evaluations) = run(f, first);
-                let (start, at) = (f(0.0), f(step));
-                assert!(
-                    at.0 <= start.0 + DECREASE * step * start.1,
-                    "{first}: {step}"
-                );
-                assert!(at.1.abs() <= CURVATURE * start.1.abs(), "{first}: {step}");
-                assert!(evaluations <= 12, "{first}: {evaluations}");
-            }
+            let (step, _) = run(f, first);
+            assert!((step - 1.596).abs() < 0.01, "{first}: {step}");
         }
     }
 
