@@ -88,13 +88,12 @@ Exit codes: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted.",
 
 /// The default preset in full, the others where they differ from it.
 fn presets() -> String {
-    let default = options_of(Preset::default());
+    let default = Preset::default();
     let mut text = String::new();
     for preset in Preset::ALL {
-        let options = options_of(preset);
         text += &format!("  {}\n", preset.name());
-        for (option, usual) in options.iter().zip(&default) {
-            if preset == Preset::default() || option != usual {
+        for (option, usual) in values(preset).iter().zip(values(default)) {
+            if preset == default || *option != usual {
                 text += &format!("    {option}\n");
             }
         }
@@ -102,40 +101,36 @@ fn presets() -> String {
     text
 }
 
-fn options_of(preset: Preset) -> [String; 7] {
+/// The preset's options, each with its value.
+fn values(preset: Preset) -> [String; 17] {
     let p = preset.parameters();
     let o = &p.objective;
-    let word = |word: &dyn std::fmt::Debug| format!("{word:?}").to_lowercase();
+    // The variants' names are the words of the options, but for capitals.
+    let word = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
     [
-        format!("size = {}", size(p.size)),
+        format!("size            {}", size(p.size)),
+        format!("init            {}", word(&p.init)),
         format!(
-            "evaluations = {}, coarse-evaluations = {}, scales = {}, tolerance = {}",
-            p.evaluations, p.coarse_evaluations, p.scales, p.tolerance
+            "keep-colors     {}",
+            word(&p.colors).replace("style", "none")
         ),
+        format!("seed            {}", p.seed),
+        format!("format          {}", word(&p.format)),
+        format!("style-weight    {}", o.style_weight),
+        format!("style-layers    {}", layers(&o.style_layers)),
+        format!("style-scale     {}", p.style_scale),
+        format!("content-weight  {}", o.content_weight),
+        format!("content-layers  {}", layers(&o.content_layers)),
+        format!("tv-weight       {}", o.tv_weight),
+        format!("pooling         {}", word(&o.pooling)),
         format!(
-            "optimizer = {}, precision = {}, pooling = {}",
-            word(&p.optimizer),
-            word(&p.precision),
-            word(&o.pooling)
+            "evaluations     {}, coarse-evaluations {}",
+            p.evaluations, p.coarse_evaluations
         ),
-        format!(
-            "init = {}, seed = {}, format = {}",
-            word(&p.init),
-            p.seed,
-            word(&p.format)
-        ),
-        format!(
-            "style-weight = {}, style-layers = {}, style-scale = {}",
-            o.style_weight,
-            layers(&o.style_layers),
-            p.style_scale
-        ),
-        format!(
-            "content-weight = {}, content-layers = {}",
-            o.content_weight,
-            layers(&o.content_layers)
-        ),
-        format!("tv-weight = {}", o.tv_weight),
+        format!("scales          {}", p.scales),
+        format!("tolerance       {}", p.tolerance),
+        format!("optimizer       {}", word(&p.optimizer)),
+        format!("precision       {}", word(&p.precision)),
     ]
 }
 

@@ -233,7 +233,10 @@ impl Dispatch<'_> {
     /// The job lost an attempt, unless it was lost in the course of stopping.
     async fn lose(&mut self, job: JobId, reason: String) -> Result<(), DispatchError> {
         if self.stopping {
-            self.note(job, &format!("{reason}: what it had kept is still there"));
+            self.note(
+                job,
+                &format!("{reason}: it goes on from its last checkpoint another time"),
+            );
             return Ok(());
         }
         match self.scheduler.lose(job, Instant::now()) {

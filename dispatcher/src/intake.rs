@@ -59,7 +59,7 @@ pub async fn take_in(
     max_pixels: u64,
     store: &dyn Store,
 ) -> Result<Intake, IntakeError> {
-    let mut door = Door {
+    let mut porter = Porter {
         store,
         max_pixels,
         seen: HashMap::new(),
@@ -68,7 +68,7 @@ pub async fn take_in(
     let mut refused = Vec::new();
     for picture in pictures {
         let name = picture.name.clone();
-        match door.ask(picture).await {
+        match porter.ask(picture).await {
             Ok(ask) => asks.push(ask),
             Err(IntakeError::Refused(refusal)) => refused.push((name, refusal)),
             Err(error) => return Err(error),
@@ -127,13 +127,13 @@ struct Ask {
 }
 
 /// Brings images into the store, each file once.
-struct Door<'a> {
+struct Porter<'a> {
     store: &'a dyn Store,
     max_pixels: u64,
     seen: HashMap<PathBuf, Result<Image, Arc<Refusal>>>,
 }
 
-impl Door<'_> {
+impl Porter<'_> {
     async fn ask(&mut self, picture: Picture) -> Result<Ask, IntakeError> {
         let content = self.image(&picture.content).await?;
         let mut styles = Vec::new();
@@ -169,5 +169,47 @@ impl Door<'_> {
         };
         self.seen.insert(path.to_owned(), outcome.clone());
         Ok(outcome?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stylefleet_transport::store::FolderStore;
+
+    use super::*;
+    use crate::options::Options;
+    use crate::plan::Plan;
+
+    #[tokio::test]
+    async fn the_same_ask_under_two_names_is_one_job() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        image::GrayImage::new(4, 4)
+            .save(path("a.png"))
+            .expect("saves");
+        std::fs::copy(path("a.png"), path("b.png")).expect("copies");
+        std::fs::write(path("c.png"), "no image").expect("writes");
+        let options = Options {
+            content: Some(vec![path("a.png"), path("b.png"), path("c.png")]),
+            style: Some(vec![path("a.png")]),
+            ..Options::default()
+        };
+        let plan = Plan::new(options, None).expect("a plan");
+        let store = FolderStore::new(path("store"));
+        let intake = take_in(plan.pictures, 16, &store).await.expect("takes in");
+
+        let [job] = intake.jobs.as_slice() else {
+            panic!("one job, not {:?}", intake.jobs);
+        };
+        let names = intake.commissions[&job.id].iter().map(|c| c.name.as_ref());
+        assert_eq!(names.collect::<Vec<_>>(), ["a.a", "b.a"]);
+        assert_eq!(intake.refused.len(), 1);
+        assert_eq!(intake.refused[0].0.as_ref(), "c.a");
+        let input = keys::input(&job.content.sha256);
+        assert!(store.contains(&input).await.expect("looks"));
+        let manifest = store.get(&keys::manifest(&job.batch)).await.expect("reads");
+        let manifest: Manifest =
+            serde_json::from_slice(&manifest.expect("is there")).expect("a manifest");
+        assert_eq!(manifest.jobs.len(), 2);
     }
 }

@@ -102,10 +102,9 @@ impl Plan {
 
     /// Adds the pictures that one table of options asks for.
     fn add(&mut self, options: &Options, names: &mut Names) -> Result<(), BadOption> {
-        let parameters = options.parameters();
         let blends = blends(options)?;
         for blend in &blends {
-            check(options, blend, &parameters)?;
+            check(options, blend)?;
         }
         for content in options.content.iter().flatten() {
             let files = match expand(content) {
@@ -115,25 +114,10 @@ impl Plan {
                     continue;
                 }
             };
-            for (file, blend) in files
-                .iter()
-                .flat_map(|f| blends.iter().map(move |b| (f, b)))
-            {
-                let wanted = match &options.name {
-                    Some(name) => name.clone(),
-                    None => names::of_picture(file, blend.iter().map(|(path, _)| path.as_path())),
-                };
-                self.pictures.push(Picture {
-                    name: names.apart(&wanted)?,
-                    content: file.clone(),
-                    styles: blend.clone(),
-                    start: match &options.init {
-                        Some(Start::File(path)) => Some(path.clone()),
-                        _ => None,
-                    },
-                    preset: options.preset.unwrap_or_default(),
-                    parameters: parameters.clone(),
-                });
+            for file in &files {
+                for blend in &blends {
+                    self.pictures.push(picture(options, file, blend, names)?);
+                }
             }
         }
         Ok(())
@@ -164,7 +148,7 @@ fn blends(options: &Options) -> Result<Vec<Blend>, BadOption> {
 }
 
 /// Rehearses a job without its images: the contract knows what is allowed.
-fn check(options: &Options, blend: &Blend, parameters: &Parameters) -> Result<(), BadOption> {
+fn check(options: &Options, blend: &Blend) -> Result<(), BadOption> {
     if let Some(Start::Style(index)) = options.init
         && index as usize > blend.len()
     {
@@ -186,9 +170,29 @@ fn check(options: &Options, blend: &Blend, parameters: &Parameters) -> Result<()
         "rehearsal".parse()?,
         image.clone(),
         blend.iter().map(style).collect(),
-        parameters.clone(),
+        options.parameters(),
     )?;
     Ok(())
+}
+
+fn picture(
+    options: &Options,
+    content: &Path,
+    blend: &Blend,
+    names: &mut Names,
+) -> Result<Picture, BadOption> {
+    let usual = || names::of_picture(content, blend.iter().map(|(path, _)| path.as_path()));
+    Ok(Picture {
+        name: names.apart(&options.name.clone().unwrap_or_else(usual))?,
+        content: content.to_owned(),
+        styles: blend.clone(),
+        start: match &options.init {
+            Some(Start::File(path)) => Some(path.clone()),
+            _ => None,
+        },
+        preset: options.preset.unwrap_or_default(),
+        parameters: options.parameters(),
+    })
 }
 
 /// An option out of its range, wherever it was given.

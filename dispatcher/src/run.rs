@@ -66,13 +66,20 @@ pub enum RunError {
 /// Does what is planned.
 pub async fn run(plan: Plan, json: bool, settings: &Settings) -> Result<Ending, RunError> {
     let mut signals = Signals::listen().map_err(RunError::Signals)?;
-    let _lock = lock(&plan.out)?;
+    let folder = plan.out.join(STORE);
+    let _lock = lock(&folder)?;
     let asked = plan.pictures.len() + plan.absent.len();
-    let store = FolderStore::new(plan.out.join(STORE));
+    let store = FolderStore::new(&folder);
     let gallery = Gallery::new(plan.out.clone(), store.clone());
     let mut desk = Desk::open(asked, store, gallery, output::open(json, asked));
+    let launch = Launch {
+        program: settings.worker(),
+        store: folder,
+        threads: plan.threads,
+        max_pixels: plan.max_pixels,
+    };
 
-    let outcome = work(plan, settings, &mut desk, &mut signals).await;
+    let outcome = work(plan, launch, &mut desk, &mut signals).await;
     let tally = desk.close();
     outcome?;
     Ok(if tally.unfinished() > 0 {
@@ -86,16 +93,10 @@ pub async fn run(plan: Plan, json: bool, settings: &Settings) -> Result<Ending, 
 
 async fn work(
     plan: Plan,
-    settings: &Settings,
+    launch: Launch,
     desk: &mut Desk,
     signals: &mut Signals,
 ) -> Result<(), RunError> {
-    let launch = Launch {
-        program: settings.worker(),
-        store: plan.out.join(STORE),
-        threads: plan.threads,
-        max_pixels: plan.max_pixels,
-    };
     for (content, reason) in &plan.absent {
         desk.refuse(&content.to_string_lossy(), &reason.to_string());
     }
@@ -127,18 +128,17 @@ async fn prepare(
     desk.keep_done(intake.jobs).await.map_err(RunError::Store)
 }
 
-/// Claims the folder of pictures until the file returned is dropped.
-fn lock(out: &Path) -> Result<File, RunError> {
+/// Claims the store's folder until the file returned is dropped.
+fn lock(folder: &Path) -> Result<File, RunError> {
     let denied = |source| RunError::Folder {
-        path: out.to_owned(),
+        path: folder.to_owned(),
         source,
     };
-    let store = out.join(STORE);
-    std::fs::create_dir_all(&store).map_err(denied)?;
-    let file = File::create(store.join(LOCK)).map_err(denied)?;
+    std::fs::create_dir_all(folder).map_err(denied)?;
+    let file = File::create(folder.join(LOCK)).map_err(denied)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(RunError::Busy(out.to_owned())),
+        Err(TryLockError::WouldBlock) => Err(RunError::Busy(folder.to_owned())),
         Err(TryLockError::Error(source)) => Err(denied(source)),
     }
 }

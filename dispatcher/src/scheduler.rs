@@ -73,20 +73,21 @@ impl Scheduler {
         self.waiting.is_empty() && self.running.is_empty()
     }
 
-    /// A running job is over, well or not. Returns the attempt it was, 0 if it was not running.
-    pub fn end(&mut self, job: JobId) -> u32 {
-        self.running.remove(&job).unwrap_or(0)
+    /// A running job is over, well or not.
+    pub fn end(&mut self, job: JobId) {
+        self.running.remove(&job);
     }
 
     /// A running job lost this attempt.
     pub fn lose(&mut self, job: JobId, now: Instant) -> Verdict {
-        let attempt = self.end(job);
-        if attempt == 0 || attempt >= ATTEMPTS {
-            return Verdict::GiveUp;
+        match self.running.remove(&job) {
+            Some(attempt) if attempt < ATTEMPTS => {
+                let wait = FIRST_WAIT * 2_u32.pow(attempt - 1);
+                self.wait(job, attempt + 1, now + wait);
+                Verdict::Retry(wait)
+            }
+            _ => Verdict::GiveUp,
         }
-        let wait = FIRST_WAIT * 2_u32.pow(attempt - 1);
-        self.wait(job, attempt + 1, now + wait);
-        Verdict::Retry(wait)
     }
 
     /// A running job was interrupted through no fault of its own: the same attempt again.
@@ -115,8 +116,8 @@ mod tests {
         assert_eq!(scheduler.take(now), Some((job(1), 1)));
         assert_eq!(scheduler.take(now), None);
         assert!(!scheduler.is_done());
-        assert_eq!(scheduler.end(job(1)), 1);
-        assert_eq!(scheduler.end(job(2)), 1);
+        scheduler.end(job(1));
+        scheduler.end(job(2));
         assert!(scheduler.is_done());
     }
 

@@ -172,7 +172,7 @@ async fn remember(stderr: ChildStderr, device: String) -> VecDeque<String> {
     let mut lines = VecDeque::with_capacity(REMEMBERED);
     let mut pieces = BufReader::new(stderr).split(b'\n');
     while let Ok(Some(piece)) = pieces.next_segment().await {
-        let line = String::from_utf8_lossy(&piece).trim_end().to_owned();
+        let line = String::from_utf8_lossy(&piece).trim().to_owned();
         tracing::debug!(device, "{line}");
         if lines.len() == REMEMBERED {
             lines.pop_front();
@@ -184,7 +184,7 @@ async fn remember(stderr: ChildStderr, device: String) -> VecDeque<String> {
 
 /// Whether a line of standard error is more than Rust's hint about backtraces.
 fn says_something(line: &str) -> bool {
-    !line.trim().is_empty() && !line.starts_with("note: ")
+    !line.is_empty() && !line.starts_with("note: ")
 }
 
 /// How a worker ended that should not have.
@@ -216,5 +216,39 @@ impl fmt::Display for Death {
             Some(words) => write!(f, ": {}", words.trim_start_matches("stylefleet-worker: ")),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tells_how_a_worker_ended_and_what_it_said_last() {
+        // A shell takes `local` for a script that is not there.
+        let launch = Launch {
+            program: "/bin/sh".into(),
+            store: "/nowhere".into(),
+            threads: None,
+            max_pixels: 1,
+        };
+        let mut worker = Worker::spawn(&launch, "cpu").expect("starts");
+        let complaint = worker.hello().await.expect_err("no worker");
+        let death = worker.autopsy(complaint).await.to_string();
+        assert!(
+            death.starts_with("the worker ended (exit status: "),
+            "{death}"
+        );
+        assert!(death.contains("local"), "{death}");
+    }
+
+    #[test]
+    fn a_killed_worker_hints_at_memory() {
+        let death = Death {
+            complaint: Complaint::Silent,
+            status: Some(ExitStatus::from_raw(SIGKILL)),
+            last_words: None,
+        };
+        assert!(death.to_string().contains("memory ran out"));
     }
 }
