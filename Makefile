@@ -23,7 +23,8 @@ build: ## build stylefleet and stylefleet-worker
 demo: build ## style the sample pictures and leave them in out/
 	@$(WITH_ENV) $(BIN)/stylefleet run deploy/samples/contents \
 		--style deploy/samples/styles/night.png --style deploy/samples/styles/wave.png \
-		--size 384 --out out
+		--style deploy/samples/styles/glass.png \
+		--size 320 --out out
 	@echo "The pictures are in out/."
 
 test: build ## run every test
