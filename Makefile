@@ -29,7 +29,7 @@ demo: build ## style the sample pictures and leave them in out/
 
 test: build ## run every test
 	@$(WITH_ENV) cargo test --release --workspace
-	@python=$$(deploy/setup/setup.sh --python) && "$$python" -m unittest discover deploy/setup
+	@$(WITH_ENV) "$$STYLEFLEET_PYTHON" -B -m unittest discover deploy/setup
 
 lint: arrows ## formatting, clippy, and the architecture's arrows
 	@cargo fmt --check

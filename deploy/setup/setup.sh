@@ -108,7 +108,14 @@ show() { # name, value: absolute, since cargo runs build scripts elsewhere, and 
 }
 
 if [ "${1:-}" = --env ]; then
-    { show LIBTORCH "$LIBTORCH"; show STYLEFLEET_WEIGHTS "$STYLEFLEET_WEIGHTS"; } >&3
+    # A Python that has torch, for tests and benchmarks; with a LIBTORCH of one's own, if it has one.
+    torch_python=$venv/bin/python
+    [ -e "$stamp" ] || torch_python=$(command -v "$python" || echo python3)
+    {
+        show LIBTORCH "$LIBTORCH"
+        show STYLEFLEET_WEIGHTS "$STYLEFLEET_WEIGHTS"
+        show STYLEFLEET_PYTHON "$torch_python"
+    } >&3
 else
     say "libtorch is $LIBTORCH, the weights are $STYLEFLEET_WEIGHTS"
 fi

@@ -17,9 +17,10 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// How long a worker with nothing to do may take to end.
+/// How long a worker that has nothing to do, or that closed its pipes, may take to end: unloading
+/// libtorch alone takes seconds on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a worker that closed its pipes may take to end.
+/// How long the last lines of its standard error may take to arrive.
 const GRACE: Duration = Duration::from_secs(1);
 /// Lines of its standard error that are remembered.
 const REMEMBERED: usize = 20;
@@ -147,7 +148,7 @@ impl Worker {
     pub async fn autopsy(mut self, complaint: Complaint) -> Death {
         drop(self.to);
         let ended = if complaint.is_an_end() {
-            timeout(GRACE, self.child.wait()).await.ok()
+            timeout(PATIENCE, self.child.wait()).await.ok()
         } else {
             None
         };

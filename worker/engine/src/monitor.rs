@@ -83,8 +83,13 @@ impl<'a> Monitor<'a> {
     }
 
     /// Evaluations that the minimiser's state holds, over all scales.
-    pub fn evaluations(&self) -> u32 {
+    pub fn committed_evaluations(&self) -> u32 {
         self.committed.total
+    }
+
+    /// Evaluations done, over all scales.
+    pub fn evaluations(&self) -> u32 {
+        self.position.total
     }
 
     pub fn scale(&self) -> usize {

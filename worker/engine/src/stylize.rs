@@ -46,7 +46,7 @@ impl Job<'_> {
             if let End::Interrupted = self.optimize(loss, &mut minimizer)? {
                 return Ok(Outcome::Interrupted {
                     checkpoint: self.monitor.checkpoint(&minimizer)?,
-                    evaluations: self.monitor.evaluations(),
+                    evaluations: self.monitor.committed_evaluations(),
                 });
             }
             let (best, _) = minimizer.best();
