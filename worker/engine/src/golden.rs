@@ -20,22 +20,23 @@ fn folder() -> PathBuf {
 }
 
 /// The weights that set-up fetched.
-pub(crate) fn weights() -> PathBuf {
+fn weights() -> PathBuf {
     let path = std::env::var_os("STYLEFLEET_WEIGHTS");
     PathBuf::from(path.expect("STYLEFLEET_WEIGHTS names the weights: run the tests by `make test`"))
 }
 
-fn engine() -> Engine {
+pub(crate) fn engine() -> Engine {
     let options = Options {
         device: "cpu".into(),
-        threads: None,
+        // Tests run side by side: more threads each would only get in each other's way.
+        threads: Some(1),
         weights: weights(),
         max_pixels: 1 << 20,
     };
     Engine::open(&options).expect("opens")
 }
 
-fn source(name: &str) -> Source {
+pub(crate) fn source(name: &str) -> Source {
     Source {
         name: name.into(),
         bytes: std::fs::read(folder().join(name)).expect("is there"),
@@ -80,7 +81,7 @@ fn all_names() -> Vec<String> {
     names
 }
 
-fn layers(places: &[(u8, u8)], weight: impl Fn(f64) -> f64) -> Vec<LayerWeight> {
+pub(crate) fn layers(places: &[(u8, u8)], weight: impl Fn(f64) -> f64) -> Vec<LayerWeight> {
     let channels = [64.0, 128.0, 256.0, 512.0, 512.0];
     let entry = |&(block, convolution): &(u8, u8)| LayerWeight {
         layer: Layer::new(block, convolution).expect("exists"),

@@ -33,3 +33,5 @@ pub use request::{
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod tests;

@@ -238,7 +238,7 @@ pub enum Optimizer {
 /// Arithmetic of the network; losses and optimiser are always 32-bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
-    /// bf16 where the device gains from it, f32 where it does not and for the last part.
+    /// bf16 where the device gains from it, until its rounding stops the progress; else f32.
     Auto,
     /// 32-bit.
     F32,

@@ -7,3 +7,6 @@ mod encode;
 pub(crate) use colors::{grey, recolored, with_chroma_of};
 pub(crate) use decode::decode;
 pub(crate) use encode::encode;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,331 @@
+//! Whole jobs on the real network, at sizes that take a second.
+
+use std::collections::BTreeSet;
+
+use crate::golden::{engine, layers, source};
+use crate::{
+    Colors, ContentLoss, Control, Engine, Error, Format, Init, Means, Objective, Observer,
+    Optimizer, Outcome, Picture, Pooling, Precision, Progress, Request, Size, StyleLoss,
+    TotalVariation,
+};
+
+/// A small job through two scales.
+fn request() -> Request {
+    Request {
+        content: source("astronaut_64x64.png"),
+        styles: vec![(source("starry_night_64x64.png"), 1.0)],
+        init: Init::Content,
+        size: Size::Longest(48),
+        objective: Objective {
+            means: Means::Bgr,
+            pooling: Pooling::Average,
+            content_layers: layers(&[(4, 2)], |_| 1.0),
+            content_loss: ContentLoss::Mean,
+            content_weight: 0.5,
+            style_layers: layers(&[(1, 1), (2, 1), (3, 1), (4, 1)], |n| 4.0 / (n * n)),
+            style_loss: StyleLoss::PerPosition,
+            style_weight: 10.0,
+            total_variation: TotalVariation::L2,
+            tv_weight: 1e-4,
+        },
+        colors: Colors::Style,
+        optimizer: Optimizer::Lbfgs,
+        evaluations: 12,
+        coarse_evaluations: 8,
+        scales: 2,
+        stop_below: None,
+        tolerance: 0.0,
+        style_scale: 1.0,
+        stretch_style: false,
+        precision: Precision::F32,
+        seed: 0,
+    }
+}
+
+/// Interrupts at the evaluations told, counted over all scales, and keeps every progress.
+#[derive(Default)]
+struct Watcher {
+    interrupt_at: BTreeSet<u32>,
+    seen: Vec<Progress>,
+    checkpoints: Vec<Vec<u8>>,
+}
+
+impl Observer for Watcher {
+    fn noted(&mut self, note: &str) {
+        panic!("nothing is to be noted: {note}");
+    }
+
+    fn evaluated(&mut self, progress: &Progress) -> Control {
+        self.seen.push(*progress);
+        if self.interrupt_at.contains(&progress.total_evaluations) {
+            Control::Interrupt
+        } else {
+            Control::Continue
+        }
+    }
+
+    fn accepted(&mut self, checkpoint: &dyn Fn() -> Result<Vec<u8>, Error>) {
+        self.checkpoints.push(checkpoint().expect("encodes"));
+    }
+}
+
+fn finished(outcome: Result<Outcome, Error>) -> Picture {
+    match outcome.expect("no error") {
+        Outcome::Finished(picture) => picture,
+        Outcome::Interrupted { .. } => panic!("was interrupted"),
+    }
+}
+
+fn run(engine: &mut Engine, request: &Request) -> Picture {
+    finished(engine.stylize(request, None, &mut Watcher::default()))
+}
+
+#[test]
+fn an_interrupted_job_ends_with_the_same_bits() {
+    let mut engine = engine();
+    for precision in [Precision::F32, Precision::Bf16] {
+        for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
+            let request = Request {
+                precision,
+                optimizer,
+                ..request()
+            };
+            let whole = run(&mut engine, &request);
+            // In the coarse scale, at its end, and twice in the fine one; each time another
+            // engine goes on, which remembers nothing.
+            let mut checkpoint: Option<Vec<u8>> = None;
+            for at in [4, 8, 11, 17] {
+                let mut watcher = Watcher {
+                    interrupt_at: [at].into(),
+                    ..Watcher::default()
+                };
+                engine = self::engine();
+                match engine.stylize(&request, checkpoint.as_deref(), &mut watcher) {
+                    Ok(Outcome::Interrupted {
+                        checkpoint: kept,
+                        evaluations,
+                    }) => {
+                        assert_eq!(Engine::evaluations_in(&kept).expect("reads"), evaluations);
+                        assert!(evaluations <= at);
+                        checkpoint = Some(kept);
+                    }
+                    other => panic!("{precision:?} {optimizer:?}: not interrupted: {other:?}"),
+                }
+            }
+            let resumed = engine.stylize(&request, checkpoint.as_deref(), &mut Watcher::default());
+            let resumed = finished(resumed);
+            assert_eq!(whole.pixels, resumed.pixels, "{precision:?} {optimizer:?}");
+            assert_eq!(whole.loss.to_bits(), resumed.loss.to_bits());
+            assert_eq!(whole.evaluations, resumed.evaluations);
+        }
+    }
+}
+
+#[test]
+fn goes_on_from_a_checkpoint_made_on_the_way() {
+    let mut engine = engine();
+    let mut watcher = Watcher::default();
+    let whole = finished(engine.stylize(&request(), None, &mut watcher));
+    assert!(watcher.checkpoints.len() > 8);
+    for checkpoint in watcher.checkpoints.iter().step_by(3) {
+        let resumed = engine.stylize(&request(), Some(checkpoint), &mut Watcher::default());
+        assert_eq!(whole.pixels, finished(resumed).pixels);
+    }
+}
+
+#[test]
+fn keeps_to_its_budgets_and_gets_better() {
+    let mut watcher = Watcher::default();
+    let picture = finished(engine().stylize(&request(), None, &mut watcher));
+    assert_eq!((picture.width, picture.height), (48, 48));
+    assert_eq!(picture.pixels.len(), 48 * 48 * 3);
+    assert_eq!(picture.evaluations, 20);
+    let counted: Vec<_> = watcher
+        .seen
+        .iter()
+        .map(|p| (p.scale, p.width, p.evaluation))
+        .collect();
+    let coarse = (1..=8).map(|i| (1, 24, i));
+    let fine = (1..=12).map(|i| (2, 48, i));
+    assert_eq!(counted, coarse.chain(fine).collect::<Vec<_>>());
+    assert!(
+        picture.loss < 0.5 * watcher.seen[8].loss,
+        "{}",
+        picture.loss
+    );
+    let sum: f64 = picture.terms.values().sum();
+    assert!((picture.loss - sum).abs() < 1e-6 * sum);
+}
+
+/// What is told while optimising is what the saved picture has: nothing is lost in cutting it to
+/// the valid range.
+#[test]
+fn the_saved_picture_has_the_loss_that_was_told() {
+    let mut watcher = Watcher::default();
+    let picture = finished(engine().stylize(&request(), None, &mut watcher));
+    let told = watcher.seen.last().expect("some").loss;
+    assert!(
+        (picture.loss / told - 1.0).abs() < 1e-3,
+        "{} was told as {told}",
+        picture.loss
+    );
+}
+
+#[test]
+fn stops_where_it_is_told_to() {
+    let mut engine = engine();
+    let loss = run(&mut engine, &request()).loss;
+    let enough = Request {
+        stop_below: Some(2.0 * loss),
+        ..request()
+    };
+    let picture = run(&mut engine, &enough);
+    assert!(
+        picture.evaluations < 20 && picture.loss < 2.1 * loss,
+        "{}",
+        picture.evaluations
+    );
+    let settled = Request {
+        tolerance: 0.9999,
+        coarse_evaluations: 30,
+        ..request()
+    };
+    assert!(run(&mut engine, &settled).evaluations < 42);
+}
+
+#[test]
+fn starts_from_what_it_is_told_to() {
+    let mut engine = engine();
+    let base = Request {
+        evaluations: 1,
+        scales: 1,
+        ..request()
+    };
+    let mut pixels = |init| {
+        run(
+            &mut engine,
+            &Request {
+                init,
+                ..base.clone()
+            },
+        )
+        .pixels
+    };
+    let content = pixels(Init::Content);
+    let style = pixels(Init::Style(0));
+    assert_eq!(style, pixels(Init::Image(source("starry_night_64x64.png"))));
+    let noise = pixels(Init::Noise);
+    assert_eq!(noise, pixels(Init::Noise), "the seed decides");
+    assert!(content != style && style != noise && noise != content);
+    let mut other = base.clone();
+    other.init = Init::Noise;
+    other.seed = 1;
+    assert_ne!(noise, run(&mut engine, &other).pixels);
+}
+
+#[test]
+fn a_blend_of_one_style_with_itself_is_that_style() {
+    let mut engine = engine();
+    let alone = run(&mut engine, &request());
+    let style = source("starry_night_64x64.png");
+    let twice = Request {
+        styles: vec![(style.clone(), 3.0), (style, 1.0)],
+        ..request()
+    };
+    let loss = run(&mut engine, &twice).loss;
+    assert!(
+        (alone.loss / loss - 1.0).abs() < 0.05,
+        "{loss} is not {}",
+        alone.loss
+    );
+    let other = vec![(source("shipwreck_96x72.png"), 1.0)];
+    assert_ne!(
+        run(
+            &mut engine,
+            &Request {
+                styles: other,
+                ..request()
+            }
+        )
+        .pixels,
+        alone.pixels
+    );
+}
+
+/// Mean colour differences, R - G and B - G, of a picture.
+fn cast(pixels: &[f32]) -> [f32; 2] {
+    let mean = |channel: usize| {
+        let values = pixels.iter().skip(channel).step_by(3);
+        values.sum::<f32>() * 3.0 / pixels.len() as f32
+    };
+    [mean(0) - mean(1), mean(2) - mean(1)]
+}
+
+#[test]
+fn colours_are_kept_where_that_is_asked() {
+    let mut engine = engine();
+    let untouched = Request {
+        evaluations: 1,
+        scales: 1,
+        ..request()
+    };
+    let content = cast(&run(&mut engine, &untouched).pixels);
+    let mut distance = |colors| {
+        let found = cast(
+            &run(
+                &mut engine,
+                &Request {
+                    colors,
+                    ..request()
+                },
+            )
+            .pixels,
+        );
+        (found[0] - content[0]).abs() + (found[1] - content[1]).abs()
+    };
+    let style = distance(Colors::Style);
+    assert!(distance(Colors::Luminance) < 0.3 * style);
+    assert!(distance(Colors::Match) < 0.5 * style);
+}
+
+#[test]
+fn a_checkpoint_of_no_use_is_refused() {
+    let mut engine = engine();
+    let mut watcher = Watcher {
+        interrupt_at: [3].into(),
+        ..Watcher::default()
+    };
+    let Ok(Outcome::Interrupted { checkpoint, .. }) =
+        engine.stylize(&request(), None, &mut watcher)
+    else {
+        panic!("was not interrupted");
+    };
+    let larger = Request {
+        size: Size::Longest(64),
+        ..request()
+    };
+    let half = &checkpoint[..checkpoint.len() / 2];
+    for (request, checkpoint) in [
+        (&larger, &checkpoint[..]),
+        (&request(), half),
+        (&larger, b"{}"),
+    ] {
+        let refused = engine.stylize(request, Some(checkpoint), &mut Watcher::default());
+        assert!(matches!(refused, Err(Error::Checkpoint(_))), "{refused:?}");
+    }
+}
+
+#[test]
+fn encodes_every_format() {
+    let picture = run(
+        &mut engine(),
+        &Request {
+            evaluations: 1,
+            scales: 1,
+            ..request()
+        },
+    );
+    for format in [Format::Png, Format::Jpeg, Format::Tiff] {
+        assert!(picture.encode(format).expect("encodes").len() > 1000);
+    }
+}
