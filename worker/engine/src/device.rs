@@ -65,3 +65,11 @@ pub(crate) fn cpu_capability() -> String {
     }
     std::env::consts::ARCH.to_owned()
 }
+
+/// Whether the CPU has instructions that multiply in bf16.
+pub(crate) fn cpu_has_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
