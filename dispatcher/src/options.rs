@@ -153,7 +153,7 @@ pub struct Options {
     #[serde(deserialize_with = "written")]
     pub device: Option<Devices>,
 
-    /// CPU threads of each worker, 1 or more [default: as many as there are cores]
+    /// CPU threads of each worker, 1 or more [default: the cores, shared evenly]
     #[arg(long, value_name = "N", help_heading = MACHINE)]
     pub threads: Option<NonZero<u32>>,
 

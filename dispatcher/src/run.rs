@@ -75,7 +75,7 @@ pub async fn run(plan: Plan, json: bool, settings: &Settings) -> Result<Ending, 
     let launch = Launch {
         program: settings.worker(),
         store: folder,
-        threads: plan.threads,
+        threads: plan.threads.or_else(|| plan.devices.threads_each()),
         max_pixels: plan.max_pixels,
     };
 

@@ -1,5 +1,6 @@
 //! Values that people write, on the command line and in batch files alike.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -151,6 +152,24 @@ pub enum Devices {
     Auto,
     /// These, one worker each.
     These(Vec<String>),
+}
+
+impl Devices {
+    /// CPU threads for each worker where several share the CPU: computing threads that outnumber
+    /// the cores wait for each other. None leaves it to the worker.
+    pub fn threads_each(&self) -> Option<NonZero<u32>> {
+        let Self::These(devices) = self else {
+            return None;
+        };
+        let sharing = devices.iter().filter(|device| *device == "cpu").count();
+        let cores = std::thread::available_parallelism().ok()?.get();
+        let each = u32::try_from(cores / sharing.max(1)).ok()?;
+        if sharing > 1 {
+            NonZero::new(each.max(1))
+        } else {
+            None
+        }
+    }
 }
 
 impl FromStr for Devices {
