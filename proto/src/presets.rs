@@ -101,7 +101,7 @@ fn layers<const N: usize>(entries: [(u8, u8, f64); N]) -> Vec<LayerWeight> {
 fn studio() -> Objective {
     Objective {
         pooling: Pooling::Average,
-        content_weight: 0.5,
+        content_weight: 0.3,
         tv_weight: 2e-5,
         ..pastiche()
     }

@@ -1,1 +1,49 @@
-//! x
+//! What the integration tests share: folders with small pictures in them ([`Scene`]), and the
+//! real `stylefleet`, watched while it works ([`Run`]).
+//!
+//! Nothing here waits for a length of time. Tests wait for something to happen, and fail with all
+//! output so far if it does not happen within [`PATIENCE`].
+
+mod pictures;
+pub mod processes;
+mod run;
+mod scene;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use pictures::{content, style};
+pub use run::{Ended, Run};
+pub use scene::Scene;
+
+/// How long anything may take before a test gives up. Generous: the machine may be busy.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The dispatcher's executable.
+pub fn stylefleet() -> PathBuf {
+    built("stylefleet")
+}
+
+/// The worker's executable.
+pub fn worker() -> PathBuf {
+    built("stylefleet-worker")
+}
+
+/// An executable beside the folder that this test runs from: target/release/deps.
+fn built(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own path");
+    let profile = test.parent().and_then(|deps| deps.parent());
+    let program = profile.expect("tests lie two folders deep").join(name);
+    assert!(
+        program.is_file(),
+        "{} is not built: run `make test`, which builds it",
+        program.display()
+    );
+    program
+}
+
+/// Says that a test, or a part of it, cannot be done here. Not captured: it is to be seen.
+pub fn skip(what: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED {what}: {why}");
+}

@@ -1,0 +1,134 @@
+//! A folder of a test's own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{Ended, Run, pictures, stylefleet};
+
+/// What every run of a test is told unless the test says otherwise: small and quick.
+const QUICK: [&str; 6] = ["--threads", "1", "--device", "cpu", "--scales", "1"];
+
+/// A temporary folder, in which commands run.
+#[derive(Debug)]
+pub struct Scene {
+    folder: TempDir,
+}
+
+impl Default for Scene {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Scene {
+    /// An empty folder.
+    pub fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        }
+    }
+
+    /// A folder with a content of 32 x 24 pixels, `boat.png`, and a style, `wave.png`.
+    pub fn with_pictures() -> Self {
+        let scene = Self::new();
+        scene.add_content("boat.png", 1);
+        scene.add_style("wave.png", 1);
+        scene
+    }
+
+    /// Adds a content.
+    pub fn add_content(&self, name: &str, seed: u32) {
+        let picture = pictures::content(32, 24, seed);
+        picture.save(self.path(name)).expect("saves a picture");
+    }
+
+    /// Adds a style.
+    pub fn add_style(&self, name: &str, seed: u32) {
+        let picture = pictures::style(32, 32, seed);
+        picture.save(self.path(name)).expect("saves a picture");
+    }
+
+    /// Adds a file.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), bytes).expect("writes a file");
+    }
+
+    /// The path of a name in this folder.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The bytes of a file.
+    pub fn read(&self, name: impl AsRef<Path>) -> Vec<u8> {
+        let path = self.path(name);
+        std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    }
+
+    /// A JSON file's content.
+    pub fn json(&self, name: impl AsRef<Path>) -> Value {
+        serde_json::from_slice(&self.read(name)).expect("JSON")
+    }
+
+    /// The names of the files in a folder, but for hidden ones, in order.
+    pub fn files(&self, folder: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path(folder)).expect("lists a folder");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| {
+            let name = entry.expect("an entry").file_name();
+            name.into_string().expect("a plain name")
+        };
+        let mut names: Vec<_> = entries.map(name).filter(|n| !n.starts_with('.')).collect();
+        names.sort();
+        names
+    }
+
+    /// A program to be run in this folder, with nothing of ours in its environment but where the
+    /// weights are.
+    pub fn command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            let kept = ["STYLEFLEET_WEIGHTS", "STYLEFLEET_CACHE"].contains(&&*name);
+            if name.starts_with("STYLEFLEET_") && !kept || name == "LD_LIBRARY_PATH" {
+                command.env_remove(&*name);
+            }
+        }
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// `stylefleet run`, small and quick unless `args` say otherwise, which may be several in one
+    /// text, parted by blanks.
+    pub fn run_command(&self, args: &[&str]) -> Command {
+        let mut command = self.command(stylefleet());
+        let args: Vec<_> = args.iter().flat_map(|arg| arg.split(' ')).collect();
+        command.arg("run").args(&args);
+        for option in QUICK.chunks(2).filter(|option| !args.contains(&option[0])) {
+            command.args(option);
+        }
+        command
+    }
+
+    /// Starts [`Self::run_command`] with `--json`. A checkpoint is kept after every iteration.
+    pub fn start(&self, args: &[&str]) -> Run {
+        let mut command = self.run_command(args);
+        command
+            .arg("--json")
+            .env("STYLEFLEET_CHECKPOINT_SECONDS", "0");
+        Run::start(command)
+    }
+
+    /// Runs [`Self::run_command`] to its end.
+    pub fn run(&self, args: &[&str]) -> Ended {
+        Run::start(self.run_command(args)).end()
+    }
+
+    /// Runs [`Self::run_command`] with `--json` to its end.
+    pub fn run_json(&self, args: &[&str]) -> Ended {
+        let mut command = self.run_command(args);
+        command.arg("--json");
+        Run::start(command).end()
+    }
+}

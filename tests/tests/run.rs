@@ -1,0 +1,452 @@
+//! `stylefleet run`, with real workers and the real network, on tiny pictures.
+
+use std::path::Path;
+
+use image::{ColorType, DynamicImage, GenericImageView};
+use serde_json::{Value, json};
+use stylefleet_tests::{Run, Scene, content, stylefleet};
+
+fn open(scene: &Scene, file: &str) -> DynamicImage {
+    image::open(scene.path(file)).unwrap_or_else(|e| panic!("{file}: {e}"))
+}
+
+/// Mean absolute difference of two pictures, in 0 to 1.
+fn difference(one: &DynamicImage, other: &DynamicImage) -> f32 {
+    assert_eq!(one.dimensions(), other.dimensions());
+    let (one, other) = (one.to_rgb32f(), other.to_rgb32f());
+    let sum: f32 = one
+        .iter()
+        .zip(other.iter())
+        .map(|(a, b)| (a - b).abs())
+        .sum();
+    sum / one.as_raw().len() as f32
+}
+
+#[test]
+fn every_content_is_redrawn_in_every_style_with_its_story_beside_it() {
+    let scene = Scene::new();
+    std::fs::create_dir(scene.path("photos")).expect("makes a folder");
+    scene.add_content("photos/boat.png", 1);
+    scene.add_content("photos/car.png", 2);
+    scene.add_style("wave.png", 1);
+    scene.add_style("grid.png", 2);
+    let command = "photos --style wave.png --style grid.png --size 32 --evaluations 5 --seed 3";
+    let ended = scene.run(&[command]).expect_code(0);
+
+    let names = ["boat.grid", "boat.wave", "car.grid", "car.wave"];
+    let expected: Vec<_> = names
+        .iter()
+        .flat_map(|name| [format!("{name}.json"), format!("{name}.png")])
+        .collect();
+    assert_eq!(scene.files("out"), expected);
+    assert_eq!(
+        ended.stdout.len(),
+        4,
+        "a line a picture\n{}",
+        ended.so_far()
+    );
+
+    for name in names {
+        let picture = open(&scene, &format!("out/{name}.png"));
+        assert_eq!(picture.dimensions(), (32, 24));
+        let (content, _) = name.split_once('.').expect("content and style");
+        let photo = open(&scene, &format!("photos/{content}.png"));
+        assert!(difference(&picture, &photo) > 0.01, "{name} is the photo");
+
+        let story = scene.json(format!("out/{name}.json"));
+        assert_eq!(story["file"], format!("{name}.png"));
+        assert_eq!(story["preset"], "studio");
+        assert_eq!(story["evaluations"], 5);
+        assert_eq!(story["parameters"]["size"], json!({"longest": 32}));
+        assert_eq!(story["parameters"]["seed"], 3);
+        assert_eq!(story["content"]["name"], format!("{content}.png"));
+        assert!(
+            story["seconds"].as_f64().is_some_and(|s| s > 0.0),
+            "{story}"
+        );
+        let terms = story["score"]["terms"].as_object().expect("terms");
+        let sum: f64 = terms.values().filter_map(Value::as_f64).sum();
+        let loss = story["score"]["loss"].as_f64().expect("a loss");
+        assert!(
+            (sum / loss - 1.0).abs() < 1e-3,
+            "{sum} is not {loss}: {terms:?}"
+        );
+        for part in ["stylefleet", "libtorch", "weights"] {
+            assert!(story["versions"][part].is_string(), "{story}");
+        }
+    }
+}
+
+#[test]
+fn run_again_it_keeps_what_is_done_and_starts_nothing() {
+    let scene = Scene::with_pictures();
+    let command = ["boat.png --style wave.png --size 16 --evaluations 2"];
+    let first = scene.run_json(&command).expect_code(0);
+    assert_eq!(first.events_of("finished").len(), 1);
+    let files = ["out/boat.wave.png", "out/boat.wave.json"];
+    let before = files.map(|file| scene.read(file));
+
+    let mut again = scene.run_command(&command);
+    // Had it any work, it could not do it.
+    again
+        .arg("--json")
+        .env("STYLEFLEET_WORKER", "/nowhere/worker");
+    let again = Run::start(again).end().expect_code(0);
+    let kinds: Vec<_> = again.events().iter().map(|e| e["event"].clone()).collect();
+    assert_eq!(kinds, ["kept", "summary"]);
+    assert_eq!(again.events_of("summary")[0]["kept"], 1);
+    assert_eq!(files.map(|file| scene.read(file)), before);
+
+    // What people took away comes back, without being made again.
+    std::fs::remove_file(scene.path(files[0])).expect("removes");
+    let mut again = scene.run_command(&command);
+    again.env("STYLEFLEET_WORKER", "/nowhere/worker");
+    Run::start(again).end().expect_code(0);
+    assert_eq!(scene.read(files[0]), before[0]);
+
+    // Another ask is other work.
+    let other = scene.run_json(&["boat.png --style wave.png --size 16 --evaluations 3"]);
+    assert_eq!(other.expect_code(0).events_of("finished").len(), 1);
+}
+
+#[test]
+fn json_is_the_documented_events_and_nothing_else() {
+    let scene = Scene::with_pictures();
+    scene.write("broken.png", "no picture");
+    let command = "boat.png broken.png --style wave.png --size 32 --evaluations 20";
+    let ended = scene.run_json(&[command]).expect_code(1);
+    assert!(ended.stderr.is_empty(), "{}", ended.so_far());
+
+    let mut help = scene.command(stylefleet());
+    help.args(["run", "--help"]);
+    let help = Run::start(help).end().expect_code(0).stdout.join("\n");
+    let (_, documented) = help.split_once("Events (--json)").expect("a section");
+    let (documented, _) = documented
+        .split_once("Environment:")
+        .expect("the next section");
+
+    let events = ended.events();
+    for event in &events {
+        let kind = event["event"].as_str().expect("a kind");
+        assert!(documented.contains(kind), "{kind} is not in the help");
+    }
+    let of_boat = |kind: &str| {
+        let mut places = events.iter().enumerate();
+        let found = places.find(|(_, e)| e["event"] == kind && e["name"] == "boat.wave");
+        let (place, event) = found.unwrap_or_else(|| panic!("no {kind}\n{}", ended.so_far()));
+        (place, event.clone())
+    };
+    let (started, progress) = (of_boat("started"), of_boat("progress"));
+    let finished = of_boat("finished");
+    assert!(started.0 < progress.0 && progress.0 < finished.0);
+    assert_eq!(started.1["device"], "cpu");
+    assert_eq!(
+        (&started.1["attempt"], &started.1["resumed_evaluations"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!(
+        (&progress.1["width"], &progress.1["height"]),
+        (&json!(32), &json!(24))
+    );
+    assert_eq!(progress.1["evaluations"], 20);
+    assert_eq!(finished.1["picture"], "out/boat.wave.png");
+    assert_eq!(finished.1["evaluations"], 20);
+    let summary = events.last().expect("events");
+    assert_eq!(summary["event"], "summary");
+    for (count, value) in [("done", 1), ("kept", 0), ("failed", 1), ("unfinished", 0)] {
+        assert_eq!(summary[count], value, "{count} in {summary}");
+    }
+}
+
+#[test]
+fn pictures_that_would_share_a_name_are_kept_apart() {
+    let scene = Scene::new();
+    for (folder, seed) in [("east", 1), ("west", 2)] {
+        std::fs::create_dir(scene.path(folder)).expect("makes a folder");
+        scene.add_content(&format!("{folder}/boat.png"), seed);
+    }
+    scene.add_style("wave.png", 1);
+    let command = "east/boat.png west/boat.png --style wave.png --size 16 --evaluations 2";
+    scene.run(&[command]).expect_code(0);
+    assert_eq!(
+        scene.files("out"),
+        [
+            "boat.wave-2.json",
+            "boat.wave-2.png",
+            "boat.wave.json",
+            "boat.wave.png"
+        ]
+    );
+    assert_ne!(
+        scene.read("out/boat.wave.png"),
+        scene.read("out/boat.wave-2.png")
+    );
+    let hash = |file| scene.json(file)["content"]["sha256"].clone();
+    assert_ne!(hash("out/boat.wave.json"), hash("out/boat.wave-2.json"));
+}
+
+#[test]
+fn weights_blend_styles_into_one_picture() {
+    let scene = Scene::with_pictures();
+    scene.add_style("grid.png", 2);
+    let size = "--size 24 --evaluations 8 --precision f32";
+    let command = "boat.png --style wave.png=1 --style grid.png=3";
+    scene.run(&[command, size]).expect_code(0);
+    assert_eq!(
+        scene.files("out"),
+        ["boat.wave+grid.json", "boat.wave+grid.png"]
+    );
+    let styles = scene.json("out/boat.wave+grid.json")["styles"].clone();
+    let named: Vec<_> = styles
+        .as_array()
+        .expect("styles")
+        .iter()
+        .map(|style| (style["image"]["name"].clone(), style["weight"].clone()))
+        .collect();
+    assert_eq!(
+        named,
+        [
+            (json!("wave.png"), json!(1.0)),
+            (json!("grid.png"), json!(3.0))
+        ]
+    );
+
+    // Both styles count: the blend is neither.
+    let apart = "boat.png --style wave.png --style grid.png --out apart";
+    scene.run(&[apart, size]).expect_code(0);
+    let blend = open(&scene, "out/boat.wave+grid.png");
+    for single in ["wave", "grid"] {
+        let single = open(&scene, &format!("apart/boat.{single}.png"));
+        assert!(difference(&blend, &single) > 0.001);
+    }
+}
+
+#[test]
+fn a_batch_file_has_defaults_and_overrides_and_every_format() {
+    let scene = Scene::new();
+    std::fs::create_dir_all(scene.path("batch/photos")).expect("makes folders");
+    scene.add_content("batch/photos/boat.png", 1);
+    scene.add_style("batch/wave.png", 1);
+    scene.write(
+        "batch/batch.toml",
+        r#"
+[defaults]
+out = "pictures"
+size = 20
+style = "wave.png"
+evaluations = 3
+precision = "f32"
+
+[[job]]
+content = "photos"
+
+[[job]]
+content = "photos/boat.png"
+name = "deep"
+format = "tiff"
+
+[[job]]
+content = "photos/boat.png"
+name = "light"
+format = "jpeg"
+seed = 8
+
+[[job]]
+content = "photos/boat.png"
+name = "other"
+size = "24x16"
+preset = "notebook"
+evaluations = 2
+"#,
+    );
+    // From another folder: the file's paths are its own. The command line wins over [defaults].
+    scene
+        .run(&["--file batch/batch.toml --evaluations 4 --seed 5"])
+        .expect_code(0);
+    let story = |name: &str| scene.json(Path::new("batch/pictures").join(format!("{name}.json")));
+    let picture = |name: &str| open(&scene, &format!("batch/pictures/{name}"));
+
+    let png = picture("boat.wave.png");
+    assert_eq!((png.dimensions(), png.color()), ((20, 16), ColorType::Rgb8));
+    let tiff = picture("deep.tiff");
+    assert_eq!(
+        (tiff.dimensions(), tiff.color()),
+        ((20, 16), ColorType::Rgb16)
+    );
+    assert!(
+        difference(&png, &tiff) < 1.0 / 255.0,
+        "{}",
+        difference(&png, &tiff)
+    );
+    let sixteen = tiff.to_rgb16();
+    let is_fine = sixteen.iter().any(|value| value % 257 != 0);
+    assert!(is_fine, "the TIFF has only 8 bits in its 16");
+    let jpeg = picture("light.jpg");
+    assert_eq!(
+        (jpeg.dimensions(), jpeg.color()),
+        ((20, 16), ColorType::Rgb8)
+    );
+    let bytes = scene.read("batch/pictures/light.jpg");
+    assert_eq!(
+        image::guess_format(&bytes).ok(),
+        Some(image::ImageFormat::Jpeg)
+    );
+    assert!(
+        difference(&png, &jpeg) < 0.05,
+        "{}",
+        difference(&png, &jpeg)
+    );
+    assert_eq!(picture("other.png").dimensions(), (24, 16));
+
+    let of = |name: &str| {
+        let story = story(name);
+        let parameters = &story["parameters"];
+        (
+            story["preset"].clone(),
+            parameters["evaluations"].clone(),
+            parameters["seed"].clone(),
+        )
+    };
+    assert_eq!(of("boat.wave"), (json!("studio"), json!(4), json!(5)));
+    assert_eq!(of("light"), (json!("studio"), json!(4), json!(8)));
+    assert_eq!(of("other"), (json!("notebook"), json!(2), json!(5)));
+    assert_eq!(
+        story("other")["parameters"]["objective"]["means"],
+        "swapped"
+    );
+}
+
+#[test]
+fn every_kind_of_image_is_taken() {
+    let scene = Scene::new();
+    std::fs::create_dir(scene.path("photos")).expect("makes a folder");
+    let photo = DynamicImage::from(content(32, 24, 1));
+    for (name, image) in [
+        ("colour.png", photo.clone()),
+        ("grey.png", photo.to_luma8().into()),
+        ("deep.png", photo.to_rgb16().into()),
+        ("clear.png", photo.to_rgba8().into()),
+        ("photo.jpg", photo.clone()),
+        ("photo.webp", photo.clone()),
+        ("photo.tiff", photo.clone()),
+    ] {
+        image.save(scene.path("photos").join(name)).expect("saves");
+    }
+    scene.add_style("wave.png", 1);
+    let command = "photos --style wave.png --size 16 --evaluations 2 --precision f32";
+    let ended = scene.run_json(&[command]).expect_code(0);
+    assert_eq!(ended.events_of("finished").len(), 7, "{}", ended.so_far());
+    // The same picture, however it is written down.
+    let reference = open(&scene, "out/colour.wave.png");
+    for same in ["deep.wave", "clear.wave", "photo.wave-3"] {
+        let other = open(&scene, &format!("out/{same}.png"));
+        assert!(difference(&reference, &other) < 1.0 / 255.0, "{same}");
+    }
+}
+
+#[test]
+fn a_picture_ends_early_once_it_is_good_enough() {
+    let scene = Scene::with_pictures();
+    let command = "boat.png --style wave.png --size 16 --evaluations 50 --stop-below 1e30";
+    let ended = scene.run_json(&[command]).expect_code(0);
+    assert_eq!(ended.events_of("finished")[0]["evaluations"], 1);
+}
+
+#[test]
+fn wrong_usage_exits_2_and_does_nothing() {
+    let scene = Scene::with_pictures();
+    scene.write(
+        "bad.toml",
+        "[[job]]\ncontent = 'boat.png'\nstyle = 'wave.png'\nsiez = 3\n",
+    );
+    scene.write(
+        "nan.toml",
+        "[[job]]\ncontent = 'boat.png'\nstyle = 'wave.png'\ntv-weight = nan\n",
+    );
+    let usual = "boat.png --style wave.png";
+    for (args, parts) in [
+        (format!("{usual} --style-layers conv9_9"), &["conv9_9"][..]),
+        (format!("{usual} --content-layers pool1"), &["pool1"]),
+        (
+            format!("{usual} --style-weight nan"),
+            &["style-weight", "NaN"],
+        ),
+        (format!("{usual} --content-weight inf"), &["content-weight"]),
+        (
+            format!("{usual} --style-layers conv1_1=nan"),
+            &["style-layers", "NaN"],
+        ),
+        (format!("{usual} --tv-weight -1"), &["tv-weight"]),
+        ("boat.png --style wave.png=nan".to_owned(), &["NaN"]),
+        (format!("{usual} --preset monet"), &["monet", "studio"]),
+        (format!("{usual} --size big"), &["big"]),
+        (format!("{usual} --size 8"), &["size", "16"]),
+        (format!("{usual} --size 32x"), &["32x"]),
+        (format!("{usual} --size 99999"), &["size", "16384"]),
+        (format!("{usual} --evaluations 0"), &["evaluations"]),
+        (format!("{usual} --init style:2"), &["style 2"]),
+        (format!("{usual} --device gpu"), &["gpu"]),
+        (format!("{usual} --threads 0"), &["--threads"]),
+        (
+            format!("{usual} --preset notebook --style-scale 2"),
+            &["style-scale"],
+        ),
+        (format!("{usual} --format bmp"), &["bmp"]),
+        ("boat.png".to_owned(), &["--style"]),
+        ("--style wave.png".to_owned(), &["CONTENT"]),
+        ("--file bad.toml".to_owned(), &["bad.toml:4", "siez"]),
+        ("--file nan.toml".to_owned(), &["nan.toml:1", "tv-weight"]),
+        ("--file gone.toml".to_owned(), &["gone.toml"]),
+    ] {
+        let ended = scene.run(&[&args]);
+        assert_eq!(ended.code(), 2, "{args}\n{}", ended.so_far());
+        assert!(ended.stdout.is_empty(), "{args}\n{}", ended.so_far());
+        let complaint = ended.stderr.join("\n");
+        for part in parts {
+            assert!(
+                complaint.contains(part),
+                "{args}: {part:?} is not in:\n{complaint}"
+            );
+        }
+    }
+    assert!(
+        !scene.path("out").exists(),
+        "a folder was made all the same"
+    );
+}
+
+#[test]
+fn the_help_teaches_every_option() {
+    let scene = Scene::new();
+    let mut help = scene.command(stylefleet());
+    help.args(["run", "--help"]);
+    let help = Run::start(help).end().expect_code(0).stdout.join("\n");
+    for option in [
+        "--style",
+        "--out",
+        "--preset",
+        "--size",
+        "--evaluations",
+        "--stop-below",
+        "--tolerance",
+        "--init",
+        "--style-weight",
+        "--content-weight",
+        "--tv-weight",
+        "--keep-colors",
+        "--precision",
+        "--device",
+        "--threads",
+        "--seed",
+        "--format",
+        "--json",
+        "--file",
+        "notebook",
+        "gatys",
+        "[defaults]",
+        "[[job]]",
+        "Exit codes",
+    ] {
+        assert!(help.contains(option), "{option} is not in the help");
+    }
+}
