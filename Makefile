@@ -36,7 +36,7 @@ lint: arrows ## formatting, clippy, and the architecture's arrows
 	@$(WITH_ENV) cargo clippy --release --workspace --all-targets -- -D warnings
 
 arrows: ## check that dependencies run one way only
-	@$(WITH_ENV) cargo test --release -p stylefleet-tests --test architecture
+	@$(WITH_ENV) cargo test --release --workspace --test architecture
 
 fmt: ## format the code
 	@cargo fmt

@@ -12,7 +12,7 @@ use stylefleet_tests::processes::{children, signal, wait_for_end, wait_until};
 use stylefleet_tests::{Run, Scene};
 
 /// Long enough to be caught in the middle: two scales, some seconds.
-const LONG: &str = "--size 48x40 --scales 2 --coarse-evaluations 30 --evaluations 60";
+const LONG: &str = "--size 48x40 --scales 2 --coarse-evaluations 30 --evaluations 100";
 
 /// What undisturbed runs of [`LONG`] make of `boat.png`, by precision. Made once for all tests.
 static UNDISTURBED: LazyLock<HashMap<&str, Vec<u8>>> = LazyLock::new(|| {

@@ -20,7 +20,7 @@ fn folder() -> PathBuf {
 }
 
 /// The weights that set-up fetched.
-fn weights() -> PathBuf {
+pub(crate) fn weights() -> PathBuf {
     let path = std::env::var_os("STYLEFLEET_WEIGHTS");
     PathBuf::from(path.expect("STYLEFLEET_WEIGHTS names the weights: run the tests by `make test`"))
 }

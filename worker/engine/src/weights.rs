@@ -32,6 +32,13 @@ pub(crate) fn read(path: &Path) -> Result<(Vec<Convolution>, String), Error> {
             "{e}: run `make setup`, or name the file with --weights"
         ))
     })?;
+    let sha256 = hex::encode(Sha256::digest(&bytes));
+    if let Some(named) = checksum_in_name(path).filter(|named| !sha256.starts_with(named)) {
+        return Err(refuse(format!(
+            "its name says that its SHA-256 begins with {named}, but it is {sha256}: it is \
+             damaged, remove it and run `make setup`"
+        )));
+    }
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|e| refuse(format!("is no safetensors file ({e}): run `make setup`")))?;
     let mut channels_in = 3;
@@ -49,7 +56,14 @@ pub(crate) fn read(path: &Path) -> Result<(Vec<Convolution>, String), Error> {
         });
         channels_in = channels;
     }
-    Ok((convolutions, hex::encode(Sha256::digest(&bytes))))
+    Ok((convolutions, sha256))
+}
+
+/// Set-up names a weights file by the first digits of its SHA-256, as in `vgg19-d53e7d51`.
+fn checksum_in_name(path: &Path) -> Option<&str> {
+    let (_, digits) = path.file_stem()?.to_str()?.rsplit_once('-')?;
+    let is_checksum = digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    is_checksum.then_some(digits)
 }
 
 fn tensor(file: &SafeTensors<'_>, name: &str, shape: &[i64]) -> Result<Tensor, String> {
@@ -76,5 +90,33 @@ fn tensor(file: &SafeTensors<'_>, name: &str, shape: &[i64]) -> Result<Tensor, S
         Err(format!(
             "{name} has values that are not finite: the file is damaged, run `make setup`"
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_file_is_told_by_the_checksum_in_its_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let damaged = folder.path().join("vgg19-d53e7d51.safetensors");
+        let mut bytes = std::fs::read(crate::golden::weights()).expect("is there");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&damaged, bytes).expect("writes");
+        let refused = read(&damaged).expect_err("is damaged").to_string();
+        assert!(
+            refused.contains("SHA-256 begins with d53e7d51"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn only_such_names_promise_a_checksum() {
+        let of = |name: &'static str| checksum_in_name(Path::new(name));
+        assert_eq!(of("/cache/vgg19-d53e7d51.safetensors"), Some("d53e7d51"));
+        assert_eq!(of("my-weights.safetensors"), None);
+        assert_eq!(of("vgg19.safetensors"), None);
     }
 }
