@@ -28,8 +28,8 @@ demo: build ## style the sample pictures and leave them in out/
 	@echo "The pictures are in out/."
 
 test: build ## run every test
-	@$(WITH_ENV) cargo test --release --workspace
 	@$(WITH_ENV) "$$STYLEFLEET_PYTHON" -B -m unittest discover deploy/setup
+	@$(WITH_ENV) cargo test --release --workspace --all-targets
 
 lint: arrows ## formatting, clippy, and the architecture's arrows
 	@cargo fmt --check

@@ -89,6 +89,12 @@ command -v c++ >/dev/null || apt g++ 'a C++ compiler (c++)'
 if [ -n "${LIBTORCH:-}" ]; then
     [ -e "$LIBTORCH/lib/libtorch.so" ] ||
         die "LIBTORCH=$LIBTORCH has no lib/libtorch.so: name the folder that holds lib/ and include/, or unset it to have libtorch installed"
+    found=$(cat "$LIBTORCH/build-version" 2>/dev/null ||
+        sed -n "s/^__version__ = '\(.*\)'/\1/p" "$LIBTORCH/version.py" 2>/dev/null || true)
+    case $found in
+    '' | "$torch" | "$torch"+*) ;;
+    *) die "LIBTORCH=$LIBTORCH is libtorch $found, not $torch: unset it to have $torch installed" ;;
+    esac
 else
     installed || { lock; install_libtorch; }
     LIBTORCH=$(cat "$stamp")

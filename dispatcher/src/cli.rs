@@ -64,7 +64,8 @@ Contents:
   Images are PNG, JPEG, WebP and TIFF files. Of a folder or a glob, those whose names end in .png,
   .jpg, .jpeg, .webp, .tif or .tiff are taken, in the order of their names. A glob is tried where
   no file has that name; quote it, or the shell expands it, to the same end.
-  Where two pictures would get one name, the later ones end in -2, -3, ...
+  Pictures that earlier runs left in a folder are passed over. Where two pictures of a run would
+  get one name, the later ones end in -2, -3, ...; another run replaces pictures of the same name.
 
 Presets (the others where they differ from the first; their losses' formulas differ too):
 {presets}
@@ -78,7 +79,8 @@ Events (--json), told apart by their field \"event\":
 Environment:
   STYLEFLEET_WORKER  the worker's command [default: stylefleet-worker, beside this or in PATH]
   STYLEFLEET_LOG     what to log to standard error, as in debug [default: warn]
-  STYLEFLEET_WEIGHTS and others are the worker's: see stylefleet-worker --help
+  STYLEFLEET_WEIGHTS, STYLEFLEET_CACHE, STYLEFLEET_THREADS and STYLEFLEET_CHECKPOINT_SECONDS are
+  the worker's: see stylefleet-worker --help
 
 Exit codes: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted.",
         presets = presets(),

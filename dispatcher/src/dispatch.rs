@@ -64,6 +64,8 @@ struct Seat {
     /// As asked for, then as its worker says: cpu, cuda:0, ...
     device: String,
     job: Option<JobId>,
+    /// Whether a worker was ever ready here, so that the set-up is known to be right.
+    was_ready: bool,
 }
 
 impl Dispatch<'_> {
@@ -83,6 +85,7 @@ impl Dispatch<'_> {
         self.seats.push(Seat {
             device: device.to_owned(),
             job: None,
+            was_ready: false,
         });
     }
 
@@ -151,8 +154,14 @@ impl Dispatch<'_> {
             }
             What::Told(event) => self.told(report.lane, event).await,
             What::Lost(loss) => {
-                let job = self.seats[report.lane].job.take();
-                match (loss, job) {
+                let seat = &mut self.seats[report.lane];
+                match (loss, seat.job.take()) {
+                    // Killed while it started, or a device that worked before: worth a retry.
+                    (Loss::Stillborn { death, .. }, Some(job))
+                        if seat.was_ready || death.is_by_signal() =>
+                    {
+                        self.lose(job, death.to_string()).await
+                    }
                     (Loss::Death(death), Some(job)) => self.lose(job, death.to_string()).await,
                     (Loss::Death(_), None) | (Loss::Drained, _) => Ok(()),
                     (loss @ (Loss::Spawn { .. } | Loss::Stillborn { .. }), _) => {
@@ -168,6 +177,7 @@ impl Dispatch<'_> {
     fn welcome(&mut self, lane: usize, hello: Hello) {
         let seat = &mut self.seats[lane];
         let was_auto = seat.device == "auto";
+        seat.was_ready = true;
         seat.device = hello.device;
         if was_auto && seat.device == "cuda:0" {
             for device in (1..hello.cuda_devices).take(self.scheduler.waiting()) {

@@ -18,6 +18,9 @@ pub enum ExpandError {
     /// It looks like a glob, but is none.
     #[error("no such file, and no glob either: {0}")]
     Glob(#[from] glob::PatternError),
+    /// A folder that the glob leads through cannot be listed.
+    #[error("cannot be read: {0}")]
+    Unreadable(#[from] glob::GlobError),
 }
 
 /// The files that `content` means: itself, or the images of a folder or glob in the order of
@@ -45,14 +48,21 @@ fn folder(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     for entry in std::fs::read_dir(path)? {
         images.push(entry?.path());
     }
-    images.retain(|path| is_image(path));
+    images.retain(|path| is_image(path) && !is_ours(path));
     images.sort();
     Ok(images)
 }
 
-fn matches(pattern: &str) -> Result<Vec<PathBuf>, glob::PatternError> {
-    let paths = glob::glob(pattern)?.filter_map(Result::ok);
-    Ok(paths.filter(|path| is_image(path)).collect())
+fn matches(pattern: &str) -> Result<Vec<PathBuf>, ExpandError> {
+    let mut images = glob::glob(pattern)?.collect::<Result<Vec<_>, _>>()?;
+    images.retain(|path| is_image(path) && !is_ours(path));
+    Ok(images)
+}
+
+/// Whether a run left this picture: its story lies beside it, and the store. Redrawing those too
+/// would make more of them with every run into the folder of contents.
+fn is_ours(path: &Path) -> bool {
+    path.with_extension("json").exists() && path.with_file_name(".stylefleet").is_dir()
 }
 
 fn is_image(path: &Path) -> bool {
@@ -95,6 +105,19 @@ mod tests {
         assert_eq!(names(&folder, "[ab].*"), ["a.png", "b.JPG"]);
         assert_eq!(names(&folder, "e[1].tif"), ["e[1].tif"]);
         assert_eq!(names(&folder, "gone.png"), ["gone.png"]);
+    }
+
+    #[test]
+    fn passes_over_what_earlier_runs_left() {
+        let folder = photos();
+        std::fs::write(folder.path().join("a.json"), "{}").expect("writes");
+        assert_eq!(
+            names(&folder, "a.*"),
+            ["a.png"],
+            "a story alone proves nothing"
+        );
+        std::fs::create_dir(folder.path().join(".stylefleet")).expect("a folder");
+        assert_eq!(names(&folder, ""), ["b.JPG", "c.webp", "e[1].tif"]);
     }
 
     #[test]

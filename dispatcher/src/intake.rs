@@ -161,7 +161,11 @@ impl Porter<'_> {
         let outcome = match door::admit(path, self.max_pixels) {
             Ok(bytes) => {
                 let sha256 = Digest::of(&bytes);
-                self.store.put_new(&keys::input(&sha256), bytes).await?;
+                let key = keys::input(&sha256);
+                // Compared, not just looked for: what a full disk or a stray hand damaged is mended.
+                if self.store.get(&key).await?.as_ref() != Some(&bytes) {
+                    self.store.put(&key, bytes).await?;
+                }
                 let name = names::of_file(path)?;
                 Ok(Image { sha256, name })
             }

@@ -181,12 +181,15 @@ impl Options {
 
     /// These options with every relative path taken from `folder`.
     pub fn rooted(mut self, folder: &Path) -> Self {
-        let paths = self.content.iter_mut().chain(&mut self.style).flatten();
+        for content in self.content.iter_mut().flatten() {
+            *content = rooted_content(content, folder);
+        }
         let start = match &mut self.init {
             Some(Start::File(path)) => Some(path),
             _ => None,
         };
-        for path in paths.chain(&mut self.out).chain(start) {
+        let styles = self.style.iter_mut().flatten();
+        for path in styles.chain(&mut self.out).chain(start) {
             *path = folder.join(&*path);
         }
         self
@@ -266,4 +269,15 @@ fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<PathBuf>
         Paths::One(path) => vec![path],
         Paths::Many(paths) => paths,
     }))
+}
+/// A content taken from `folder`. Where it is a glob, the folder's own name is not part of that.
+fn rooted_content(content: &Path, folder: &Path) -> PathBuf {
+    let path = folder.join(content);
+    let is_glob = |text: &str| text.contains(['*', '?', '[']);
+    match (content.to_str(), folder.to_str()) {
+        (Some(text), Some(folder)) if is_glob(text) && content.is_relative() && !path.exists() => {
+            Path::new(&glob::Pattern::escape(folder)).join(content)
+        }
+        _ => path,
+    }
 }

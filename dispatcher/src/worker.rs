@@ -90,6 +90,8 @@ impl Worker {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // Where f32 is asked for, NVIDIA's libraries are not to round to 19 bits.
+            .env("NVIDIA_TF32_OVERRIDE", "0")
             // Ctrl-C in a terminal goes to the whole group; it is for us alone.
             .process_group(0)
             .kill_on_drop(true)
@@ -140,7 +142,7 @@ impl Worker {
     pub async fn end(mut self) {
         drop(self.to);
         if timeout(PATIENCE, self.child.wait()).await.is_err() {
-            tracing::warn!("a worker did not end when told to, and is killed");
+            tracing::debug!("a worker did not end when told to, and is killed");
         }
     }
 
@@ -195,6 +197,13 @@ pub struct Death {
     /// None: it had to be killed.
     status: Option<ExitStatus>,
     last_words: Option<String>,
+}
+
+impl Death {
+    /// Whether a signal ended it, rather than the worker itself.
+    pub fn is_by_signal(&self) -> bool {
+        self.status.is_some_and(|status| status.signal().is_some())
+    }
 }
 
 impl fmt::Display for Death {

@@ -67,13 +67,17 @@ pub(crate) fn number(
 /// Refuses a number that is not finite and above zero.
 pub(crate) fn positive(field: &str, value: f64, most: f64) -> Result<f64, Invalid> {
     if value > 0.0 && value <= most {
-        Ok(value)
-    } else {
-        Err(Invalid::new(
-            field,
-            format!("is {value}, must be greater than 0 and at most {most}"),
-        ))
+        return Ok(value);
     }
+    let limit = if most == f64::MAX {
+        "finite".to_owned()
+    } else {
+        format!("at most {most}")
+    };
+    Err(Invalid::new(
+        field,
+        format!("is {value}, must be greater than 0 and {limit}"),
+    ))
 }
 
 /// Refuses a number that no enum value has.

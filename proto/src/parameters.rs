@@ -79,7 +79,7 @@ pub enum Size {
 pub enum Init {
     /// The content image.
     Content,
-    /// Grey noise.
+    /// Noise around mid-grey.
     Noise,
     /// The style with this index.
     Style(u32),

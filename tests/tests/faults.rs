@@ -236,6 +236,18 @@ fn a_job_that_kills_every_worker_is_given_up_and_the_others_are_done() {
 }
 
 #[test]
+fn a_worker_killed_while_it_starts_costs_one_attempt() {
+    let scene = Scene::with_pictures();
+    let mut run = scene.start(&["boat.png --style wave.png --size 32 --evaluations 5"]);
+    wait_until("there is a worker", || !children(run.id()).is_empty());
+    // Loading libtorch takes it far longer than this.
+    signal(run.worker(), "KILL");
+    let event = run.wait_for("another attempt", started);
+    assert_eq!(event["attempt"], 2);
+    run.end().expect_code(0);
+}
+
+#[test]
 fn a_damaged_checkpoint_costs_the_work_but_not_the_picture() {
     let scene = Scene::with_pictures();
     let command = ["boat.png --style wave.png --precision f32", LONG];

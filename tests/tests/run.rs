@@ -347,7 +347,8 @@ fn every_kind_of_image_is_taken() {
 #[test]
 fn a_picture_ends_early_once_it_is_good_enough() {
     let scene = Scene::with_pictures();
-    let command = "boat.png --style wave.png --size 16 --evaluations 50 --stop-below 1e30";
+    let command =
+        "boat.png --style wave.png --size 16 --precision f32 --evaluations 50 --stop-below 1e30";
     let ended = scene.run_json(&[command]).expect_code(0);
     assert_eq!(ended.events_of("finished")[0]["evaluations"], 1);
 }

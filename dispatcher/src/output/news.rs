@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use stylefleet_proto::{JobId, Progress};
 
 /// Something that happened. `name` is what the picture is called, or the CONTENT that there is no
@@ -40,6 +40,7 @@ pub enum News<'a> {
         job: JobId,
         name: &'a str,
         /// Its file.
+        #[serde(serialize_with = "lossy")]
         picture: &'a Path,
         /// Seconds of work, over all attempts that were resumed.
         seconds: f64,
@@ -53,6 +54,7 @@ pub enum News<'a> {
         job: JobId,
         name: &'a str,
         /// Its file.
+        #[serde(serialize_with = "lossy")]
         picture: &'a Path,
     },
     /// The picture will not be made.
@@ -88,6 +90,11 @@ pub enum News<'a> {
         /// Seconds that the run took.
         seconds: f64,
     },
+}
+
+/// A path as text; what is no UTF-8 in it is replaced, for JSON has nothing else.
+fn lossy<S: Serializer>(path: &&Path, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&path.to_string_lossy())
 }
 
 /// Where the optimisation stands.

@@ -79,15 +79,16 @@ pub(crate) fn decode(
     let mut take = |name: &str| {
         let view = file.tensor(name).map_err(unusable)?;
         let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-        if view.dtype() != Dtype::F32 || shape.last() != Some(&expected) {
+        let dimensions = if Minimizer::is_stacked(name) { 2 } else { 1 };
+        let fits = shape.len() == dimensions && shape.last() == Some(&expected);
+        if view.dtype() != Dtype::F32 || !fits {
             return Err(unusable(format!(
                 "{name} is {shape:?}, the job has {expected} variables"
             )));
         }
-        let tensor = Tensor::f_from_data_size(view.data(), &shape, Kind::Float)?;
-        Ok(tensor.f_to_device(device)?)
+        Ok(Tensor::f_from_data_size(view.data(), &shape, Kind::Float)?)
     };
-    let minimizer = Minimizer::restore(&header.scalars, &mut take)?;
+    let minimizer = Minimizer::restore(&header.scalars, device, &mut take)?;
     Ok((header.position, minimizer))
 }
 

@@ -47,7 +47,7 @@ pub struct Description {
     pub libtorch: String,
     /// Threads that the CPU computes with.
     pub threads: usize,
-    /// Vector instructions in use on the CPU.
+    /// Vector instructions that the CPU has.
     pub cpu_capability: String,
     /// SHA-256 of the weights file, in hexadecimal.
     pub weights_sha256: String,

@@ -15,8 +15,6 @@ const TOLERANCE_SPAN: usize = 10;
 pub(crate) enum Halt {
     /// The observer wants it.
     Interrupted,
-    /// The scale's evaluations are used up.
-    Exhausted,
     /// Something went wrong.
     Failed(Error),
 }
@@ -120,13 +118,9 @@ impl<'a> Monitor<'a> {
         }
     }
 
-    /// Refuses an evaluation past the budget.
-    pub fn claim(&self) -> Result<(), Halt> {
-        if self.position.evaluation < self.budget(self.position.scale) {
-            Ok(())
-        } else {
-            Err(Halt::Exhausted)
-        }
+    /// Whether this scale may have another evaluation.
+    pub fn has_budget(&self) -> bool {
+        self.position.evaluation < self.budget(self.position.scale)
     }
 
     /// Counts an evaluation and tells the observer, who may want to stop.

@@ -69,16 +69,25 @@ impl Loss {
         // libtorch crashes on a backward pass through what was recorded nowhere.
         let (names, terms, gradient) =
             tch::with_grad(|| self.differentiate(vgg, picture, arithmetic))?;
-        let values = Vec::<f32>::try_from(&terms.f_detach()?)?;
-        let terms: BTreeMap<_, _> = names
-            .into_iter()
-            .zip(values.into_iter().map(f64::from))
-            .collect();
+        let terms = valued(names, &terms)?;
         Ok(Evaluation {
             loss: terms.values().sum(),
             gradient: gradient.f_reshape([-1])?,
             terms,
         })
+    }
+
+    /// The loss at `picture` and its terms, without the gradient, which takes most of the memory.
+    pub fn score(
+        &self,
+        vgg: &Vgg,
+        picture: &Tensor,
+        arithmetic: Arithmetic,
+    ) -> Result<(f64, BTreeMap<String, f64>), Error> {
+        let _no_grad = tch::no_grad_guard();
+        let (names, terms) = named(self.terms(vgg, picture, arithmetic)?)?;
+        let terms = valued(names, &terms)?;
+        Ok((terms.values().sum(), terms))
     }
 
     /// The terms' names and values, and the gradient of their sum.
@@ -89,9 +98,7 @@ impl Loss {
         arithmetic: Arithmetic,
     ) -> Result<(Vec<String>, Tensor, Tensor), Error> {
         let picture = picture.f_detach()?.f_requires_grad_(true)?;
-        let terms = self.terms(vgg, &picture, arithmetic)?;
-        let (names, terms): (Vec<_>, Vec<_>) = terms.into_iter().unzip();
-        let terms = Tensor::f_stack(&terms, 0)?;
+        let (names, terms) = named(self.terms(vgg, &picture, arithmetic)?)?;
         let total = terms.f_sum(Kind::Float)?;
         let gradient = Tensor::f_run_backward(&[&total], &[&picture], false, false)?
             .pop()
@@ -144,6 +151,21 @@ impl Loss {
     }
 }
 
+/// The terms' names, and their values in one tensor.
+fn named(terms: Vec<(String, Tensor)>) -> Result<(Vec<String>, Tensor), Error> {
+    let (names, terms): (Vec<_>, Vec<_>) = terms.into_iter().unzip();
+    Ok((names, Tensor::f_stack(&terms, 0)?))
+}
+
+/// Reads the values; this waits for the device.
+fn valued(names: Vec<String>, terms: &Tensor) -> Result<BTreeMap<String, f64>, Error> {
+    let values = Vec::<f32>::try_from(&terms.f_detach()?)?;
+    Ok(names
+        .into_iter()
+        .zip(values.into_iter().map(f64::from))
+        .collect())
+}
+
 /// Gram matrices of a style image `[1, 3, h, w]` at the layers that `objective` looks at.
 pub(crate) fn grams(
     objective: &Objective,
@@ -161,7 +183,8 @@ pub(crate) fn grams(
         .collect()
 }
 
-fn style_layers(objective: &Objective) -> Vec<Layer> {
+/// The style layers whose weight counts, from the picture inwards.
+pub(crate) fn style_layers(objective: &Objective) -> Vec<Layer> {
     live(objective.style_weight, &objective.style_layers)
 }
 
@@ -206,9 +229,9 @@ fn blend(loss: StyleLoss, styles: &[(&Grams, f64)], layer: Layer) -> Result<Tens
     let shares: f64 = styles.iter().map(|(_, share)| share).sum();
     let mut blended: Option<Tensor> = None;
     for (grams, share) in styles {
-        let Some((gram, positions)) = grams.get(&layer) else {
-            continue;
-        };
+        let (gram, positions) = grams
+            .get(&layer)
+            .ok_or_else(|| Error::Request(format!("a style has no target at {layer}")))?;
         let part = gram.f_mul_scalar(share / shares / divisor(loss, *positions))?;
         blended = Some(match blended {
             Some(sum) => sum.f_add(&part)?,
@@ -281,10 +304,8 @@ fn total_variation(kind: TotalVariation, picture: &Tensor) -> Result<Tensor, Err
         TotalVariation::Notebook => {
             let dy = dy.f_narrow(3, 0, width - 1)?;
             let dx = dx.f_narrow(2, 0, height - 1)?;
-            // The slope of the power is unbounded in its second derivative at zero: keep off it.
             dy.f_square()?
                 .f_add(&dx.f_square()?)?
-                .f_clamp_min(1e-30)?
                 .f_pow_tensor_scalar(1.25)?
                 .f_sum(Kind::Float)?
         }

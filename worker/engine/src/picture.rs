@@ -17,7 +17,7 @@ pub struct Picture {
     pub seconds: f64,
     /// Evaluations over all scales.
     pub evaluations: u32,
-    /// Final loss.
+    /// Final loss, once held to the valid range; where the content lends its colours, before that.
     pub loss: f64,
     /// What each term adds to the loss: `content`, `tv`, and the style layers by name.
     pub terms: BTreeMap<String, f64>,

@@ -59,7 +59,7 @@ impl fmt::Debug for Source {
 pub enum Init {
     /// The content image.
     Content,
-    /// Grey noise.
+    /// Noise around mid-grey.
     Noise,
     /// The style with this index, stretched to the picture.
     Style(usize),

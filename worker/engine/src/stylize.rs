@@ -62,6 +62,9 @@ impl Job<'_> {
     fn restore(&mut self, bytes: &[u8]) -> Result<(Loss, Minimizer), Error> {
         let variables: Vec<i64> = self.scales.iter().map(|s| 3 * s.pixels() as i64).collect();
         let (position, minimizer) = checkpoint::decode(bytes, &variables, self.vgg.device())?;
+        if !minimizer.is(self.request.optimizer) {
+            return Err(Error::Checkpoint("it is of the other optimizer".into()));
+        }
         self.monitor.resume(position, minimizer.best().1);
         Ok((self.loss()?, minimizer))
     }
@@ -121,21 +124,33 @@ impl Job<'_> {
     /// Iterates at the scale at work.
     fn optimize(&mut self, mut loss: Loss, minimizer: &mut Minimizer) -> Result<End, Error> {
         let bounds = bounds(self.request.objective.means, self.vgg.device())?;
-        while !self.monitor.is_satisfied(minimizer.best().1) {
+        while self.monitor.has_budget() {
+            if self.monitor.is_satisfied(minimizer.best().1) {
+                match self.sharpened(minimizer)? {
+                    // What satisfies in bf16 is to satisfy exactly.
+                    Some(exact) => loss = exact,
+                    None => break,
+                }
+                continue;
+            }
             let (vgg, monitor) = (&*self.vgg, &mut self.monitor);
             let shape = shape_of(monitor.extent());
-            let step = minimizer.step(&bounds, &mut |x: &Tensor| -> Result<Point, Halt> {
-                monitor.claim()?;
+            let step = minimizer.step(&bounds, &mut |x: &Tensor| -> Result<_, Halt> {
+                if !monitor.has_budget() {
+                    return Ok(None);
+                }
                 let x = x.f_reshape(shape).map_err(Error::from)?;
                 let point = point(vgg, &loss, monitor.arithmetic(), &x)?;
                 monitor.evaluated(point.loss)?;
-                Ok(point)
+                Ok(Some(point))
             });
             match step {
                 Ok(Step::Accepted) => self.monitor.accepted(minimizer),
-                Ok(Step::Stalled) if self.may_sharpen() => loss = self.sharpen(minimizer)?,
-                Ok(Step::Stalled) if minimizer.forget() => self.monitor.commit(),
-                Ok(Step::Stalled) | Err(Halt::Exhausted) => break,
+                Ok(Step::Stalled) => match self.sharpened(minimizer)? {
+                    Some(exact) => loss = exact,
+                    None if minimizer.forget() => self.monitor.commit(),
+                    None => break,
+                },
                 Err(Halt::Interrupted) => return Ok(End::Interrupted),
                 Err(Halt::Failed(error)) => return Err(error),
             }
@@ -143,29 +158,43 @@ impl Job<'_> {
         Ok(End::Done)
     }
 
-    /// Whether more exact arithmetic may get further.
-    fn may_sharpen(&self) -> bool {
-        self.request.precision == Precision::Auto
+    /// Goes over to 32 bits where the minimiser stands, and keeps what it learnt. None where that
+    /// gets no further: it is not wanted, was done already, or the memory does not hold it.
+    fn sharpened(&mut self, minimizer: &mut Minimizer) -> Result<Option<Loss>, Error> {
+        let may_sharpen = self.request.precision == Precision::Auto
             && self.monitor.arithmetic() == Arithmetic::Bf16
             && self.monitor.is_last_scale()
-            && self.monitor.claim().is_ok()
+            && self.monitor.has_budget();
+        if !may_sharpen {
+            return Ok(None);
+        }
+        self.monitor.switch(Arithmetic::F32);
+        match self.exact(minimizer) {
+            Ok((loss, point)) => {
+                if let Err(Halt::Failed(error)) = self.monitor.evaluated(point.loss) {
+                    return Err(error);
+                }
+                minimizer.reevaluated(point);
+                self.monitor.commit();
+                Ok(Some(loss))
+            }
+            Err(Error::OutOfMemory(_)) => {
+                self.monitor.switch(Arithmetic::Bf16);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    /// Goes over to 32 bits where the minimiser stands, and keeps what it learnt.
-    fn sharpen(&mut self, minimizer: &mut Minimizer) -> Result<Loss, Error> {
-        self.monitor.switch(Arithmetic::F32);
+    /// The objective in 32 bits, and what it says of where the minimiser stands.
+    fn exact(&mut self, minimizer: &Minimizer) -> Result<(Loss, Point), Error> {
         let loss = self.loss()?;
         let x = minimizer
             .best()
             .0
             .f_reshape(shape_of(self.monitor.extent()))?;
         let point = point(self.vgg, &loss, Arithmetic::F32, &x)?;
-        if let Err(Halt::Failed(error)) = self.monitor.evaluated(point.loss) {
-            return Err(error);
-        }
-        minimizer.reevaluated(point);
-        self.monitor.commit();
-        Ok(loss)
+        Ok((loss, point))
     }
 
     /// The picture to go on from at the next scale. What is carried over is the change against
@@ -189,7 +218,7 @@ impl Job<'_> {
         let image = from_network(&x, means)?;
         self.monitor.switch(Arithmetic::F32);
         let x = to_network(&image, means, self.vgg.device())?;
-        let end = self.loss()?.evaluate(self.vgg, &x, Arithmetic::F32)?;
+        let (loss, terms) = self.loss()?.score(self.vgg, &x, Arithmetic::F32)?;
         let image = match &self.inputs.chroma {
             Some(colors) => with_chroma_of(&image, colors)?,
             None => image,
@@ -200,8 +229,8 @@ impl Job<'_> {
             pixels: pixels_of(&image)?,
             seconds: self.monitor.seconds(),
             evaluations: self.monitor.evaluations(),
-            loss: end.loss,
-            terms: end.terms,
+            loss,
+            terms,
             precision: match ended_in {
                 Arithmetic::F32 => Precision::F32,
                 Arithmetic::Bf16 => Precision::Bf16,

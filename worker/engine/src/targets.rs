@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::inputs::{StyleImage, fitted, to_network};
-use crate::objective::{Grams, grams};
+use crate::objective::{Grams, grams, style_layers};
 use crate::scales::Extent;
 use crate::vgg::{Arithmetic, Vgg};
 use crate::{Error, Layer, Means, Objective, Pooling};
@@ -41,7 +41,7 @@ impl Targets {
         let key = Key {
             identity: style.identity,
             extent,
-            layers: objective.style_layers.iter().map(|l| l.layer).collect(),
+            layers: style_layers(objective),
             means: objective.means,
             pooling: objective.pooling,
             arithmetic,

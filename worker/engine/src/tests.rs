@@ -193,6 +193,41 @@ fn stops_where_it_is_told_to() {
     assert!(run(&mut engine, &settled).evaluations < 42);
 }
 
+/// A budget that ends within a line search keeps the best point that the search has seen.
+#[test]
+fn a_tiny_budget_still_gets_better() {
+    let mut engine = engine();
+    let mut loss = |evaluations| {
+        run(
+            &mut engine,
+            &Request {
+                evaluations,
+                scales: 1,
+                ..request()
+            },
+        )
+        .loss
+    };
+    assert!(loss(2) < loss(1));
+}
+
+#[test]
+fn a_checkpoint_of_the_other_optimizer_is_refused() {
+    let mut engine = engine();
+    let mut watcher = Watcher::default();
+    finished(engine.stylize(&request(), None, &mut watcher));
+    let adam = Request {
+        optimizer: Optimizer::Adam,
+        ..request()
+    };
+    let refused = engine.stylize(
+        &adam,
+        Some(&watcher.checkpoints[3]),
+        &mut Watcher::default(),
+    );
+    assert!(matches!(refused, Err(Error::Checkpoint(_))), "{refused:?}");
+}
+
 #[test]
 fn starts_from_what_it_is_told_to() {
     let mut engine = engine();
@@ -250,6 +285,20 @@ fn a_blend_of_one_style_with_itself_is_that_style() {
         .pixels,
         alone.pixels
     );
+}
+
+/// Targets are kept from job to job, but only for jobs that ask the same of a style.
+#[test]
+fn what_an_engine_did_before_changes_nothing() {
+    let fresh = run(&mut engine(), &request());
+    let mut engine = engine();
+    let mut without_style = request();
+    without_style.objective.style_weight = 0.0;
+    run(&mut engine, &without_style);
+    let mut fewer_layers = request();
+    fewer_layers.objective.style_layers[0].weight = 0.0;
+    run(&mut engine, &fewer_layers);
+    assert_eq!(run(&mut engine, &request()).pixels, fresh.pixels);
 }
 
 /// Mean colour differences, R - G and B - G, of a picture.

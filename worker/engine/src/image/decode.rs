@@ -73,13 +73,27 @@ pub(crate) fn decode(source: &Source, max_pixels: u64) -> Result<Decoded, Error>
     Ok(Decoded { pixels, notes })
 }
 
-/// Whether a JPEG file ends within its picture. Its decoder would fill what is missing with grey.
-/// Neither marker can occur within the coded picture itself, but in a thumbnail before it.
+/// Whether a JPEG file ends before its picture does. Its decoder would fill what is missing with
+/// grey. Goes from marker to marker, since thumbnails before the picture and whatever follows it
+/// may hold the bytes of any marker.
 fn is_cut_short(jpeg: &[u8]) -> bool {
-    const START_OF_SCAN: [u8; 2] = [0xff, 0xda];
-    const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
-    let last = |marker: [u8; 2]| jpeg.windows(2).rposition(|bytes| bytes == marker);
-    last(END_OF_IMAGE) < last(START_OF_SCAN)
+    const END_OF_IMAGE: u8 = 0xd9;
+    // Neither a stuffed byte, nor a marker that stands alone, nor filling.
+    let is_marker = |b: &[u8]| b[0] == 0xff && !matches!(b[1], 0x00 | 0x01 | 0xd0..=0xd7 | 0xff);
+    let mut at = 2;
+    loop {
+        let rest = jpeg.get(at..).unwrap_or_default();
+        let Some(found) = rest.windows(2).position(is_marker) else {
+            return true;
+        };
+        match rest[found..] {
+            [_, END_OF_IMAGE, ..] => return false,
+            [_, _, high, low, ..] => {
+                at += found + 2 + usize::from(u16::from_be_bytes([high, low]));
+            }
+            _ => return true,
+        }
+    }
 }
 
 fn reason_of(error: &ImageError) -> String {
@@ -113,7 +127,7 @@ fn to_srgb(pixels: &mut Rgb32FImage, profile: &[u8], grey: bool) -> Result<(), S
         DataColorSpace::Gray if grey => Layout::Gray,
         other => {
             return Err(format!(
-                "its colour profile is for {other:?}, the image is not"
+                "its colour profile is for {other:?}, which is not converted"
             ));
         }
     };

@@ -187,6 +187,14 @@ fn refuses_what_is_cut_short() {
     }
 }
 
+/// Phones append films to their pictures, in which any two bytes may follow each other.
+#[test]
+fn takes_a_jpeg_that_something_follows() {
+    let mut bytes = file(colors(), ImageFormat::Jpeg);
+    bytes.extend([0xff, 0xda, 0xff, 0xd8, 0, 1, 2, 3]);
+    decode(&source(bytes), LIMIT).expect("decodes");
+}
+
 #[test]
 fn refuses_what_is_too_large_before_decoding_it() {
     // The header alone claims 60000 x 60000; there is nothing behind it to decode.

@@ -1,7 +1,7 @@
 //! Adam: Kingma and Ba, arXiv 1412.6980, algorithm 1. It takes every step, better or worse; the
 //! best place seen is what counts.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::{Bounds, Point, Scalars, Step};
 use crate::Error;
@@ -37,14 +37,14 @@ impl Adam {
     pub fn step<H: From<Error>>(
         &mut self,
         bounds: &Bounds,
-        evaluate: &mut dyn FnMut(&Tensor) -> Result<Point, H>,
+        evaluate: &mut dyn FnMut(&Tensor) -> Result<Option<Point>, H>,
     ) -> Result<Step, H> {
         let _no_grad = tch::no_grad_guard();
         let (mean, square, x) = self.moved()?;
-        let next = evaluate(&bounds.project(&x)?)?;
-        if !next.loss.is_finite() {
+        let next = evaluate(&bounds.project(&x)?)?.filter(|next| next.loss.is_finite());
+        let Some(next) = next else {
             return Ok(Step::Stalled);
-        }
+        };
         if next.loss < self.best.1 {
             self.best = (next.x.shallow_clone(), next.loss);
         }
@@ -109,8 +109,10 @@ impl Adam {
         loss: f64,
         best_loss: f64,
         iterations: u32,
+        device: Device,
         take: &mut dyn FnMut(&str) -> Result<Tensor, Error>,
     ) -> Result<Self, Error> {
+        let mut take = |name: &str| Ok::<_, Error>(take(name)?.f_to_device(device)?);
         Ok(Self {
             point: Point {
                 x: take("x")?,

@@ -1,11 +1,11 @@
 //! Limited-memory BFGS: Nocedal and Wright, "Numerical Optimization", algorithms 7.4 and 7.5.
 //!
-//! The scalars of the two-loop recursion stay on the device, so the host waits for nothing but
-//! the slope along the direction.
+//! The scalars of the two-loop recursion stay on the device: the host waits for it a few times in
+//! an iteration, not a few times for each pair.
 
 use std::collections::VecDeque;
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::line_search::{self, Trial};
 use super::{Bounds, Point, Scalars, Step};
@@ -69,7 +69,7 @@ impl Lbfgs {
     pub fn step<H: From<Error>>(
         &mut self,
         bounds: &Bounds,
-        evaluate: &mut dyn FnMut(&Tensor) -> Result<Point, H>,
+        evaluate: &mut dyn FnMut(&Tensor) -> Result<Option<Point>, H>,
     ) -> Result<Step, H> {
         let _no_grad = tch::no_grad_guard();
         let direction = self.direction(bounds)?;
@@ -80,13 +80,15 @@ impl Lbfgs {
         let first = self.first_step(&direction)?;
         let found = line_search::search(self.point.loss, slope, first, &mut |step| {
             let moved = moved(&self.point.x, step, &direction)?;
-            let kept = evaluate(&bounds.project(&moved)?)?;
+            let Some(kept) = evaluate(&bounds.project(&moved)?)? else {
+                return Ok(None);
+            };
             let along = bounds.admissible(&kept.x, &direction)?;
-            Ok::<_, H>(Trial {
+            Ok::<_, H>(Some(Trial {
                 value: kept.loss,
                 slope: dot(&kept.gradient, &along)?,
                 kept,
-            })
+            }))
         })?;
         match found {
             Some(trial) => {
@@ -116,6 +118,8 @@ impl Lbfgs {
     /// variables that no bound holds.
     fn direction(&self, bounds: &Bounds) -> Result<Tensor, Error> {
         let mut direction = bounds.admissible(&self.point.x, &self.point.gradient.f_neg()?)?;
+        // What a bound holds stays held, or the direction need not lead down.
+        let held = direction.f_eq(0.0)?;
         let Some(newest) = self.pairs.back() else {
             return Ok(direction);
         };
@@ -130,7 +134,7 @@ impl Lbfgs {
             let beta = pair.y.f_dot(&direction)?.f_mul_(&pair.rho)?;
             direction = direction.f_addcmul_(&pair.s, &alpha.f_sub_(&beta)?)?;
         }
-        bounds.admissible(&self.point.x, &direction)
+        bounds.admissible(&self.point.x, &direction.f_masked_fill(&held, 0.0)?)
     }
 
     fn accept(&mut self, next: Point) -> Result<(), Error> {
@@ -158,8 +162,12 @@ impl Lbfgs {
         ];
         if !self.pairs.is_empty() {
             let stack = |of: fn(&Pair) -> &Tensor| {
-                let rows: Vec<&Tensor> = self.pairs.iter().map(of).collect();
-                Tensor::f_stack(&rows, 0)
+                // On the CPU: the device may have no room for a copy.
+                let rows = self
+                    .pairs
+                    .iter()
+                    .map(|pair| of(pair).f_to_device(Device::Cpu));
+                Tensor::f_stack(&rows.collect::<Result<Vec<_>, _>>()?, 0)
             };
             tensors.push(("s".to_owned(), stack(|pair| &pair.s)?));
             tensors.push(("y".to_owned(), stack(|pair| &pair.y)?));
@@ -170,17 +178,25 @@ impl Lbfgs {
     pub fn restore(
         loss: f64,
         pairs: usize,
+        device: Device,
         take: &mut dyn FnMut(&str) -> Result<Tensor, Error>,
     ) -> Result<Self, Error> {
         let mut lbfgs = Self::new(Point {
-            x: take("x")?,
+            x: take("x")?.f_to_device(device)?,
             loss,
-            gradient: take("gradient")?,
+            gradient: take("gradient")?.f_to_device(device)?,
         });
         if pairs > 0 {
             let (s, y) = (take("s")?, take("y")?);
+            let rows = [&s, &y].map(|rows| rows.size()[0] as usize);
+            if rows != [pairs; 2] || pairs > MEMORY {
+                return Err(Error::Checkpoint(format!(
+                    "it has {rows:?} pairs, not {pairs}"
+                )));
+            }
             for (s, y) in s.f_unbind_copy(0)?.into_iter().zip(y.f_unbind_copy(0)?) {
-                lbfgs.pairs.extend(Pair::new(s, y)?);
+                let pair = Pair::new(s.f_to_device(device)?, y.f_to_device(device)?)?;
+                lbfgs.pairs.extend(pair);
             }
         }
         Ok(lbfgs)

@@ -41,12 +41,13 @@ impl End {
 }
 
 /// Searches from step 0, where the function has `value` and the negative `slope`, trying `first`
-/// first. `None`: no step with a lower value was found.
+/// first. `evaluate` gives none where no more is to be tried; the best step so far then counts.
+/// `None`: no step with a lower value was found.
 pub(super) fn search<P, H>(
     value: f64,
     slope: f64,
     first: f64,
-    evaluate: &mut dyn FnMut(f64) -> Result<Trial<P>, H>,
+    evaluate: &mut dyn FnMut(f64) -> Result<Option<Trial<P>>, H>,
 ) -> Result<Option<Trial<P>>, H> {
     let allowed = DECREASE * slope;
     let mut best: Option<Trial<P>> = None;
@@ -64,7 +65,9 @@ pub(super) fn search<P, H>(
     let mut step = first;
     let mut longest = f64::INFINITY;
     for _ in 0..MOST {
-        let trial = evaluate(step)?;
+        let Some(trial) = evaluate(step)? else {
+            break;
+        };
         let at = End {
             step,
             value: trial.value,
@@ -213,11 +216,11 @@ mod tests {
         let found = search(value, slope, first, &mut |step| {
             evaluations += 1;
             let (value, slope) = f(step);
-            Ok::<_, ()>(Trial {
+            Ok::<_, ()>(Some(Trial {
                 value,
                 slope,
                 kept: step,
-            })
+            }))
         });
         (found.expect("no error").expect("a step").kept, evaluations)
     }
@@ -270,12 +273,27 @@ mod tests {
     #[test]
     fn finds_nothing_uphill() {
         let found = search(0.0, -1.0, 1.0, &mut |step| {
-            Ok::<_, ()>(Trial {
+            Ok::<_, ()>(Some(Trial {
                 value: step,
                 slope: 1.0,
                 kept: (),
-            })
+            }))
         });
         assert!(matches!(found, Ok(None)));
+    }
+
+    #[test]
+    fn settles_for_the_best_when_no_more_may_be_tried() {
+        let mut left = 1;
+        let found = search(0.0, -1.0, 1e-3, &mut |step| {
+            left -= 1;
+            let trial = Trial {
+                value: -step,
+                slope: -1.0,
+                kept: step,
+            };
+            Ok::<_, ()>((left >= 0).then_some(trial))
+        });
+        assert_eq!(found.expect("no error").expect("a step").kept, 1e-3);
     }
 }

@@ -6,7 +6,7 @@ mod lbfgs;
 mod line_search;
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::{Error, Optimizer};
 use adam::Adam;
@@ -62,11 +62,13 @@ impl Minimizer {
         })
     }
 
-    /// One iteration within `bounds`. An error of `evaluate` ends it and leaves the state as it was.
+    /// One iteration within `bounds`. Where `evaluate` gives none, the budget is used up, and the
+    /// iteration ends with the best point it has seen. An error of `evaluate` ends it and leaves the
+    /// state as it was.
     pub fn step<H: From<Error>>(
         &mut self,
         bounds: &Bounds,
-        evaluate: &mut dyn FnMut(&Tensor) -> Result<Point, H>,
+        evaluate: &mut dyn FnMut(&Tensor) -> Result<Option<Point>, H>,
     ) -> Result<Step, H> {
         match self {
             Self::Lbfgs(lbfgs) => lbfgs.step(bounds, evaluate),
@@ -99,6 +101,19 @@ impl Minimizer {
         }
     }
 
+    /// Whether the tensor of that name holds a pair in each row.
+    pub fn is_stacked(name: &str) -> bool {
+        matches!(name, "s" | "y")
+    }
+
+    /// Whether it is of that kind.
+    pub fn is(&self, optimizer: Optimizer) -> bool {
+        matches!(
+            (self, optimizer),
+            (Self::Lbfgs(_), Optimizer::Lbfgs) | (Self::Adam(_), Optimizer::Adam)
+        )
+    }
+
     /// The whole state, to be given to [`Minimizer::restore`].
     pub fn save(&self) -> Result<(Scalars, Vec<(String, Tensor)>), Error> {
         Ok(match self {
@@ -107,18 +122,22 @@ impl Minimizer {
         })
     }
 
-    /// The minimiser that [`Minimizer::save`] saw. `take` gives a tensor by its name.
+    /// The minimiser that [`Minimizer::save`] saw, on `device`. `take` gives a tensor by its name:
+    /// of two dimensions if [`Minimizer::is_stacked`], else flat.
     pub fn restore(
         scalars: &Scalars,
+        device: Device,
         take: &mut dyn FnMut(&str) -> Result<Tensor, Error>,
     ) -> Result<Self, Error> {
         Ok(match *scalars {
-            Scalars::Lbfgs { loss, pairs } => Self::Lbfgs(Lbfgs::restore(loss, pairs, take)?),
+            Scalars::Lbfgs { loss, pairs } => {
+                Self::Lbfgs(Lbfgs::restore(loss, pairs, device, take)?)
+            }
             Scalars::Adam {
                 loss,
                 best_loss,
                 iterations,
-            } => Self::Adam(Adam::restore(loss, best_loss, iterations, take)?),
+            } => Self::Adam(Adam::restore(loss, best_loss, iterations, device, take)?),
         })
     }
 }

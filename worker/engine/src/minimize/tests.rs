@@ -43,7 +43,7 @@ fn minimize(
     while minimizer.best().1 > enough && evaluations < most {
         let step = minimizer.step(bounds, &mut |x: &Tensor| {
             evaluations += 1;
-            Ok::<_, Error>(point(f, x))
+            Ok::<_, Error>(Some(point(f, x)))
         });
         if step.expect("no error") == Step::Stalled && !minimizer.forget() {
             break;
@@ -204,7 +204,7 @@ fn a_restored_minimiser_goes_on_bit_for_bit() {
         let go_on = |minimizer: &mut Minimizer, iterations: usize| {
             for _ in 0..iterations {
                 minimizer
-                    .step(&free(), &mut |x: &Tensor| Ok::<_, Error>(point(f, x)))
+                    .step(&free(), &mut |x: &Tensor| Ok::<_, Error>(Some(point(f, x))))
                     .expect("no error");
             }
         };
@@ -215,7 +215,7 @@ fn a_restored_minimiser_goes_on_bit_for_bit() {
             let found = tensors.iter().find(|(found, _)| found == name);
             Ok(found.expect("is there").1.copy())
         };
-        let mut restored = Minimizer::restore(&scalars, &mut take).expect("restores");
+        let mut restored = Minimizer::restore(&scalars, Device::Cpu, &mut take).expect("restores");
         go_on(&mut original, 10);
         go_on(&mut restored, 10);
         assert_eq!(
@@ -235,7 +235,7 @@ fn an_interrupted_iteration_changes_nothing() {
     let mut minimizer = Minimizer::new(Optimizer::Lbfgs, start).expect("begins");
     let before = minimizer.best().0.copy();
     let step = minimizer.step(&free(), &mut |_: &Tensor| {
-        Err::<Point, _>(Error::Request("interrupted".into()))
+        Err::<Option<Point>, _>(Error::Request("interrupted".into()))
     });
     assert!(step.is_err());
     assert!(minimizer.best().0.equal(&before));
