@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
-use stylefleet_engine::Options;
+use stylefleet_engine::{Options, SETUP_FILE};
 
 use crate::cli::Flags;
 
 /// Every setting and its default.
 const DEFAULTS: &str = include_str!("config.default.toml");
-/// The file that `deploy/setup/setup.sh` leaves in the cache folder.
-const WEIGHTS: &str = "vgg19-d53e7d51.safetensors";
 
 /// The worker's settings, checked.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -79,7 +77,7 @@ impl Settings {
         settings.check()?;
         if settings.weights.as_os_str().is_empty() {
             let cache = cache_folder(environment).ok_or(SettingsError::NoWeights)?;
-            settings.weights = cache.join(WEIGHTS);
+            settings.weights = cache.join(SETUP_FILE);
         }
         Ok(settings)
     }
@@ -203,13 +201,13 @@ mod tests {
             ("XDG_CACHE_HOME", "/x"),
             ("HOME", "/h"),
         ];
-        assert_eq!(weights(given), Path::new("/c").join(WEIGHTS));
+        assert_eq!(weights(given), Path::new("/c").join(SETUP_FILE));
         let given = [
             ("STYLEFLEET_CACHE", ""),
             ("XDG_CACHE_HOME", "/x"),
             ("HOME", "/h"),
         ];
-        assert_eq!(weights(given), Path::new("/x/stylefleet").join(WEIGHTS));
+        assert_eq!(weights(given), Path::new("/x/stylefleet").join(SETUP_FILE));
         let given = [
             ("STYLEFLEET_CACHE", ""),
             ("XDG_CACHE_HOME", ""),
@@ -217,7 +215,7 @@ mod tests {
         ];
         assert_eq!(
             weights(given),
-            Path::new("/h/.cache/stylefleet").join(WEIGHTS)
+            Path::new("/h/.cache/stylefleet").join(SETUP_FILE)
         );
         let none = settings(Flags::default(), []);
         assert!(matches!(none, Err(SettingsError::NoWeights)));

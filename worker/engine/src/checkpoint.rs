@@ -76,10 +76,9 @@ pub(crate) fn decode(
     let expected = *variables
         .get(header.position.scale)
         .ok_or_else(|| unusable("it has more scales than the job"))?;
-    let mut take = |name: &str| {
+    let mut take = |name: &str, dimensions: usize| {
         let view = file.tensor(name).map_err(unusable)?;
         let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-        let dimensions = if Minimizer::is_stacked(name) { 2 } else { 1 };
         let fits = shape.len() == dimensions && shape.last() == Some(&expected);
         if view.dtype() != Dtype::F32 || !fits {
             return Err(unusable(format!(

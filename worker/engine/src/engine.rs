@@ -83,7 +83,8 @@ pub struct Evaluation {
 pub struct Engine {
     vgg: Vgg,
     targets: Targets,
-    gains_from_bf16: bool,
+    /// What automatic precision begins with.
+    automatic: Arithmetic,
     max_pixels: u64,
     description: Description,
 }
@@ -99,7 +100,7 @@ impl Engine {
         tch::Cuda::cudnn_set_benchmark(true);
         let (vgg, weights_sha256) = Vgg::load(&options.weights, device)?;
         Ok(Self {
-            gains_from_bf16: Arithmetic::gains_from_bf16(device)?,
+            automatic: Arithmetic::automatic(device)?,
             description: Description {
                 device: device::name(device),
                 cuda_devices: device::cuda_devices(),
@@ -131,16 +132,15 @@ impl Engine {
         let scales = schedule(inputs.extent, request.scales);
         let arithmetic = match request.precision {
             Precision::F32 => Arithmetic::F32,
-            Precision::Auto if !self.gains_from_bf16 => Arithmetic::F32,
-            Precision::Bf16 | Precision::Auto => Arithmetic::Bf16,
+            Precision::Bf16 => Arithmetic::Bf16,
+            Precision::Auto => self.automatic,
         };
-        let monitor = Monitor::new(request, scales.clone(), arithmetic, observer);
+        let monitor = Monitor::new(request, scales, arithmetic, observer);
         let job = Job {
             vgg: &mut self.vgg,
             targets: &mut self.targets,
             request,
             inputs,
-            scales,
             monitor,
         };
         job.run(checkpoint)
@@ -188,11 +188,7 @@ impl Engine {
     /// Seconds that one evaluation at `side` x `side` pixels takes: Gatys' layers, in the
     /// arithmetic that automatic precision begins with.
     pub fn time_evaluation(&mut self, side: u32) -> Result<f64, Error> {
-        let arithmetic = if self.gains_from_bf16 {
-            Arithmetic::Bf16
-        } else {
-            Arithmetic::F32
-        };
+        let arithmetic = self.automatic;
         self.vgg.prepare(arithmetic)?;
         let layer = |block, convolution| Layer::new(block, convolution).into_iter();
         let layers = |layers: &mut dyn Iterator<Item = Layer>| {

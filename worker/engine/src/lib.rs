@@ -30,6 +30,7 @@ pub use request::{
     Colors, ContentLoss, Format, Init, Layer, LayerWeight, Means, Objective, Optimizer, Pooling,
     Precision, Request, Size, Source, StyleLoss, TotalVariation,
 };
+pub use weights::SETUP_FILE;
 
 #[cfg(test)]
 mod golden;

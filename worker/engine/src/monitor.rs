@@ -11,20 +11,6 @@ use crate::{Control, Error, Observer, Progress, Request};
 /// Iterations over which the tolerance looks.
 const TOLERANCE_SPAN: usize = 10;
 
-/// Why an iteration ends early.
-pub(crate) enum Halt {
-    /// The observer wants it.
-    Interrupted,
-    /// Something went wrong.
-    Failed(Error),
-}
-
-impl From<Error> for Halt {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
 /// Where a job stands, and who is told.
 pub(crate) struct Monitor<'a> {
     observer: &'a mut dyn Observer,
@@ -90,6 +76,11 @@ impl<'a> Monitor<'a> {
         self.position.total
     }
 
+    /// The sizes that the picture goes through.
+    pub fn scales(&self) -> &[Extent] {
+        &self.scales
+    }
+
     pub fn scale(&self) -> usize {
         self.position.scale
     }
@@ -124,7 +115,7 @@ impl<'a> Monitor<'a> {
     }
 
     /// Counts an evaluation and tells the observer, who may want to stop.
-    pub fn evaluated(&mut self, loss: f64) -> Result<(), Halt> {
+    pub fn evaluated(&mut self, loss: f64) -> Control {
         let extent = self.extent();
         self.position.evaluation += 1;
         self.position.total += 1;
@@ -141,10 +132,7 @@ impl<'a> Monitor<'a> {
             loss: self.lowest,
             seconds_left: Some(self.seconds_left()),
         };
-        match self.observer.evaluated(&progress) {
-            Control::Continue => Ok(()),
-            Control::Interrupt => Err(Halt::Interrupted),
-        }
+        self.observer.evaluated(&progress)
     }
 
     /// By what the pixels evaluated so far have cost, if all budgets are used up.
@@ -165,10 +153,7 @@ impl<'a> Monitor<'a> {
             self.position.recent.remove(0);
         }
         self.commit();
-        let at = Position {
-            seconds: self.seconds(),
-            ..self.committed.clone()
-        };
+        let at = self.stamped();
         self.observer
             .accepted(&|| checkpoint::encode(&at, minimizer));
     }
@@ -180,11 +165,15 @@ impl<'a> Monitor<'a> {
 
     /// The state that an interrupted job goes on from.
     pub fn checkpoint(&self, minimizer: &Minimizer) -> Result<Vec<u8>, Error> {
-        let at = Position {
+        checkpoint::encode(&self.stamped(), minimizer)
+    }
+
+    /// Where the minimiser's state belongs, and how much work that was.
+    fn stamped(&self) -> Position {
+        Position {
             seconds: self.seconds(),
             ..self.committed.clone()
-        };
-        checkpoint::encode(&at, minimizer)
+        }
     }
 
     /// Whether the loss is low enough for this scale to end.

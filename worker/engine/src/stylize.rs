@@ -8,12 +8,12 @@ use crate::checkpoint;
 use crate::image::with_chroma_of;
 use crate::inputs::{Inputs, bounds, extent_of, fitted, from_network, to_network};
 use crate::minimize::{Minimizer, Point, Step};
-use crate::monitor::{Halt, Monitor};
+use crate::monitor::Monitor;
 use crate::objective::{Grams, Loss};
 use crate::scales::{Extent, resized};
 use crate::targets::Targets;
 use crate::vgg::{Arithmetic, Vgg};
-use crate::{Error, Outcome, Picture, Precision, Request};
+use crate::{Control, Error, Outcome, Picture, Precision, Request};
 
 /// A job under way.
 pub(crate) struct Job<'a> {
@@ -21,7 +21,6 @@ pub(crate) struct Job<'a> {
     pub targets: &'a mut Targets,
     pub request: &'a Request,
     pub inputs: Inputs,
-    pub scales: Vec<Extent>,
     pub monitor: Monitor<'a>,
 }
 
@@ -29,6 +28,20 @@ pub(crate) struct Job<'a> {
 enum End {
     Done,
     Interrupted,
+}
+
+/// Why an iteration ends early.
+enum Halt {
+    /// The observer wants it.
+    Interrupted,
+    /// Something went wrong.
+    Failed(Error),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 impl Job<'_> {
@@ -60,7 +73,12 @@ impl Job<'_> {
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(Loss, Minimizer), Error> {
-        let variables: Vec<i64> = self.scales.iter().map(|s| 3 * s.pixels() as i64).collect();
+        let variables: Vec<i64> = self
+            .monitor
+            .scales()
+            .iter()
+            .map(|s| 3 * s.pixels() as i64)
+            .collect();
         let (position, minimizer) = checkpoint::decode(bytes, &variables, self.vgg.device())?;
         if !minimizer.is(self.request.optimizer) {
             return Err(Error::Checkpoint("it is of the other optimizer".into()));
@@ -75,7 +93,7 @@ impl Job<'_> {
     }
 
     fn at_scale(&self, image: &Tensor, scale: usize) -> Result<Tensor, Error> {
-        let image = fitted(image, self.scales[scale])?;
+        let image = fitted(image, self.monitor.scales()[scale])?;
         to_network(&image, self.request.objective.means, self.vgg.device())
     }
 
@@ -86,9 +104,7 @@ impl Job<'_> {
         if !point.loss.is_finite() {
             return Err(Error::NotFinite(point.loss));
         }
-        if let Err(Halt::Failed(error)) = self.monitor.evaluated(point.loss) {
-            return Err(error);
-        }
+        self.monitor.evaluated(point.loss);
         self.monitor.commit();
         Ok((loss, Minimizer::new(self.request.optimizer, point)?))
     }
@@ -141,8 +157,10 @@ impl Job<'_> {
                 }
                 let x = x.f_reshape(shape).map_err(Error::from)?;
                 let point = point(vgg, &loss, monitor.arithmetic(), &x)?;
-                monitor.evaluated(point.loss)?;
-                Ok(Some(point))
+                match monitor.evaluated(point.loss) {
+                    Control::Continue => Ok(Some(point)),
+                    Control::Interrupt => Err(Halt::Interrupted),
+                }
             });
             match step {
                 Ok(Step::Accepted) => self.monitor.accepted(minimizer),
@@ -171,9 +189,8 @@ impl Job<'_> {
         self.monitor.switch(Arithmetic::F32);
         match self.exact(minimizer) {
             Ok((loss, point)) => {
-                if let Err(Halt::Failed(error)) = self.monitor.evaluated(point.loss) {
-                    return Err(error);
-                }
+                // An interruption waits for the next evaluation.
+                self.monitor.evaluated(point.loss);
                 minimizer.reevaluated(point);
                 self.monitor.commit();
                 Ok(Some(loss))
@@ -201,11 +218,11 @@ impl Job<'_> {
     /// the start, so that the details which only the finer start has are there at once.
     fn refined(&self, best: &Tensor) -> Result<Tensor, Error> {
         let scale = self.monitor.scale();
-        let x = best.f_reshape(shape_of(self.scales[scale]))?;
+        let x = best.f_reshape(shape_of(self.monitor.scales()[scale]))?;
         let change = x.f_sub(&self.start(scale)?)?;
         let refined = self
             .start(scale + 1)?
-            .f_add(&resized(&change, self.scales[scale + 1])?)?;
+            .f_add(&resized(&change, self.monitor.scales()[scale + 1])?)?;
         let bounds = bounds(self.request.objective.means, self.vgg.device())?;
         Ok(bounds.project(&refined)?.f_reshape(refined.size())?)
     }

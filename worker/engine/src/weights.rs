@@ -8,6 +8,10 @@ use tch::{Kind, Tensor};
 
 use crate::{Error, Layer};
 
+/// The file that `deploy/setup/setup.sh` leaves in the cache folder; the digits in its name begin
+/// its SHA-256.
+pub const SETUP_FILE: &str = "vgg19-d53e7d51.safetensors";
+
 /// Weight and bias of one convolution, 32-bit, on the CPU.
 #[derive(Debug)]
 pub(crate) struct Convolution {
@@ -59,11 +63,9 @@ pub(crate) fn read(path: &Path) -> Result<(Vec<Convolution>, String), Error> {
     Ok((convolutions, sha256))
 }
 
-/// The name that set-up gives its file: the digits begin the file's SHA-256.
-const SETUP: (&str, &str) = ("vgg19-d53e7d51", "d53e7d51");
-
+/// The checksum in the name of set-up's file, [`SETUP_FILE`].
 fn checksum_in_name(path: &Path) -> Option<&'static str> {
-    (path.file_stem()? == SETUP.0).then_some(SETUP.1)
+    (path.file_name()? == SETUP_FILE).then_some("d53e7d51")
 }
 
 fn tensor(file: &SafeTensors<'_>, name: &str, shape: &[i64]) -> Result<Tensor, String> {
@@ -100,7 +102,7 @@ mod tests {
     #[test]
     fn a_damaged_file_is_told_by_the_checksum_in_its_name() {
         let folder = tempfile::tempdir().expect("a folder");
-        let damaged = folder.path().join("vgg19-d53e7d51.safetensors");
+        let damaged = folder.path().join(SETUP_FILE);
         let mut bytes = std::fs::read(crate::golden::weights()).expect("is there");
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;

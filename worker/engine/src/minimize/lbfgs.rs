@@ -179,15 +179,15 @@ impl Lbfgs {
         loss: f64,
         pairs: usize,
         device: Device,
-        take: &mut dyn FnMut(&str) -> Result<Tensor, Error>,
+        take: &mut dyn FnMut(&str, usize) -> Result<Tensor, Error>,
     ) -> Result<Self, Error> {
         let mut lbfgs = Self::new(Point {
-            x: take("x")?.f_to_device(device)?,
+            x: take("x", 1)?.f_to_device(device)?,
             loss,
-            gradient: take("gradient")?.f_to_device(device)?,
+            gradient: take("gradient", 1)?.f_to_device(device)?,
         });
         if pairs > 0 {
-            let (s, y) = (take("s")?, take("y")?);
+            let (s, y) = (take("s", 2)?, take("y", 2)?);
             let rows = [&s, &y].map(|rows| rows.size()[0] as usize);
             if rows != [pairs; 2] || pairs > MEMORY {
                 return Err(Error::Checkpoint(format!(

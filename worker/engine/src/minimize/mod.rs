@@ -101,11 +101,6 @@ impl Minimizer {
         }
     }
 
-    /// Whether the tensor of that name holds a pair in each row.
-    pub fn is_stacked(name: &str) -> bool {
-        matches!(name, "s" | "y")
-    }
-
     /// Whether it is of that kind.
     pub fn is(&self, optimizer: Optimizer) -> bool {
         matches!(
@@ -122,12 +117,12 @@ impl Minimizer {
         })
     }
 
-    /// The minimiser that [`Minimizer::save`] saw, on `device`. `take` gives a tensor by its name:
-    /// of two dimensions if [`Minimizer::is_stacked`], else flat.
+    /// The minimiser that [`Minimizer::save`] saw, on `device`. `take` gives a tensor by its name
+    /// and number of dimensions.
     pub fn restore(
         scalars: &Scalars,
         device: Device,
-        take: &mut dyn FnMut(&str) -> Result<Tensor, Error>,
+        take: &mut dyn FnMut(&str, usize) -> Result<Tensor, Error>,
     ) -> Result<Self, Error> {
         Ok(match *scalars {
             Scalars::Lbfgs { loss, pairs } => {
