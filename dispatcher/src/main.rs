@@ -1,34 +1,28 @@
 //! The `stylefleet` command: turns content and style images into jobs, hands them to workers and
 //! collects the pictures.
 
-mod batch_file;
+mod asking;
+mod batch;
+mod board;
 mod cli;
+mod commands;
 mod config;
-mod desk;
-mod dispatch;
-mod door;
-mod expand;
-mod fleet;
+mod documents;
 mod gallery;
-mod intake;
-mod names;
-mod options;
+mod local;
 mod output;
-mod plan;
-mod run;
-mod scheduler;
 mod signals;
-mod values;
-mod worker;
+mod state;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Args, Command};
+use crate::cli::Args;
+use crate::commands::{Ending, perform};
 use crate::config::Settings;
 
-/// Exit codes beyond success: some pictures failed, wrong usage, interrupted.
+/// Exit codes beyond success: some pictures failed or there was trouble, wrong usage, interrupted.
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 const INTERRUPTED: u8 = 130;
@@ -44,20 +38,11 @@ async fn main() -> ExitCode {
         .with_env_filter(&settings.log)
         .with_writer(std::io::stderr)
         .init();
-    match args.command {
-        Command::Run(args) => run(*args, &settings).await,
-    }
-}
-
-async fn run(args: cli::RunArgs, settings: &Settings) -> ExitCode {
-    let plan = match plan::Plan::new(args.options, args.file.as_deref()) {
-        Ok(plan) => plan,
-        Err(error) => return complain(&error, USAGE),
-    };
-    match run::run(plan, args.json, settings).await {
-        Ok(run::Ending::AllDone) => ExitCode::SUCCESS,
-        Ok(run::Ending::SomeFailed) => ExitCode::from(FAILED),
-        Ok(run::Ending::Interrupted) => ExitCode::from(INTERRUPTED),
+    match perform(args.command, &settings).await {
+        Ok(Ending::AllDone) => ExitCode::SUCCESS,
+        Ok(Ending::SomeFailed) => ExitCode::from(FAILED),
+        Ok(Ending::Interrupted) => ExitCode::from(INTERRUPTED),
+        Err(error) if error.is_usage() => complain(&error, USAGE),
         Err(error) => complain(&error, FAILED),
     }
 }

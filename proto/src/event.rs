@@ -12,6 +12,8 @@ pub struct Event {
     pub worker: String,
     /// The attempt it happened in, from 1.
     pub attempt: u32,
+    /// When it happened, by the worker's clock: milliseconds since 1970-01-01 UTC.
+    pub unix_millis: u64,
     /// What happened.
     pub happening: Happening,
 }
@@ -23,6 +25,8 @@ pub enum Happening {
     Started {
         /// Evaluations found in the checkpoint, over all scales.
         resumed_evaluations: u32,
+        /// The device it computes on.
+        device: String,
     },
     /// Where the optimisation stands.
     Progress(Progress),
@@ -44,11 +48,13 @@ pub enum Happening {
         /// One line: the thing, the reason, the mend.
         reason: String,
     },
-    /// The worker was asked to stop; the checkpoint is in the store.
+    /// The job was stopped, to go on later; the checkpoint is in the store.
     Interrupted {
         /// Evaluations kept, over all scales.
         evaluations: u32,
     },
+    /// The job was stopped for good.
+    Cancelled,
 }
 
 /// Where the optimisation stands; the fields are those of `stylefleet.proto`.
@@ -59,7 +65,10 @@ impl Happening {
     pub fn is_last(&self) -> bool {
         matches!(
             self,
-            Self::Finished { .. } | Self::Failed { .. } | Self::Interrupted { .. }
+            Self::Finished { .. }
+                | Self::Failed { .. }
+                | Self::Interrupted { .. }
+                | Self::Cancelled
         )
     }
 }
@@ -73,9 +82,11 @@ impl TryFrom<wire::Event> for Event {
             job: from.job.parse().map_err(|e: Invalid| e.within("job"))?,
             worker: from.worker,
             attempt: integer("attempt", from.attempt, 1..=u32::MAX)?,
+            unix_millis: from.unix_millis,
             happening: match required("kind", from.kind)? {
                 Kind::Started(e) => Happening::Started {
                     resumed_evaluations: e.resumed_evaluations,
+                    device: e.device,
                 },
                 Kind::Progress(e) => Happening::Progress(e),
                 Kind::Note(e) => Happening::Note(e.text),
@@ -91,6 +102,7 @@ impl TryFrom<wire::Event> for Event {
                 Kind::Interrupted(e) => Happening::Interrupted {
                     evaluations: e.evaluations,
                 },
+                Kind::Cancelled(_) => Happening::Cancelled,
             },
         })
     }
@@ -103,11 +115,14 @@ impl From<Event> for wire::Event {
             job: from.job.to_string(),
             worker: from.worker,
             attempt: from.attempt,
+            unix_millis: from.unix_millis,
             kind: Some(match from.happening {
                 Happening::Started {
                     resumed_evaluations,
+                    device,
                 } => Kind::Started(wire::Started {
                     resumed_evaluations,
+                    device,
                 }),
                 Happening::Progress(progress) => Kind::Progress(progress),
                 Happening::Note(text) => Kind::Note(wire::Note { text }),
@@ -126,7 +141,41 @@ impl From<Event> for wire::Event {
                 Happening::Interrupted { evaluations } => {
                     Kind::Interrupted(wire::Interrupted { evaluations })
                 }
+                Happening::Cancelled => Kind::Cancelled(wire::Cancelled {}),
             }),
+        }
+    }
+}
+
+/// A worker behind a broker lives, and where its job stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pulse {
+    /// Name of the worker.
+    pub worker: String,
+    /// The device it computes on.
+    pub device: String,
+    /// The progress of the job at work; none: it is idle, or the job has just begun.
+    pub progress: Option<Event>,
+}
+
+impl TryFrom<wire::Pulse> for Pulse {
+    type Error = Invalid;
+
+    fn try_from(from: wire::Pulse) -> Result<Self, Invalid> {
+        Ok(Self {
+            worker: from.worker,
+            device: from.device,
+            progress: from.progress.map(Event::try_from).transpose()?,
+        })
+    }
+}
+
+impl From<Pulse> for wire::Pulse {
+    fn from(from: Pulse) -> Self {
+        Self {
+            worker: from.worker,
+            device: from.device,
+            progress: from.progress.map(wire::Event::from),
         }
     }
 }

@@ -6,8 +6,9 @@ use std::str::FromStr;
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
-use crate::invalid::{integer, positive, required};
+use crate::invalid::{enumerated, integer, positive, required};
 use crate::parameters::MAX_SHARE;
+pub use crate::wire::Priority;
 use crate::{Digest, Init, Invalid, Parameters, wire};
 
 /// Version of the contract that this crate speaks.
@@ -37,6 +38,8 @@ pub struct Job {
     pub parameters: Parameters,
     /// Which try this is, from 1.
     pub attempt: u32,
+    /// Which jobs go first.
+    pub priority: Priority,
 }
 
 /// A job's id: the hash of what it asks for, so that the same ask is the same job.
@@ -79,6 +82,7 @@ impl Job {
             styles,
             parameters,
             attempt: 1,
+            priority: Priority::Normal,
         };
         job.validate()?;
         job.id = JobId::of(&job);
@@ -116,14 +120,15 @@ impl Job {
 
 impl JobId {
     /// SHA-256 over the protobuf encoding of `job` with everything left out that does not change
-    /// the picture: the names, the batch, the attempt and the id itself. Prost writes fields in
-    /// the order of their numbers and the contract has no maps, so the encoding is unique.
+    /// the picture: the names, the batch, the attempt, the priority and the id itself. Prost writes
+    /// fields in the order of their numbers and the contract has no maps, so the encoding is unique.
     pub fn of(job: &Job) -> Self {
         let mut asked = wire::Job::from(job);
         asked.id.clear();
         asked.batch.clear();
         asked.name.clear();
         asked.attempt = 0;
+        asked.priority = Priority::Normal.into();
         let init = asked.parameters.as_mut().and_then(|p| p.init.as_mut());
         let init_image = match init {
             Some(wire::parameters::Init::Image(image)) => Some(image),
@@ -186,6 +191,7 @@ impl TryFrom<wire::Job> for Job {
                 .map_err(|e: Invalid| e.within("parameters"))?,
         )?;
         job.attempt = integer("attempt", from.attempt, 1..=u32::MAX)?;
+        job.priority = enumerated("priority", from.priority)?;
         if job.id == claimed {
             Ok(job)
         } else {
@@ -215,6 +221,7 @@ impl From<&Job> for wire::Job {
                 .collect(),
             parameters: Some((&from.parameters).into()),
             attempt: from.attempt,
+            priority: from.priority.into(),
         }
     }
 }

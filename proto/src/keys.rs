@@ -13,6 +13,35 @@ pub fn manifest(batch: &BatchId) -> String {
     format!("batches/{batch}/manifest.json")
 }
 
+/// Which jobs of a batch the broker has taken: an [`crate::Accepted`].
+pub fn accepted(batch: &BatchId) -> String {
+    format!("batches/{batch}/accepted.json")
+}
+
+/// Under which all batches lie.
+pub const BATCHES: &str = "batches/";
+
+/// Weights of the network, by the hash of their bytes.
+pub fn weights(digest: &Digest) -> String {
+    format!("weights/{digest}")
+}
+
+/// A job that a worker has begun: a [`crate::Start`]. Gone once the job is settled.
+pub fn started(job: &JobId) -> String {
+    format!("jobs/{job}/started.json")
+}
+
+/// An object to try the store out with, where workers have every right that they need. The digest
+/// is to be of something random.
+pub fn probe(random: &Digest) -> String {
+    format!("jobs/{random}/started.json")
+}
+
+/// An empty marker: the job is not wanted any more.
+pub fn cancelled(job: &JobId) -> String {
+    format!("jobs/{job}/cancelled")
+}
+
 /// The optimiser's whole state.
 pub fn checkpoint(job: &JobId) -> String {
     format!("jobs/{job}/checkpoint.safetensors")

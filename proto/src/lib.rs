@@ -10,21 +10,23 @@ mod invalid;
 mod job;
 pub mod keys;
 mod layer;
+pub mod lifecycle;
 mod parameters;
 mod presets;
+pub mod queues;
 mod records;
 
 pub use digest::Digest;
-pub use event::{Event, Happening, Hello, Progress, ToWorker};
+pub use event::{Event, Happening, Hello, Progress, Pulse, ToWorker};
 pub use invalid::Invalid;
-pub use job::{BatchId, Image, Job, JobId, Name, Style, VERSION};
+pub use job::{BatchId, Image, Job, JobId, Name, Priority, Style, VERSION};
 pub use layer::{Layer, UnknownLayer};
 pub use parameters::{
     Colors, ContentLoss, Format, Init, LayerWeight, MAX_EVALUATIONS, MAX_SIDE, MIN_SIDE, Means,
     Objective, Optimizer, Parameters, Pooling, Precision, Size, StyleLoss, TotalVariation,
 };
 pub use presets::Preset;
-pub use records::{Failure, Manifest, ManifestEntry, Record, Scored};
+pub use records::{Accepted, Failure, Manifest, ManifestEntry, Record, Scored, Start};
 
 /// The protobuf messages as prost generates them: unchecked. See `stylefleet.proto`.
 #[allow(missing_docs, clippy::all)]

@@ -1,10 +1,10 @@
 //! The JSON documents of the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BatchId, Image, Job, JobId, Name, Parameters, Style};
+use crate::{BatchId, Image, JobId, Name, Parameters, Preset, Style};
 
 /// `batches/<batch>/manifest.json`: what a batch asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,6 +13,9 @@ pub struct Manifest {
     pub batch: BatchId,
     /// Its jobs, in the order given. Two entries may share a job.
     pub jobs: Vec<ManifestEntry>,
+    /// When it was first submitted, by the dispatcher's clock: seconds since 1970-01-01 UTC.
+    #[serde(default)]
+    pub unix_seconds: u64,
 }
 
 /// One picture that a batch asked for.
@@ -22,6 +25,33 @@ pub struct ManifestEntry {
     pub job: JobId,
     /// What people call it; its file name without ending.
     pub name: Name,
+    /// The preset that its parameters are based on.
+    #[serde(default)]
+    pub preset: Preset,
+}
+
+/// `batches/<batch>/accepted.json`: the jobs of a batch that the broker has taken for certain.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The jobs.
+    pub jobs: BTreeSet<JobId>,
+}
+
+/// `jobs/<job>/started.json`: a worker is at the job, or died over it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// The job.
+    pub job: JobId,
+    /// The worker.
+    pub worker: String,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+    /// Evaluations in the checkpoint that it began with, over all scales.
+    pub evaluations: u32,
+    /// Workers that died over the job before this one, without the checkpoint growing.
+    pub deaths: u32,
+    /// When it began, by the worker's clock: milliseconds since 1970-01-01 UTC.
+    pub unix_millis: u64,
 }
 
 /// `jobs/<job>/result.json`: what became of a job, written last and once.
@@ -77,13 +107,4 @@ pub struct Failure {
     pub reason: String,
     /// Attempts made.
     pub attempts: u32,
-}
-
-impl From<&Job> for ManifestEntry {
-    fn from(job: &Job) -> Self {
-        Self {
-            job: job.id,
-            name: job.name.clone(),
-        }
-    }
 }

@@ -14,8 +14,8 @@ use prost::Message;
 use stylefleet_proto::{
     BatchId, Colors, ContentLoss, Digest, Event, Format, Happening, Image, Init, Job, JobId, Layer,
     LayerWeight, MAX_EVALUATIONS, MAX_SIDE, MIN_SIDE, Means, Name, Objective, Optimizer,
-    Parameters, Pooling, Precision, Preset, Size, Style, StyleLoss, ToWorker, TotalVariation, keys,
-    wire,
+    Parameters, Pooling, Precision, Preset, Priority, Size, Style, StyleLoss, ToWorker,
+    TotalVariation, keys, wire,
 };
 
 // Every valid job.
@@ -148,17 +148,27 @@ fn jobs() -> impl Strategy<Value = Job> {
         vec(styles, 1..=16),
         parameters(),
     );
-    (parts, 1..=u32::MAX).prop_filter_map("asks for nothing", |(parts, attempt)| {
+    let turns = (1..=u32::MAX, priorities());
+    (parts, turns).prop_filter_map("asks for nothing", |(parts, (attempt, priority))| {
         let (batch, name, content, styles, parameters) = parts;
         let job = Job::new(batch, name, content, styles, parameters).ok()?;
-        Some(Job { attempt, ..job })
+        Some(Job {
+            attempt,
+            priority,
+            ..job
+        })
     })
+}
+
+fn priorities() -> impl Strategy<Value = Priority> {
+    (0..3).prop_map(|number| Priority::try_from(number).expect("a priority"))
 }
 
 fn happenings() -> impl Strategy<Value = Happening> {
     prop_oneof![
-        any::<u32>().prop_map(|resumed_evaluations| Happening::Started {
-            resumed_evaluations
+        (any::<u32>(), ".*").prop_map(|(resumed_evaluations, device)| Happening::Started {
+            resumed_evaluations,
+            device,
         }),
         ".*".prop_map(Happening::Note),
         (0.0..1e9, any::<u32>(), 0.0..1e30).prop_map(|(seconds, evaluations, loss)| {
@@ -171,6 +181,7 @@ fn happenings() -> impl Strategy<Value = Happening> {
         (any::<bool>(), ".*")
             .prop_map(|(retryable, reason)| Happening::Failed { retryable, reason }),
         any::<u32>().prop_map(|evaluations| Happening::Interrupted { evaluations }),
+        Just(Happening::Cancelled),
     ]
 }
 
@@ -194,10 +205,11 @@ proptest! {
 
     #[test]
     fn an_event_comes_out_of_the_wire_as_it_went_in(
-        seed in any::<u64>(), worker in ".*", attempt in 1..=u32::MAX, happening in happenings()
+        seed in any::<u64>(), worker in ".*", attempt in 1..=u32::MAX,
+        unix_millis in any::<u64>(), happening in happenings()
     ) {
         let job = Digest::of(&seed.to_le_bytes()).to_string().parse().expect("an id");
-        let event = Event { job, worker, attempt, happening };
+        let event = Event { job, worker, attempt, unix_millis, happening };
         let bytes = wire::Event::from(event.clone()).encode_to_vec();
         let heard = wire::Event::decode(bytes.as_slice()).expect("decodes");
         prop_assert_eq!(Event::try_from(heard), Ok(event));
@@ -243,13 +255,15 @@ proptest! {
     }
 
     #[test]
-    fn names_batch_and_attempt_are_no_part_of_the_id(
-        job in jobs(), name in names(), batch in "[a-z0-9-]{1,64}", attempt in 1..=u32::MAX
+    fn names_batch_attempt_and_priority_are_no_part_of_the_id(
+        job in jobs(), name in names(), batch in "[a-z0-9-]{1,64}", attempt in 1..=u32::MAX,
+        priority in priorities()
     ) {
         let mut other = job.clone();
         other.name = name.clone();
         other.batch = batch.parse().expect("a batch");
         other.attempt = attempt;
+        other.priority = priority;
         other.content.name = name.clone();
         for style in &mut other.styles {
             style.image.name = name.clone();
@@ -265,6 +279,10 @@ proptest! {
         for key in [
             keys::input(&job.content.sha256),
             keys::manifest(&job.batch),
+            keys::accepted(&job.batch),
+            keys::weights(&job.content.sha256),
+            keys::started(&job.id),
+            keys::cancelled(&job.id),
             keys::checkpoint(&job.id),
             keys::picture(&job.id, job.parameters.format),
             keys::result(&job.id),
@@ -272,7 +290,7 @@ proptest! {
         ] {
             let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
             prop_assert!(key.split('/').all(is_plain), "{}", key);
-            prop_assert!(["inputs/", "batches/", "jobs/"].iter().any(|home| key.starts_with(home)));
+            prop_assert!(["inputs/", "batches/", "jobs/", "weights/"].iter().any(|home| key.starts_with(home)));
         }
     }
 }
@@ -311,6 +329,7 @@ fn other_asks() -> Vec<(&'static str, Change)> {
         batch: _,
         name: _,
         attempt: _,
+        priority: _,
         content: _,
         styles: _,
         parameters,
@@ -475,6 +494,7 @@ fn what_is_out_of_its_range_is_refused_by_name() {
         ("name", |job| job.name = "a\nb".into()),
         ("name", |job| job.name = "n".repeat(256)),
         ("attempt", |job| job.attempt = 0),
+        ("priority", |job| job.priority = 3),
         ("content", |job| job.content = None),
         ("content.sha256", |job| {
             job.content.as_mut().expect("content").sha256 = "../../../etc/passwd".into();

@@ -1,13 +1,15 @@
-//! What the integration tests share: folders with small pictures in them ([`Scene`]), and the
-//! real `stylefleet`, watched while it works ([`Run`]).
+//! What the integration tests share: folders with small pictures in them ([`Scene`]), the real
+//! `stylefleet`, watched while it works ([`Run`]), and real servers ([`services::Services`]).
 //!
 //! Nothing here waits for a length of time. Tests wait for something to happen, and fail with all
 //! output so far if it does not happen within [`PATIENCE`].
 
 mod pictures;
 pub mod processes;
+pub mod relay;
 mod run;
 mod scene;
+pub mod services;
 
 use std::io::Write;
 use std::path::PathBuf;

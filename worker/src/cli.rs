@@ -30,6 +30,17 @@ pub enum Command {
         #[command(flatten)]
         flags: Flags,
     },
+    /// Take jobs from a broker until told to stop.
+    ///
+    /// Settings `broker` and `store` say where jobs come from and pictures go; `stylefleet-worker
+    /// settings` lists them all. On SIGTERM or SIGINT a job under way is kept as a checkpoint and
+    /// given back; a second signal ends the worker at once.
+    Serve {
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Print every setting with its default, as a file for --config.
+    Settings,
     /// Say what this machine offers, and check that it works.
     Doctor {
         /// Print one JSON document instead of lines.
@@ -52,9 +63,12 @@ pub struct Flags {
     /// Threads to compute with on the CPU; 0: libtorch chooses.
     #[arg(long, value_name = "N")]
     pub threads: Option<u32>,
-    /// Weights of VGG19, as deploy/setup makes them.
+    /// Weights of VGG19: a file as deploy/setup makes it, or store:SHA256.
     #[arg(long, value_name = "FILE")]
-    pub weights: Option<PathBuf>,
+    pub weights: Option<String>,
+    /// Folder for what can be fetched again.
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
     /// Largest image accepted, in pixels.
     #[arg(long, value_name = "N")]
     pub max_pixels: Option<u64>,

@@ -3,17 +3,25 @@
 //! Nothing else in this crate reads the environment.
 
 use std::collections::HashMap;
+use std::fmt::{self, Display};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 use stylefleet_engine::{Options, SETUP_FILE};
+use stylefleet_proto::{Digest, Invalid};
+use stylefleet_transport::broker::BrokerUrl;
+use stylefleet_transport::store::{self, Location};
 
 use crate::cli::Flags;
 
+/// What the setting of weights in the store begins with.
+const IN_STORE: &str = "store:";
 /// Every setting and its default.
-const DEFAULTS: &str = include_str!("config.default.toml");
+pub const DEFAULTS: &str = include_str!("config.default.toml");
 
 /// The worker's settings, checked.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -21,9 +29,31 @@ const DEFAULTS: &str = include_str!("config.default.toml");
 pub struct Settings {
     device: String,
     threads: u32,
-    weights: PathBuf,
+    weights: String,
+    cache: PathBuf,
     max_pixels: u64,
     checkpoint_seconds: f64,
+    broker: Secret,
+    store: String,
+    s3_endpoint: String,
+    ca: String,
+    name: String,
+    health: String,
+    slice_seconds: f64,
+    grace_seconds: f64,
+    cache_bytes: u64,
+    log: String,
+}
+
+/// A setting that is not to be shown.
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(transparent)]
+struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("...")
+    }
 }
 
 /// Why there are no settings.
@@ -42,9 +72,25 @@ pub enum SettingsError {
         /// What is allowed.
         allowed: &'static str,
     },
-    /// There is no cache folder to look for the weights in.
-    #[error("settings: no weights are named and HOME is not set: name them with --weights")]
-    NoWeights,
+    /// A value makes no sense.
+    #[error("settings: {name}: {reason}")]
+    Nonsense {
+        /// The setting.
+        name: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no cache folder.
+    #[error("settings: no cache folder is named and HOME is not set: name one with --cache")]
+    NoCache,
+    /// Something that `serve` needs is not set.
+    #[error("settings: no {name} is named: set STYLEFLEET_{}={example}", name.to_uppercase())]
+    Missing {
+        /// The setting.
+        name: &'static str,
+        /// What it may look like.
+        example: &'static str,
+    },
 }
 
 impl Settings {
@@ -69,16 +115,16 @@ impl Settings {
             .add_source(Environment::with_prefix("STYLEFLEET").source(Some(ours(environment))))
             .set_override_option("device", flags.device.clone())?
             .set_override_option("threads", flags.threads)?
-            .set_override_option("weights", flags.weights.as_deref().map(path))?
+            .set_override_option("weights", flags.weights.clone())?
+            .set_override_option("cache", flags.cache.as_deref().map(path))?
             .set_override_option("max_pixels", flags.max_pixels)?
             .set_override_option("checkpoint_seconds", flags.checkpoint_seconds)?
             .build()?
             .try_deserialize()?;
-        settings.check()?;
-        if settings.weights.as_os_str().is_empty() {
-            let cache = cache_folder(environment).ok_or(SettingsError::NoWeights)?;
-            settings.weights = cache.join(SETUP_FILE);
+        if settings.cache.as_os_str().is_empty() {
+            settings.cache = cache_folder(environment).unwrap_or_default();
         }
+        settings.check()?;
         Ok(settings)
     }
 
@@ -98,12 +144,121 @@ impl Settings {
         within("threads", self.threads.into(), 0.0, 1024.0, "0 to 1024")?;
         within("max_pixels", self.max_pixels as f64, 1.0, 1e12, "1 to 1e12")?;
         let seconds = self.checkpoint_seconds;
-        within("checkpoint_seconds", seconds, 0.0, 86400.0, "0 to 86400")
+        within("checkpoint_seconds", seconds, 0.0, 86400.0, "0 to 86400")?;
+        within(
+            "slice_seconds",
+            self.slice_seconds,
+            1.0,
+            1500.0,
+            "1 to 1500",
+        )?;
+        within(
+            "grace_seconds",
+            self.grace_seconds,
+            1.0,
+            3600.0,
+            "1 to 3600",
+        )?;
+        let weights_need_cache = self.weights.is_empty() || self.weights.starts_with(IN_STORE);
+        if self.cache.as_os_str().is_empty() && weights_need_cache {
+            return Err(SettingsError::NoCache);
+        }
+        self.weights_in_store()?;
+        self.health().map(drop)
     }
 
-    /// The weights file.
-    pub fn weights(&self) -> &Path {
-        &self.weights
+    /// The file that the weights are in, once they are here.
+    pub fn weights(&self) -> PathBuf {
+        match self.weights.strip_prefix(IN_STORE) {
+            Some(digest) => self.cache.join("weights").join(digest),
+            None if self.weights.is_empty() => self.cache.join(SETUP_FILE),
+            None => self.weights.as_str().into(),
+        }
+    }
+
+    /// The hash of the weights, where the store has them.
+    pub fn weights_in_store(&self) -> Result<Option<Digest>, SettingsError> {
+        let digest = self.weights.strip_prefix(IN_STORE).map(str::parse);
+        digest.transpose().map_err(|e: Invalid| {
+            let reason = e.to_string();
+            SettingsError::Nonsense {
+                name: "weights",
+                reason,
+            }
+        })
+    }
+
+    /// The folder for what can be fetched again.
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// Most bytes of inputs to keep there.
+    pub fn cache_bytes(&self) -> u64 {
+        self.cache_bytes
+    }
+
+    /// The broker.
+    pub fn broker(&self) -> Result<BrokerUrl, SettingsError> {
+        let example = "amqp://user:password@host:5672/vhost";
+        given(&self.broker.0, "broker", example)
+    }
+
+    /// Where inputs come from and pictures go.
+    pub fn store(&self) -> Result<Location, SettingsError> {
+        given(&self.store, "store", "s3://bucket")
+    }
+
+    /// How to reach an S3 store.
+    pub fn store_options(&self) -> store::Options {
+        store::Options {
+            endpoint: (!self.s3_endpoint.is_empty()).then(|| self.s3_endpoint.clone()),
+            ca: self.ca(),
+        }
+    }
+
+    /// Certificate authorities besides the system's.
+    pub fn ca(&self) -> Option<PathBuf> {
+        (!self.ca.is_empty()).then(|| self.ca.clone().into())
+    }
+
+    /// What the worker is called.
+    pub fn name(&self) -> String {
+        if !self.name.is_empty() {
+            return self.name.clone();
+        }
+        let system = rustix::system::uname();
+        let host = system.nodename().to_string_lossy().into_owned();
+        format!("{host}-{}", std::process::id())
+    }
+
+    /// Where to answer about health, if anywhere.
+    pub fn health(&self) -> Result<Option<SocketAddr>, SettingsError> {
+        match self.health.as_str() {
+            "" => Ok(None),
+            address => address.parse().map(Some).map_err(|_| {
+                let reason = format!("\"{address}\" is no address like 0.0.0.0:8080");
+                SettingsError::Nonsense {
+                    name: "health",
+                    reason,
+                }
+            }),
+        }
+    }
+
+    /// How long a job may stay at work at a stretch.
+    pub fn slice(&self) -> Duration {
+        Duration::from_secs_f64(self.slice_seconds)
+    }
+
+    /// How long stopping may take.
+    pub fn grace(&self) -> Duration {
+        Duration::from_secs_f64(self.grace_seconds)
+    }
+
+    /// What to log.
+    pub fn log(&self) -> &str {
+        &self.log
     }
 
     /// Least time between two checkpoints.
@@ -116,25 +271,35 @@ impl Settings {
         Options {
             device: self.device.clone(),
             threads: (self.threads > 0).then_some(self.threads as usize),
-            weights: self.weights.clone(),
+            weights: self.weights(),
             max_pixels: self.max_pixels,
         }
     }
 }
 
+/// A setting that has to be there.
+fn given<T: FromStr<Err: Display>>(
+    text: &str,
+    name: &'static str,
+    example: &'static str,
+) -> Result<T, SettingsError> {
+    if text.is_empty() {
+        return Err(SettingsError::Missing { name, example });
+    }
+    text.parse().map_err(|e: T::Err| {
+        let reason = e.to_string();
+        SettingsError::Nonsense { name, reason }
+    })
+}
+
 /// The variables that name settings: other programs of the project share the prefix.
 fn ours(environment: &HashMap<String, String>) -> HashMap<String, String> {
-    [
-        "DEVICE",
-        "THREADS",
-        "WEIGHTS",
-        "MAX_PIXELS",
-        "CHECKPOINT_SECONDS",
-    ]
-    .iter()
-    .filter_map(|name| environment.get_key_value(&format!("STYLEFLEET_{name}")))
-    .map(|(name, value)| (name.clone(), value.clone()))
-    .collect()
+    let names = DEFAULTS.lines().filter_map(|line| line.split_once(" = "));
+    names
+        .map(|(name, _)| format!("STYLEFLEET_{}", name.to_uppercase()))
+        .filter_map(|name| environment.get_key_value(&name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// Where `deploy/setup` keeps what it fetched.
@@ -181,20 +346,20 @@ mod tests {
             ("STYLEFLEET_MAX_PIXELS", "2"),
             ("STYLEFLEET_WORKER", "not a setting"),
         ];
-        let expected = Settings {
-            device: "cuda:3".into(),
-            threads: 1,
-            weights: "w".into(),
-            max_pixels: 2,
-            checkpoint_seconds: 15.0,
-        };
-        assert_eq!(settings(flags, variables).expect("loads"), expected);
+        let settings = settings(flags, variables).expect("loads");
+        assert_eq!(settings.device, "cuda:3");
+        assert_eq!(settings.threads, 1);
+        assert_eq!(settings.weights(), Path::new("w"));
+        assert_eq!(settings.max_pixels, 2);
+        assert_eq!(settings.checkpoint_seconds, 15.0);
     }
 
     #[test]
     fn looks_for_the_weights_in_the_cache() {
         let weights = |entries: [(&str, &str); 3]| {
-            settings(Flags::default(), entries).expect("loads").weights
+            settings(Flags::default(), entries)
+                .expect("loads")
+                .weights()
         };
         let given = [
             ("STYLEFLEET_CACHE", "/c"),
@@ -218,7 +383,7 @@ mod tests {
             Path::new("/h/.cache/stylefleet").join(SETUP_FILE)
         );
         let none = settings(Flags::default(), []);
-        assert!(matches!(none, Err(SettingsError::NoWeights)));
+        assert!(matches!(none, Err(SettingsError::NoCache)));
     }
 
     #[test]
@@ -228,10 +393,30 @@ mod tests {
             ("STYLEFLEET_THREADS", "many"),
             ("STYLEFLEET_MAX_PIXELS", "0"),
             ("STYLEFLEET_CHECKPOINT_SECONDS", "NaN"),
+            ("STYLEFLEET_SLICE_SECONDS", "1800"),
+            ("STYLEFLEET_GRACE_SECONDS", "0"),
+            ("STYLEFLEET_HEALTH", "8080"),
+            ("STYLEFLEET_WEIGHTS", "store:../x"),
         ] {
             let refused = settings(Flags::default(), [variable, ("HOME", "/h")]);
             assert!(refused.is_err(), "{variable:?}");
         }
+    }
+
+    #[test]
+    fn serving_needs_a_broker_and_a_store() {
+        let settings = settings(
+            Flags::default(),
+            [
+                ("HOME", "/h"),
+                ("STYLEFLEET_BROKER", "amqp://ann:secret@mq/"),
+            ],
+        )
+        .expect("loads");
+        assert!(settings.broker().is_ok());
+        assert!(!format!("{settings:?}").contains("secret"));
+        let missing = settings.store().expect_err("is missing").to_string();
+        assert!(missing.contains("STYLEFLEET_STORE=s3://"), "{missing}");
     }
 
     #[test]

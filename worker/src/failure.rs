@@ -4,6 +4,8 @@ use stylefleet_engine::Error;
 use stylefleet_proto::{Digest, Name, UnknownLayer};
 use stylefleet_transport::store::StoreError;
 
+use crate::config::SettingsError;
+
 /// Why an attempt failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -42,6 +44,24 @@ pub enum Failure {
     /// The engine says no.
     #[error(transparent)]
     Engine(#[from] Error),
+    /// A setting makes no sense.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The store does not have the weights that were asked for.
+    #[error("{key} in the store is missing, or not what its name says: upload the weights anew")]
+    Weights {
+        /// Where they should be.
+        key: String,
+    },
+    /// The weights cannot be kept on this machine.
+    #[error("cannot write the weights into the cache folder: {0}: choose another with --cache")]
+    Cache(#[source] std::io::Error),
+    /// The job ends workers.
+    #[error(
+        "{0} workers in a row ended while at it, without getting ahead: look at their logs, \
+         perhaps for want of memory; a smaller size needs less"
+    )]
+    Killer(u32),
     /// The engine's thread did not start.
     #[error("cannot start a thread: {0}: raise the limit on processes or memory")]
     Thread(#[source] std::io::Error),
@@ -54,9 +74,14 @@ impl Failure {
     /// Whether another attempt may succeed where this one did not.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Missing { .. } | Self::Altered { .. } | Self::Layer(_) | Self::Record { .. } => {
-                false
-            }
+            Self::Missing { .. }
+            | Self::Altered { .. }
+            | Self::Layer(_)
+            | Self::Record { .. }
+            | Self::Settings(_)
+            | Self::Weights { .. }
+            | Self::Cache(_)
+            | Self::Killer(_) => false,
             Self::Store(error) => error.is_retryable(),
             Self::Engine(error) => error.is_retryable(),
             Self::Thread(_) | Self::Panic(_) => true,

@@ -1,4 +1,4 @@
-//! One attempt at one job: claim, fetch, stylize, upload, confirm.
+//! One attempt at one job: prepare, compute, finish.
 //!
 //! The store is the truth. A result in it is never made again; a checkpoint in it is continued
 //! from; the result is written last, so that whatever kills the worker, the next attempt finds
@@ -7,133 +7,139 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stylefleet_engine::{self as engine, Engine, Error, Outcome, Picture, Request, Source};
-use stylefleet_proto::{Digest, Happening, Image, Init, Job, Record, keys};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use stylefleet_engine::{self as engine, Engine, Error, Outcome, Picture, Request};
+use stylefleet_proto::lifecycle::{self, DEATHS, Settlement};
+use stylefleet_proto::queues::DELIVERY_LIMIT;
+use stylefleet_proto::{Happening, Init, Job, Record, Start, keys};
+use stylefleet_transport::broker::Claim;
 use stylefleet_transport::store::Store;
-use tokio_util::sync::CancellationToken;
 
 use crate::checkpoints;
 use crate::engine_thread::EngineThread;
-use crate::events::Events;
+use crate::events::{Events, unix_millis};
 use crate::failure::Failure;
+use crate::inputs::Inputs;
 use crate::record::record;
 use crate::request::request;
-use crate::watch::Watch;
+use crate::watch::{Signs, Watch};
 
-/// One attempt at one job, and what it takes.
-pub struct Attempt<'a> {
-    /// The job.
-    pub job: &'a Job,
-    /// Where inputs come from and results go.
-    pub store: &'a dyn Store,
+/// What a worker works with, whatever the job.
+pub struct Bench {
+    /// The worker's name.
+    pub worker: Arc<str>,
+    /// Where results go.
+    pub store: Arc<dyn Store>,
+    /// Where inputs come from.
+    pub inputs: Inputs,
     /// What computes.
-    pub engine: &'a EngineThread,
-    /// Who is told.
-    pub events: &'a Events,
-    /// Cancelled when the job is to be interrupted.
-    pub drain: &'a CancellationToken,
+    pub engine: EngineThread,
     /// Least time between two checkpoints.
     pub checkpoint_every: Duration,
 }
 
-impl Attempt<'_> {
-    /// Runs the attempt to its end, whatever that is, and tells of it.
-    pub async fn run(&self) {
-        let last = self
-            .happening()
-            .await
-            .unwrap_or_else(|failure| Happening::Failed {
-                retryable: failure.is_retryable(),
-                reason: failure.to_string(),
-            });
-        self.events.tell(last);
+/// One attempt at one job.
+#[derive(Clone)]
+pub struct Attempt {
+    job: Job,
+    bench: Arc<Bench>,
+    events: Events,
+}
+
+/// Everything that the engine needs for a job.
+pub struct Prepared {
+    request: Arc<Request>,
+    checkpoint: Option<Vec<u8>>,
+    /// Evaluations in the checkpoint, over all scales.
+    pub evaluations: u32,
+    /// Workers that died over the job in a row.
+    deaths: u32,
+}
+
+/// What came of computing.
+pub struct Computed {
+    outcome: Outcome,
+    notes: Vec<String>,
+}
+
+/// Why a job was interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Other jobs' turn, or the worker ends: it goes on later.
+    Turn,
+    /// It is not wanted any more.
+    Cancelled,
+    /// The claim is another worker's now.
+    Void,
+}
+
+impl Attempt {
+    /// An attempt at `job` that tells `events`.
+    pub fn new(job: Job, bench: Arc<Bench>, events: Events) -> Self {
+        Self { job, bench, events }
     }
 
-    async fn happening(&self) -> Result<Happening, Failure> {
-        if let Some(record) = self.result().await? {
-            return Ok(finished(&record));
-        }
-        let request = Arc::new(self.fetch().await?);
-        let (outcome, notes) = self.stylize(request).await?;
-        match outcome {
-            Outcome::Finished(picture) => {
-                let record = self.upload(picture, notes).await?;
-                self.confirm(&record).await?;
-                Ok(finished(&record))
-            }
-            Outcome::Interrupted {
-                checkpoint,
-                evaluations,
-            } => {
-                let key = keys::checkpoint(&self.job.id);
-                self.store.put(&key, checkpoint.into()).await?;
-                Ok(Happening::Interrupted { evaluations })
-            }
+    /// Fetches everything. The error side is the attempt's last happening: there is nothing to
+    /// compute, or it cannot be.
+    pub async fn prepare(&self, claim: &Claim) -> Result<Prepared, Happening> {
+        match self.fetch(claim).await {
+            Ok(Ok(prepared)) => Ok(prepared),
+            Ok(Err(over)) => Err(over),
+            Err(failure) => Err(self.fail(failure).await),
         }
     }
 
-    /// The result, if the job has one already.
-    async fn result(&self) -> Result<Option<Record>, Failure> {
-        let key = keys::result(&self.job.id);
-        let json = self.store.get(&key).await?;
-        json.map(|json| serde_json::from_slice(&json))
-            .transpose()
-            .map_err(|reason| Failure::Record { key, reason })
+    async fn fetch(&self, claim: &Claim) -> Result<Result<Prepared, Happening>, Failure> {
+        if let Some(record) = self.read::<Record>(&keys::result(&self.job.id)).await? {
+            return Ok(Err(finished(&record)));
+        }
+        if self.is_cancelled().await? {
+            return Ok(Err(Happening::Cancelled));
+        }
+        if claim.abandoned {
+            return Err(Failure::Killer(DELIVERY_LIMIT));
+        }
+        let checkpoint = self.checkpoint().await?;
+        let evaluations = checkpoint.as_ref().map_or(0, |(_, count)| *count);
+        let left = match claim.redelivered {
+            true => self.read::<Start>(&keys::started(&self.job.id)).await?,
+            false => None,
+        };
+        let deaths = lifecycle::deaths(left.as_ref(), evaluations);
+        if deaths >= DEATHS {
+            return Err(Failure::Killer(deaths));
+        }
+        Ok(Ok(Prepared {
+            request: Arc::new(self.request().await?),
+            checkpoint: checkpoint.map(|(bytes, _)| bytes),
+            evaluations,
+            deaths,
+        }))
     }
 
     /// The request, with the images that the job names.
-    async fn fetch(&self) -> Result<Request, Failure> {
-        let content = self.input(&self.job.content).await?;
+    async fn request(&self) -> Result<Request, Failure> {
+        let inputs = &self.bench.inputs;
+        let content = inputs.get(&self.job.content).await?;
         let mut styles = Vec::with_capacity(self.job.styles.len());
         for style in &self.job.styles {
-            styles.push((self.input(&style.image).await?, style.weight));
+            styles.push((inputs.get(&style.image).await?, style.weight));
         }
         let parameters = &self.job.parameters;
         let init = match &parameters.init {
             Init::Content => engine::Init::Content,
             Init::Noise => engine::Init::Noise,
             Init::Style(index) => engine::Init::Style(*index as usize),
-            Init::Image(image) => engine::Init::Image(self.input(image).await?),
+            Init::Image(image) => engine::Init::Image(inputs.get(image).await?),
         };
         Ok(request(parameters, content, styles, init)?)
     }
 
-    /// An image from the store, and truly that image.
-    async fn input(&self, image: &Image) -> Result<Source, Failure> {
-        let Image { sha256, name } = image.clone();
-        let Some(bytes) = self.store.get(&keys::input(&sha256)).await? else {
-            return Err(Failure::Missing { name, sha256 });
-        };
-        if Digest::of(&bytes) != sha256 {
-            return Err(Failure::Altered { name, sha256 });
-        }
-        Ok(Source {
-            name: name.into(),
-            bytes: bytes.into(),
-        })
-    }
-
-    /// Continues from the checkpoint where there is one of use, else begins afresh.
-    async fn stylize(&self, request: Arc<Request>) -> Result<(Outcome, Vec<String>), Failure> {
-        let checkpoint = self.checkpoint().await?;
-        let resumed_evaluations = checkpoint
-            .as_ref()
-            .map_or(0, |(_, evaluations)| *evaluations);
-        self.events.tell(Happening::Started {
-            resumed_evaluations,
-        });
-        if let Some((checkpoint, _)) = checkpoint {
-            match self.watched(request.clone(), Some(checkpoint)).await {
-                Err(Failure::Engine(refused @ Error::Checkpoint(_))) => self.events.note(refused),
-                ended => return ended,
-            }
-        }
-        self.watched(request, None).await
-    }
-
-    /// The checkpoint and the evaluations it holds.
+    /// The checkpoint and the evaluations it holds, if there is one of use.
     async fn checkpoint(&self) -> Result<Option<(Vec<u8>, u32)>, Failure> {
-        let Some(checkpoint) = self.store.get(&keys::checkpoint(&self.job.id)).await? else {
+        let key = keys::checkpoint(&self.job.id);
+        let Some(checkpoint) = self.bench.store.get(&key).await? else {
             return Ok(None);
         };
         match Engine::evaluations_in(&checkpoint) {
@@ -145,44 +151,222 @@ impl Attempt<'_> {
         }
     }
 
-    /// Runs the engine, keeping checkpoints meanwhile. Gives its notes back with the outcome.
+    /// Whether somebody marked the job as not wanted.
+    pub async fn is_cancelled(&self) -> Result<bool, Failure> {
+        let key = keys::cancelled(&self.job.id);
+        Ok(self.bench.store.contains(&key).await?)
+    }
+
+    /// Continues from the checkpoint where there is one, else begins afresh.
+    pub async fn compute(&self, prepared: Prepared, signs: &Signs) -> Result<Computed, Failure> {
+        let (computed, marked) = tokio::join!(
+            self.stylize(&prepared, signs),
+            self.mark(prepared.evaluations, prepared.deaths),
+        );
+        // Without the mark a death goes uncounted, here; the broker counts too.
+        if let Err(failure) = marked {
+            tracing::warn!("{}: {failure}", self.job.id);
+        }
+        computed
+    }
+
+    /// Leaves word that the job is at work here, for whoever finds it should the worker die.
+    async fn mark(&self, evaluations: u32, deaths: u32) -> Result<(), Failure> {
+        let start = Start {
+            job: self.job.id,
+            worker: self.bench.worker.to_string(),
+            attempt: self.job.attempt,
+            evaluations,
+            deaths,
+            unix_millis: unix_millis(),
+        };
+        let key = keys::started(&self.job.id);
+        let json = json(&key, &start)?;
+        Ok(self.bench.store.put(&key, json.into()).await?)
+    }
+
+    /// Takes that word back: the worker lives, and is done with the job or lost its claim.
+    pub async fn unmark(&self) {
+        let key = keys::started(&self.job.id);
+        if let Err(error) = self.bench.store.delete(&key).await {
+            tracing::warn!("{error}");
+        }
+    }
+
+    async fn stylize(&self, prepared: &Prepared, signs: &Signs) -> Result<Computed, Failure> {
+        self.events.tell(Happening::Started {
+            resumed_evaluations: prepared.evaluations,
+            device: self.bench.engine.description().device.clone(),
+        });
+        let request = &prepared.request;
+        if let Some(checkpoint) = &prepared.checkpoint {
+            match self.watched(request, Some(checkpoint.clone()), signs).await {
+                Err(Failure::Engine(refused @ Error::Checkpoint(_))) => self.events.note(refused),
+                ended => return ended,
+            }
+        }
+        self.watched(request, None, signs).await
+    }
+
+    /// Runs the engine, keeping checkpoints meanwhile.
     async fn watched(
         &self,
-        request: Arc<Request>,
+        request: &Arc<Request>,
         checkpoint: Option<Vec<u8>>,
-    ) -> Result<(Outcome, Vec<String>), Failure> {
-        let (offers, keeper) = checkpoints::channel(self.checkpoint_every);
-        let (watch, notes) = Watch::new(self.events.clone(), self.drain.clone(), offers);
+        signs: &Signs,
+    ) -> Result<Computed, Failure> {
+        let Bench { engine, store, .. } = &*self.bench;
+        let (offers, keeper) = checkpoints::channel(self.bench.checkpoint_every);
+        let (watch, notes) = Watch::new(self.events.clone(), signs.clone(), offers);
         let key = keys::checkpoint(&self.job.id);
         let (outcome, ()) = tokio::join!(
-            self.engine.stylize(request, checkpoint, watch),
-            keeper.keep(self.store, &key, self.events),
+            engine.stylize(request.clone(), checkpoint, watch),
+            keeper.keep(&**store, &key, &self.events),
         );
-        Ok((outcome?, notes.try_iter().collect()))
+        Ok(Computed {
+            outcome: outcome?,
+            notes: notes.try_iter().collect(),
+        })
+    }
+
+    /// Brings what was computed into the store. Returns the attempt's last happening; none if
+    /// the job is another worker's now.
+    pub async fn finish(
+        &self,
+        computed: Result<Computed, Failure>,
+        why: Option<Why>,
+    ) -> Option<Happening> {
+        let last = match computed {
+            Ok(computed) => self.keep(computed, why).await,
+            Err(failure) => Err(failure),
+        };
+        let last = match last {
+            Ok(last) => last,
+            Err(failure) => Some(self.fail(failure).await),
+        };
+        if why != Some(Why::Void) {
+            self.unmark().await;
+        }
+        last
+    }
+
+    async fn keep(
+        &self,
+        computed: Computed,
+        why: Option<Why>,
+    ) -> Result<Option<Happening>, Failure> {
+        let Computed { outcome, notes } = computed;
+        let (checkpoint, evaluations) = match outcome {
+            Outcome::Finished(picture) => {
+                let record = self.upload(picture, notes).await?;
+                self.confirm(&record).await?;
+                return Ok(Some(finished(&record)));
+            }
+            Outcome::Interrupted {
+                checkpoint,
+                evaluations,
+            } => (checkpoint, evaluations),
+        };
+        // The worker that has the job now may have got further.
+        if why != Some(Why::Void) || self.is_ahead(evaluations).await? {
+            let key = keys::checkpoint(&self.job.id);
+            self.bench.store.put(&key, checkpoint.into()).await?;
+        }
+        Ok(match why {
+            Some(Why::Void) => None,
+            Some(Why::Cancelled) => Some(Happening::Cancelled),
+            Some(Why::Turn) | None => Some(Happening::Interrupted { evaluations }),
+        })
+    }
+
+    /// Whether this many evaluations are more than the store has.
+    async fn is_ahead(&self, evaluations: u32) -> Result<bool, Failure> {
+        if self
+            .bench
+            .store
+            .contains(&keys::result(&self.job.id))
+            .await?
+        {
+            return Ok(false);
+        }
+        let there = self.checkpoint().await?;
+        Ok(there.is_none_or(|(_, there)| there < evaluations))
     }
 
     /// Puts the picture in the store.
     async fn upload(&self, picture: Picture, notes: Vec<String>) -> Result<Record, Failure> {
-        let record = record(self.job, &picture, self.engine.description(), notes);
+        let record = record(&self.job, &picture, self.bench.engine.description(), notes);
         let format = crate::request::format(self.job.parameters.format);
         let file = tokio::task::spawn_blocking(move || picture.encode(format)).await??;
-        self.store.put(&record.picture, file.into()).await?;
+        let store = &self.bench.store;
+        store.put(&record.picture, file.into()).await?;
         Ok(record)
     }
 
     /// Makes the result stand. Where another attempt's stands already, it says the same.
     async fn confirm(&self, record: &Record) -> Result<(), Failure> {
         let key = keys::result(&self.job.id);
-        match serde_json::to_vec_pretty(record) {
-            Ok(json) => self.store.put_new(&key, json.into()).await?,
-            Err(reason) => return Err(Failure::Record { key, reason }),
-        };
+        let json = json(&key, record)?;
+        self.bench.store.put_new(&key, json.into()).await?;
         // The job is done: a checkpoint left behind only takes room.
-        if let Err(error) = self.store.delete(&keys::checkpoint(&self.job.id)).await {
+        let checkpoint = keys::checkpoint(&self.job.id);
+        if let Err(error) = self.bench.store.delete(&checkpoint).await {
             self.events.note(error);
         }
         Ok(())
     }
+
+    /// The last happening of an attempt that failed. Where there is to be no other, the store
+    /// says why.
+    async fn fail(&self, failure: Failure) -> Happening {
+        let retryable = failure.is_retryable();
+        let reason = failure.to_string();
+        let failed = Happening::Failed { retryable, reason };
+        let settlement = lifecycle::settle(self.job.attempt, &failed);
+        let Some(Settlement::SetAside { reason }) = settlement else {
+            return failed;
+        };
+        let record = stylefleet_proto::Failure {
+            job: self.job.id,
+            reason: reason.clone(),
+            attempts: self.job.attempt,
+        };
+        let key = keys::failed(&self.job.id);
+        let written = match json(&key, &record) {
+            Ok(json) => self.bench.store.put(&key, json.into()).await.err(),
+            Err(_) => None,
+        };
+        match written {
+            // Not without word in the store: somebody else is to write it.
+            Some(error) => Happening::Failed {
+                retryable: true,
+                reason: error.to_string(),
+            },
+            None => Happening::Failed {
+                retryable: false,
+                reason,
+            },
+        }
+    }
+
+    /// A JSON document of the store, if it is there.
+    async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Failure> {
+        let bytes = self.bench.store.get(key).await?;
+        bytes
+            .map(|bytes| serde_json::from_slice(&bytes))
+            .transpose()
+            .map_err(|reason| Failure::Record {
+                key: key.to_owned(),
+                reason,
+            })
+    }
+}
+
+fn json(key: &str, document: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec_pretty(document).map_err(|reason| Failure::Record {
+        key: key.to_owned(),
+        reason,
+    })
 }
 
 fn finished(record: &Record) -> Happening {

@@ -9,13 +9,23 @@ mod doctor;
 mod engine_thread;
 mod events;
 mod failure;
+mod health;
+mod inputs;
 mod job;
 mod local;
+mod metrics;
+mod patient_store;
 mod record;
 mod request;
+mod serve;
+mod service;
+mod signals;
 mod stdout;
 mod watch;
+mod weights;
 
+use std::fs::File;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -43,6 +53,20 @@ fn run(command: Command) -> Result<ExitCode, (u8, Box<dyn std::error::Error>)> {
         Command::Local { store, flags } => local::run(&store, &settings(&flags)?, out)
             .map(|()| ExitCode::SUCCESS)
             .map_err(|e| (if e.is_at_start() { CANNOT_BEGIN } else { 1 }, e.into())),
+        Command::Serve { flags } => {
+            let settings = settings(&flags)?;
+            tracing_subscriber::fmt()
+                .with_env_filter(settings.log())
+                .with_writer(std::io::stderr)
+                .init();
+            serve::run(&settings)
+                .map(|()| ExitCode::SUCCESS)
+                .map_err(|e| (if e.is_at_start() { CANNOT_BEGIN } else { 1 }, e.into()))
+        }
+        Command::Settings => File::from(out)
+            .write_all(config::DEFAULTS.as_bytes())
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(|e| (1, e.into())),
         Command::Doctor { json, flags } => {
             doctor::run(&settings(&flags)?, json, out).map_err(|e| (1, e.into()))
         }

@@ -10,15 +10,26 @@ use tokio_util::sync::CancellationToken;
 use crate::checkpoints::Offers;
 use crate::events::Events;
 
+/// A job that has no longer than this to go is about to end.
+const NEARLY_DONE: f64 = 15.0;
 /// Least time between two progress events of one scale.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
+/// What the engine's thread and the rest of the worker tell each other about a job.
+#[derive(Debug, Clone, Default)]
+pub struct Signs {
+    /// Cancelled when the job is to be interrupted.
+    pub stop: CancellationToken,
+    /// Cancelled once the job is about to end, so that the next can be fetched.
+    pub nearly_done: CancellationToken,
+}
+
 /// Tells events of the engine's doings, offers its state to the checkpoints' keeper, and
-/// interrupts it when the worker drains.
+/// interrupts it when it is to stop.
 #[derive(Debug)]
 pub struct Watch {
     events: Events,
-    drain: CancellationToken,
+    signs: Signs,
     checkpoints: Offers,
     notes: Sender<String>,
     throttle: Throttle,
@@ -26,15 +37,11 @@ pub struct Watch {
 
 impl Watch {
     /// A watch, and the notes that the engine will have made.
-    pub fn new(
-        events: Events,
-        drain: CancellationToken,
-        checkpoints: Offers,
-    ) -> (Self, Receiver<String>) {
+    pub fn new(events: Events, signs: Signs, checkpoints: Offers) -> (Self, Receiver<String>) {
         let (notes, noted) = channel();
         let watch = Self {
             events,
-            drain,
+            signs,
             checkpoints,
             notes,
             throttle: Throttle::default(),
@@ -54,7 +61,10 @@ impl Observer for Watch {
         if self.throttle.lets_pass(progress.scale, Instant::now()) {
             self.events.tell(Happening::Progress(event(progress)));
         }
-        if self.drain.is_cancelled() {
+        if progress.seconds_left.is_some_and(|left| left < NEARLY_DONE) {
+            self.signs.nearly_done.cancel();
+        }
+        if self.signs.stop.is_cancelled() {
             Control::Interrupt
         } else {
             Control::Continue

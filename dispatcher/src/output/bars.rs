@@ -1,20 +1,31 @@
 //! Live bars on a terminal: one per running job, and one for the whole run.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use stylefleet_proto::JobId;
 
-use super::words::{duration, line};
+use super::words::{Line, duration, line};
 use super::{News, Output, Position};
+
+/// Most jobs that have a bar at once.
+const ROWS: usize = 10;
+/// After so long without news, a bar makes room for another job's.
+const STALE: Duration = Duration::from_secs(10);
 
 /// Output for a terminal.
 #[derive(Debug)]
 pub struct Bars {
     all: MultiProgress,
     whole: ProgressBar,
-    jobs: HashMap<JobId, ProgressBar>,
+    jobs: HashMap<JobId, Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    bar: ProgressBar,
+    touched: Instant,
 }
 
 impl Bars {
@@ -35,43 +46,64 @@ impl Bars {
         self.all.suspend(|| line(news).print());
     }
 
+    /// The bar of a job, a new one if there is room.
+    fn bar(&mut self, job: JobId) -> Option<&ProgressBar> {
+        if !self.jobs.contains_key(&job) {
+            if self.jobs.len() >= ROWS {
+                let mut rows = self.jobs.iter();
+                let (stale, _) = rows.find(|(_, row)| row.touched.elapsed() > STALE)?;
+                self.remove(&stale.clone());
+            }
+            let bar = self.all.insert_before(&self.whole, ProgressBar::new(1));
+            bar.set_style(style("{bar:10} {wide_msg}"));
+            let touched = Instant::now();
+            self.jobs.insert(job, Row { bar, touched });
+        }
+        let row = self.jobs.get_mut(&job)?;
+        row.touched = Instant::now();
+        Some(&row.bar)
+    }
+
     fn remove(&mut self, job: &JobId) {
-        if let Some(bar) = self.jobs.remove(job) {
-            bar.finish_and_clear();
-            self.all.remove(&bar);
+        if let Some(row) = self.jobs.remove(job) {
+            row.bar.finish_and_clear();
+            self.all.remove(&row.bar);
         }
     }
 }
 
 impl Output for Bars {
+    fn remark(&mut self, text: &str) {
+        self.all.suspend(|| Line::Remark(text.to_owned()).print());
+    }
+
     fn show(&mut self, news: &News<'_>) {
         match news {
             News::Started {
                 job, name, device, ..
             } => {
                 self.remove(job);
-                let bar = self.all.insert_before(&self.whole, ProgressBar::new(1));
-                bar.set_style(style("{bar:10} {wide_msg}"));
-                bar.set_message(format!("{name}: starting on {device}"));
-                self.jobs.insert(*job, bar);
+                if let Some(bar) = self.bar(*job) {
+                    bar.set_message(format!("{name}: starting on {device}"));
+                }
             }
             News::Progress {
                 job,
                 name,
                 position,
             } => {
-                if let Some(bar) = self.jobs.get(job) {
+                if let Some(bar) = self.bar(*job) {
                     bar.set_length(position.evaluations.into());
                     bar.set_position(position.evaluation.into());
                     bar.set_message(format!("{name}  {}", briefly(position)));
                 }
             }
-            News::Note { .. } | News::Stopping => self.say(news),
+            News::Note { .. } | News::Submitted { .. } | News::Stopping => self.say(news),
             News::Interrupted { job, .. } => {
                 self.remove(job);
                 self.say(news);
             }
-            News::Finished { job, .. } | News::Kept { job, .. } => {
+            News::Finished { job, .. } | News::Kept { job, .. } | News::Cancelled { job, .. } => {
                 self.remove(job);
                 self.say(news);
                 self.whole.inc(1);

@@ -6,23 +6,62 @@ mod news;
 mod plain;
 mod words;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
+
+use serde::Serialize;
 
 pub use news::{News, Position};
+pub use words::{Line, ago, duration, short};
 
 /// Where news goes.
 pub trait Output {
     /// Shows it.
     fn show(&mut self, news: &News<'_>);
+
+    /// Says what is no news of a picture, to people.
+    fn remark(&mut self, text: &str) {
+        Line::Remark(text.to_owned()).print();
+    }
+}
+
+/// JSON if asked for, or else lines.
+pub fn lines(json: bool) -> Box<dyn Output> {
+    if json {
+        Box::new(json::Json)
+    } else {
+        Box::new(plain::Plain::default())
+    }
+}
+
+/// A whole answer as one JSON document.
+pub fn document<T: Serialize>(answer: &T) {
+    if let Ok(json) = serde_json::to_string_pretty(answer) {
+        // A reader that is gone reads no complaint either.
+        let _ = writeln!(std::io::stdout(), "{json}");
+    }
+}
+
+/// Rows of text with their columns aligned; the last column may be of any length.
+pub fn table<const N: usize>(rows: &[[String; N]]) {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.max().unwrap_or_default()
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    for row in rows {
+        let cells = row.iter().zip(widths);
+        let padded: Vec<_> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        Line::Result(padded.join("  ").trim_end().to_owned()).print();
+    }
 }
 
 /// JSON if asked for, or else live bars on a terminal, or else lines. `pictures` are to come.
 pub fn open(json: bool, pictures: usize) -> Box<dyn Output> {
-    if json {
-        Box::new(json::Json)
-    } else if std::io::stderr().is_terminal() {
+    if !json && std::io::stderr().is_terminal() {
         Box::new(bars::Bars::new(pictures))
     } else {
-        Box::new(plain::Plain::default())
+        lines(json)
     }
 }

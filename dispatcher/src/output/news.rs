@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use serde::{Serialize, Serializer};
-use stylefleet_proto::{JobId, Progress};
+use stylefleet_proto::{BatchId, JobId, Progress};
 
 /// Something that happened. `name` is what the picture is called, or the CONTENT that there is no
 /// picture of; a job that makes several pictures goes by the first one's name until it is over.
@@ -68,6 +68,20 @@ pub enum News<'a> {
         /// Attempts made; 0 where it did not come to a job.
         attempts: u32,
     },
+    /// The picture is not wanted any more.
+    Cancelled { job: JobId, name: &'a str },
+    /// A batch was handed in.
+    Submitted {
+        batch: &'a BatchId,
+        /// Jobs that the broker took just now.
+        accepted: usize,
+        /// Jobs that it had taken before and that are not over.
+        pending: usize,
+        /// Jobs that were done before.
+        done: usize,
+        /// Pictures that could not be asked for.
+        refused: usize,
+    },
     /// The run was asked to stop, and waits for its workers.
     Stopping,
     /// A job was stopped; its checkpoint is in the store.
@@ -85,6 +99,8 @@ pub enum News<'a> {
         kept: usize,
         /// Pictures that could not be made.
         failed: usize,
+        /// Pictures that are not wanted any more.
+        cancelled: usize,
         /// Pictures left to another run of the same command.
         unfinished: usize,
         /// Seconds that the run took.
@@ -98,7 +114,7 @@ fn lossy<S: Serializer>(path: &&Path, to: S) -> Result<S::Ok, S::Error> {
 }
 
 /// Where the optimisation stands.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Position {
     /// The scale at work, from 1.
     pub scale: u32,

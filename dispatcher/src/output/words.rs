@@ -1,6 +1,7 @@
 //! News in words, for people.
 
 use std::io::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{News, Position};
 
@@ -45,7 +46,7 @@ pub fn line(news: &News<'_>) -> Line {
             Line::Remark(format!("started   {name} on {device}{attempt}{resumed}"))
         }
         News::Progress { name, position, .. } => {
-            Line::Remark(format!("progress  {name}: {}", standing(position)))
+            Line::Remark(format!("progress  {name}: {}", position.words()))
         }
         News::Note { name, text, .. } => Line::Remark(format!("note      {name}: {text}")),
         News::Finished {
@@ -61,6 +62,8 @@ pub fn line(news: &News<'_>) -> Line {
         )),
         News::Kept { picture, .. } => Line::Result(format!("kept      {}", picture.display())),
         News::Failed { name, reason, .. } => Line::Remark(format!("failed    {name}: {reason}")),
+        News::Cancelled { name, .. } => Line::Remark(format!("cancelled {name}")),
+        News::Submitted { batch, .. } => Line::Result(batch.to_string()),
         News::Stopping => Line::Remark(
             "stopping  once the checkpoints are saved; Ctrl-C again stops at once".to_owned(),
         ),
@@ -71,31 +74,44 @@ pub fn line(news: &News<'_>) -> Line {
             done,
             kept,
             failed,
+            cancelled,
             unfinished,
             seconds,
         } => {
+            let cancelled = match cancelled {
+                0 => String::new(),
+                n => format!(", {n} cancelled"),
+            };
             let left = match unfinished {
                 0 => String::new(),
                 n => format!(", {n} unfinished: run the same command again to go on from there"),
             };
             let seconds = duration(*seconds);
             Line::Remark(format!(
-                "{done} done, {kept} kept, {failed} failed in {seconds}{left}"
+                "{done} done, {kept} kept, {failed} failed{cancelled} in {seconds}{left}"
             ))
         }
     }
 }
 
-/// Where a job stands.
-fn standing(at: &Position) -> String {
-    let left = match at.seconds_left {
-        Some(seconds) => format!(", {} left", duration(seconds)),
-        None => String::new(),
-    };
-    format!(
-        "scale {}/{} {}x{}, evaluation {}/{}, loss {:.3e}{left}",
-        at.scale, at.scales, at.width, at.height, at.evaluation, at.evaluations, at.loss
-    )
+impl Position {
+    /// Where the job stands, for people.
+    pub fn words(&self) -> String {
+        let left = match self.seconds_left {
+            Some(seconds) => format!(", {} left", duration(seconds)),
+            None => String::new(),
+        };
+        format!(
+            "scale {}/{} {}x{}, evaluation {}/{}, loss {:.3e}{left}",
+            self.scale,
+            self.scales,
+            self.width,
+            self.height,
+            self.evaluation,
+            self.evaluations,
+            self.loss
+        )
+    }
 }
 
 /// Seconds as people say them.
@@ -107,6 +123,24 @@ pub fn duration(seconds: f64) -> String {
         0..60 => format!("{whole} s"),
         60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
         _ => format!("{} h {:02} min", whole / 3600, whole / 60 % 60),
+    }
+}
+
+/// The first digits of an id: enough to name it by.
+pub fn short(id: impl ToString) -> String {
+    id.to_string().chars().take(12).collect()
+}
+
+/// How long ago a moment was, for people.
+pub fn ago(unix_seconds: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.map_or(0, |since| since.as_secs());
+    match now.saturating_sub(unix_seconds) {
+        _ if unix_seconds == 0 => "at an unknown time".to_owned(),
+        0..60 => "just now".to_owned(),
+        seconds @ 60..3600 => format!("{} min ago", seconds / 60),
+        seconds @ 3600..172_800 => format!("{} h ago", seconds / 3600),
+        seconds => format!("{} days ago", seconds / 86_400),
     }
 }
 

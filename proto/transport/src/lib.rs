@@ -1,5 +1,6 @@
-//! How the contract travels: frames over a worker's standard streams ([`pipe`]) and objects in a
-//! store ([`store`]).
+//! How the contract travels: jobs and events through a broker ([`broker`]) or over a worker's
+//! standard streams ([`pipe`]), and objects in a store ([`store`]).
 
+pub mod broker;
 pub mod pipe;
 pub mod store;

@@ -1,59 +1,104 @@
 //! Where bytes are kept, under the keys of [`stylefleet_proto::keys`].
 
+mod check;
+mod error;
 mod folder;
+mod location;
+mod memory;
+mod s3;
 
+pub use check::{Check, check};
+pub use error::StoreError;
 pub use folder::FolderStore;
+pub use location::Location;
+pub use memory::MemoryStore;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use s3::S3Store;
+
 /// A store of whole objects. An object is there entirely or not at all, whatever crashes.
+///
+/// Keys are relative paths that never climb; no key is a folder of another.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// The object's bytes, or none if there is no such object.
     async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError>;
 
+    /// What is known of the object without reading it, or none if there is no such object.
+    async fn stat(&self, key: &str) -> Result<Option<Stat>, StoreError>;
+
     /// Whether there is such an object.
-    async fn contains(&self, key: &str) -> Result<bool, StoreError>;
+    async fn contains(&self, key: &str) -> Result<bool, StoreError> {
+        Ok(self.stat(key).await?.is_some())
+    }
 
     /// Writes the object, over whatever was there.
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError>;
 
     /// Writes the object unless there is one; says whether it did. Of several writers at once
-    /// exactly one is told so.
+    /// exactly one is told so; where a server cannot promise that, [`check`] tells.
     async fn put_new(&self, key: &str, bytes: Bytes) -> Result<bool, StoreError>;
 
     /// Removes the object if it is there.
     async fn delete(&self, key: &str) -> Result<(), StoreError>;
+
+    /// The keys of all objects in a folder and in the folders below it, sorted. The folder ends
+    /// with a slash; the empty one is the whole store.
+    async fn list(&self, folder: &str) -> Result<Vec<String>, StoreError>;
+
+    /// Where the object is, for people: a path or a URL.
+    fn locate(&self, key: &str) -> String;
 }
 
-/// Why a store did not do as it was told.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The key is not one that this project makes.
-    #[error("\"{0}\" is no key of this store")]
-    Key(String),
-    /// The disk is full.
-    #[error("cannot write {what}: no space left: free some, then run the same command again")]
-    Full {
-        /// What was written.
-        what: String,
-    },
-    /// Anything else that the file system says.
-    #[error("cannot {action} {what}: {source}")]
-    Io {
-        /// What was tried: read, write, remove.
-        action: &'static str,
-        /// What it was tried on.
-        what: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
+/// What a store knows of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// Its length in bytes.
+    pub size: u64,
+    /// When it was written, by the store's clock.
+    pub modified: SystemTime,
 }
 
-impl StoreError {
-    /// Whether trying again later may help.
-    pub fn is_retryable(&self) -> bool {
-        !matches!(self, Self::Key(_))
+/// How to reach an S3 store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The server's address, `http[s]://host[:port]`; none: AWS.
+    pub endpoint: Option<String>,
+    /// A PEM file with certificate authorities to trust beside the system's.
+    pub ca: Option<PathBuf>,
+}
+
+/// Opens the store at `location`. That the store answers is for [`check`] to find out.
+pub async fn open(location: &Location, options: &Options) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match location {
+        Location::Folder(path) => Arc::new(FolderStore::new(path)),
+        Location::Bucket { bucket, prefix } => {
+            Arc::new(S3Store::open(bucket, prefix, options).await?)
+        }
+    })
+}
+
+/// The key, if it is one that every store can hold: relative, and never climbing.
+fn checked(key: &str) -> Result<&str, StoreError> {
+    let part_is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    if key.split('/').all(part_is_plain) && !key.contains(['\\', '\0']) {
+        Ok(key)
+    } else {
+        Err(StoreError::Key(key.to_owned()))
+    }
+}
+
+/// The folder, if it is one that [`Store::list`] takes.
+fn checked_folder(folder: &str) -> Result<&str, StoreError> {
+    match folder.strip_suffix('/') {
+        Some(path) => checked(path).map(|_| folder),
+        None if folder.is_empty() => Ok(folder),
+        None => Err(StoreError::Key(folder.to_owned())),
     }
 }

@@ -1,12 +1,16 @@
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use stylefleet_engine::{Control, Description, Observer, Precision, Progress};
-use stylefleet_proto::{Event, Preset, Style};
-use stylefleet_transport::store::FolderStore;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use stylefleet_proto::{Digest, Image, Preset, Style};
+use stylefleet_transport::broker::{DispatcherEnd, MemoryBroker, Told};
+use stylefleet_transport::store::MemoryStore;
+use tokio::sync::mpsc::Receiver;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::engine_thread::Stylize;
+use crate::service::Service;
 
 const CONTENT: &[u8] = b"content";
 const STYLE: &[u8] = b"style";
@@ -32,12 +36,13 @@ pub fn job() -> Job {
 }
 
 /// What is told of `job`, and the way to it.
-pub fn events(job: &Job) -> (Events, UnboundedReceiver<Event>) {
-    let (out, told) = unbounded_channel();
-    (Events::new(job, "worker", out), told)
+pub async fn events(job: &Job) -> (Events, Receiver<Told>) {
+    let broker = MemoryBroker::default();
+    let told = broker.follow(UNIX_EPOCH).await.expect("follows");
+    (Events::new(job, "worker".into(), Arc::new(broker)), told)
 }
 
-type Part = fn(Option<&[u8]>, &mut dyn Observer) -> Result<Outcome, Error>;
+pub type Part = fn(Option<&[u8]>, &mut dyn Observer) -> Result<Outcome, Error>;
 
 /// Stands in for the engine: plays the part that a test gives it.
 struct Actor {
@@ -62,16 +67,16 @@ impl Stylize for Actor {
     }
 }
 
-/// A store with the inputs of a job, and an engine that plays a part.
-struct Scene {
-    folder: tempfile::TempDir,
-    job: Job,
-    drain: CancellationToken,
-    engine: EngineThread,
+/// A store with the inputs of a job, an engine that plays a part, and a broker.
+pub struct Scene {
+    pub bench: Arc<Bench>,
+    pub broker: MemoryBroker,
+    pub job: Job,
+    pub drain: CancellationToken,
 }
 
 impl Scene {
-    async fn new(part: Part) -> Self {
+    pub async fn new(part: Part) -> Self {
         let description = Description {
             device: "cpu".into(),
             cuda_devices: 0,
@@ -81,11 +86,18 @@ impl Scene {
             weights_sha256: "3".into(),
         };
         let actor = Actor { description, part };
+        let store = Arc::new(MemoryStore::default());
         let scene = Self {
-            folder: tempfile::tempdir().expect("a folder"),
+            bench: Arc::new(Bench {
+                worker: "worker".into(),
+                inputs: Inputs::new(store.clone(), None),
+                store,
+                engine: EngineThread::start(|| Ok(actor)).await.expect("opens"),
+                checkpoint_every: Duration::ZERO,
+            }),
+            broker: MemoryBroker::default(),
             job: job(),
             drain: CancellationToken::new(),
-            engine: EngineThread::start(|| Ok(actor)).await.expect("opens"),
         };
         for bytes in [CONTENT, STYLE] {
             scene.put(&keys::input(&Digest::of(bytes)), bytes).await;
@@ -93,45 +105,75 @@ impl Scene {
         scene
     }
 
-    fn store(&self) -> FolderStore {
-        FolderStore::new(self.folder.path())
+    pub async fn put(&self, key: &str, bytes: &'static [u8]) {
+        let put = self.bench.store.put(key, bytes.into());
+        put.await.expect("writes");
     }
 
-    async fn put(&self, key: &str, bytes: &'static [u8]) {
-        self.store().put(key, bytes.into()).await.expect("writes");
-    }
-
-    async fn get(&self, key: &str) -> Option<Vec<u8>> {
-        let bytes = self.store().get(key).await.expect("reads");
+    pub async fn get(&self, key: &str) -> Option<Vec<u8>> {
+        let bytes = self.bench.store.get(key).await.expect("reads");
         bytes.map(Vec::from)
     }
 
-    /// Runs an attempt; what was told of it.
-    async fn attempt(&self) -> Vec<Happening> {
-        let (events, mut told) = events(&self.job);
-        let attempt = Attempt {
-            job: &self.job,
-            store: &self.store(),
-            engine: &self.engine,
-            events: &events,
-            drain: &self.drain,
-            checkpoint_every: Duration::ZERO,
-        };
-        attempt.run().await;
-        drop(events);
-        let mut happenings = Vec::new();
-        while let Some(event) = told.recv().await {
-            happenings.push(event.happening);
+    /// A worker that stops when `drain` says so.
+    pub fn service(&self, slice: Duration) -> Service {
+        Service {
+            bench: self.bench.clone(),
+            broker: Arc::new(self.broker.clone()),
+            drain: self.drain.clone(),
+            slice,
         }
+    }
+
+    /// What is told from now on.
+    pub async fn from_now_on(&self) -> Receiver<Told> {
+        let later = SystemTime::now() + Duration::from_secs(3600);
+        self.broker.follow(later).await.expect("follows")
+    }
+
+    /// Hands the job in.
+    pub async fn publish(&self) {
+        let jobs = std::slice::from_ref(&self.job);
+        let published = self.broker.publish(jobs, &mut |_| {}).await;
+        published.expect("publishes");
+    }
+
+    /// Has a worker take the job; what is told until it lets go of it.
+    async fn attempt(&self) -> Vec<Happening> {
+        let mut told = self.from_now_on().await;
+        self.publish().await;
+        let working = tokio::spawn(self.service(Duration::MAX).run());
+        let mut happenings = Vec::new();
+        while !happenings.last().is_some_and(Happening::is_last) {
+            let happening = match told.recv().await.expect("is told") {
+                Told::Event(event) => event.happening,
+                Told::Pulse(pulse) => pulse.progress.expect("is at work").happening,
+            };
+            happenings.push(happening);
+        }
+        self.drain.cancel();
+        let ended = working.await.expect("ends");
+        assert_eq!(ended.is_ok(), self.bench.engine.is_alive());
         happenings
+    }
+
+    /// The same scene for another worker.
+    fn again(self) -> Self {
+        Self {
+            drain: CancellationToken::new(),
+            ..self
+        }
     }
 }
 
-const STARTED: Happening = Happening::Started {
-    resumed_evaluations: 0,
-};
+fn started() -> Happening {
+    Happening::Started {
+        resumed_evaluations: 0,
+        device: "cpu".to_owned(),
+    }
+}
 
-fn picture() -> Picture {
+pub fn picture() -> Picture {
     Picture {
         width: 1,
         height: 1,
@@ -144,7 +186,7 @@ fn picture() -> Picture {
     }
 }
 
-fn progress(evaluation: u32) -> Progress {
+pub fn progress(evaluation: u32) -> Progress {
     Progress {
         scale: 1,
         scales: 1,
@@ -173,7 +215,7 @@ async fn a_finished_job_has_its_picture_and_its_result() {
         evaluations: 5,
         loss: 6.0,
     };
-    assert_eq!(told[0], STARTED);
+    assert_eq!(told[0], started());
     assert_eq!(told[1], Happening::Note("a note".into()));
     assert!(matches!(told[2], Happening::Progress(_)));
     assert_eq!(told[3..], [finished]);
@@ -184,26 +226,10 @@ async fn a_finished_job_has_its_picture_and_its_result() {
     assert!(scene.get(&record.picture).await.is_some());
     assert_eq!(scene.get(&keys::checkpoint(&scene.job.id)).await, None);
 
-    // The second time nothing runs.
-    assert_eq!(scene.attempt().await, told[3..]);
-}
+    assert_eq!(scene.get(&keys::started(&scene.job.id)).await, None);
 
-#[tokio::test]
-async fn a_drain_leaves_a_checkpoint() {
-    let scene = Scene::new(|_, observer| {
-        assert_eq!(observer.evaluated(&progress(1)), Control::Interrupt);
-        Ok(Outcome::Interrupted {
-            checkpoint: b"state".to_vec(),
-            evaluations: 1,
-        })
-    })
-    .await;
-    scene.drain.cancel();
-    let told = scene.attempt().await;
-    let interrupted = Happening::Interrupted { evaluations: 1 };
-    assert_eq!(told.last(), Some(&interrupted));
-    let kept = scene.get(&keys::checkpoint(&scene.job.id)).await;
-    assert_eq!(kept.as_deref(), Some(&b"state"[..]));
+    // The second time nothing runs.
+    assert_eq!(scene.again().attempt().await, told[3..]);
 }
 
 #[tokio::test]
@@ -217,7 +243,7 @@ async fn a_checkpoint_of_no_use_is_noted_and_left_behind() {
     scene.put(&key, b"garbage").await;
     let told = scene.attempt().await;
     assert!(matches!(told[0], Happening::Note(_)), "{told:?}");
-    assert_eq!(told[1], STARTED);
+    assert_eq!(told[1], started());
     assert!(matches!(told[2], Happening::Finished { .. }), "{told:?}");
     assert_eq!(scene.get(&key).await, None);
 }
@@ -228,7 +254,8 @@ async fn inputs_are_what_they_claim_to_be() {
     let key = keys::input(&Digest::of(STYLE));
     scene.put(&key, b"something else").await;
     let altered = scene.attempt().await;
-    scene.store().delete(&key).await.expect("removes");
+    let scene = scene.again();
+    scene.bench.store.delete(&key).await.expect("removes");
     let missing = scene.attempt().await;
     for told in [altered, missing] {
         let [Happening::Failed { retryable, reason }] = &told[..] else {
@@ -237,7 +264,9 @@ async fn inputs_are_what_they_claim_to_be() {
         assert!(!retryable);
         assert!(reason.starts_with("style.jpg: "), "{reason}");
     }
-    assert!(scene.engine.is_alive());
+    assert_eq!(scene.broker.dead().len(), 2);
+    let failed = scene.get(&keys::failed(&scene.job.id)).await;
+    assert!(failed.is_some(), "nobody would know");
 }
 
 #[tokio::test]
@@ -247,8 +276,8 @@ async fn an_error_fails_the_job_and_the_worker_lives_on() {
         retryable: false,
         reason: Error::NotFinite(f64::NAN).to_string(),
     };
-    assert_eq!(scene.attempt().await, [STARTED, failed]);
-    assert!(scene.engine.is_alive());
+    assert_eq!(scene.attempt().await, [started(), failed]);
+    assert!(scene.bench.engine.is_alive());
 }
 
 #[tokio::test]
@@ -258,6 +287,6 @@ async fn a_panic_fails_the_job_and_ends_the_engine() {
         retryable: true,
         reason: "the worker panicked: it broke: please report this".to_owned(),
     };
-    assert_eq!(scene.attempt().await, [STARTED, failed]);
-    assert!(!scene.engine.is_alive());
+    assert_eq!(scene.attempt().await, [started(), failed]);
+    assert!(!scene.bench.engine.is_alive());
 }

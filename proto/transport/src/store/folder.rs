@@ -10,7 +10,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tempfile::NamedTempFile;
 
-use super::{Store, StoreError};
+use super::{Stat, Store, StoreError, checked, checked_folder};
+
+/// How the names of files begin that are still being written.
+const WRITING: &str = ".writing-";
 
 /// A store in a folder of the local file system.
 #[derive(Debug, Clone)]
@@ -24,24 +27,28 @@ impl FolderStore {
         Self { root: root.into() }
     }
 
-    /// The file that holds the object. Keys are relative and never climb.
+    /// The file that holds the object.
     pub fn path(&self, key: &str) -> Result<PathBuf, StoreError> {
-        let part_is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
-        if key.split('/').all(part_is_plain) && !key.contains(['\\', '\0']) {
-            Ok(self.root.join(key))
-        } else {
-            Err(StoreError::Key(key.to_owned()))
-        }
+        Ok(self.root.join(checked(key)?))
     }
 
-    /// Runs blocking file work off the async threads.
+    /// Runs blocking work on an object's file off the async threads.
     async fn blocking<T: Send + 'static>(
         &self,
         action: &'static str,
         key: &str,
         work: impl FnOnce(&Path) -> std::io::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let path = self.path(key)?;
+        self.blocking_on(action, self.path(key)?, work).await
+    }
+
+    /// The same, on any path.
+    async fn blocking_on<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        path: PathBuf,
+        work: impl FnOnce(&Path) -> std::io::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let what = path.display().to_string();
         let outcome = tokio::task::spawn_blocking(move || work(&path))
             .await
@@ -60,17 +67,23 @@ impl FolderStore {
 #[async_trait]
 impl Store for FolderStore {
     async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
-        self.blocking("read", key, |path| match std::fs::read(path) {
-            Ok(bytes) => Ok(Some(Bytes::from(bytes))),
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(e),
+        self.blocking("read", key, |path| {
+            Ok(if_there(std::fs::read(path))?.map(Bytes::from))
         })
         .await
     }
 
-    async fn contains(&self, key: &str) -> Result<bool, StoreError> {
-        self.blocking("look for", key, |path| path.try_exists())
-            .await
+    async fn stat(&self, key: &str) -> Result<Option<Stat>, StoreError> {
+        self.blocking("look for", key, |path| {
+            match if_there(std::fs::metadata(path))? {
+                Some(file) if file.is_file() => Ok(Some(Stat {
+                    size: file.len(),
+                    modified: file.modified()?,
+                })),
+                _ => Ok(None),
+            }
+        })
+        .await
     }
 
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
@@ -96,11 +109,55 @@ impl Store for FolderStore {
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        self.blocking("remove", key, |path| match std::fs::remove_file(path) {
-            Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
-            _ => Ok(()),
+        self.blocking("remove", key, |path| {
+            if_there(std::fs::remove_file(path)).map(drop)
         })
         .await
+    }
+
+    async fn list(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        let path = self.root.join(checked_folder(folder)?);
+        let root = self.root.clone();
+        self.blocking_on("list", path, move |path| {
+            let mut keys = Vec::new();
+            let mut folders = vec![path.to_owned()];
+            while let Some(folder) = folders.pop() {
+                // A folder may go while we look.
+                for entry in if_there(std::fs::read_dir(folder))?.into_iter().flatten() {
+                    let path = entry?.path();
+                    if path.is_dir() {
+                        folders.push(path);
+                    } else if let Some(key) = key_of(&root, &path) {
+                        keys.push(key);
+                    }
+                }
+            }
+            keys.sort();
+            Ok(keys)
+        })
+        .await
+    }
+
+    fn locate(&self, key: &str) -> String {
+        self.root.join(key).display().to_string()
+    }
+}
+
+/// The key of the object in a file, unless the file is none of ours.
+fn key_of(root: &Path, file: &Path) -> Option<String> {
+    let name = file.file_name()?.to_str()?;
+    let key = file.strip_prefix(root).ok()?.to_str()?;
+    (!name.starts_with(WRITING) && checked(key).is_ok()).then(|| key.to_owned())
+}
+
+/// None where there is no such file. A folder is no object, nor is anything under a file.
+fn if_there<T>(outcome: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    match outcome {
+        Ok(found) => Ok(Some(found)),
+        Err(e) => match e.kind() {
+            ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory => Ok(None),
+            _ => Err(e),
+        },
     }
 }
 
@@ -109,7 +166,7 @@ fn written_beside(path: &Path, bytes: &[u8]) -> std::io::Result<NamedTempFile> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     let mut file = tempfile::Builder::new()
-        .prefix(".writing-")
+        .prefix(WRITING)
         // As any new file: the umask decides who else may read it.
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)?;
@@ -129,44 +186,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keeps_replaces_and_removes() {
-        let (_folder, store) = store();
-        assert_eq!(store.get("a/b").await.expect("reads"), None);
-        assert!(!store.contains("a/b").await.expect("looks"));
-        store.put("a/b", Bytes::from("1")).await.expect("writes");
-        store.put("a/b", Bytes::from("2")).await.expect("writes");
-        assert_eq!(store.get("a/b").await.expect("reads"), Some("2".into()));
-        store.delete("a/b").await.expect("removes");
-        store.delete("a/b").await.expect("removes what is gone");
-        assert!(!store.contains("a/b").await.expect("looks"));
-    }
-
-    #[tokio::test]
-    async fn one_of_many_writers_wins() {
-        let (_folder, store) = store();
-        let writers: Vec<_> = (0..16)
-            .map(|i| {
-                let store = store.clone();
-                tokio::spawn(async move {
-                    let bytes = Bytes::from(i.to_string());
-                    store
-                        .put_new("jobs/x", bytes)
-                        .await
-                        .expect("writes")
-                        .then_some(i)
-                })
-            })
-            .collect();
-        let mut winners = Vec::new();
-        for writer in writers {
-            winners.extend(writer.await.expect("ends"));
-        }
-        let kept = store.get("jobs/x").await.expect("reads").expect("is there");
-        assert_eq!(winners.len(), 1);
-        assert_eq!(kept, winners[0].to_string());
-    }
-
-    #[tokio::test]
     async fn leaves_no_litter() {
         let (_folder, store) = store();
         store.put("jobs/x", Bytes::from("1")).await.expect("writes");
@@ -183,19 +202,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn never_leaves_its_root() {
+    async fn lists_no_file_that_is_still_being_written() {
         let (_folder, store) = store();
-        for key in [
-            "../x",
-            "a/../../x",
-            "/etc/passwd",
-            "a//b",
-            "",
-            "a/./b",
-            "a\\b",
-        ] {
-            let refused = store.get(key).await;
-            assert!(matches!(refused, Err(StoreError::Key(_))), "{key}");
-        }
+        store.put("jobs/x", Bytes::from("1")).await.expect("writes");
+        let path = store.path("jobs/y").expect("a key");
+        let _unfinished = written_beside(&path, b"2").expect("writes");
+        assert_eq!(store.list("").await.expect("lists"), ["jobs/x"]);
     }
 }

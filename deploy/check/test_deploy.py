@@ -1,0 +1,286 @@
+"""What deploy/ says, held to the code and to itself. Run by check.sh, which brings the modules."""
+import json
+import re
+import shutil
+import subprocess
+import unittest
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import jsonschema
+import kubernetes_validate
+import promql_parser
+import yaml
+
+DEPLOY = Path(__file__).resolve().parent.parent
+ROOT = DEPLOY.parent
+
+
+def text(path):
+    return (ROOT / path).read_text()
+
+
+def document(path):
+    return yaml.safe_load(text(path))
+
+
+def documents(path):
+    return [d for d in yaml.safe_load_all(text(path)) if d]
+
+
+def constant(path, name):
+    """A constant of Rust or Python: a text, or the numbers of a list."""
+    found = re.search(rf"{name}\b[^=\n]* = (\"[^\"]*\"|\[[^\]]*\])", text(path))
+    assert found, f"{path} has no {name} any more"
+    return json.loads(found.group(1))
+
+
+# The code's names.
+NAMES = {name: constant("proto/src/queues.rs", name) for name in ("JOBS", "ABANDONED", "DEAD", "EVENTS", "PROGRESS", "WATCH")}
+WAITS = constant("proto/src/lifecycle.rs", "RETRY_SECONDS")
+JOBS = [f"{NAMES['JOBS']}.{priority}" for priority in ("high", "normal", "low")]
+RETRY = [f"stylefleet.v1.retry.{seconds}s" for seconds in WAITS]
+WATCH = NAMES["WATCH"] + "x"
+ALL = {*NAMES.values(), *JOBS, *RETRY, WATCH} - {NAMES["WATCH"]}
+
+SETTINGS = set(re.findall(r"^(\w+) = ", text("worker/src/config.default.toml"), re.M))
+# Read by more than the worker.
+SHARED = {"STYLEFLEET_" + name for name in ("BROKER", "STORE", "S3_ENDPOINT", "CA", "CACHE")}
+METRICS = set(re.findall(r'"(stylefleet_\w+)"', text("worker/src/metrics.rs")))
+OUTCOMES = set(re.findall(r'"([a-z]+)"', text("worker/src/metrics.rs").partition("fn ended")[2]))
+OVERLAYS = sorted(path.parent.name for path in DEPLOY.glob("kubernetes/overlays/*/kustomization.yaml"))
+
+
+def build(overlay):
+    """The overlay as Kubernetes gets it."""
+    command = ["kubectl", "kustomize"] if shutil.which("kubectl") else ["kustomize", "build"]
+    if not shutil.which(command[0]):
+        raise unittest.SkipTest("neither kubectl nor kustomize is here")
+    built = subprocess.run([*command, DEPLOY / "kubernetes/overlays" / overlay], check=True, capture_output=True)
+    return [d for d in yaml.safe_load_all(built.stdout) if d]
+
+
+def one(objects, kind):
+    (found,) = (o for o in objects if o["kind"] == kind)
+    return found
+
+
+def validate(manifest):
+    schemas = json.loads(text("deploy/check/keda.schema.json"))
+    if manifest["kind"] in schemas:
+        jsonschema.validate(manifest, schemas[manifest["kind"]])
+    else:
+        kubernetes_validate.validate(manifest, "1.37", strict=True)
+
+
+class Broker(unittest.TestCase):
+    def rights(self, user):
+        found = re.search(rf"^user {user} .*?((?:\s+(?:\\\s+)?'\^[^']*'){{3}})", text("deploy/rabbitmq/users.sh"), re.M)
+        patterns = re.findall(r"'([^']*)'", found.group(1))
+        return [{name for name in ALL if re.search(pattern, name)} for pattern in patterns]
+
+    def test_users_may_do_what_they_need_and_no_more(self):
+        self.assertEqual(self.rights("admin"), [ALL, ALL, ALL])
+        self.assertEqual(self.rights("dispatcher"), [
+            {WATCH},
+            {NAMES["JOBS"], WATCH},
+            {NAMES["DEAD"], NAMES["EVENTS"], NAMES["PROGRESS"], WATCH},
+        ])
+        self.assertEqual(self.rights("worker"), [
+            set(),
+            {NAMES["JOBS"], *RETRY, NAMES["DEAD"], NAMES["EVENTS"], NAMES["PROGRESS"]},
+            {*JOBS, NAMES["ABANDONED"]},
+        ])
+
+    def test_the_cluster_has_the_same_settings_and_version(self):
+        lines = lambda config: {line for line in config.splitlines() if line and not line.startswith("#")}
+        example = document("deploy/kubernetes/examples/rabbitmq.yaml")["spec"]
+        ours = {line for line in lines(text("deploy/rabbitmq/rabbitmq.conf")) if not line.startswith("log.")}
+        self.assertLessEqual(ours, lines(example["rabbitmq"]["additionalConfig"]))
+        self.assertEqual(example["image"], document("deploy/compose.yaml")["services"]["broker"]["image"])
+
+
+class Bucket(unittest.TestCase):
+    KEYS = [re.sub(r"\{\w*\}", "x", key) for key in re.findall(r'format!\("([^"]+)"', text("proto/src/keys.rs"))]
+
+    def may(self, user, action):
+        allowed = [
+            resource
+            for statement in json.loads(text(f"deploy/s3/{user}.policy.json"))["Statement"]
+            if statement["Effect"] == "Allow" and statement["Action"] == action
+            for resource in ([statement["Resource"]] if isinstance(statement["Resource"], str) else statement["Resource"])
+        ]
+        return {key for key in self.KEYS if any(fnmatchcase(f"arn:aws:s3:::stylefleet/{key}", r) for r in allowed)}
+
+    def under(self, *patterns):
+        return {key for key in self.KEYS if any(fnmatchcase(key, pattern) for pattern in patterns)}
+
+    def test_users_may_do_what_they_need_and_no_more(self):
+        expected = {
+            ("worker", "s3:GetObject"): self.under("inputs/*", "weights/*", "jobs/*"),
+            ("worker", "s3:PutObject"): self.under("jobs/*"),
+            ("worker", "s3:DeleteObject"): self.under("*/checkpoint.safetensors", "*/started.json"),
+            ("dispatcher", "s3:GetObject"): self.under("*"),
+            ("dispatcher", "s3:PutObject"): self.under("inputs/*", "batches/*", "jobs/*/cancelled"),
+            ("dispatcher", "s3:DeleteObject"): self.under("*/cancelled", "*/failed.json"),
+        }
+        for (user, action), keys in expected.items():
+            with self.subTest(user=user, action=action):
+                self.assertEqual(self.may(user, action), keys)
+
+    def test_the_patterns_above_meet_the_codes_keys(self):
+        for pattern in ("inputs/*", "weights/*", "batches/*", "*/checkpoint.safetensors", "*/started.json",
+                        "*/result.json", "*/cancelled", "*/failed.json"):
+            self.assertTrue(self.under(pattern), pattern)
+
+
+class Kubernetes(unittest.TestCase):
+    def test_manifests_are_valid(self):
+        for overlay in OVERLAYS:
+            for manifest in build(overlay):
+                with self.subTest(overlay=overlay, kind=manifest["kind"]):
+                    validate(manifest)
+        base = [p for p in DEPLOY.glob("kubernetes/base/*.yaml") if p.name != "kustomization.yaml"]
+        for path in [*base, DEPLOY / "kubernetes/examples/secrets.yaml"]:
+            for manifest in documents(path):
+                with self.subTest(path=path.name, kind=manifest["kind"]):
+                    validate(manifest)
+
+    def test_a_pod_is_given_longer_than_a_drain_takes(self):
+        for overlay in OVERLAYS:
+            with self.subTest(overlay=overlay):
+                objects = build(overlay)
+                grace = int(one(objects, "ConfigMap")["data"]["STYLEFLEET_GRACE_SECONDS"])
+                pod = one(objects, "Deployment")["spec"]["template"]["spec"]
+                self.assertGreaterEqual(pod["terminationGracePeriodSeconds"], grace + 5)
+
+    def test_workers_scale_with_the_queues_that_they_take_from(self):
+        scaled = one(documents("deploy/kubernetes/base/scaledobject.yaml"), "ScaledObject")["spec"]
+        (trigger,) = scaled["triggers"]
+        counted = {name for name in ALL if re.search(trigger["metadata"]["queueName"], name)}
+        self.assertEqual(counted, {*JOBS, NAMES["ABANDONED"]})
+        self.assertEqual(trigger["metadata"]["protocol"], "http")
+        self.assertGreater(scaled["cooldownPeriod"], max(WAITS))
+
+    def test_what_the_pod_names_is_there(self):
+        for overlay in OVERLAYS:
+            with self.subTest(overlay=overlay):
+                objects = build(overlay)
+                secrets = {s["metadata"]["name"]: s for s in documents("deploy/kubernetes/examples/secrets.yaml")}
+                (container,) = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+                names = {next(iter(source)): next(iter(source.values()))["name"] for source in container["envFrom"]}
+                self.assertEqual(names["configMapRef"], one(objects, "ConfigMap")["metadata"]["name"])
+                self.assertIn(names["secretRef"], secrets)
+                (ref,) = one(objects, "TriggerAuthentication")["spec"]["secretTargetRef"]
+                self.assertIn(ref["key"], secrets[ref["name"]]["stringData"])
+
+    def test_the_cache_fits_its_volume(self):
+        most = int(re.search(r"^cache_bytes = ([\d_]+)", text("worker/src/config.default.toml"), re.M).group(1))
+        volumes = one(documents("deploy/kubernetes/base/worker.yaml"), "Deployment")["spec"]["template"]["spec"]["volumes"]
+        (cache,) = (v["emptyDir"]["sizeLimit"] for v in volumes if v["name"] == "cache")
+        self.assertGreater(int(cache.removesuffix("Gi")) * 2**30, most + 1e9)
+
+    def test_examples_hold_no_secrets(self):
+        for secret in documents("deploy/kubernetes/examples/secrets.yaml"):
+            for name, value in secret["stringData"].items():
+                if "ID" not in name:
+                    self.assertRegex(value, "PASSWORD|^SECRET$")
+
+    def test_the_port_is_the_images(self):
+        worker = one(documents("deploy/kubernetes/base/worker.yaml"), "Deployment")["spec"]["template"]["spec"]
+        (port,) = worker["containers"][0]["ports"]
+        settings = document("deploy/kubernetes/base/settings.yaml")["data"]
+        monitor = document("deploy/kubernetes/examples/podmonitor.yaml")["spec"]
+        policy = document("deploy/kubernetes/base/networkpolicy.yaml")["spec"]
+        dockerfile = text("deploy/docker/Dockerfile")
+        self.assertEqual(settings["STYLEFLEET_HEALTH"], f"0.0.0.0:{port['containerPort']}")
+        self.assertIn(f"STYLEFLEET_HEALTH={settings['STYLEFLEET_HEALTH']}", dockerfile)
+        self.assertIn(f"/dev/tcp/127.0.0.1/{port['containerPort']}", dockerfile)
+        self.assertEqual(policy["ingress"][0]["ports"][0]["port"], port["containerPort"])
+        self.assertEqual(monitor["podMetricsEndpoints"][0]["port"], port["name"])
+        self.assertIn(f"--uid {worker['securityContext']['runAsUser']} ", dockerfile)
+
+
+class Compose(unittest.TestCase):
+    FILES = ["deploy/compose.yaml"] + [f"deploy/compose/{p.name}" for p in sorted(DEPLOY.glob("compose/*.yaml"))]
+
+    def services(self):
+        return [(path, name, s) for path in self.FILES for name, s in document(path).get("services", {}).items()]
+
+    def test_nothing_is_published_beyond_this_machine(self):
+        for path, name, service in self.services():
+            for port in service.get("ports", []):
+                self.assertTrue(port.startswith("127.0.0.1:"), f"{path}: {name} publishes {port}")
+
+    def test_passwords_are_required_and_made(self):
+        made = set(re.findall(r"^(\w+)=\$\(secret\)$", text("deploy/compose/env.sh"), re.M))
+        used = set()
+        for path in self.FILES:
+            for name, rest in re.findall(r"\$\{(\w*(?:PASSWORD|SECRET))([^}]*)\}", text(path)):
+                self.assertTrue(rest.startswith(":?"), f"{path}: {name} has a default or none")
+                used.add(name)
+        self.assertEqual(used, made)
+
+    def test_images_are_pinned(self):
+        for path, name, service in self.services():
+            image = service["image"]
+            if not image.startswith("${STYLEFLEET_"):
+                self.assertRegex(image, r":[\w.-]*\d+\.\d+|:RELEASE\.[\w-]+@sha256:[0-9a-f]{64}$", f"{path}: {name}")
+
+    def test_every_store_has_what_the_others_wait_for(self):
+        for path in self.FILES:
+            store = Path(path).stem
+            if store in ("minio", "seaweedfs", "external"):
+                self.assertIn("store-init", document(path)["services"])
+
+    def test_a_worker_is_given_longer_than_a_drain_takes(self):
+        worker = document("deploy/compose.yaml")["services"]["worker"]
+        self.assertGreaterEqual(int(worker["stop_grace_period"].rstrip("s")), worker["environment"]["STYLEFLEET_GRACE_SECONDS"] + 5)
+
+
+class Everywhere(unittest.TestCase):
+    def test_settings_are_the_workers(self):
+        known = SHARED | {f"STYLEFLEET_{name.upper()}" for name in SETTINGS}
+        sources = {
+            "compose": set(document("deploy/compose.yaml")["services"]["worker"]["environment"]),
+            "nvidia": set(document("deploy/compose/nvidia.yaml")["services"]["worker"]["environment"]),
+            "kubernetes": set(document("deploy/kubernetes/base/settings.yaml")["data"]),
+            "slurm": set(re.findall(r"^(?:export )?(STYLEFLEET_\w+)=", text("deploy/slurm/worker.sbatch")
+                                    + text("deploy/slurm/worker.env.example"), re.M)),
+        }
+        for source, names in sources.items():
+            with self.subTest(source):
+                self.assertLessEqual({name for name in names if name.startswith("STYLEFLEET_")}, known)
+
+    def test_weights_are_those_of_the_setup(self):
+        digest = constant("deploy/setup/weights.py", "CONVERTED_SHA256")
+        file = f"vgg19-{digest[:8]}.safetensors"
+        self.assertEqual(document("deploy/kubernetes/base/settings.yaml")["data"]["STYLEFLEET_WEIGHTS"], f"store:{digest}")
+        for path in ("deploy/compose.yaml", "deploy/docker/Dockerfile", "deploy/slurm/worker.env.example",
+                     "deploy/kubernetes/README.md"):
+            for named in re.findall(r"vgg19-[0-9a-f]+\.safetensors", text(path)):
+                self.assertEqual(named, file, path)
+
+    def test_dashboards_ask_for_metrics_that_there_are(self):
+        dashboard = json.loads(text("deploy/dashboards/stylefleet.json"))
+        asked = [t["expr"] for panel in dashboard["panels"] for t in panel["targets"]]
+        asked += [rule["expr"] for group in document("deploy/dashboards/alerts.yaml")["groups"] for rule in group["rules"]]
+        for expression in asked:
+            with self.subTest(expression):
+                promql_parser.parse(expression)
+                ours = set(re.findall(r"\bstylefleet_\w+", expression))
+                self.assertLessEqual(ours, METRICS)
+                self.assertLessEqual(set(re.findall(r'outcome="([^"]*)"', expression)), OUTCOMES)
+                for queue in re.findall(r'queue="([^"]*)"', expression):
+                    self.assertIn(queue, ALL)
+                for pattern in re.findall(r'queue=~"([^"]*)"', expression):
+                    self.assertEqual({n for n in ALL if re.fullmatch(pattern.replace("\\\\", "\\"), n)}, set(JOBS))
+
+    def test_json_is_valid(self):
+        for path in DEPLOY.rglob("*.json"):
+            with self.subTest(path=path.name):
+                json.loads(path.read_text())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,54 @@
+#!/bin/sh
+# Makes Stylefleet's vhost and its users on a RabbitMQ node, each with the least rights that its
+# part needs. Run it again to change passwords or to set the rights straight.
+#
+#   STYLEFLEET_ADMIN_PASSWORD=...       declares the topology: stylefleet doctor --declare
+#   STYLEFLEET_DISPATCHER_PASSWORD=...  publishes jobs, reads events, progress and dead letters
+#   STYLEFLEET_WORKER_PASSWORD=...      takes jobs, publishes what became of them
+#   STYLEFLEET_MONITOR_PASSWORD=...     reads queue lengths over HTTP, for KEDA; left out: no such user
+#   STYLEFLEET_VHOST=stylefleet
+#   deploy/rabbitmq/users.sh [-n NODE, or what else rabbitmqctl takes]
+#
+# In a pod: kubectl exec -i POD -- env STYLEFLEET_ADMIN_PASSWORD=... sh -s <deploy/rabbitmq/users.sh
+# A managed broker has no rabbitmqctl: give the same rights in its console.
+#
+# What these rights cannot tell apart: RabbitMQ asks for `read` to take messages and to purge a queue
+# alike. A worker can declare and delete nothing, but it can empty the queues it takes jobs from.
+set -eu
+
+: "${STYLEFLEET_ADMIN_PASSWORD:?is not set}"
+: "${STYLEFLEET_DISPATCHER_PASSWORD:?is not set}"
+: "${STYLEFLEET_WORKER_PASSWORD:?is not set}"
+vhost=${STYLEFLEET_VHOST:-stylefleet}
+node=$* # options without blanks, hence unquoted below
+
+# shellcheck disable=SC2086
+ctl() { rabbitmqctl --silent $node "$@"; }
+
+user() { # name, password, tag or '', configure, write, read
+    # Passwords go by standard input: arguments are there for every process to read.
+    if ctl list_users --no-table-headers | cut -f1 | grep -qxF "$1"; then
+        printf %s "$2" | ctl change_password "$1"
+    else
+        printf %s "$2" | ctl add_user "$1"
+    fi
+    # shellcheck disable=SC2086
+    ctl set_user_tags "$1" $3
+    ctl set_permissions --vhost "$vhost" "$1" "$4" "$5" "$6"
+}
+
+ctl list_vhosts --no-table-headers | grep -qxF "$vhost" || ctl add_vhost "$vhost"
+
+user admin "$STYLEFLEET_ADMIN_PASSWORD" '' '^stylefleet\.v1\..*$' '^stylefleet\.v1\..*$' '^stylefleet\.v1\..*$'
+user dispatcher "$STYLEFLEET_DISPATCHER_PASSWORD" '' \
+    '^stylefleet\.v1\.watch\..*$' \
+    '^stylefleet\.v1\.(jobs|watch\..*)$' \
+    '^stylefleet\.v1\.(dead|events|progress|watch\..*)$'
+user worker "$STYLEFLEET_WORKER_PASSWORD" '' \
+    '^$' \
+    '^stylefleet\.v1\.(jobs|retry\..*|dead|events|progress)$' \
+    '^stylefleet\.v1\.(jobs\..*|abandoned)$'
+if [ -n "${STYLEFLEET_MONITOR_PASSWORD:-}" ]; then
+    user monitor "$STYLEFLEET_MONITOR_PASSWORD" management '^$' '^$' '^$'
+fi
+echo "users.sh: vhost $vhost and its users are ready"

@@ -1,0 +1,124 @@
+#!/bin/sh
+# Real local services for development and tests: RabbitMQ, and SeaweedFS as the S3 store. Both
+# listen on 127.0.0.1 alone, on free ports chosen at the first start, and keep everything (data,
+# logs, passwords, certificates) in one folder. Stop them and remove that folder: all is gone.
+#
+#   services.sh start   [broker|store]   starts what does not run, waits until it is ready
+#   services.sh stop    [broker|store]   ends it in good order; data stay
+#   services.sh kill    [broker|store]   ends it with SIGKILL, as a crash would
+#   services.sh status  [broker|store]   says what runs; exits 1 unless all does
+#   services.sh env                      prints the shell lines that lead to them:
+#                                            env=$(deploy/services/services.sh env) && eval "$env"
+#   services.sh rabbitmqctl ...          RabbitMQ's own command, for this broker
+#   services.sh install [broker|store]   only installs what is missing (start does that as well)
+#
+#   --dir DIR   before the action: the folder, else .services in this checkout. Another folder,
+#               another pair of servers.
+#
+# Read from the environment: STYLEFLEET_CACHE, PYTHON (see deploy/setup/setup.sh).
+set -eu
+exec 3>&1 1>&2 # all talk goes to stderr: env and rabbitmqctl alone write to stdout
+umask 077      # passwords and keys lie in these folders
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+cache=${STYLEFLEET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stylefleet}
+python=${PYTHON:-python3}
+
+say() { printf 'services: %s\n' "$*"; }
+die() { say "$*"; exit 1; }
+usage() { die "$1; usage: services.sh [--dir DIR] start|stop|kill|status|env|rabbitmqctl|install [broker|store]"; }
+
+dir=$here/../../.services
+if [ "${1:-}" = --dir ]; then
+    [ $# -gt 1 ] || usage '--dir wants a folder'
+    dir=$2
+    shift 2
+fi
+dir=$(realpath -m -- "$dir")
+action=${1:-}
+[ -z "$action" ] || shift
+case $action in
+start | stop | kill | status | install)
+    case $* in
+    '') services='broker store' ;;
+    broker | store) services=$1 ;;
+    *) usage "$* is not known" ;;
+    esac
+    ;;
+env | rabbitmqctl) ;;
+*) usage "${action:-no action} is not known" ;;
+esac
+
+# shellcheck source=deploy/services/install.sh
+. "$here/install.sh"
+# shellcheck source=deploy/services/server.sh
+. "$here/server.sh"
+# shellcheck source=deploy/services/broker.sh
+. "$here/broker.sh"
+# shellcheck source=deploy/services/store.sh
+. "$here/store.sh"
+
+has_settings() { [ -e "$dir/settings" ]; }
+settings() { # ports, password, keys
+    has_settings || die "nothing was ever started in $dir: run  $0 --dir $dir start  first"
+    # shellcheck source=/dev/null
+    . "$dir/settings"
+}
+
+# One services.sh at a time works on a folder.
+lock() {
+    mkdir -p "$dir" || die "$dir cannot be made: name another folder with --dir"
+    exec 9>"$dir/lock"
+    flock -n 9 || { say "another services.sh is at work in $dir: waiting for it"; flock 9; }
+}
+
+show() { # name, value, quoted for the shell
+    printf "export %s='%s'\n" "$1" "$(printf %s "$2" | sed "s/'/'\\\\''/g")" >&3
+}
+
+case $action in
+install)
+    for service in $services; do "install_$service"; done
+    ;;
+start)
+    for service in $services; do "install_$service"; done
+    lock
+    has_settings || choose_settings
+    settings
+    for service in $services; do is_up "$service" || "launch_$service"; done # side by side
+    for service in $services; do wait_until_ready "$service"; done
+    ;;
+stop | kill)
+    has_settings || exit 0 # nothing was ever started
+    lock
+    settings
+    for service in $services; do "${action}_server" "$service"; done
+    ;;
+status)
+    settings
+    down=0
+    for service in $services; do
+        if is_up "$service"; then say "$("about_$service")"; else say "the $service does not run"; down=1; fi
+    done
+    exit $down
+    ;;
+env)
+    settings
+    show STYLEFLEET_BROKER "amqp://stylefleet:$broker_password@127.0.0.1:$amqp_port/stylefleet"
+    show STYLEFLEET_STORE s3://stylefleet
+    show STYLEFLEET_S3_ENDPOINT "http://127.0.0.1:$s3_port"
+    show AWS_ACCESS_KEY_ID "$s3_key"
+    show AWS_SECRET_ACCESS_KEY "$s3_secret"
+    show AWS_REGION us-east-1
+    # For tests: this folder, the same servers by TLS, and where buckets are made.
+    show STYLEFLEET_TEST_SERVICES "$dir"
+    show STYLEFLEET_TEST_CA "$dir/tls/ca.pem"
+    show STYLEFLEET_TEST_BROKER_TLS "amqps://stylefleet:$broker_password@127.0.0.1:$amqps_port/stylefleet"
+    show STYLEFLEET_TEST_S3_TLS "https://127.0.0.1:$s3s_port"
+    show STYLEFLEET_TEST_FILER "http://127.0.0.1:$filer_port"
+    ;;
+rabbitmqctl)
+    settings
+    rabbitmqctl "$@" >&3
+    ;;
+esac

@@ -1,0 +1,284 @@
+//! What can be asked for: one struct for the command line, for `[defaults]` and for each `[[job]]`
+//! of a batch file. Every option may be absent, so that they can be laid over each other.
+
+use std::fmt::Display;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::de::{Deserialize, Deserializer, Error as _};
+use stylefleet_proto::{Format, Init, Optimizer, Parameters, Pooling, Precision, Preset};
+
+use crate::asking::remote::is_remote;
+use crate::asking::values::{Devices, KeepColors, Layers, PictureSize, Start, word};
+
+const PICTURE: &str = "The picture";
+const OBJECTIVE: &str = "What counts as good";
+const EFFORT: &str = "How long to try";
+/// Heading of what is one setting for all pictures.
+pub const WHOLE: &str = "The whole run (one setting for all pictures)";
+
+/// Everything that can be asked for.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Options {
+    /// Pictures to redraw: files, folders (the images in them, not in their subfolders) or globs
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    #[serde(deserialize_with = "one_or_many")]
+    pub content: Option<Vec<PathBuf>>,
+
+    /// Style to redraw them in; give it several times for several styles
+    ///
+    /// Without weights, every content is redrawn in every style. With a weight on any style, or
+    /// with --blend, every content is redrawn once, in a blend of all styles. WEIGHT: share in
+    /// the blend relative to the others, greater than 0, at most 1e6, 1 where there is none. At
+    /// most 16 styles blend.
+    #[arg(long, value_name = "IMAGE[=WEIGHT]", required_unless_present = "file")]
+    #[serde(deserialize_with = "one_or_many")]
+    pub style: Option<Vec<PathBuf>>,
+
+    /// Name of the picture's file without its ending; only in a batch file's [[job]].
+    #[arg(skip)]
+    pub name: Option<String>,
+
+    /// Blend all styles into one picture per content [default: only if a style has a weight]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub blend: Option<bool>,
+
+    /// Folder for the pictures; see [`crate::commands::run::Machine`].
+    #[arg(skip)]
+    pub out: Option<PathBuf>,
+
+    /// Values of all options not given: studio, notebook, gatys, pastiche [default: studio]
+    #[arg(long, value_name = "P")]
+    #[serde(deserialize_with = "written")]
+    pub preset: Option<Preset>,
+
+    /// Pixels of the longer side, or exact width and height, 16 to 16384 [default: preset's]
+    #[arg(long, value_name = "N|WxH", help_heading = PICTURE)]
+    #[serde(deserialize_with = "written")]
+    pub size: Option<PictureSize>,
+
+    /// Where to start: content, noise, style, style:INDEX (from 1), or a file [default: preset's]
+    #[arg(long, value_name = "START", help_heading = PICTURE)]
+    #[serde(deserialize_with = "written")]
+    pub init: Option<Start>,
+
+    /// Keep the content's colours: none, luminance, match [default: preset's]
+    ///
+    /// luminance: the picture gives the brightness, the content the colours. match: the styles
+    /// are recoloured to the content's mean and covariance before they are used.
+    #[arg(long, value_name = "HOW", value_parser = word::<KeepColors>, help_heading = PICTURE)]
+    pub keep_colors: Option<KeepColors>,
+
+    /// Seed of the noise, 0 or more [default: preset's]
+    #[arg(long, value_name = "N", help_heading = PICTURE)]
+    pub seed: Option<u64>,
+
+    /// File format: png, jpeg, tiff (16 bits a channel) [default: preset's]
+    #[arg(long, value_name = "F", value_parser = word::<Format>, help_heading = PICTURE)]
+    pub format: Option<Format>,
+
+    /// Weight of likeness to the styles, 0 to 1e12 [default: preset's]
+    #[arg(long, value_name = "X", help_heading = OBJECTIVE)]
+    pub style_weight: Option<f64>,
+
+    /// Weight of likeness to the content, 0 to 1e12 [default: preset's]
+    #[arg(long, value_name = "X", help_heading = OBJECTIVE)]
+    pub content_weight: Option<f64>,
+
+    /// Weight of the total variation, which smooths, 0 to 1e12 [default: preset's]
+    #[arg(long, value_name = "X", help_heading = OBJECTIVE)]
+    pub tv_weight: Option<f64>,
+
+    /// Layers compared with the styles, as in conv1_1=0.5,conv2_1 [default: preset's]
+    ///
+    /// From conv1_1 (fine texture) to conv5_4 (large shapes), at most 16, each with a weight of 0
+    /// to 1e6: where none is given, the preset's for that layer, or 1 if it has none.
+    #[arg(long, value_name = "LAYER[=W],...", help_heading = OBJECTIVE)]
+    #[serde(deserialize_with = "written")]
+    pub style_layers: Option<Layers>,
+
+    /// Layers compared with the content, written as --style-layers [default: preset's]
+    #[arg(long, value_name = "LAYER[=W],...", help_heading = OBJECTIVE)]
+    #[serde(deserialize_with = "written")]
+    pub content_layers: Option<Layers>,
+
+    /// Pooling in the network: max, average [default: preset's]
+    #[arg(long, value_name = "HOW", value_parser = word::<Pooling>, help_heading = OBJECTIVE)]
+    pub pooling: Option<Pooling>,
+
+    /// Longer side of the styles relative to the picture's, 0.1 to 4 [default: preset's]
+    ///
+    /// Larger values make larger brush strokes. The notebook preset stretches its styles to the
+    /// picture, and takes 1 only.
+    #[arg(long, value_name = "X", help_heading = OBJECTIVE)]
+    pub style_scale: Option<f64>,
+
+    /// Evaluations of loss and gradient at the full size, 1 to 100000 [default: preset's]
+    #[arg(long, value_name = "N", help_heading = EFFORT)]
+    pub evaluations: Option<u32>,
+
+    /// Evaluations at each coarser scale, 1 to 100000 [default: preset's]
+    #[arg(long, value_name = "N", help_heading = EFFORT)]
+    pub coarse_evaluations: Option<u32>,
+
+    /// Scales from coarse to fine, each twice the size before, 1 to 10; 0: by size [default: preset's]
+    #[arg(long, value_name = "N", help_heading = EFFORT)]
+    pub scales: Option<u32>,
+
+    /// Stop once the loss at the full size is below this, greater than 0 [default: never]
+    #[arg(long, value_name = "LOSS", help_heading = EFFORT)]
+    pub stop_below: Option<f64>,
+
+    /// Stop a scale once ten iterations improve the loss by less than this fraction, 0 (never) to 1
+    /// [default: preset's]
+    #[arg(long, value_name = "REL", help_heading = EFFORT)]
+    pub tolerance: Option<f64>,
+
+    /// Optimizer: lbfgs, adam [default: preset's]
+    #[arg(long, value_name = "O", value_parser = word::<Optimizer>, help_heading = EFFORT)]
+    pub optimizer: Option<Optimizer>,
+
+    /// Arithmetic of the network: auto (what the device is fastest with), f32, bf16 [default: preset's]
+    #[arg(long, value_name = "P", value_parser = word::<Precision>, help_heading = EFFORT)]
+    pub precision: Option<Precision>,
+
+    /// Where to compute; see [`crate::commands::run::Machine`].
+    #[arg(skip)]
+    #[serde(deserialize_with = "written")]
+    pub device: Option<Devices>,
+
+    /// CPU threads of each worker; see [`crate::commands::run::Machine`].
+    #[arg(skip)]
+    pub threads: Option<NonZero<u32>>,
+
+    /// Largest image accepted, in pixels, 1 or more; it is checked before decoding [default: 100 million]
+    #[arg(long, value_name = "N", help_heading = WHOLE)]
+    pub max_pixels: Option<NonZero<u64>>,
+}
+
+impl Options {
+    /// These options, and those of `base` where these say nothing.
+    pub fn over(self, base: &Self) -> Self {
+        macro_rules! over {
+            ($($option:ident)*) => {
+                Self { $($option: self.$option.or_else(|| base.$option.clone())),* }
+            };
+        }
+        over! {
+            content style name blend out preset
+            size init keep_colors seed format
+            style_weight content_weight tv_weight style_layers content_layers pooling style_scale
+            evaluations coarse_evaluations scales stop_below tolerance optimizer precision
+            device threads max_pixels
+        }
+    }
+
+    /// These options with every relative path taken from `folder`.
+    pub fn rooted(mut self, folder: &Path) -> Self {
+        for content in self.content.iter_mut().flatten() {
+            if !is_remote(content) {
+                *content = rooted_content(content, folder);
+            }
+        }
+        let start = match &mut self.init {
+            Some(Start::File(path)) => Some(path),
+            _ => None,
+        };
+        let styles = self.style.iter_mut().flatten();
+        for path in styles.chain(&mut self.out).chain(start) {
+            if !is_remote(path) {
+                *path = folder.join(&*path);
+            }
+        }
+        self
+    }
+
+    /// The preset with these options laid over it, not yet checked. A start from a file is left
+    /// to the intake, which knows the file's hash.
+    pub fn parameters(&self) -> Parameters {
+        fn set<T, U: Clone + Into<T>>(value: &mut T, option: &Option<U>) {
+            if let Some(given) = option {
+                *value = given.clone().into();
+            }
+        }
+        let mut parameters = self.preset.unwrap_or_default().parameters();
+        let p = &mut parameters;
+        set(&mut p.size, &self.size.map(|size| size.0));
+        set(&mut p.colors, &self.keep_colors);
+        set(&mut p.optimizer, &self.optimizer);
+        set(&mut p.evaluations, &self.evaluations);
+        set(&mut p.coarse_evaluations, &self.coarse_evaluations);
+        set(&mut p.scales, &self.scales);
+        set(&mut p.tolerance, &self.tolerance);
+        set(&mut p.style_scale, &self.style_scale);
+        set(&mut p.precision, &self.precision);
+        set(&mut p.seed, &self.seed);
+        set(&mut p.format, &self.format);
+        p.stop_below = self.stop_below.or(p.stop_below);
+        match self.init {
+            Some(Start::Content) => p.init = Init::Content,
+            Some(Start::Noise) => p.init = Init::Noise,
+            Some(Start::Style(index)) => p.init = Init::Style(index - 1),
+            Some(Start::File(_)) | None => {}
+        }
+        let o = &mut p.objective;
+        set(&mut o.pooling, &self.pooling);
+        set(&mut o.content_weight, &self.content_weight);
+        set(&mut o.style_weight, &self.style_weight);
+        set(&mut o.tv_weight, &self.tv_weight);
+        for (usual, given) in [
+            (&mut o.content_layers, &self.content_layers),
+            (&mut o.style_layers, &self.style_layers),
+        ] {
+            if let Some(layers) = given {
+                *usual = layers.weighted(usual);
+            }
+        }
+        parameters
+    }
+}
+
+/// Reads a value from what a flag would say: text, or a whole number.
+fn written<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged, expecting = "expected text or a whole number")]
+    enum Written {
+        Number(u64),
+        Text(String),
+    }
+    let text = match Written::deserialize(from)? {
+        Written::Number(number) => number.to_string(),
+        Written::Text(text) => text,
+    };
+    text.parse().map(Some).map_err(D::Error::custom)
+}
+
+/// Reads a path or a list of paths.
+fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<PathBuf>>, D::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged, expecting = "expected a path or a list of paths")]
+    enum Paths {
+        One(PathBuf),
+        Many(Vec<PathBuf>),
+    }
+    Ok(Some(match Paths::deserialize(from)? {
+        Paths::One(path) => vec![path],
+        Paths::Many(paths) => paths,
+    }))
+}
+/// A content taken from `folder`. Where it is a glob, the folder's own name is not part of that.
+fn rooted_content(content: &Path, folder: &Path) -> PathBuf {
+    let path = folder.join(content);
+    let is_glob = |text: &str| text.contains(['*', '?', '[']);
+    match (content.to_str(), folder.to_str()) {
+        (Some(text), Some(folder)) if is_glob(text) && content.is_relative() && !path.exists() => {
+            Path::new(&glob::Pattern::escape(folder)).join(content)
+        }
+        _ => path,
+    }
+}

@@ -1,0 +1,337 @@
+//! From what was typed to what is to be done: every option resolved and in its range, every
+//! content a file, every picture named. Files are not opened yet.
+
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+
+use stylefleet_proto::{Digest, Image, Invalid, Job, Name, Parameters, Preset, Style};
+
+use crate::asking::batch_file::{BatchFile, BatchFileError, Entry};
+use crate::asking::expand::{ExpandError, expand};
+use crate::asking::names::{self, Names};
+use crate::asking::options::Options;
+use crate::asking::values::{Devices, Start, StyleImage};
+
+/// Where pictures go unless told otherwise.
+const OUT: &str = "out";
+/// Largest image unless told otherwise, in pixels.
+const MAX_PIXELS: u64 = 100_000_000;
+
+/// What a run is to do.
+#[derive(Debug)]
+pub struct Plan {
+    /// Folder for the pictures.
+    pub out: PathBuf,
+    /// Where to compute.
+    pub devices: Devices,
+    /// CPU threads of each worker; none leaves it to the worker.
+    pub threads: Option<NonZero<u32>>,
+    /// Largest image accepted, in pixels.
+    pub max_pixels: u64,
+    /// The pictures to make.
+    pub pictures: Vec<Picture>,
+    /// Contents that mean no file, and why.
+    pub absent: Vec<(PathBuf, ExpandError)>,
+}
+
+/// A picture to make.
+#[derive(Debug)]
+pub struct Picture {
+    /// Its file name without ending.
+    pub name: Name,
+    /// The image to redraw.
+    pub content: PathBuf,
+    /// The styles to blend, with their shares.
+    pub styles: Vec<(PathBuf, f64)>,
+    /// The image to start from, where that is a file; it is not in `parameters` yet.
+    pub start: Option<PathBuf>,
+    /// What `parameters` are based on.
+    pub preset: Preset,
+    /// How to redraw it; checked.
+    pub parameters: Parameters,
+}
+
+/// What was typed makes no sense.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The batch file is no use.
+    #[error(transparent)]
+    BatchFile(#[from] BatchFileError),
+    /// An option is out of its range.
+    #[error("{place}{option}: {reason}")]
+    Option {
+        /// Where in the batch file, if there is one.
+        place: String,
+        /// The option.
+        option: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// What was typed, with the batch file's defaults laid under it.
+#[derive(Debug)]
+pub struct Asked {
+    /// What holds for all pictures.
+    whole: Options,
+    /// What each table of options asks for.
+    parts: Vec<Part>,
+}
+
+#[derive(Debug)]
+struct Part {
+    /// Where in the batch file, if there is one.
+    place: String,
+    options: Options,
+}
+
+impl Asked {
+    /// Reads the options of the command line, over those of the batch file if there is one.
+    pub fn read(command_line: Options, file: Option<&Path>) -> Result<Self, PlanError> {
+        let Some(path) = file else {
+            let part = Part {
+                place: String::new(),
+                options: command_line.clone(),
+            };
+            return Ok(Self {
+                whole: command_line,
+                parts: vec![part],
+            });
+        };
+        let file = BatchFile::read(path)?;
+        let whole = command_line.over(&file.defaults);
+        let part = |job: Entry| Part {
+            place: format!("{}:{}: ", path.display(), job.line),
+            options: job.options.over(&whole),
+        };
+        Ok(Self {
+            parts: file.jobs.into_iter().map(part).collect(),
+            whole,
+        })
+    }
+
+    /// The lists of contents.
+    pub fn contents(&mut self) -> impl Iterator<Item = &mut Vec<PathBuf>> {
+        self.parts
+            .iter_mut()
+            .filter_map(|part| part.options.content.as_mut())
+    }
+}
+
+impl Plan {
+    /// Resolves what was asked.
+    pub fn new(asked: Asked) -> Result<Self, PlanError> {
+        let mut plan = Self::empty(&asked.whole);
+        let mut names = Names::default();
+        for part in asked.parts {
+            plan.add(&part.options, &mut names)
+                .map_err(|invalid| invalid.at(part.place))?;
+        }
+        Ok(plan)
+    }
+
+    fn empty(options: &Options) -> Self {
+        Self {
+            out: options.out.clone().unwrap_or_else(|| OUT.into()),
+            devices: options.device.clone().unwrap_or(Devices::Auto),
+            threads: options.threads,
+            max_pixels: options.max_pixels.map_or(MAX_PIXELS, NonZero::get),
+            pictures: Vec::new(),
+            absent: Vec::new(),
+        }
+    }
+
+    /// Adds the pictures that one table of options asks for.
+    fn add(&mut self, options: &Options, names: &mut Names) -> Result<(), BadOption> {
+        let blends = blends(options)?;
+        for blend in &blends {
+            check(options, blend)?;
+        }
+        for content in options.content.iter().flatten() {
+            let files = match expand(content) {
+                Ok(files) => files,
+                Err(error) => {
+                    self.absent.push((content.clone(), error));
+                    continue;
+                }
+            };
+            for file in &files {
+                for blend in &blends {
+                    self.pictures.push(picture(options, file, blend, names)?);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+type Blend = Vec<(PathBuf, f64)>;
+
+/// The blends that each content is redrawn in: one of all styles, or each style on its own.
+fn blends(options: &Options) -> Result<Vec<Blend>, BadOption> {
+    let written = options.style.iter().flatten();
+    let styles: Vec<_> = written.map(|style| StyleImage::parse(style)).collect();
+    if styles.is_empty() {
+        return Err(BadOption {
+            option: "style".to_owned(),
+            reason: "is missing: name at least one image".to_owned(),
+        });
+    }
+    let weighted = styles.iter().any(|style| style.weight.is_some());
+    let shares = styles
+        .into_iter()
+        .map(|style| (style.path, style.weight.unwrap_or(1.0)));
+    Ok(if options.blend.unwrap_or(weighted) {
+        vec![shares.collect()]
+    } else {
+        shares.map(|share| vec![share]).collect()
+    })
+}
+
+/// Rehearses a job without its images: the contract knows what is allowed.
+fn check(options: &Options, blend: &Blend) -> Result<(), BadOption> {
+    if let Some(Start::Style(index)) = options.init
+        && index as usize > blend.len()
+    {
+        return Err(BadOption {
+            option: "init".to_owned(),
+            reason: format!("names style {index}, but a picture has {}", blend.len()),
+        });
+    }
+    let image = Image {
+        sha256: Digest::of(&[]),
+        name: "rehearsal".parse()?,
+    };
+    let style = |&(_, weight): &(_, f64)| Style {
+        image: image.clone(),
+        weight,
+    };
+    Job::new(
+        "rehearsal".parse()?,
+        "rehearsal".parse()?,
+        image.clone(),
+        blend.iter().map(style).collect(),
+        options.parameters(),
+    )?;
+    Ok(())
+}
+
+fn picture(
+    options: &Options,
+    content: &Path,
+    blend: &Blend,
+    names: &mut Names,
+) -> Result<Picture, BadOption> {
+    let usual = || names::of_picture(content, blend.iter().map(|(path, _)| path.as_path()));
+    Ok(Picture {
+        name: names.apart(&options.name.clone().unwrap_or_else(usual))?,
+        content: content.to_owned(),
+        styles: blend.clone(),
+        start: match &options.init {
+            Some(Start::File(path)) => Some(path.clone()),
+            _ => None,
+        },
+        preset: options.preset.unwrap_or_default(),
+        parameters: options.parameters(),
+    })
+}
+
+/// An option out of its range, wherever it was given.
+struct BadOption {
+    option: String,
+    reason: String,
+}
+
+impl BadOption {
+    fn at(self, place: String) -> PlanError {
+        PlanError::Option {
+            place,
+            option: self.option,
+            reason: self.reason,
+        }
+    }
+}
+
+impl From<Invalid> for BadOption {
+    /// Names the option that sets the field, as in `style-layers.conv1_1`.
+    fn from(invalid: Invalid) -> Self {
+        let field = invalid.field.trim_start_matches("parameters.");
+        let field = field.trim_start_matches("objective.");
+        let (option, part) = field.split_at(field.find('.').unwrap_or(field.len()));
+        Self {
+            option: option.replace('_', "-") + part,
+            reason: invalid.reason,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(contents: &[&str], styles: &[&str]) -> Options {
+        let paths = |list: &[&str]| Some(list.iter().map(PathBuf::from).collect());
+        Options {
+            content: paths(contents),
+            style: paths(styles),
+            ..Options::default()
+        }
+    }
+
+    fn plan(options: Options) -> Result<Plan, PlanError> {
+        Plan::new(Asked::read(options, None)?)
+    }
+
+    fn names(options: Options) -> Vec<String> {
+        let plan = plan(options).expect("a plan");
+        plan.pictures.iter().map(|p| p.name.to_string()).collect()
+    }
+
+    #[test]
+    fn styles_multiply_unless_they_blend() {
+        let two = options(&["a.png", "b.png"], &["s.png", "t.png"]);
+        assert_eq!(names(two.clone()), ["a.s", "a.t", "b.s", "b.t"]);
+        let blend = Options {
+            blend: Some(true),
+            ..two
+        };
+        assert_eq!(names(blend), ["a.s+t", "b.s+t"]);
+        let weighted = options(&["a.png"], &["s.png=2", "t.png"]);
+        assert_eq!(names(weighted.clone()), ["a.s+t"]);
+        let apart = Options {
+            blend: Some(false),
+            ..weighted
+        };
+        assert_eq!(names(apart), ["a.s", "a.t"]);
+    }
+
+    #[test]
+    fn names_the_option_that_is_wrong() {
+        let base = options(&["a.png"], &["s.png"]);
+        let with = |change: fn(&mut Options)| {
+            let mut options = base.clone();
+            change(&mut options);
+            plan(options).expect_err("refused").to_string()
+        };
+        for (message, option) in [
+            (with(|o| o.style_weight = Some(f64::NAN)), "style-weight: "),
+            (with(|o| o.tv_weight = Some(-1.0)), "tv-weight: "),
+            (with(|o| o.evaluations = Some(0)), "evaluations: "),
+            (with(|o| o.size = "9".parse().ok()), "size: "),
+            (with(|o| o.size = "9x99".parse().ok()), "size.width: "),
+            (
+                with(|o| o.style_layers = "conv1_1=inf".parse().ok()),
+                "style-layers.conv1_1: ",
+            ),
+            (with(|o| o.init = "style:2".parse().ok()), "init: "),
+            (
+                with(|o| o.style = Some(vec!["s=nan".into()])),
+                "styles.weight: ",
+            ),
+            (with(|o| o.style = Some(Vec::new())), "style: "),
+            (with(|o| o.style_scale = Some(5.0)), "style-scale: "),
+        ] {
+            assert!(message.starts_with(option), "{message}");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! `stylefleet fetch`: pictures and their stories from the store into a folder. Asks no broker.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+use stylefleet_proto::{BatchId, JobId, ManifestEntry};
+use stylefleet_transport::store::Store;
+
+use crate::batch::Batch;
+use crate::commands::{CommandError, Ending, open_store};
+use crate::config::Settings;
+use crate::gallery::{Gallery, GalleryError, Hung};
+use crate::output::{self, Line};
+use crate::state::{self, State};
+
+/// Pictures that are fetched at once.
+const AT_ONCE: usize = 8;
+
+/// Arguments of `stylefleet fetch`.
+#[derive(Debug, clap::Args)]
+pub struct FetchArgs {
+    /// The batch
+    pub batch: BatchId,
+
+    /// Folder for the pictures, made if need be
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+
+    /// Print one JSON document: the pictures fetched, kept and missing
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What was fetched, in the order of the batch.
+#[derive(Debug, Serialize)]
+pub struct Fetched {
+    batch: BatchId,
+    /// Pictures that were brought.
+    fetched: usize,
+    /// Pictures that were in the folder already.
+    kept: usize,
+    /// Pictures that cannot be had, or not yet.
+    missing: usize,
+    pictures: Vec<Picture>,
+}
+
+#[derive(Debug, Serialize)]
+struct Picture {
+    job: JobId,
+    name: String,
+    state: State,
+    /// Absent where there is no picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
+    /// Whether the file was there before.
+    kept: bool,
+    /// Why a finished picture cannot be had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// Does what is asked.
+pub async fn run(args: FetchArgs, settings: &Settings) -> Result<Ending, CommandError> {
+    let store = open_store(settings).await?;
+    let fetched = fetch(store, &args.batch, &args.out).await?;
+    if args.json {
+        output::document(&fetched);
+    } else {
+        fetched.print();
+    }
+    Ok(fetched.ending())
+}
+
+/// Fetches what there is of a batch.
+pub async fn fetch(
+    store: Arc<dyn Store>,
+    batch: &BatchId,
+    folder: &Path,
+) -> Result<Fetched, CommandError> {
+    let batch = Batch::open(&*store, batch).await?;
+    let gallery = Gallery::new(folder.to_owned(), store.clone());
+    let pictures: Vec<_> = stream::iter(&batch.manifest.jobs)
+        .map(|entry| picture(&*store, &gallery, &batch, entry))
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    let there = pictures.iter().filter(|picture| picture.file.is_some());
+    let (kept, fetched): (Vec<_>, Vec<_>) = there.partition(|picture| picture.kept);
+    Ok(Fetched {
+        fetched: fetched.len(),
+        kept: kept.len(),
+        missing: pictures.len() - fetched.len() - kept.len(),
+        batch: batch.manifest.batch,
+        pictures,
+    })
+}
+
+async fn picture(
+    store: &dyn Store,
+    gallery: &Gallery,
+    batch: &Batch,
+    entry: &ManifestEntry,
+) -> Result<Picture, CommandError> {
+    let mut picture = Picture {
+        job: entry.job,
+        name: entry.name.to_string(),
+        state: State::Done,
+        file: None,
+        kept: false,
+        reason: None,
+    };
+    match hang(store, gallery, entry).await {
+        Ok(Some(hung)) => {
+            picture.file = Some(hung.path);
+            picture.kept = hung.kept;
+        }
+        Ok(None) => {
+            let accepted = batch.accepted.jobs.contains(&entry.job);
+            picture.state = state::of(store, &entry.job, Some(accepted)).await?;
+        }
+        Err(error) => picture.reason = Some(error.into_reason()?),
+    }
+    Ok(picture)
+}
+
+async fn hang(
+    store: &dyn Store,
+    gallery: &Gallery,
+    entry: &ManifestEntry,
+) -> Result<Option<Hung>, GalleryError> {
+    match state::record(store, &entry.job).await? {
+        Some(record) => Ok(Some(gallery.hang(entry, &record).await?)),
+        None => Ok(None),
+    }
+}
+
+impl Fetched {
+    /// Whether all is there.
+    pub fn ending(&self) -> Ending {
+        match self.missing {
+            0 => Ending::AllDone,
+            _ => Ending::SomeFailed,
+        }
+    }
+
+    /// Says what was fetched, and what was not.
+    pub fn print(&self) {
+        for picture in &self.pictures {
+            let line = match (&picture.file, &picture.reason) {
+                (Some(file), _) => {
+                    let word = if picture.kept { "kept   " } else { "fetched" };
+                    Line::Result(format!("{word}  {}", file.display()))
+                }
+                (None, Some(reason)) => {
+                    Line::Remark(format!("missing  {}: {reason}", picture.name))
+                }
+                (None, None) => {
+                    let state = picture.state.word();
+                    Line::Remark(format!("missing  {}: it is {state}", picture.name))
+                }
+            };
+            line.print();
+        }
+        Line::Remark(format!(
+            "{} fetched, {} kept, {} missing",
+            self.fetched, self.kept, self.missing
+        ))
+        .print();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use bytes::Bytes;
+    use stylefleet_proto::{
+        Accepted, Digest, Image, Manifest, Preset, Record, Scored, Style, keys,
+    };
+    use stylefleet_transport::store::MemoryStore;
+
+    use super::*;
+    use crate::documents;
+
+    fn record(job: JobId) -> Record {
+        let image = Image {
+            sha256: Digest::of(&[]),
+            name: "a.png".parse().expect("a name"),
+        };
+        let style = Style {
+            image: image.clone(),
+            weight: 1.0,
+        };
+        Record {
+            job,
+            picture: "../../elsewhere".to_owned(),
+            width: 1,
+            height: 1,
+            content: image,
+            styles: vec![style],
+            parameters: Preset::Studio.parameters(),
+            seconds: 1.0,
+            evaluations: 1,
+            score: Scored {
+                loss: 1.0,
+                terms: BTreeMap::new(),
+            },
+            attempt: 1,
+            device: "cpu".to_owned(),
+            precision: "f32".to_owned(),
+            notes: Vec::new(),
+            versions: BTreeMap::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn fetches_what_is_new_and_says_what_is_missing() {
+        let store = Arc::new(MemoryStore::default());
+        let folder = tempfile::tempdir().expect("a folder");
+        let job = |number: u8| format!("{number:064x}").parse().expect("an id");
+        let entry = |number, name: &str| ManifestEntry {
+            job: job(number),
+            name: name.parse().expect("a name"),
+            preset: Preset::Studio,
+        };
+        let batch: BatchId = "b".parse().expect("a name");
+        let manifest = Manifest {
+            batch: batch.clone(),
+            jobs: vec![entry(1, "a"), entry(2, "b"), entry(3, "c"), entry(4, "d")],
+            unix_seconds: 1,
+        };
+        let accepted = Accepted {
+            jobs: [job(1), job(2), job(3)].into(),
+        };
+        let done = |number| (keys::result(&job(number)), record(job(number)));
+        for (key, record) in [done(1), done(2)] {
+            let written = documents::write(&*store, &key, &record).await;
+            written.expect("writes");
+        }
+        let written = documents::write(&*store, &keys::manifest(&batch), &manifest).await;
+        written.expect("writes");
+        let written = documents::write(&*store, &keys::accepted(&batch), &accepted).await;
+        written.expect("writes");
+        let picture = keys::picture(&job(1), record(job(1)).parameters.format);
+        let put = store.put(&picture, Bytes::from("a picture")).await;
+        put.expect("writes");
+
+        for (fetched, kept) in [(1, 0), (0, 1)] {
+            let outcome = fetch(store.clone(), &batch, folder.path()).await;
+            let outcome = outcome.expect("fetches");
+            assert_eq!((outcome.fetched, outcome.kept), (fetched, kept));
+            assert_eq!(outcome.missing, 3);
+            assert_eq!(outcome.ending(), Ending::SomeFailed);
+            let states: Vec<_> = outcome.pictures.iter().map(|p| p.state).collect();
+            let (waiting, lost) = (State::Waiting, State::NotAccepted);
+            assert_eq!(states, [State::Done, State::Done, waiting, lost]);
+            let reason = outcome.pictures[1].reason.as_deref();
+            assert!(reason.is_some_and(|r| r.contains("missing in the store")));
+        }
+        let file = folder.path().join("a.png");
+        assert_eq!(std::fs::read(file).expect("reads"), b"a picture");
+        let story = std::fs::read(folder.path().join("a.json")).expect("reads");
+        let story: serde_json::Value = serde_json::from_slice(&story).expect("JSON");
+        assert_eq!(story["preset"], "studio");
+    }
+}

@@ -1,0 +1,209 @@
+//! The commands, one a file.
+
+mod cancel;
+mod dead;
+mod doctor;
+mod fetch;
+mod queue;
+mod run;
+mod status;
+mod submit;
+mod watch;
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+use std::sync::Arc;
+
+pub use cancel::CancelArgs;
+pub use dead::{DeadArgs, DeadError};
+pub use doctor::DoctorArgs;
+pub use fetch::FetchArgs;
+pub use queue::QueueArgs;
+pub use run::{RunArgs, RunError};
+pub use status::StatusArgs;
+use stylefleet_proto::{BatchId, Invalid, JobId, Name};
+use stylefleet_transport::broker::{BrokerError, RabbitDispatcher};
+use stylefleet_transport::store::{self, Store, StoreError};
+pub use submit::SubmitArgs;
+pub use watch::WatchArgs;
+
+use crate::asking::intake::IntakeError;
+use crate::asking::plan::PlanError;
+use crate::asking::remote::RemoteError;
+use crate::batch::BatchError;
+use crate::board::Tally;
+use crate::cli::Command;
+use crate::config::{ConfigError, Settings};
+use crate::documents::DocumentError;
+use crate::gallery::GalleryError;
+use crate::local::dispatch::DispatchError;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// All is as was wished.
+    AllDone,
+    /// Some pictures could not be made, or something is not as it should be.
+    SomeFailed,
+    /// It was asked to stop.
+    Interrupted,
+}
+
+impl Ending {
+    /// How work on pictures ended.
+    pub fn of(tally: &Tally) -> Self {
+        if tally.unfinished() > 0 {
+            Self::Interrupted
+        } else if tally.failed + tally.cancelled > 0 {
+            Self::SomeFailed
+        } else {
+            Self::AllDone
+        }
+    }
+}
+
+/// Why a command cannot do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// What was typed makes no sense.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The environment makes no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Signals cannot be caught.
+    #[error("cannot listen for signals: {0}")]
+    Signals(io::Error),
+    /// A run on this machine cannot begin.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A folder of a bucket means no image.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// The pictures cannot be taken in.
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    /// Pictures cannot be handed over.
+    #[error(transparent)]
+    Gallery(#[from] GalleryError),
+    /// The work on this machine cannot go on.
+    #[error(transparent)]
+    Dispatch(#[from] DispatchError),
+    /// A batch cannot be had.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    /// A document of the store cannot be had.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The store did not do as it was told.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The broker did not do as it was told.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// Some jobs are with the broker, some are not.
+    #[error("{accepted} of {asked} jobs were accepted: {source}: run the same command again")]
+    HalfSubmitted {
+        /// What the broker has.
+        accepted: usize,
+        /// What it should have.
+        asked: usize,
+        /// What came in the way.
+        source: BrokerError,
+    },
+    /// Dead letters are not to be had.
+    #[error(transparent)]
+    Dead(#[from] DeadError),
+}
+
+impl CommandError {
+    /// Whether it was called or set up wrongly, rather than met with trouble.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::Plan(_)
+                | Self::Config(_)
+                | Self::Store(StoreError::Setting { .. })
+                | Self::Broker(BrokerError::Url(_) | BrokerError::Authorities { .. })
+        )
+    }
+}
+
+/// Does what the command says.
+pub async fn perform(command: Command, settings: &Settings) -> Result<Ending, CommandError> {
+    match command {
+        Command::Run(args) => run::run(*args, settings).await,
+        Command::Submit(args) => submit::run(*args, settings).await,
+        Command::Watch(args) => watch::run(args, settings).await,
+        Command::Status(args) => status::run(args, settings).await,
+        Command::Fetch(args) => fetch::run(args, settings).await,
+        Command::Cancel(args) => cancel::run(args, settings).await,
+        Command::Dead(args) => dead::run(args, settings).await,
+        Command::Queue(args) => queue::run(args, settings).await,
+        Command::Doctor(args) => doctor::run(args, settings).await,
+    }
+}
+
+/// The fleet's store.
+async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> {
+    Ok(store::open(&settings.store()?, &settings.s3()).await?)
+}
+
+/// The fleet's broker.
+async fn connect(settings: &Settings) -> Result<RabbitDispatcher, CommandError> {
+    Ok(RabbitDispatcher::connect(settings.broker()?).await?)
+}
+
+/// A batch, one of its pictures, or a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// All of a batch.
+    Batch(BatchId),
+    /// The picture of a name.
+    Picture(BatchId, Name),
+    /// A job.
+    Job(JobId),
+}
+
+impl FromStr for Target {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if let Ok(job) = text.parse() {
+            return Ok(Self::Job(job));
+        }
+        match text.split_once('/') {
+            None => Ok(Self::Batch(text.parse()?)),
+            Some((batch, name)) => Ok(Self::Picture(batch.parse()?, name.parse()?)),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Batch(batch) => batch.fmt(f),
+            Self::Picture(batch, name) => write!(f, "{batch}/{name}"),
+            Self::Job(job) => job.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_batches_pictures_and_jobs() {
+        let job = "0123456789abcdef".repeat(4);
+        for text in ["b-1", "b-1/boat at sea.wave", &job] {
+            let target: Target = text.parse().expect(text);
+            assert_eq!(target.to_string(), text);
+            assert_eq!(matches!(target, Target::Job(_)), text == job);
+        }
+        for text in ["", "B", "a/", "../b", "b/\n"] {
+            assert!(text.parse::<Target>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,600 @@
+//! `stylefleet watch`: follows a batch until all its jobs are over. The broker tells what
+//! happens; the store says what is so, and is enough where there is no broker.
+
+use std::collections::HashSet;
+use std::future::pending;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use futures_util::{StreamExt, pin_mut};
+use stylefleet_proto::lifecycle::{Settlement, settle};
+use stylefleet_proto::{BatchId, Event, Happening, JobId, keys};
+use stylefleet_transport::broker::{BrokerError, DispatcherEnd, RabbitDispatcher, Told};
+use stylefleet_transport::store::{Store, StoreError};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use crate::batch::Batch;
+use crate::board::{Board, Tally};
+use crate::commands::{CommandError, Ending, fetch, open_store};
+use crate::config::Settings;
+use crate::documents::DocumentError;
+use crate::output::{self, News, Position};
+use crate::signals::Signals;
+use crate::state::{self, Over};
+
+/// How often at most the store is asked about all jobs that are not over.
+const PAUSE: Duration = Duration::from_secs(15);
+/// A store that takes long to answer is asked less often: it rests this many times as long.
+const REST: u32 = 10;
+/// How much the clocks of brokers and dispatchers may differ.
+const SKEW: Duration = Duration::from_secs(60);
+/// Answers that may wait to be read.
+const ROOM: usize = 256;
+
+/// Arguments of `stylefleet watch`.
+#[derive(Debug, clap::Args)]
+pub struct WatchArgs {
+    /// The batch
+    pub batch: BatchId,
+
+    /// Print one JSON object per event, one a line, on standard output, and nothing else there
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How a batch is followed.
+#[derive(Debug)]
+pub struct Follow {
+    /// Whether events are printed as JSON.
+    pub json: bool,
+    /// Where pictures go in the end; none: they stay in the store.
+    pub out: Option<PathBuf>,
+}
+
+/// Does what is asked.
+pub async fn run(args: WatchArgs, settings: &Settings) -> Result<Ending, CommandError> {
+    let mut signals = Signals::listen().map_err(CommandError::Signals)?;
+    let store = open_store(settings).await?;
+    let follow = Follow {
+        json: args.json,
+        out: None,
+    };
+    follow
+        .batch(&args.batch, store, settings, &mut signals)
+        .await
+}
+
+impl Follow {
+    /// Follows a batch to its end.
+    pub async fn batch(
+        self,
+        batch: &BatchId,
+        store: Arc<dyn Store>,
+        settings: &Settings,
+        signals: &mut Signals,
+    ) -> Result<Ending, CommandError> {
+        let options = settings.broker()?;
+        let connect = async || {
+            let broker = RabbitDispatcher::connect(options.clone()).await?;
+            Ok(Arc::new(broker) as Arc<dyn DispatcherEnd>)
+        };
+        let batch = Batch::open(&*store, batch).await?;
+        let pictures = batch.manifest.jobs.len();
+        let board = Board::new(pictures, output::open(self.json, pictures));
+        let tally = watch(&batch, board, store.clone(), PAUSE, connect, signals).await?;
+        let ending = Ending::of(&tally);
+        match self.out {
+            Some(folder) if ending != Ending::Interrupted => {
+                let fetched = fetch::fetch(store, &batch.manifest.batch, &folder).await?;
+                if !self.json {
+                    fetched.print();
+                }
+                Ok(match ending {
+                    Ending::AllDone => fetched.ending(),
+                    worse => worse,
+                })
+            }
+            _ => Ok(ending),
+        }
+    }
+}
+
+/// Tells of a batch until all its jobs are over, or a signal comes.
+async fn watch(
+    batch: &Batch,
+    mut board: Board,
+    store: Arc<dyn Store>,
+    pause: Duration,
+    connect: impl AsyncFn() -> Result<Arc<dyn DispatcherEnd>, BrokerError>,
+    signals: &mut Signals,
+) -> Result<Tally, CommandError> {
+    board.expect(batch.manifest.jobs.iter().cloned());
+    let jobs = batch.jobs();
+    let lost = jobs.iter().filter(|job| !batch.accepted.jobs.contains(job));
+    match lost.count() {
+        0 => {}
+        n => board.remark(&format!(
+            "{n} jobs were never handed in: run the same submit again"
+        )),
+    }
+    let (found, finds) = mpsc::channel(ROOM);
+    let mut watch = Watch {
+        open: jobs.into_iter().collect(),
+        board,
+        store,
+        pause,
+        found,
+        news: None,
+        last_trouble: String::new(),
+    };
+    let outcome = tokio::select! {
+        outcome = watch.run(finds, batch.manifest.unix_seconds, connect) => outcome,
+        () = signals.recv() => Ok(()),
+    };
+    let tally = watch.board.close();
+    outcome.map(|()| tally)
+}
+
+/// What the broker tells next; waits for ever where there is none.
+async fn next(news: &mut Option<Listening>) -> Option<Told> {
+    match news {
+        Some(news) => news.told.recv().await,
+        None => pending().await,
+    }
+}
+
+/// Reads how a job ended that did. One whose documents are no use has failed.
+async fn end(store: &dyn Store, job: &JobId, over: Over) -> Result<Find, StoreError> {
+    let end = match over {
+        Over::Done => state::record(store, job).await.map(|record| {
+            record.map(|record| End::Done {
+                picture: store.locate(&keys::picture(job, record.parameters.format)),
+                seconds: record.seconds,
+                evaluations: record.evaluations,
+                loss: record.score.loss,
+            })
+        }),
+        Over::Failed => state::failure(store, job).await.map(|failure| {
+            failure.map(|failure| End::Failed {
+                reason: failure.reason,
+                attempts: failure.attempts,
+            })
+        }),
+        Over::Cancelled => Ok(Some(End::Cancelled)),
+    };
+    match end {
+        Ok(Some(end)) => Ok(Find::Over(*job, end)),
+        // Asked for anew in this very moment.
+        Ok(None) => Ok(Find::Nothing),
+        Err(DocumentError::Store(error)) => Err(error),
+        Err(damaged @ DocumentError::Damaged { .. }) => {
+            let reason = damaged.to_string();
+            let attempts = 0;
+            Ok(Find::Over(*job, End::Failed { reason, attempts }))
+        }
+    }
+}
+
+struct Watch {
+    /// Jobs that are not known to be over.
+    open: HashSet<JobId>,
+    board: Board,
+    store: Arc<dyn Store>,
+    /// How often at most the store is asked about all open jobs.
+    pause: Duration,
+    found: mpsc::Sender<Find>,
+    /// None: there is no broker just now.
+    news: Option<Listening>,
+    /// What was last complained of: once is enough.
+    last_trouble: String,
+}
+
+/// What the broker tells, and the connection that it comes over.
+struct Listening {
+    told: mpsc::Receiver<Told>,
+    _broker: Arc<dyn DispatcherEnd>,
+}
+
+/// What a look into the store came to.
+enum Find {
+    /// Nothing new.
+    Nothing,
+    /// A job is over.
+    Over(JobId, End),
+    /// All jobs were looked at, which took so long.
+    Swept(Duration),
+    /// The store did not answer.
+    Trouble(StoreError),
+}
+
+/// How a job ended.
+enum End {
+    Done {
+        picture: String,
+        seconds: f64,
+        evaluations: u32,
+        loss: f64,
+    },
+    Failed {
+        reason: String,
+        attempts: u32,
+    },
+    Cancelled,
+}
+
+impl Watch {
+    async fn run(
+        &mut self,
+        mut finds: mpsc::Receiver<Find>,
+        since: u64,
+        connect: impl AsyncFn() -> Result<Arc<dyn DispatcherEnd>, BrokerError>,
+    ) -> Result<(), CommandError> {
+        let mut swept_once = false;
+        let mut next_sweep = None;
+        self.look_at(self.open.iter().copied().collect(), true);
+        while !self.open.is_empty() {
+            let sweep_at = next_sweep.unwrap_or_else(Instant::now);
+            tokio::select! {
+                find = finds.recv() => match find {
+                    Some(Find::Over(job, end)) => self.end(job, end, !swept_once),
+                    Some(Find::Trouble(error)) if swept_once && error.is_retryable() => {
+                        self.say_once(error.to_string());
+                    }
+                    Some(Find::Trouble(error)) => return Err(error.into()),
+                    Some(Find::Nothing) => {}
+                    Some(Find::Swept(took)) => {
+                        swept_once = true;
+                        next_sweep = Some(Instant::now() + self.pause.max(took * REST));
+                        // The broker comes second: with the store alone all is known, if later.
+                        if self.news.is_none() && !self.open.is_empty() {
+                            self.listen(since, &connect).await?;
+                        }
+                    }
+                    None => return Ok(()),
+                },
+                told = next(&mut self.news) => match told {
+                    Some(Told::Event(event)) => self.heed(event),
+                    Some(Told::Pulse(pulse)) => {
+                        if let Some(event) = pulse.progress {
+                            self.heed(event);
+                        }
+                    }
+                    None => self.news = None,
+                },
+                () = sleep_until(sweep_at), if next_sweep.is_some() => {
+                    next_sweep = None;
+                    self.look_at(self.open.iter().copied().collect(), true);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Listens to the broker. That it is away is said, and no error.
+    async fn listen(
+        &mut self,
+        since: u64,
+        connect: &impl AsyncFn() -> Result<Arc<dyn DispatcherEnd>, BrokerError>,
+    ) -> Result<(), CommandError> {
+        let since = Duration::from_secs(since).saturating_sub(SKEW);
+        let since = UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH);
+        let listen = async {
+            let broker = connect().await?;
+            Ok(Listening {
+                told: broker.follow(since).await?,
+                _broker: broker,
+            })
+        };
+        let listening: Result<_, BrokerError> = listen.await;
+        match listening {
+            Ok(listening) => self.news = Some(listening),
+            Err(error) if error.is_retryable() => {
+                self.say_once(format!(
+                    "{error}: following the store alone until it is back"
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Looks for the ends of jobs, in the background. `all`: these are all that are open.
+    fn look_at(&self, jobs: Vec<JobId>, all: bool) {
+        let (store, found) = (self.store.clone(), self.found.clone());
+        tokio::spawn(async move {
+            let begun = Instant::now();
+            let ends = state::sweep(&*store, jobs);
+            pin_mut!(ends);
+            while let Some(look) = ends.next().await {
+                let find = match look {
+                    Ok((_, None)) => continue,
+                    Ok((job, Some(over))) => end(&*store, &job, over).await,
+                    Err(error) => Err(error),
+                };
+                // A watch that is over has no use for it.
+                let _ = found.send(find.unwrap_or_else(Find::Trouble)).await;
+            }
+            if all {
+                let _ = found.send(Find::Swept(begun.elapsed())).await;
+            }
+        });
+    }
+
+    /// Tells the end of a job; `before`: it was over before we looked.
+    fn end(&mut self, job: JobId, end: End, before: bool) {
+        if !self.open.remove(&job) {
+            return;
+        }
+        for entry in self.board.entries(&job) {
+            let name = entry.name.as_ref();
+            self.board.show(&match &end {
+                End::Done { picture, .. } if before => News::Kept {
+                    job,
+                    name,
+                    picture: Path::new(picture),
+                },
+                End::Done {
+                    picture,
+                    seconds,
+                    evaluations,
+                    loss,
+                } => News::Finished {
+                    job,
+                    name,
+                    picture: Path::new(picture),
+                    seconds: *seconds,
+                    evaluations: *evaluations,
+                    loss: *loss,
+                },
+                End::Failed { reason, attempts } => News::Failed {
+                    job: Some(job),
+                    name,
+                    reason,
+                    attempts: *attempts,
+                },
+                End::Cancelled => News::Cancelled { job, name },
+            });
+        }
+    }
+
+    /// Tells what happened to a job. Whether it is over is for the store to say.
+    fn heed(&mut self, event: Event) {
+        let Event {
+            job,
+            attempt,
+            happening,
+            ..
+        } = event;
+        if !self.open.contains(&job) {
+            return;
+        }
+        let board = &mut self.board;
+        match (settle(attempt, &happening), happening) {
+            (Some(Settlement::Over | Settlement::SetAside { .. }), _) => {
+                self.look_at(vec![job], false);
+            }
+            (
+                _,
+                Happening::Started {
+                    resumed_evaluations,
+                    device,
+                },
+            ) => board.show_of(job, |name| News::Started {
+                job,
+                name,
+                device: &device,
+                attempt,
+                resumed_evaluations,
+            }),
+            (_, Happening::Progress(progress)) => board.show_of(job, |name| News::Progress {
+                job,
+                name,
+                position: Position::from(&progress),
+            }),
+            (_, Happening::Note(text)) => {
+                board.show_of(job, |name| News::Note {
+                    job,
+                    name,
+                    text: &text,
+                });
+            }
+            (_, Happening::Interrupted { evaluations }) => {
+                board.show_of(job, |name| News::Interrupted {
+                    job,
+                    name,
+                    evaluations,
+                });
+            }
+            (_, Happening::Failed { reason, .. }) => {
+                let text = format!("{reason}: it is tried again");
+                board.show_of(job, |name| News::Note {
+                    job,
+                    name,
+                    text: &text,
+                });
+            }
+            (_, Happening::Finished { .. } | Happening::Cancelled) => {}
+        }
+    }
+
+    fn say_once(&mut self, trouble: String) {
+        if self.last_trouble != trouble {
+            self.board.remark(&trouble);
+            self.last_trouble = trouble;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use bytes::Bytes;
+    use stylefleet_proto::{Accepted, Failure, Manifest, ManifestEntry, Preset};
+    use stylefleet_transport::broker::{MemoryBroker, WorkerEnd};
+    use stylefleet_transport::store::MemoryStore;
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::documents;
+    use crate::output::Output;
+
+    /// Keeps what it is shown.
+    #[derive(Clone, Default)]
+    struct Shown {
+        lines: Arc<Mutex<Vec<String>>>,
+        /// Told once of each line.
+        told: Arc<Notify>,
+    }
+
+    impl Output for Shown {
+        fn show(&mut self, news: &News<'_>) {
+            let news = serde_json::to_value(news).expect("JSON");
+            let text = |field: &str| news[field].as_str().unwrap_or_default().to_owned();
+            let line = format!("{} {}", text("event"), text("name"));
+            self.lines.lock().expect("whole").push(line);
+            self.told.notify_one();
+        }
+
+        fn remark(&mut self, text: &str) {
+            self.lines
+                .lock()
+                .expect("whole")
+                .push(format!("remark {text}"));
+            self.told.notify_one();
+        }
+    }
+
+    impl Shown {
+        async fn wait_for(&self, line: &str) {
+            while !self.lines.lock().expect("whole").iter().any(|l| l == line) {
+                self.told.notified().await;
+            }
+        }
+    }
+
+    fn job(number: u8) -> JobId {
+        format!("{number:064x}").parse().expect("an id")
+    }
+
+    fn batch(jobs: &[(u8, &str)]) -> Batch {
+        let entry = |&(number, name): &(u8, &str)| ManifestEntry {
+            job: job(number),
+            name: name.parse().expect("a name"),
+            preset: Preset::Studio,
+        };
+        Batch {
+            manifest: Manifest {
+                batch: "b".parse().expect("a name"),
+                jobs: jobs.iter().map(entry).collect(),
+                unix_seconds: 0,
+            },
+            accepted: Accepted {
+                jobs: jobs.iter().map(|(number, _)| job(*number)).collect(),
+            },
+        }
+    }
+
+    fn event(number: u8, happening: Happening) -> Event {
+        Event {
+            job: job(number),
+            worker: "w".to_owned(),
+            attempt: 1,
+            unix_millis: 1,
+            happening,
+        }
+    }
+
+    async fn fail(store: &MemoryStore, number: u8) {
+        let failure = Failure {
+            job: job(number),
+            reason: "too bad".to_owned(),
+            attempts: 1,
+        };
+        let key = keys::failed(&job(number));
+        let written = documents::write(store, &key, &failure).await;
+        written.expect("writes");
+    }
+
+    fn failed() -> Happening {
+        Happening::Failed {
+            retryable: false,
+            reason: "too bad".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn late_watchers_learn_what_happened() {
+        let store = Arc::new(MemoryStore::default());
+        let broker = MemoryBroker::default();
+        fail(&store, 1).await;
+        let started = Happening::Started {
+            resumed_evaluations: 0,
+            device: "cpu".to_owned(),
+        };
+        broker.tell(event(1, started.clone()));
+        broker.tell(event(2, started));
+        let shown = Shown::default();
+        let board = Board::new(3, Box::new(shown.clone()));
+        let end = broker.clone();
+        let connect = async || Ok(Arc::new(end.clone()) as Arc<dyn DispatcherEnd>);
+        let batch = batch(&[(1, "a"), (2, "b"), (2, "also b")]);
+        let mut signals = Signals::listen().expect("listens");
+        let work = async {
+            shown.wait_for("started b").await;
+            // What is told but is not so is not believed.
+            broker.tell(event(2, failed()));
+            let put = store.put(&keys::cancelled(&job(2)), Bytes::new()).await;
+            put.expect("writes");
+            broker.tell(event(2, Happening::Cancelled));
+        };
+        let watch = watch(&batch, board, store.clone(), PAUSE, connect, &mut signals);
+        let (tally, ()) = tokio::join!(watch, work);
+        let tally = tally.expect("watches");
+        assert_eq!(
+            (tally.failed, tally.cancelled, tally.unfinished()),
+            (1, 2, 0)
+        );
+        assert_eq!(Ending::of(&tally), Ending::SomeFailed);
+        let lines = shown.lines.lock().expect("whole").clone();
+        let (ends, summary) = (["cancelled b", "cancelled also b"], "summary ");
+        assert_eq!(lines, ["failed a", "started b", ends[0], ends[1], summary]);
+    }
+
+    #[tokio::test]
+    async fn the_store_is_enough() {
+        let store = Arc::new(MemoryStore::default());
+        let shown = Shown::default();
+        let board = Board::new(1, Box::new(shown.clone()));
+        // Tried often, complained of once.
+        let tries = AtomicU32::new(0);
+        let tried = Notify::new();
+        let connect = async || {
+            tries.fetch_add(1, Ordering::Relaxed);
+            tried.notify_one();
+            Err(BrokerError::Lost("it is away".to_owned()))
+        };
+        let mut signals = Signals::listen().expect("listens");
+        let batch = batch(&[(1, "a")]);
+        let pause = Duration::from_millis(1);
+        let work = async {
+            while tries.load(Ordering::Relaxed) < 3 {
+                tried.notified().await;
+            }
+            fail(&store, 1).await;
+        };
+        let watch = watch(&batch, board, store.clone(), pause, connect, &mut signals);
+        let (tally, ()) = tokio::join!(watch, work);
+        assert_eq!(tally.expect("watches").failed, 1);
+        let lines = shown.lines.lock().expect("whole").clone();
+        assert_eq!(
+            lines.len(),
+            3,
+            "one remark, one end, one summary: {lines:?}"
+        );
+        assert!(lines[0].contains("it is away"), "{lines:?}");
+    }
+}

@@ -1,0 +1,53 @@
+//! The JSON documents of the store. What is read from there is checked like anything from
+//! outside.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use stylefleet_transport::store::{Store, StoreError};
+
+/// Why a document cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// The store did not do as it was told.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It is not what it should be.
+    #[error("{place} is damaged: {reason}: remove it to have it made again")]
+    Damaged {
+        /// Where it is.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Reads a document; none if there is none.
+pub async fn read<T: DeserializeOwned>(
+    store: &dyn Store,
+    key: &str,
+) -> Result<Option<T>, DocumentError> {
+    match store.get(key).await? {
+        None => Ok(None),
+        Some(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|reason| damaged(store, key, reason)),
+    }
+}
+
+/// Writes a document.
+pub async fn write<T: Serialize>(
+    store: &dyn Store,
+    key: &str,
+    document: &T,
+) -> Result<(), DocumentError> {
+    let json = serde_json::to_vec_pretty(document).map_err(|e| damaged(store, key, e))?;
+    Ok(store.put(key, json.into()).await?)
+}
+
+/// The complaint that what lies under `key` is no use.
+pub fn damaged(store: &dyn Store, key: &str, reason: impl ToString) -> DocumentError {
+    DocumentError::Damaged {
+        place: store.locate(key),
+        reason: reason.to_string(),
+    }
+}

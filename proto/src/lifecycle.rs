@@ -1,0 +1,79 @@
+//! What becomes of a job once a worker lets go of it: the rules that every broker keeps to.
+
+use crate::{Happening, Start};
+
+/// Attempts before a job is set aside.
+pub const ATTEMPTS: u32 = 5;
+/// Workers that may die over a job, one after the other and without its checkpoint growing,
+/// before it is set aside.
+pub const DEATHS: u32 = 5;
+/// The waits before another attempt, in seconds: each is a queue of its own.
+pub const RETRY_SECONDS: [u32; 10] = [2, 3, 5, 8, 13, 21, 34, 55, 89, 144];
+/// How many neighbouring waits an attempt's is drawn from.
+const SPREAD: usize = 3;
+
+/// What becomes of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// Nothing more is to be done.
+    Over,
+    /// It goes to the end of its queue, as it is: being stopped is no failed attempt.
+    Continue,
+    /// It is tried again after a wait.
+    Retry,
+    /// It is given up; people decide.
+    SetAside {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What follows from how an attempt ended; none if `last` is not how attempts end.
+pub fn settle(attempt: u32, last: &Happening) -> Option<Settlement> {
+    match last {
+        Happening::Finished { .. } | Happening::Cancelled => Some(Settlement::Over),
+        Happening::Interrupted { .. } => Some(Settlement::Continue),
+        Happening::Failed {
+            retryable: true, ..
+        } if attempt < ATTEMPTS => Some(Settlement::Retry),
+        Happening::Failed { retryable, reason } => Some(Settlement::SetAside {
+            reason: match retryable {
+                true => format!("{reason} (given up after {attempt} attempts)"),
+                false => reason.clone(),
+            },
+        }),
+        Happening::Started { .. } | Happening::Progress(_) | Happening::Note(_) => None,
+    }
+}
+
+/// How many workers died over a job in a row, where `left` is what the last one left behind and
+/// `evaluations` are in the checkpoint now: one that got ahead starts the count anew.
+pub fn deaths(left: Option<&Start>, evaluations: u32) -> u32 {
+    match left {
+        None => 0,
+        Some(start) if evaluations > start.evaluations => 1,
+        Some(start) => start.deaths.saturating_add(1),
+    }
+}
+
+/// Index in [`RETRY_SECONDS`] of the wait after attempt `attempt`, from 1. Waits grow with the
+/// attempts; `random` spreads them, so that jobs that failed together do not come back together.
+pub fn retry_wait(attempt: u32, random: usize) -> usize {
+    let first = (attempt.max(1) as usize - 1).saturating_mul(2);
+    first.min(RETRY_SECONDS.len() - SPREAD) + random % SPREAD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_spread() {
+        let waits =
+            |attempt| (0..SPREAD).map(move |random| RETRY_SECONDS[retry_wait(attempt, random)]);
+        assert_eq!(waits(1).collect::<Vec<_>>(), [2, 3, 5]);
+        assert_eq!(waits(2).collect::<Vec<_>>(), [5, 8, 13]);
+        assert_eq!(waits(u32::MAX).collect::<Vec<_>>(), [55, 89, 144]);
+        assert_eq!(retry_wait(0, usize::MAX), usize::MAX % SPREAD);
+    }
+}

@@ -1,0 +1,100 @@
+//! Between those who have jobs and those who do them.
+//!
+//! A job handed in is never lost: it is in the broker until a worker settles its claim, and what
+//! that leaves behind is decided in [`stylefleet_proto::lifecycle`]. It may be delivered more than
+//! once; the store sees to it that it has one result all the same.
+
+mod error;
+mod memory;
+mod pipe;
+mod rabbitmq;
+
+pub use error::BrokerError;
+pub use memory::MemoryBroker;
+pub use pipe::PipeEnd;
+pub use rabbitmq::{
+    BrokerOptions, BrokerUrl, DeadLetter, DeadLetters, Depths, RabbitDispatcher, RabbitWorker,
+};
+
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use stylefleet_proto::{Event, Job, JobId, Pulse};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// The end that workers hold.
+#[async_trait]
+pub trait WorkerEnd: Send + Sync {
+    /// Waits for the next job; none once `stop` is cancelled, or no more will come. Not to be
+    /// dropped halfway, or a job may wait for the broker to notice.
+    async fn claim(&self, stop: &CancellationToken) -> Result<Option<Claim>, BrokerError>;
+
+    /// Tells what happens. Never waits; nobody may be listening.
+    fn tell(&self, event: Event);
+
+    /// Lets go of a job as its last event says, and tells it. An error means that the broker will
+    /// deliver the job once more.
+    async fn settle(&self, claim: Claim, last: Event) -> Result<(), BrokerError>;
+
+    /// Sends what is still to be told and takes leave. Claims that are not settled are delivered
+    /// to others.
+    async fn close(&self);
+}
+
+/// The end that dispatchers hold.
+#[async_trait]
+pub trait DispatcherEnd: Send + Sync {
+    /// Hands in jobs. `accepted` hears of each that the broker has for certain; all of them, if
+    /// there is no error.
+    async fn publish(
+        &self,
+        jobs: &[Job],
+        accepted: &mut (dyn FnMut(JobId) + Send),
+    ) -> Result<(), BrokerError>;
+
+    /// What workers tell: events since `since`, those of the past first, and pulses from now on.
+    async fn follow(&self, since: SystemTime) -> Result<mpsc::Receiver<Told>, BrokerError>;
+}
+
+/// Something that a worker told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Told {
+    /// Something happened to a job; never progress.
+    Event(Event),
+    /// A worker lives.
+    Pulse(Pulse),
+}
+
+/// A job that was handed to one worker. Dropped without being settled, it stays with the worker
+/// until the worker's connection ends.
+#[derive(Debug)]
+pub struct Claim {
+    /// The job.
+    pub job: Job,
+    /// Whether it was delivered before and never settled: a worker may have died over it.
+    pub redelivered: bool,
+    /// Whether that happened so often that the broker gave up. It is not to be tried again.
+    pub abandoned: bool,
+    /// Whether the claim still holds.
+    pub hold: Hold,
+    receipt: Receipt,
+}
+
+/// Whether a claim still holds.
+#[derive(Debug, Clone, Default)]
+pub struct Hold {
+    /// Cancelled once the broker may have handed the job to another worker.
+    pub lost: CancellationToken,
+    /// Cancelled once that is so and the broker can be reached again: there is no more use in
+    /// going on. Until then it is the best that can be done.
+    pub void: CancellationToken,
+}
+
+/// What a broker needs to know of a claim when it is settled.
+#[derive(Debug)]
+enum Receipt {
+    Pipe,
+    Memory(memory::Receipt),
+    RabbitMq(rabbitmq::Receipt),
+}

@@ -1,0 +1,33 @@
+//! RabbitMQ, 3.10 and later.
+//!
+//! Workers take jobs with `basic.get`, one queue a priority: quorum queues know no priorities
+//! before RabbitMQ 4, and a subscription either hoards jobs or hands them out in the wrong order.
+//! A message is acknowledged only once what follows from it is safe: a result in the store, or
+//! another message that the broker has confirmed.
+
+mod dispatcher;
+mod letters;
+mod link;
+mod message;
+mod topology;
+mod url;
+mod worker;
+
+use std::path::PathBuf;
+
+pub use dispatcher::{Depths, RabbitDispatcher};
+pub use letters::{DeadLetter, DeadLetters};
+pub use url::BrokerUrl;
+pub(super) use worker::Receipt;
+pub use worker::RabbitWorker;
+
+/// How to reach a broker.
+#[derive(Debug, Clone)]
+pub struct BrokerOptions {
+    /// Where it is, and who we are.
+    pub url: BrokerUrl,
+    /// PEM file of certificate authorities, besides those of the system.
+    pub ca: Option<PathBuf>,
+    /// What the connection is called in the broker's own lists.
+    pub name: String,
+}

@@ -1,0 +1,333 @@
+//! The end that a dispatcher holds: hands jobs in, hears what becomes of them, looks after the
+//! queues.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueueBindOptions,
+    QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Consumer, PublisherConfirm};
+use prost::Message;
+use stylefleet_proto::lifecycle::RETRY_SECONDS;
+use stylefleet_proto::queues::{self, ABANDONED, DEAD, EVENTS, JOBS, PROGRESS, WATCH};
+use stylefleet_proto::{Event, Job, JobId, Priority, Pulse, wire};
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::letters::DeadLetters;
+use super::link::{Link, lost, trouble};
+use super::{BrokerOptions, message};
+use crate::broker::{BrokerError, DispatcherEnd, Told};
+
+/// Messages that may wait for their confirm at once.
+const WINDOW: usize = 256;
+/// Events that the broker sends ahead; a stream wants a limit.
+const AHEAD: u16 = 1000;
+/// Pulses that are kept for a watcher who is slow.
+const PULSES: i64 = 10_000;
+/// Room for what a follower has not read yet.
+const ROOM: usize = 1024;
+/// Times that jobs are handed in anew after the connection broke, with nothing accepted between.
+const PATIENCE: u32 = 8;
+
+/// A dispatcher's end of a RabbitMQ broker.
+#[derive(Debug)]
+pub struct RabbitDispatcher {
+    options: BrokerOptions,
+    link: Mutex<Arc<Link>>,
+    /// Ends what follows in the background.
+    _end: DropGuard,
+    end: CancellationToken,
+}
+
+/// How many jobs are where, not counting those that workers hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Depths {
+    /// Of high priority.
+    pub high: u32,
+    /// Of normal priority.
+    pub normal: u32,
+    /// Of low priority.
+    pub low: u32,
+    /// Waiting for another attempt.
+    pub retrying: u32,
+    /// Given up by the broker, and about to be set aside.
+    pub abandoned: u32,
+    /// Set aside.
+    pub dead: u32,
+}
+
+impl RabbitDispatcher {
+    /// Connects.
+    pub async fn connect(options: BrokerOptions) -> Result<Self, BrokerError> {
+        let link = Arc::new(Link::open(&options).await?);
+        let end = CancellationToken::new();
+        Ok(Self {
+            options,
+            link: Mutex::new(link),
+            _end: end.clone().drop_guard(),
+            end,
+        })
+    }
+
+    /// How many jobs are where.
+    pub async fn depths(&self) -> Result<Depths, BrokerError> {
+        let channel = &self.link().await?.taking;
+        let [high, normal, low] = Priority::ORDER.map(queues::jobs);
+        let mut retrying = 0;
+        for seconds in RETRY_SECONDS {
+            retrying += depth(channel, &queues::retry(seconds)).await?;
+        }
+        Ok(Depths {
+            high: depth(channel, &high).await?,
+            normal: depth(channel, &normal).await?,
+            low: depth(channel, &low).await?,
+            retrying,
+            abandoned: depth(channel, ABANDONED).await?,
+            dead: depth(channel, DEAD).await?,
+        })
+    }
+
+    /// Takes all dead letters, until what this returns is dropped.
+    pub async fn dead_letters(&self) -> Result<DeadLetters, BrokerError> {
+        DeadLetters::take(self.link().await?).await
+    }
+
+    /// Takes leave.
+    pub async fn close(&self) {
+        self.link.lock().await.close().await;
+    }
+
+    /// The link, a new one if the last was lost.
+    async fn link(&self) -> Result<Arc<Link>, BrokerError> {
+        let mut link = self.link.lock().await;
+        if link.hold.lost.is_cancelled() {
+            *link = Arc::new(Link::open(&self.options).await?);
+        }
+        Ok(link.clone())
+    }
+}
+
+#[async_trait]
+impl DispatcherEnd for RabbitDispatcher {
+    async fn publish(
+        &self,
+        jobs: &[Job],
+        accepted: &mut (dyn FnMut(JobId) + Send),
+    ) -> Result<(), BrokerError> {
+        let mut done = 0;
+        let mut patience = PATIENCE;
+        while done < jobs.len() {
+            let before = done;
+            let mut count = |job| {
+                done += 1;
+                accepted(job);
+            };
+            let link = self.link().await?;
+            match publish(&link.publishing, &jobs[before..], &mut count).await {
+                Err(error) if error.is_retryable() && (done > before || patience > 0) => {
+                    // What was handed in but not confirmed is handed in again: the same job twice
+                    // is still one job.
+                    link.give_up(&error);
+                    patience = if done > before { PATIENCE } else { patience - 1 };
+                    let reopened = Link::reopen(&self.options, &self.end).await;
+                    *self.link.lock().await = Arc::new(reopened.ok_or(error)?);
+                }
+                published => published?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn follow(&self, since: SystemTime) -> Result<mpsc::Receiver<Told>, BrokerError> {
+        let (tell, told) = mpsc::channel(ROOM);
+        let seconds = since.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut follower = Follower {
+            tell,
+            from: AMQPValue::Timestamp(seconds.as_secs()),
+        };
+        let mut link = self.link().await?;
+        let mut sources = Sources::open(&link, &follower.from).await?;
+        let options = self.options.clone();
+        let end = self.end.clone();
+        tokio::spawn(async move {
+            loop {
+                let reader = follower.tell.clone();
+                tokio::select! {
+                    () = follower.pass_on(&mut sources) => {}
+                    () = end.cancelled() => return,
+                    () = reader.closed() => return,
+                }
+                (link, sources) = loop {
+                    link.hold.lost.cancel();
+                    let Some(next) = Link::reopen(&options, &end).await else {
+                        return;
+                    };
+                    link = Arc::new(next);
+                    match Sources::open(&link, &follower.from).await {
+                        Ok(sources) => break (link, sources),
+                        Err(error) => link.give_up(&error),
+                    }
+                };
+            }
+        });
+        Ok(told)
+    }
+}
+
+/// Hands jobs in, many at a time.
+async fn publish(
+    channel: &Channel,
+    jobs: &[Job],
+    accepted: &mut (dyn FnMut(JobId) + Send),
+) -> Result<(), BrokerError> {
+    let mut pending: VecDeque<(JobId, PublisherConfirm)> = VecDeque::with_capacity(WINDOW);
+    for job in jobs {
+        if pending.len() == WINDOW {
+            confirm(&mut pending, accepted).await?;
+        }
+        let (body, properties) = message::of_job(job);
+        let options = BasicPublishOptions {
+            mandatory: true,
+            ..BasicPublishOptions::default()
+        };
+        let key = job.priority.word().into();
+        let sent = channel.basic_publish(JOBS.into(), key, options, &body, properties);
+        let confirm = sent.await.map_err(|error| denied(JOBS, error))?;
+        pending.push_back((job.id, confirm));
+    }
+    while !pending.is_empty() {
+        confirm(&mut pending, accepted).await?;
+    }
+    Ok(())
+}
+
+/// Waits for the oldest confirm.
+async fn confirm(
+    pending: &mut VecDeque<(JobId, PublisherConfirm)>,
+    accepted: &mut (dyn FnMut(JobId) + Send),
+) -> Result<(), BrokerError> {
+    if let Some((job, confirm)) = pending.pop_front() {
+        let confirmation = message::in_time(confirm).await?;
+        message::taken(JOBS, confirmation.map_err(|error| denied(JOBS, error))?)?;
+        accepted(job);
+    }
+    Ok(())
+}
+
+fn denied(exchange: &str, error: lapin::Error) -> BrokerError {
+    trouble(&format!("publish to {exchange}"), error)
+}
+
+async fn depth(channel: &Channel, queue: &str) -> Result<u32, BrokerError> {
+    let options = QueueDeclareOptions::durable().passive();
+    let found = channel.queue_declare(queue.into(), options, FieldTable::default());
+    Ok(found.await.map_err(lost)?.message_count())
+}
+
+/// What a follower listens to.
+struct Sources {
+    events: Consumer,
+    pulses: Consumer,
+}
+
+impl Sources {
+    async fn open(link: &Link, from: &AMQPValue) -> Result<Self, BrokerError> {
+        let channel = link.channel().await?;
+        Ok(Self {
+            events: events(&channel, from)
+                .await
+                .map_err(|error| trouble(&format!("read {EVENTS}"), error))?,
+            pulses: pulses(&channel)
+                .await
+                .map_err(|error| trouble(&format!("read {PROGRESS}"), error))?,
+        })
+    }
+}
+
+/// Reads the stream of events from a point on.
+async fn events(channel: &Channel, from: &AMQPValue) -> Result<Consumer, lapin::Error> {
+    channel
+        .basic_qos(AHEAD, BasicQosOptions::default())
+        .await?;
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-stream-offset".into(), from.clone());
+    let options = BasicConsumeOptions::default();
+    channel
+        .basic_consume(EVENTS.into(), "".into(), options, arguments)
+        .await
+}
+
+/// Reads pulses, over a queue of our own that ends with the connection.
+async fn pulses(channel: &Channel) -> Result<Consumer, lapin::Error> {
+    let name = format!("{WATCH}{:016x}", fastrand::u64(..));
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(PULSES));
+    let options = QueueDeclareOptions::exclusive().auto_delete();
+    channel
+        .queue_declare(name.as_str().into(), options, arguments)
+        .await?;
+    channel
+        .queue_bind(
+            name.as_str().into(),
+            PROGRESS.into(),
+            "".into(),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        )
+        .await?;
+    let options = BasicConsumeOptions {
+        no_ack: true,
+        ..BasicConsumeOptions::default()
+    };
+    channel
+        .basic_consume(name.as_str().into(), "".into(), options, FieldTable::default())
+        .await
+}
+
+/// Passes on what is told, and remembers how far it got.
+struct Follower {
+    tell: mpsc::Sender<Told>,
+    /// Where to go on after a break: a time, or the offset in the stream.
+    from: AMQPValue,
+}
+
+impl Follower {
+    /// Until a source ends.
+    async fn pass_on(&mut self, sources: &mut Sources) {
+        loop {
+            let told = tokio::select! {
+                event = sources.events.next() => {
+                    let Some(Ok(delivery)) = event else { return };
+                    if let Some(offset) = message::offset(&delivery) {
+                        self.from = AMQPValue::LongLongInt(offset + 1);
+                    }
+                    if delivery.ack(BasicAckOptions::default()).await.is_err() {
+                        return;
+                    }
+                    read::<wire::Event, Event>(&delivery.data).map(Told::Event)
+                }
+                pulse = sources.pulses.next() => {
+                    let Some(Ok(delivery)) = pulse else { return };
+                    read::<wire::Pulse, Pulse>(&delivery.data).map(Told::Pulse)
+                }
+            };
+            // A message that is none of the contract's says nothing.
+            if let Some(told) = told
+                && self.tell.send(told).await.is_err()
+            {
+                return;
+            }
+        }
+    }
+}
+
+fn read<W: Message + Default, T: TryFrom<W>>(bytes: &[u8]) -> Option<T> {
+    T::try_from(W::decode(bytes).ok()?).ok()
+}

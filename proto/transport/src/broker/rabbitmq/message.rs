@@ -1,0 +1,145 @@
+//! Messages: what they carry and how they are handed in.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicPublishOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Confirmation};
+use prost::Message;
+use stylefleet_proto::{Job, wire};
+
+use super::link::{lost, trouble};
+use crate::broker::BrokerError;
+
+/// Largest message that is looked at; a job is a few kilobytes.
+const MAX_BYTES: usize = 1 << 20;
+/// How long the broker may take to confirm a message.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
+/// AMQP's word for messages that survive a restart of the broker.
+const PERSISTENT: u8 = 2;
+/// Header of a dead letter: why it is one.
+const REASON: &str = "x-stylefleet-reason";
+/// Header of a dead letter: the worker that set it aside.
+const WORKER: &str = "x-stylefleet-worker";
+/// Header in which a quorum queue counts earlier deliveries.
+const DELIVERIES: &str = "x-delivery-count";
+
+/// The job in a message, checked.
+pub(super) fn job(bytes: &[u8]) -> Result<Job, String> {
+    if bytes.len() > MAX_BYTES {
+        return Err(format!(
+            "the message has {} bytes, more than the {MAX_BYTES} allowed",
+            bytes.len()
+        ));
+    }
+    let job = wire::Job::decode(bytes)
+        .map_err(|e| format!("the message is no job of this contract: {e}"))?;
+    Job::try_from(job).map_err(|e| format!("the message is no valid job: {e}"))
+}
+
+/// A job as a message.
+pub(super) fn of_job(job: &Job) -> (Vec<u8>, BasicProperties) {
+    let properties = persistent("stylefleet.v1.Job").with_message_id(job.id.to_string().into());
+    (wire::Job::from(job).encode_to_vec(), properties)
+}
+
+/// Properties of a message that the broker is to keep.
+pub(super) fn persistent(kind: &str) -> BasicProperties {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    BasicProperties::default()
+        .with_content_type("application/x-protobuf".into())
+        .with_type(kind.into())
+        .with_delivery_mode(PERSISTENT)
+        .with_timestamp(now.map_or(0, |since| since.as_secs()))
+}
+
+/// The same, for a dead letter.
+pub(super) fn with_reason(properties: BasicProperties, reason: &str, worker: &str) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    headers.insert(REASON.into(), AMQPValue::LongString(reason.into()));
+    headers.insert(WORKER.into(), AMQPValue::LongString(worker.into()));
+    properties.with_headers(headers)
+}
+
+/// Why a dead letter is one, and the worker that said so.
+pub(super) fn reason_of(properties: &BasicProperties) -> (Option<String>, Option<String>) {
+    let text = |name| match headers(properties)?.inner().get(name)? {
+        AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
+        _ => None,
+    };
+    (text(REASON), text(WORKER))
+}
+
+/// Whether a message was delivered before and never answered.
+pub(super) fn is_redelivered(delivery: &Delivery) -> bool {
+    let counted = headers(&delivery.properties)
+        .and_then(|headers| headers.inner().get(DELIVERIES).cloned());
+    delivery.redelivered || matches!(counted, Some(AMQPValue::LongLongInt(1..)))
+}
+
+/// Where in its stream a message is.
+pub(super) fn offset(delivery: &Delivery) -> Option<i64> {
+    match headers(&delivery.properties)?.inner().get("x-stream-offset")? {
+        AMQPValue::LongLongInt(offset) => Some(*offset),
+        _ => None,
+    }
+}
+
+fn headers(properties: &BasicProperties) -> Option<&FieldTable> {
+    properties.headers().as_ref()
+}
+
+/// Hands a message in and waits until the broker has it for certain.
+pub(super) async fn publish(
+    channel: &Channel,
+    exchange: &str,
+    key: &str,
+    body: &[u8],
+    properties: BasicProperties,
+) -> Result<(), BrokerError> {
+    let handed_in = async {
+        let options = BasicPublishOptions {
+            mandatory: true,
+            ..BasicPublishOptions::default()
+        };
+        channel
+            .basic_publish(exchange.into(), key.into(), options, body, properties)
+            .await?
+            .await
+    };
+    let confirmation = in_time(handed_in)
+        .await?
+        .map_err(|error| trouble(&format!("publish to {exchange}"), error))?;
+    taken(exchange, confirmation)
+}
+
+/// Waits, but not for ever, for what the broker owes us.
+pub(super) async fn in_time<T>(owed: impl Future<Output = T>) -> Result<T, BrokerError> {
+    tokio::time::timeout(CONFIRM_TIMEOUT, owed)
+        .await
+        .map_err(|_| BrokerError::Lost("it confirms nothing any more".to_owned()))
+}
+
+/// Whether a confirmation says that the message is in a queue.
+pub(super) fn taken(exchange: &str, confirmation: Confirmation) -> Result<(), BrokerError> {
+    let reason = match confirmation {
+        Confirmation::Ack(None) => return Ok(()),
+        Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => "no queue is bound to it",
+        Confirmation::Nack(None) => "the queue is full or in trouble",
+        Confirmation::NotRequested => "the channel asks for no confirms",
+    };
+    Err(BrokerError::NotTaken {
+        name: exchange.to_owned(),
+        reason,
+    })
+}
+
+/// Acknowledges a delivery.
+pub(super) async fn ack(delivery: &Delivery) -> Result<(), BrokerError> {
+    match delivery.ack(BasicAckOptions::default()).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(BrokerError::Lost("the delivery is void".to_owned())),
+        Err(error) => Err(lost(error)),
+    }
+}

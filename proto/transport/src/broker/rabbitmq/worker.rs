@@ -1,0 +1,341 @@
+//! The end that a worker holds: takes jobs one by one, tells what it does, settles.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lapin::Channel;
+use lapin::message::Delivery;
+use lapin::options::{BasicGetOptions, BasicPublishOptions};
+use prost::Message;
+use stylefleet_proto::lifecycle::{self, RETRY_SECONDS, Settlement};
+use stylefleet_proto::queues::{self, ABANDONED, DEAD, EVENTS, JOBS, PROGRESS};
+use stylefleet_proto::{Event, Happening, Job, Priority, Pulse, wire};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::link::{Link, trouble};
+use super::{BrokerOptions, message};
+use crate::broker::{self, BrokerError, Claim, WorkerEnd};
+
+/// First and longest pause between two looks into empty queues.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// Time between two pulses.
+const PULSE: Duration = Duration::from_secs(1);
+/// Events that may wait for the broker to come back; what does not fit is dropped.
+const BACKLOG: usize = 1024;
+/// How long the last events may take to leave.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// A worker's end of a RabbitMQ broker. It reconnects by itself, for as long as it takes.
+#[derive(Debug)]
+pub struct RabbitWorker {
+    worker: String,
+    link: watch::Receiver<Option<Arc<Link>>>,
+    events: mpsc::Sender<Event>,
+    progress: Arc<Mutex<Option<Event>>>,
+    end: CancellationToken,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A delivery and the link that it came over.
+#[derive(Debug)]
+pub(in crate::broker) struct Receipt {
+    delivery: Delivery,
+    link: Arc<Link>,
+}
+
+impl RabbitWorker {
+    /// Connects. `worker` is the name that it tells under, `device` where it computes.
+    pub async fn connect(
+        options: BrokerOptions,
+        worker: String,
+        device: String,
+    ) -> Result<Self, BrokerError> {
+        let first = Arc::new(Link::open(&options).await?);
+        let (sender, link) = watch::channel(Some(first));
+        let (events, told) = mpsc::channel(BACKLOG);
+        let progress = Arc::new(Mutex::new(None));
+        let end = CancellationToken::new();
+        let teller = Teller {
+            worker: worker.clone(),
+            device,
+            link: link.clone(),
+            progress: progress.clone(),
+            end: end.clone(),
+        };
+        let ended = end.clone();
+        let keeper = tokio::spawn(async move {
+            let telling = tokio::spawn(teller.tell(told));
+            keep(&options, &sender, &ended).await;
+            // The events that are left go out over the last link, then it is closed.
+            let _ = timeout(FAREWELL, telling).await;
+            let last = sender.borrow().clone();
+            if let Some(link) = last {
+                let _ = timeout(FAREWELL, link.close()).await;
+            }
+        });
+        Ok(Self {
+            worker,
+            link,
+            events,
+            progress,
+            end,
+            keeper: Mutex::new(Some(keeper)),
+        })
+    }
+
+    /// Whether the broker can be reached.
+    pub fn is_connected(&self) -> bool {
+        let link = self.link.borrow();
+        link.as_ref().is_some_and(|link| !link.hold.lost.is_cancelled())
+    }
+
+    /// The next job that is there right now.
+    async fn take(&self, link: &Arc<Link>) -> Result<Option<Claim>, BrokerError> {
+        let jobs = Priority::ORDER.map(queues::jobs);
+        for queue in jobs.iter().map(String::as_str).chain([ABANDONED]) {
+            let options = BasicGetOptions::default();
+            let got = link.taking.basic_get(queue.into(), options).await;
+            let got = got.map_err(|error| trouble(&format!("take from {queue}"), error))?;
+            let Some(delivery) = got.map(|message| message.delivery) else {
+                continue;
+            };
+            match message::job(&delivery.data) {
+                Ok(job) => {
+                    return Ok(Some(Claim {
+                        redelivered: message::is_redelivered(&delivery),
+                        abandoned: queue == ABANDONED,
+                        hold: link.hold.clone(),
+                        job,
+                        receipt: broker::Receipt::RabbitMq(Receipt {
+                            delivery,
+                            link: link.clone(),
+                        }),
+                    }));
+                }
+                Err(reason) => self.refuse(link, &delivery, &reason).await?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sets a message aside that is no job.
+    async fn refuse(
+        &self,
+        link: &Link,
+        delivery: &Delivery,
+        reason: &str,
+    ) -> Result<(), BrokerError> {
+        tracing::warn!("a message is set aside: {reason}");
+        let properties = message::persistent("unknown");
+        let properties = message::with_reason(properties, reason, &self.worker);
+        let body = &delivery.data;
+        message::publish(&link.publishing, DEAD, "", body, properties).await?;
+        message::ack(delivery).await
+    }
+
+    /// Hands in what a job leaves behind.
+    async fn bequeath(
+        &self,
+        channel: &Channel,
+        job: &Job,
+        settlement: Settlement,
+    ) -> Result<(), BrokerError> {
+        let key = job.priority.word();
+        match settlement {
+            Settlement::Over => Ok(()),
+            Settlement::Continue => {
+                let (body, properties) = message::of_job(job);
+                message::publish(channel, JOBS, key, &body, properties).await
+            }
+            Settlement::Retry => {
+                let next = Job {
+                    attempt: job.attempt.saturating_add(1),
+                    ..job.clone()
+                };
+                let (body, properties) = message::of_job(&next);
+                let wait = lifecycle::retry_wait(job.attempt, fastrand::usize(..));
+                let exchange = queues::retry(RETRY_SECONDS[wait]);
+                message::publish(channel, &exchange, key, &body, properties).await
+            }
+            Settlement::SetAside { reason } => {
+                let (body, properties) = message::of_job(job);
+                let properties = message::with_reason(properties, &reason, &self.worker);
+                message::publish(channel, DEAD, "", &body, properties).await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl WorkerEnd for RabbitWorker {
+    async fn claim(&self, stop: &CancellationToken) -> Result<Option<Claim>, BrokerError> {
+        let (mut pause, longest) = PAUSES;
+        let mut current = self.link.clone();
+        loop {
+            let link = tokio::select! {
+                link = current.wait_for(Option::is_some) => match link {
+                    Ok(link) => link.clone(),
+                    Err(_) => return Ok(None),
+                },
+                () = stop.cancelled() => return Ok(None),
+            };
+            let Some(link) = link.filter(|_| !stop.is_cancelled()) else {
+                return Ok(None);
+            };
+            match self.take(&link).await {
+                Ok(Some(claim)) => return Ok(Some(claim)),
+                Ok(None) => {}
+                Err(error) => link.give_up(&error),
+            }
+            tokio::select! {
+                () = sleep(pause.mul_f64(0.5 + fastrand::f64())) => {}
+                () = stop.cancelled() => {}
+            }
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        if matches!(event.happening, Happening::Progress(_)) {
+            *lock(&self.progress) = Some(event);
+        } else if self.events.try_send(event).is_err() {
+            tracing::debug!("an event is dropped: the broker is away");
+        }
+    }
+
+    async fn settle(&self, claim: Claim, last: Event) -> Result<(), BrokerError> {
+        let broker::Receipt::RabbitMq(Receipt { delivery, link }) = claim.receipt else {
+            return Err(BrokerError::Lost("the claim is another broker's".to_owned()));
+        };
+        lock(&self.progress).take_if(|progress| progress.job == last.job);
+        let settlement = lifecycle::settle(claim.job.attempt, &last.happening);
+        let settled = async {
+            let settlement = settlement.unwrap_or(Settlement::Continue);
+            self.bequeath(&link.publishing, &claim.job, settlement)
+                .await?;
+            message::ack(&delivery).await
+        };
+        match settled.await {
+            Ok(()) => {
+                self.tell(last);
+                Ok(())
+            }
+            Err(error) => {
+                // Whatever is wrong, a new link gets the job delivered anew.
+                link.give_up(&error);
+                Err(error)
+            }
+        }
+    }
+
+    async fn close(&self) {
+        self.end.cancel();
+        let keeper = lock(&self.keeper).take();
+        if let Some(keeper) = keeper {
+            let _ = keeper.await;
+        }
+    }
+}
+
+/// Replaces links that are lost, until the end.
+async fn keep(
+    options: &BrokerOptions,
+    link: &watch::Sender<Option<Arc<Link>>>,
+    end: &CancellationToken,
+) {
+    loop {
+        let Some(current) = link.borrow().clone() else {
+            return;
+        };
+        tokio::select! {
+            () = current.hold.lost.cancelled() => {}
+            () = end.cancelled() => return,
+        }
+        link.send_replace(None);
+        let Some(next) = Link::reopen(options, end).await else {
+            return;
+        };
+        tracing::warn!("the connection to the broker is back");
+        link.send_replace(Some(Arc::new(next)));
+        current.hold.void.cancel();
+    }
+}
+
+/// Publishes events as they come, and pulses.
+struct Teller {
+    worker: String,
+    device: String,
+    link: watch::Receiver<Option<Arc<Link>>>,
+    progress: Arc<Mutex<Option<Event>>>,
+    end: CancellationToken,
+}
+
+impl Teller {
+    /// Until the end; what was told before is passed on.
+    async fn tell(mut self, mut events: mpsc::Receiver<Event>) {
+        let mut pulses = interval(PULSE);
+        pulses.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => self.pass_on(event).await,
+                    None => return,
+                },
+                _ = pulses.tick() => self.pulse().await,
+                () = self.end.cancelled() => break,
+            }
+        }
+        while let Ok(event) = events.try_recv() {
+            self.pass_on(event).await;
+        }
+    }
+
+    /// Publishes an event as soon as there is a link.
+    async fn pass_on(&mut self, event: Event) {
+        let body = wire::Event::from(event).encode_to_vec();
+        while let Ok(Some(link)) = self.link.wait_for(Option::is_some).await.map(|l| l.clone()) {
+            match send(&link.telling, EVENTS, &body).await {
+                Ok(()) => return,
+                Err(error) => link.give_up(&error),
+            }
+            link.hold.lost.cancelled().await;
+            // Until its place is taken, the lost link would only be found again.
+            if self.link.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn pulse(&self) {
+        let link = self.link.borrow().clone();
+        let Some(link) = link else { return };
+        let pulse = Pulse {
+            worker: self.worker.clone(),
+            device: self.device.clone(),
+            progress: lock(&self.progress).clone(),
+        };
+        let body = wire::Pulse::from(pulse).encode_to_vec();
+        if let Err(error) = send(&link.telling, PROGRESS, &body).await {
+            link.give_up(&error);
+        }
+    }
+}
+
+/// Publishes what may be lost.
+async fn send(channel: &Channel, exchange: &str, body: &[u8]) -> Result<(), lapin::Error> {
+    let options = BasicPublishOptions::default();
+    let properties = match exchange {
+        EVENTS => message::persistent("stylefleet.v1.Event"),
+        _ => lapin::BasicProperties::default(),
+    };
+    let sent = channel.basic_publish(exchange.into(), "".into(), options, body, properties);
+    sent.await.map(drop)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

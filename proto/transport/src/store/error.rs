@@ -1,0 +1,132 @@
+//! What stores complain of, in one line: the thing, the reason, the mend.
+
+/// Why a store did not do as it was told.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The key is not one that this project makes.
+    #[error("\"{0}\" is no key of this store")]
+    Key(String),
+    /// A setting that no store can be opened with.
+    #[error("cannot use {what}: {reason}")]
+    Setting {
+        /// What was set.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nothing says who asks.
+    #[error(
+        "no credentials for {store}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile"
+    )]
+    NoCredentials {
+        /// The bucket.
+        store: String,
+    },
+    /// The store does not let these credentials do that.
+    #[error("cannot {action} {what}: refused ({reason}): {mend}")]
+    Denied {
+        /// What was tried.
+        action: &'static str,
+        /// What it was tried on.
+        what: String,
+        /// The store's code for it.
+        reason: String,
+        /// What to do about it.
+        mend: &'static str,
+    },
+    /// The server does not have the bucket.
+    #[error("there is no bucket \"{bucket}\" at {endpoint}: create it, or name another")]
+    NoBucket {
+        /// The bucket.
+        bucket: String,
+        /// The server.
+        endpoint: String,
+    },
+    /// Requests are signed with the time, and the clocks differ too much.
+    #[error("cannot {action} {what}: this machine's clock and the store's differ: set it right")]
+    ClockSkew {
+        /// What was tried.
+        action: &'static str,
+        /// What it was tried on.
+        what: String,
+    },
+    /// The server did not answer, or not to the end.
+    #[error("cannot reach {endpoint}: {reason}: check the address and the network")]
+    Unreachable {
+        /// The server.
+        endpoint: String,
+        /// What came in the way.
+        reason: String,
+    },
+    /// Nobody that this machine trusts vouches for the server.
+    #[error("cannot trust {endpoint}: {reason}: name its certificate authority")]
+    Untrusted {
+        /// The server.
+        endpoint: String,
+        /// What is wrong with its certificate.
+        reason: String,
+    },
+    /// The server is in trouble or overloaded.
+    #[error("cannot {action} {what}: the store fails ({reason}): try again later")]
+    Server {
+        /// What was tried.
+        action: &'static str,
+        /// What it was tried on.
+        what: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// The server wants no such request.
+    #[error("cannot {action} {what}: the store rejects the request ({reason})")]
+    Rejected {
+        /// What was tried.
+        action: &'static str,
+        /// What it was tried on.
+        what: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// What was read is not what was written.
+    #[error("{what} is not as it was written: this store cannot be relied on")]
+    Unreliable {
+        /// What was written.
+        what: String,
+    },
+    /// The disk is full.
+    #[error("cannot write {what}: no space left: free some, then run the same command again")]
+    Full {
+        /// What was written.
+        what: String,
+    },
+    /// Anything else that the file system says.
+    #[error("cannot {action} {what}: {source}")]
+    Io {
+        /// What was tried: read, write, remove.
+        action: &'static str,
+        /// What it was tried on.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl StoreError {
+    /// Whether trying again later may help, with nothing mended on this side.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Server { .. }
+            | Self::ClockSkew { .. }
+            | Self::Full { .. }
+            | Self::Io { .. } => true,
+            Self::Key(_)
+            | Self::Setting { .. }
+            | Self::NoCredentials { .. }
+            | Self::Denied { .. }
+            | Self::NoBucket { .. }
+            | Self::Untrusted { .. }
+            | Self::Rejected { .. }
+            | Self::Unreliable { .. } => false,
+        }
+    }
+}

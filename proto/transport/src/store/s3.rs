@@ -1,0 +1,189 @@
+//! A bucket of AWS S3, or of a server that speaks its language, as the store.
+
+mod client;
+mod fault;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::Config;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::operation::put_object::PutObjectError;
+use bytes::Bytes;
+
+use super::{Options, Stat, Store, StoreError, checked, checked_folder};
+use fault::{innermost, status};
+
+/// How often a request is tried that may succeed on another try.
+const ATTEMPTS: u32 = 3;
+
+/// Under this name an object remembers which call of [`Store::put_new`] wrote it.
+const WRITER: &str = "writer";
+
+/// A store in a bucket, under a prefix.
+#[derive(Debug)]
+pub struct S3Store {
+    client: Client,
+    /// The server's address, for people.
+    endpoint: String,
+    bucket: String,
+    /// Empty, or with a slash at its end.
+    prefix: String,
+    /// Whether the server was seen to refuse a conditional write.
+    conditions_hold: AtomicBool,
+}
+
+impl S3Store {
+    /// The store in `bucket` under `prefix`.
+    pub async fn open(bucket: &str, prefix: &str, options: &Options) -> Result<Self, StoreError> {
+        Ok(Self {
+            client: client::client(options).await?,
+            endpoint: options.endpoint.as_deref().unwrap_or("AWS S3").to_owned(),
+            bucket: bucket.to_owned(),
+            prefix: match prefix {
+                "" => String::new(),
+                prefix => format!("{prefix}/"),
+            },
+            conditions_hold: AtomicBool::new(false),
+        })
+    }
+
+    /// The object's key in the bucket.
+    fn full(&self, key: &str) -> Result<String, StoreError> {
+        Ok(format!("{}{}", self.prefix, checked(key)?))
+    }
+
+    /// Writes an object; with a writer's name, only if there is none.
+    async fn write(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        writer: Option<&str>,
+    ) -> Result<(), SdkError<PutObjectError>> {
+        let request = self.client.put_object().bucket(&self.bucket).key(key);
+        let request = match writer {
+            Some(writer) => request.if_none_match("*").metadata(WRITER, writer),
+            None => request,
+        };
+        let patience = Config::builder().timeout_config(client::patience(bytes.len()));
+        request
+            .body(bytes.into())
+            .customize()
+            .config_override(patience)
+            .send()
+            .await
+            .map(drop)
+    }
+
+    /// What the server knows of an object without reading it.
+    async fn head(&self, key: &str) -> Result<Option<HeadObjectOutput>, StoreError> {
+        let full = self.full(key)?;
+        let request = self.client.head_object().bucket(&self.bucket).key(full);
+        match request.send().await {
+            Ok(head) => Ok(Some(head)),
+            // Replies to this have no body, so a missing bucket looks the same.
+            Err(e) if status(&e) == Some(404) => Ok(None),
+            Err(e) => Err(self.fault("look for", key, e)),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for S3Store {
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
+        let full = self.full(key)?;
+        let mut attempt = 1;
+        loop {
+            let request = self.client.get_object().bucket(&self.bucket).key(&full);
+            let reply = match request.send().await {
+                Ok(reply) => reply,
+                Err(e) if e.code() == Some("NoSuchKey") => return Ok(None),
+                Err(e) => return Err(self.fault("read", key, e)),
+            };
+            // The client tries again until the reply begins; that it also ends is our affair.
+            match reply.body.collect().await {
+                Ok(body) => return Ok(Some(body.into_bytes())),
+                Err(_) if attempt < ATTEMPTS => attempt += 1,
+                Err(e) => return Err(self.unreachable(innermost(&e))),
+            }
+        }
+    }
+
+    async fn stat(&self, key: &str) -> Result<Option<Stat>, StoreError> {
+        let head = self.head(key).await?;
+        Ok(head.map(|head| Stat {
+            size: head.content_length.unwrap_or(0).unsigned_abs(),
+            modified: head
+                .last_modified
+                .and_then(|time| time.try_into().ok())
+                .unwrap_or(SystemTime::UNIX_EPOCH),
+        }))
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
+        let written = self.write(&self.full(key)?, bytes, None).await;
+        written.map_err(|e| self.fault("write", key, e))
+    }
+
+    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<bool, StoreError> {
+        let full = self.full(key)?;
+        // A server may not know conditions, or ignore them: look first until one was seen to hold.
+        if !self.conditions_hold.load(Ordering::Relaxed) && self.contains(key).await? {
+            return Ok(false);
+        }
+        let writer = format!("{:016x}", fastrand::u64(..));
+        let mut attempt = 1;
+        loop {
+            let Err(error) = self.write(&full, bytes.clone(), Some(&writer)).await else {
+                return Ok(true);
+            };
+            match status(&error) {
+                Some(412) => {
+                    self.conditions_hold.store(true, Ordering::Relaxed);
+                    // It may be there because of us: the client tries again when a reply is lost.
+                    let metadata = self.head(key).await?.and_then(|head| head.metadata);
+                    return Ok(metadata.is_some_and(|data| data.get(WRITER) == Some(&writer)));
+                }
+                // Writers met, and the server decided for none of them yet.
+                Some(409) if attempt < ATTEMPTS => {
+                    tokio::time::sleep(Duration::from_millis(fastrand::u64(50..200))).await;
+                    attempt += 1;
+                }
+                Some(501) => return self.put(key, bytes).await.map(|()| true),
+                _ => return Err(self.fault("write", key, error)),
+            }
+        }
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        let full = self.full(key)?;
+        let request = self.client.delete_object().bucket(&self.bucket).key(full);
+        match request.send().await {
+            Err(e) if e.code() != Some("NoSuchKey") => Err(self.fault("remove", key, e)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn list(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        let request = self.client.list_objects_v2().bucket(&self.bucket);
+        let request = request.prefix(format!("{}{}", self.prefix, checked_folder(folder)?));
+        let mut pages = request.into_paginator().send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| self.fault("list", folder, e))?;
+            let full = page.contents().iter().filter_map(|object| object.key());
+            let inside = full.filter_map(|full| full.strip_prefix(&self.prefix));
+            // Consoles make empty objects for folders.
+            keys.extend(inside.filter(|key| checked(key).is_ok()).map(str::to_owned));
+        }
+        keys.sort();
+        Ok(keys)
+    }
+
+    fn locate(&self, key: &str) -> String {
+        format!("s3://{}/{}{key}", self.bucket, self.prefix)
+    }
+}

@@ -1,0 +1,127 @@
+//! The S3 client: whom it trusts, who it says we are, how long it waits.
+
+use std::path::Path;
+use std::time::Duration;
+
+use aws_config::BehaviorVersion;
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{
+    Builder, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
+};
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::ATTEMPTS;
+use crate::store::{Options, StoreError};
+
+/// The slowest line that a transfer is given time for, in bytes a second.
+const SLOWEST: usize = 256 << 10;
+
+/// A client as `options` and AWS's own settings (environment, profile, role) want it.
+pub async fn client(options: &Options) -> Result<Client, StoreError> {
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http(options.ca.as_deref())?)
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .timeout_config(patience(0))
+        // Uploads come from memory: their pace is the server's, and their time is limited.
+        .stalled_stream_protection(
+            StalledStreamProtectionConfig::enabled()
+                .upload_enabled(false)
+                .grace_period(Duration::from_secs(20))
+                .build(),
+        );
+    let config = match options.endpoint {
+        // The usual chain ends at AWS's metadata service: a needless wait elsewhere.
+        Some(_) => config.region(
+            RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+                .or_else(ProfileFileRegionProvider::new())
+                .or_else("us-east-1"),
+        ),
+        None => config,
+    };
+    let config = config.load().await;
+    if config.region().is_none() {
+        return Err(StoreError::Setting {
+            what: "AWS S3".into(),
+            reason: "no region is set: set AWS_REGION, or the endpoint of another server".into(),
+        });
+    }
+    let config = Builder::from(&config);
+    let config = match &options.endpoint {
+        Some(endpoint) => config
+            .endpoint_url(checked_endpoint(endpoint)?)
+            .force_path_style(true)
+            // Many servers refuse the checksums that AWS likes to see on every request.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired),
+        None => config,
+    };
+    Ok(Client::from_conf(config.build()))
+}
+
+/// How long a request with `bytes` to send may take.
+pub fn patience(bytes: usize) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .operation_attempt_timeout(Duration::from_secs(60 + (bytes / SLOWEST) as u64))
+        .build()
+}
+
+fn http(ca: Option<&Path>) -> Result<SharedHttpClient, StoreError> {
+    let mut trusted = TrustStore::default();
+    if let Some(path) = ca {
+        trusted.add_pem_certificate(authorities(path)?);
+    }
+    let context = TlsContext::builder().with_trust_store(trusted).build();
+    let context = context.map_err(|e| StoreError::Setting {
+        what: "TLS".into(),
+        reason: e.to_string(),
+    })?;
+    Ok(aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(context)
+        .build_https())
+}
+
+/// The certificates in a PEM file, known to be some: the client panics over others.
+fn authorities(path: &Path) -> Result<Vec<u8>, StoreError> {
+    let unusable = |reason: String| StoreError::Setting {
+        what: format!("{} for certificate authorities", path.display()),
+        reason,
+    };
+    let pem = std::fs::read(path).map_err(|e| unusable(e.to_string()))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|e| unusable(e.to_string()))?;
+        roots
+            .add(certificate)
+            .map_err(|e| unusable(e.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(unusable("it holds no PEM certificate".into()));
+    }
+    Ok(pem)
+}
+
+fn checked_endpoint(endpoint: &str) -> Result<&str, StoreError> {
+    let host = endpoint
+        .strip_prefix("http://")
+        .or_else(|| endpoint.strip_prefix("https://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.contains(['@', ' ']) => Ok(endpoint),
+        // Not shown: a password may be in it.
+        _ => Err(StoreError::Setting {
+            what: "the S3 endpoint".into(),
+            reason: "it is not of the form http[s]://host[:port]".into(),
+        }),
+    }
+}

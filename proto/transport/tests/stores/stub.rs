@@ -1,0 +1,90 @@
+//! A server of S3 that handles conditional writes as some servers do and the real one here does not.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use tokio::net::TcpListener;
+
+/// How it treats a write that is to happen only if there is no object.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Manner {
+    /// It is refused: the server knows no conditions.
+    Unknown,
+    /// It happens, whatever is there.
+    Ignored,
+    /// The first is refused since another write is under way, which then wins or is given up.
+    Met { other_wins: bool },
+    /// All requests are refused.
+    Closed,
+}
+
+#[derive(Clone)]
+struct Stub {
+    manner: Manner,
+    objects: Arc<Mutex<HashMap<String, Bytes>>>,
+    met: Arc<Mutex<bool>>,
+}
+
+/// Starts the server; its address.
+pub async fn serve(manner: Manner) -> String {
+    let stub = Stub {
+        manner,
+        objects: Arc::default(),
+        met: Arc::default(),
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+    let address = listener.local_addr().expect("has an address");
+    let app = Router::new().fallback(answer).with_state(stub);
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    format!("http://{address}")
+}
+
+async fn answer(
+    State(stub): State<Stub>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, Bytes) {
+    let key = uri.path().to_owned();
+    if stub.manner == Manner::Closed {
+        return (StatusCode::FORBIDDEN, Bytes::new());
+    }
+    let mut objects = stub.objects.lock().expect("is sound");
+    if method == Method::PUT {
+        if headers.contains_key("if-none-match") {
+            match stub.manner {
+                Manner::Unknown => return (StatusCode::NOT_IMPLEMENTED, Bytes::new()),
+                Manner::Ignored | Manner::Closed => {}
+                Manner::Met { other_wins } => {
+                    if !std::mem::replace(&mut *stub.met.lock().expect("is sound"), true) {
+                        if other_wins {
+                            objects.insert(key, "the other's".into());
+                        }
+                        return (StatusCode::CONFLICT, Bytes::new());
+                    }
+                    if objects.contains_key(&key) {
+                        return (StatusCode::PRECONDITION_FAILED, Bytes::new());
+                    }
+                }
+            }
+        }
+        objects.insert(key, body);
+        return (StatusCode::OK, Bytes::new());
+    }
+    match objects.get(&key) {
+        Some(_) if method == Method::DELETE => {
+            objects.remove(&key);
+            (StatusCode::NO_CONTENT, Bytes::new())
+        }
+        Some(object) => (StatusCode::OK, object.clone()),
+        None => {
+            let code = "<Error><Code>NoSuchKey</Code></Error>";
+            (StatusCode::NOT_FOUND, code.into())
+        }
+    }
+}

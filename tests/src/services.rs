@@ -1,0 +1,256 @@
+//! A real RabbitMQ and a real S3 store, as deploy/services/services.sh runs them.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A pair of servers.
+#[derive(Debug)]
+pub struct Services {
+    folder: PathBuf,
+    settings: HashMap<String, String>,
+    /// Of servers that end with this.
+    own: Option<TempDir>,
+}
+
+/// One of the two servers.
+#[derive(Debug, Clone, Copy)]
+pub enum Server {
+    /// RabbitMQ.
+    Broker,
+    /// SeaweedFS.
+    Store,
+}
+
+/// A vhost and a bucket of a test's own, which go when this is dropped.
+#[derive(Debug)]
+pub struct Fleet<'a> {
+    services: &'a Services,
+    name: String,
+    /// The broker, as its administrator.
+    pub broker: String,
+    /// The broker with what `stylefleet` needs, no more.
+    pub dispatcher: String,
+    /// The broker with what a worker needs, no more.
+    pub worker: String,
+    /// The bucket.
+    pub store: String,
+}
+
+impl Services {
+    /// The servers of all tests of this checkout. They are started where they do not run, and stay
+    /// for the next test; `make test` stops them in the end. `STYLEFLEET_TEST_SERVICES` names
+    /// another folder than `.services-test`.
+    pub fn shared() -> &'static Self {
+        static SHARED: LazyLock<Services> = LazyLock::new(|| {
+            let folder = std::env::var_os("STYLEFLEET_TEST_SERVICES");
+            let folder = folder.map_or_else(|| root().join(".services-test"), PathBuf::from);
+            Services::start_in(folder, None)
+        });
+        &SHARED
+    }
+
+    /// Servers of a test's own, to be stopped and killed. They end when this is dropped.
+    pub fn private() -> Self {
+        let own = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in(own.path().to_owned(), Some(own))
+    }
+
+    fn start_in(folder: PathBuf, own: Option<TempDir>) -> Self {
+        services_sh(&folder, &["start"]);
+        let settings = services_sh(&folder, &["env"]);
+        let setting = |line: &str| {
+            let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
+            Some((name.to_owned(), value.trim_matches('\'').to_owned()))
+        };
+        let services = Self {
+            settings: settings.lines().filter_map(setting).collect(),
+            folder,
+            own,
+        };
+        services.make_users();
+        services
+    }
+
+    /// A line of `services.sh env`.
+    pub fn setting(&self, name: &str) -> &str {
+        &self.settings[name]
+    }
+
+    /// Starts a server that was stopped or killed, and waits until it is ready.
+    pub fn start(&self, server: Server) {
+        services_sh(&self.folder, &["start", server.name()]);
+    }
+
+    /// Ends a server in good order.
+    pub fn stop(&self, server: Server) {
+        services_sh(&self.folder, &["stop", server.name()]);
+    }
+
+    /// Ends a server as a crash would.
+    pub fn kill(&self, server: Server) {
+        services_sh(&self.folder, &["kill", server.name()]);
+    }
+
+    /// What `rabbitmqctl` answers. A call takes a third of a second.
+    pub fn rabbitmqctl(&self, args: &[&str]) -> String {
+        services_sh(&self.folder, &[&["rabbitmqctl", "--silent"], args].concat())
+    }
+
+    /// The dispatcher and the worker, who may do nothing yet.
+    fn make_users(&self) {
+        let admin = self.setting("STYLEFLEET_BROKER");
+        let password = admin.split([':', '@']).nth(2).expect("has a password");
+        let user = |name| json!({"name": name, "password": password, "tags": ""});
+        self.import(&json!({"users": [user("dispatcher"), user("worker")]}));
+    }
+
+    /// Makes users, vhosts and permissions, all in one call.
+    fn import(&self, definitions: &Value) {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        serde_json::to_writer(&file, definitions).expect("writes JSON");
+        let path = file.path().to_str().expect("a plain path");
+        self.rabbitmqctl(&["import_definitions", path]);
+    }
+
+    /// A new vhost and a new bucket.
+    pub fn fleet(&self) -> Fleet<'_> {
+        let name = format!("test-{:016x}", fastrand::u64(..));
+        let admin = self.setting("STYLEFLEET_BROKER");
+        let (address, _) = admin.rsplit_once('/').expect("the URL names a vhost");
+        let broker = format!("{address}/{name}");
+        let as_user = |user: &str| broker.replacen("//stylefleet:", &format!("//{user}:"), 1);
+        let fleet = Fleet {
+            services: self,
+            dispatcher: as_user("dispatcher"),
+            worker: as_user("worker"),
+            store: format!("s3://{name}"),
+            broker,
+            name,
+        };
+        fleet.make_vhost();
+        curl(&["-X", "POST", &fleet.bucket()]);
+        fleet
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        if self.own.is_some() {
+            services_sh(&self.folder, &["kill"]);
+            services_sh(&self.folder, &["stop"]); // tidies up
+        }
+    }
+}
+
+impl Server {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Broker => "broker",
+            Self::Store => "store",
+        }
+    }
+}
+
+impl Fleet<'_> {
+    /// The environment of a program that is to use this vhost, by one of the URLs, and this bucket.
+    pub fn environment(&self, broker: &str) -> Vec<(String, String)> {
+        let own = [
+            ("STYLEFLEET_BROKER", broker),
+            ("STYLEFLEET_STORE", &self.store),
+        ];
+        let common = [
+            "STYLEFLEET_S3_ENDPOINT",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_REGION",
+        ];
+        let common = common.map(|name| (name, self.services.setting(name)));
+        let all = own.into_iter().chain(common);
+        all.map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    /// What `rabbitmqctl` answers for this vhost.
+    pub fn rabbitmqctl(&self, args: &[&str]) -> String {
+        let vhost = ["--vhost", &self.name];
+        self.services.rabbitmqctl(&[args, &vhost].concat())
+    }
+
+    fn make_vhost(&self) {
+        let may = |user: &str, configure: &str, write: &str, read: &str| {
+            json!({"user": user, "vhost": self.name,
+                "configure": configure, "write": write, "read": read})
+        };
+        let permissions = [
+            may("stylefleet", ".*", ".*", ".*"),
+            may(
+                "dispatcher",
+                r"^stylefleet\.v1\.watch\..*$",
+                r"^stylefleet\.v1\.(jobs|watch\..*)$",
+                r"^stylefleet\.v1\.(dead|events|progress|watch\..*)$",
+            ),
+            may(
+                "worker",
+                "^$",
+                r"^stylefleet\.v1\.(jobs|retry\..*|dead|events|progress)$",
+                r"^stylefleet\.v1\.(jobs\..*|abandoned)$",
+            ),
+        ];
+        let vhosts = [json!({"name": self.name})];
+        self.services
+            .import(&json!({"vhosts": vhosts, "permissions": permissions}));
+    }
+
+    /// Where the store keeps the bucket: whatever is made there is one.
+    fn bucket(&self) -> String {
+        let filer = self.services.setting("STYLEFLEET_TEST_FILER");
+        format!("{filer}/buckets/{}/", self.name)
+    }
+}
+
+impl Drop for Fleet<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return; // left to be looked at; and a second panic would hide the first
+        }
+        self.services.rabbitmqctl(&["delete_vhost", &self.name]);
+        curl(&["-X", "DELETE", &format!("{}?recursive=true", self.bucket())]);
+    }
+}
+
+/// What an HTTP server answers; `args` are curl's. Fails unless it is a success.
+pub fn curl(args: &[&str]) -> String {
+    output(
+        Command::new("curl")
+            .args(["-sS", "--fail", "--max-time", "20"])
+            .args(args),
+    )
+}
+
+fn services_sh(folder: &Path, args: &[&str]) -> String {
+    let script = root().join("deploy/services/services.sh");
+    output(Command::new(script).arg("--dir").arg(folder).args(args))
+}
+
+fn output(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// This checkout.
+fn root() -> &'static Path {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().expect("tests lie in the root")
+}

@@ -1,0 +1,458 @@
+//! What every broker must do: the same suite over the one in memory and over RabbitMQ, and its
+//! first part over a pipe.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use stylefleet_proto::lifecycle::ATTEMPTS;
+use stylefleet_proto::queues::DELIVERY_LIMIT;
+use stylefleet_proto::{
+    Digest, Event, Happening, Hello, Image, Job, Preset, Priority, Progress, Style, ToWorker, wire,
+};
+use stylefleet_tests::services::{Fleet, Services};
+use stylefleet_transport::broker::{
+    BrokerOptions, Claim, DispatcherEnd, MemoryBroker, PipeEnd, RabbitDispatcher, RabbitWorker,
+    Told, WorkerEnd,
+};
+use stylefleet_transport::pipe::{Receiver, Sender};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// Longer than anything here takes unless it is broken.
+const LONG: Duration = Duration::from_secs(60);
+/// Long enough that a job which is there would have come.
+const SHORT: Duration = Duration::from_secs(2);
+
+/// A broker and the way to as many ends of it as one likes.
+enum Broker {
+    Memory(MemoryBroker),
+    RabbitMq(Box<Fleet<'static>>),
+}
+
+impl Broker {
+    fn memory() -> Self {
+        Self::Memory(MemoryBroker::default())
+    }
+
+    fn rabbitmq() -> Self {
+        Self::RabbitMq(Box::new(Services::shared().fleet()))
+    }
+
+    async fn dispatcher(&self) -> Arc<dyn DispatcherEnd> {
+        match self {
+            Self::Memory(broker) => Arc::new(broker.clone()),
+            Self::RabbitMq(fleet) => {
+                // Whoever comes first declares the topology: here, the administrator.
+                let admin = RabbitDispatcher::connect(options(&fleet.broker)).await;
+                admin.expect("declares").close().await;
+                let dispatcher = RabbitDispatcher::connect(options(&fleet.dispatcher)).await;
+                Arc::new(dispatcher.expect("connects"))
+            }
+        }
+    }
+
+    async fn worker(&self) -> Arc<dyn WorkerEnd> {
+        match self {
+            Self::Memory(broker) => Arc::new(broker.clone()),
+            Self::RabbitMq(fleet) => {
+                let options = options(&fleet.worker);
+                let worker = RabbitWorker::connect(options, "worker".into(), "cpu".into());
+                Arc::new(worker.await.expect("connects"))
+            }
+        }
+    }
+
+    /// The ids and reasons of what was set aside.
+    async fn dead(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Memory(broker) => {
+                let dead = broker.dead().into_iter();
+                dead.map(|(job, why)| (job.id.to_string(), why)).collect()
+            }
+            Self::RabbitMq(fleet) => {
+                let dispatcher = RabbitDispatcher::connect(options(&fleet.dispatcher)).await;
+                let letters = dispatcher.expect("connects").dead_letters().await;
+                let letters = letters.expect("lists").letters.into_iter();
+                letters.map(|letter| (letter.id, letter.reason)).collect()
+            }
+        }
+    }
+}
+
+fn options(url: &str) -> BrokerOptions {
+    BrokerOptions {
+        url: url.parse().expect("a URL"),
+        ca: None,
+        name: "test".to_owned(),
+    }
+}
+
+fn job(number: u64) -> Job {
+    let image = |bytes: &[u8]| Image {
+        sha256: Digest::of(bytes),
+        name: "a.png".parse().expect("a name"),
+    };
+    let style = Style {
+        image: image(b"style"),
+        weight: 1.0,
+    };
+    Job::new(
+        "batch".parse().expect("a batch"),
+        format!("job-{number}").parse().expect("a name"),
+        image(&number.to_le_bytes()),
+        vec![style],
+        Preset::default().parameters(),
+    )
+    .expect("a job")
+}
+
+fn event(job: &Job, happening: Happening) -> Event {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Event {
+        job: job.id,
+        worker: "worker".to_owned(),
+        attempt: job.attempt,
+        unix_millis: now.expect("a clock").as_millis() as u64,
+        happening,
+    }
+}
+
+const FINISHED: Happening = Happening::Finished {
+    seconds: 1.0,
+    evaluations: 2,
+    loss: 3.0,
+};
+const INTERRUPTED: Happening = Happening::Interrupted { evaluations: 1 };
+
+fn failed(retryable: bool) -> Happening {
+    Happening::Failed {
+        retryable,
+        reason: "it is so".to_owned(),
+    }
+}
+
+/// The next job, which has to come.
+async fn claim(worker: &dyn WorkerEnd) -> Claim {
+    let stop = CancellationToken::new();
+    let claim = timeout(LONG, worker.claim(&stop)).await;
+    claim.expect("in time").expect("no error").expect("a job")
+}
+
+/// Makes sure that no job comes.
+async fn nothing(worker: &dyn WorkerEnd) {
+    let stop = CancellationToken::new();
+    let stopping = async {
+        tokio::time::sleep(SHORT).await;
+        stop.cancel();
+    };
+    let (claim, ()) = tokio::join!(worker.claim(&stop), stopping);
+    let claim = claim.expect("no error");
+    assert!(claim.is_none(), "there is {claim:?}");
+}
+
+async fn settle(worker: &dyn WorkerEnd, claim: Claim, last: Happening) {
+    let last = event(&claim.job, last);
+    worker.settle(claim, last).await.expect("settles");
+}
+
+async fn publish(dispatcher: &dyn DispatcherEnd, jobs: &[Job]) {
+    let mut accepted = Vec::new();
+    let mut accept = |job| accepted.push(job);
+    dispatcher
+        .publish(jobs, &mut accept)
+        .await
+        .expect("publishes");
+    let asked: Vec<_> = jobs.iter().map(|job| job.id).collect();
+    assert_eq!(accepted, asked);
+}
+
+async fn told(told: &mut mpsc::Receiver<Told>) -> Told {
+    let next = timeout(LONG, told.recv()).await;
+    next.expect("in time").expect("is told")
+}
+
+/// A job arrives as it was sent, once, and what its worker tells is heard in order.
+async fn carries_jobs_and_events(dispatcher: &dyn DispatcherEnd, worker: &dyn WorkerEnd) {
+    let mut heard = dispatcher.follow(SystemTime::now()).await.expect("follows");
+    let mut sent = job(1);
+    sent.priority = Priority::High;
+    publish(dispatcher, std::slice::from_ref(&sent)).await;
+    let claim = claim(worker).await;
+    assert_eq!(claim.job, sent);
+    assert!(!claim.redelivered && !claim.abandoned);
+    let notes = ["one", "two", "three"].map(|text| Happening::Note(text.to_owned()));
+    for note in &notes {
+        worker.tell(event(&sent, note.clone()));
+    }
+    settle(worker, claim, FINISHED).await;
+    for expected in notes.iter().chain([&FINISHED]) {
+        let happening = loop {
+            match told(&mut heard).await {
+                Told::Event(event) => break event.happening,
+                Told::Pulse(_) => {}
+            }
+        };
+        assert_eq!(happening, *expected);
+    }
+    nothing(worker).await;
+}
+
+async fn redelivers_what_is_not_settled(broker: &Broker) {
+    let dispatcher = broker.dispatcher().await;
+    publish(&*dispatcher, &[job(1), job(2)]).await;
+    let dying = broker.worker().await;
+    let first = claim(&*dying).await;
+    // The worker dies: its claim goes, and so does its connection.
+    let id = first.job.id;
+    dying.close().await;
+    drop((first, dying));
+    let worker = broker.worker().await;
+    let again = claim(&*worker).await;
+    assert_eq!(again.job.id, id);
+    assert!(again.redelivered, "nobody would count the death");
+    assert_eq!(again.job.attempt, 1);
+    settle(&*worker, again, FINISHED).await;
+    let other = claim(&*worker).await;
+    assert!(!other.redelivered);
+    settle(&*worker, other, FINISHED).await;
+    nothing(&*worker).await;
+}
+
+async fn what_is_interrupted_goes_on_after_the_others(broker: &Broker) {
+    let dispatcher = broker.dispatcher().await;
+    let worker = broker.worker().await;
+    publish(&*dispatcher, &[job(1), job(2)]).await;
+    for turn in [1, 2, 1, 2, 1] {
+        let claim = claim(&*worker).await;
+        assert_eq!(claim.job, job(turn));
+        assert!(!claim.redelivered, "an interruption is no death");
+        settle(&*worker, claim, INTERRUPTED).await;
+    }
+}
+
+async fn priorities_go_first(broker: &Broker) {
+    let dispatcher = broker.dispatcher().await;
+    let worker = broker.worker().await;
+    let with = |number, priority| Job {
+        priority,
+        ..job(number)
+    };
+    let (low, normal, high) = (
+        with(1, Priority::Low),
+        with(2, Priority::Normal),
+        with(3, Priority::High),
+    );
+    let jobs = [low.clone(), normal.clone(), high.clone(), normal.clone()];
+    publish(&*dispatcher, &jobs).await;
+    for expected in [high, normal.clone(), normal, low] {
+        let claim = claim(&*worker).await;
+        assert_eq!(claim.job, expected);
+        settle(&*worker, claim, FINISHED).await;
+    }
+}
+
+async fn failures_are_retried_then_set_aside(broker: &Broker) {
+    let dispatcher = broker.dispatcher().await;
+    let worker = broker.worker().await;
+    publish(&*dispatcher, &[job(1)]).await;
+    let first = claim(&*worker).await;
+    settle(&*worker, first, failed(true)).await;
+    let second = claim(&*worker).await;
+    assert_eq!((second.job.id, second.job.attempt), (job(1).id, 2));
+    settle(&*worker, second, failed(false)).await;
+    assert_eq!(
+        broker.dead().await,
+        [(job(1).id.to_string(), "it is so".to_owned())]
+    );
+    let last = Job {
+        attempt: ATTEMPTS,
+        ..job(2)
+    };
+    publish(&*dispatcher, &[last]).await;
+    let last = claim(&*worker).await;
+    settle(&*worker, last, failed(true)).await;
+    let dead = broker.dead().await;
+    assert_eq!(dead[1].0, job(2).id.to_string());
+    assert!(dead[1].1.contains("given up after"), "{dead:?}");
+    nothing(&*worker).await;
+}
+
+async fn a_job_that_is_never_settled_is_abandoned(broker: &Broker) {
+    let dispatcher = broker.dispatcher().await;
+    publish(&*dispatcher, &[job(1)]).await;
+    let mut deliveries = 0;
+    let abandoned = loop {
+        let worker = broker.worker().await;
+        let claim = claim(&*worker).await;
+        if claim.abandoned {
+            break claim;
+        }
+        deliveries += 1;
+        worker.close().await;
+        drop((claim, worker));
+    };
+    assert_eq!(deliveries, DELIVERY_LIMIT + 1);
+    assert_eq!(abandoned.job, job(1));
+}
+
+async fn late_followers_hear_what_happened(broker: &Broker) {
+    let dispatcher = broker.dispatcher().await;
+    let worker = broker.worker().await;
+    let before = SystemTime::now() - SHORT;
+    publish(&*dispatcher, &[job(1)]).await;
+    let first = claim(&*worker).await;
+    settle(&*worker, first, FINISHED).await;
+
+    let late = broker.dispatcher().await;
+    let mut heard = late.follow(before).await.expect("follows");
+    let finished = loop {
+        if let Told::Event(event) = told(&mut heard).await {
+            break event;
+        }
+    };
+    assert_eq!(finished.happening, FINISHED);
+    let progress = Progress {
+        evaluation: 7,
+        ..Progress::default()
+    };
+    worker.tell(event(&job(1), Happening::Progress(progress.clone())));
+    let pulse = loop {
+        match told(&mut heard).await {
+            Told::Pulse(pulse) if pulse.progress.is_some() => break pulse,
+            Told::Pulse(_) => {}
+            Told::Event(event) => panic!("progress is no event of record: {event:?}"),
+        }
+    };
+    let happening = pulse.progress.map(|event| event.happening);
+    assert_eq!(happening, Some(Happening::Progress(progress)));
+}
+
+async fn many_jobs_go_to_one_worker_each(broker: &Broker) {
+    let dispatcher = broker.dispatcher().await;
+    let jobs: Vec<_> = (0..300).map(job).collect();
+    publish(&*dispatcher, &jobs).await;
+    let mut workers = Vec::new();
+    for _ in 0..3 {
+        let worker = broker.worker().await;
+        workers.push(tokio::spawn(async move {
+            let mut done = Vec::new();
+            for _ in 0..100 {
+                let claim = claim(&*worker).await;
+                done.push(claim.job.id);
+                settle(&*worker, claim, FINISHED).await;
+            }
+            done
+        }));
+    }
+    let mut done = Vec::new();
+    for worker in workers {
+        done.extend(worker.await.expect("works"));
+    }
+    let asked: BTreeSet<_> = jobs.iter().map(|job| job.id).collect();
+    assert_eq!(done.iter().copied().collect::<BTreeSet<_>>(), asked);
+}
+
+macro_rules! suite {
+    ($module:ident, $broker:expr) => {
+        mod $module {
+            use super::*;
+
+            suite!(
+                $broker,
+                redelivers_what_is_not_settled,
+                what_is_interrupted_goes_on_after_the_others,
+                priorities_go_first,
+                failures_are_retried_then_set_aside,
+                a_job_that_is_never_settled_is_abandoned,
+                late_followers_hear_what_happened,
+                many_jobs_go_to_one_worker_each
+            );
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn carries_jobs_and_events() {
+                let broker = $broker;
+                let dispatcher = broker.dispatcher().await;
+                let worker = broker.worker().await;
+                super::carries_jobs_and_events(&*dispatcher, &*worker).await;
+            }
+        }
+    };
+    ($broker:expr, $($test:ident),+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(&$broker).await;
+            }
+        )+
+    };
+}
+
+suite!(memory, Broker::memory());
+suite!(rabbitmq, Broker::rabbitmq());
+
+/// The dispatcher's end of a pipe, as `stylefleet run` holds it.
+struct Parent {
+    to: tokio::sync::Mutex<Sender<tokio::io::DuplexStream, wire::ToWorker>>,
+    from: std::sync::Mutex<Option<Receiver<tokio::io::DuplexStream, wire::FromWorker>>>,
+}
+
+#[async_trait::async_trait]
+impl DispatcherEnd for Parent {
+    async fn publish(
+        &self,
+        jobs: &[Job],
+        accepted: &mut (dyn FnMut(stylefleet_proto::JobId) + Send),
+    ) -> Result<(), stylefleet_transport::broker::BrokerError> {
+        for job in jobs {
+            let frame = ToWorker::Job(Box::new(job.clone()));
+            self.to.lock().await.send(&(&frame).into()).await?;
+            accepted(job.id);
+        }
+        Ok(())
+    }
+
+    async fn follow(
+        &self,
+        _: SystemTime,
+    ) -> Result<mpsc::Receiver<Told>, stylefleet_transport::broker::BrokerError> {
+        let (tell, told) = mpsc::channel(100);
+        let mut from = self
+            .from
+            .lock()
+            .expect("lock")
+            .take()
+            .expect("one follower");
+        tokio::spawn(async move {
+            while let Ok(Some(message)) = from.recv().await {
+                if let Some(wire::from_worker::Frame::Event(event)) = message.frame {
+                    let event = Event::try_from(event).expect("an event");
+                    tell.send(Told::Event(event)).await.expect("is heard");
+                }
+            }
+        });
+        Ok(told)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_carries_jobs_and_events() {
+    let (input, to) = tokio::io::duplex(1 << 16);
+    let (output, from) = tokio::io::duplex(1 << 16);
+    let parent = Parent {
+        to: tokio::sync::Mutex::new(Sender::new(to)),
+        from: std::sync::Mutex::new(Some(Receiver::new(from))),
+    };
+    let hello = Hello {
+        worker: "worker".to_owned(),
+        device: "cpu".to_owned(),
+        cuda_devices: 0,
+    };
+    let drain = CancellationToken::new();
+    let worker = PipeEnd::open(hello, input, output, &drain);
+    carries_jobs_and_events(&parent, &worker).await;
+    assert!(!drain.is_cancelled());
+    drop(parent);
+    timeout(LONG, drain.cancelled()).await.expect("drains");
+}

@@ -1,0 +1,197 @@
+//! Input images: from the store, or from a cache on disk that keeps those used last.
+//!
+//! The cache is a help and no more: whatever is wrong with it, the store has the image.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use stylefleet_engine::Source;
+use stylefleet_proto::{Digest, Image, keys};
+use stylefleet_transport::store::Store;
+use tempfile::NamedTempFile;
+
+use crate::failure::Failure;
+
+/// Where inputs come from.
+pub struct Inputs {
+    store: Arc<dyn Store>,
+    cache: Option<Cache>,
+}
+
+/// Files named by the hash of their bytes, the least recently used of which go first. Several
+/// workers may share the folder.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    folder: PathBuf,
+    limit: u64,
+}
+
+impl Inputs {
+    /// Inputs of `store`, kept in `cache` if there is one.
+    pub fn new(store: Arc<dyn Store>, cache: Option<Cache>) -> Self {
+        Self { store, cache }
+    }
+
+    /// An image, and truly that image.
+    pub async fn get(&self, image: &Image) -> Result<Source, Failure> {
+        let Image { sha256, name } = image.clone();
+        let source = |bytes: Bytes| Source {
+            name: name.clone().into(),
+            bytes: bytes.into(),
+        };
+        if let Some(bytes) = self.cached(&sha256).await {
+            return Ok(source(bytes));
+        }
+        let Some(bytes) = self.store.get(&keys::input(&sha256)).await? else {
+            return Err(Failure::Missing { name, sha256 });
+        };
+        if Digest::of(&bytes) != sha256 {
+            return Err(Failure::Altered { name, sha256 });
+        }
+        self.remember(sha256, bytes.clone()).await;
+        Ok(source(bytes))
+    }
+
+    async fn cached(&self, sha256: &Digest) -> Option<Bytes> {
+        let cache = self.cache.clone()?;
+        let sha256 = *sha256;
+        let read = tokio::task::spawn_blocking(move || cache.get(&sha256));
+        read.await.ok()?
+    }
+
+    async fn remember(&self, sha256: Digest, bytes: Bytes) {
+        let Some(cache) = self.cache.clone() else {
+            return;
+        };
+        let kept = tokio::task::spawn_blocking(move || cache.put(&sha256, &bytes)).await;
+        if let Ok(Err(error)) = kept {
+            tracing::warn!("an input is not cached: {error}");
+        }
+    }
+}
+
+impl Cache {
+    /// A cache of at most `limit` bytes in `folder`.
+    pub fn new(folder: PathBuf, limit: u64) -> Self {
+        Self { folder, limit }
+    }
+
+    fn get(&self, sha256: &Digest) -> Option<Bytes> {
+        let path = self.path(sha256);
+        let bytes = fs::read(&path).ok()?;
+        if Digest::of(&bytes) != *sha256 {
+            // A disk that forgets, or a stray hand: the store knows better.
+            let _ = fs::remove_file(path);
+            return None;
+        }
+        // Used just now, and so the last to go.
+        let _ = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
+        Some(bytes.into())
+    }
+
+    fn put(&self, sha256: &Digest, bytes: &[u8]) -> io::Result<()> {
+        if bytes.len() as u64 > self.limit {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.folder)?;
+        self.make_room(self.limit - bytes.len() as u64)?;
+        let mut file = NamedTempFile::new_in(&self.folder)?;
+        file.write_all(bytes)?;
+        file.persist(self.path(sha256))?;
+        Ok(())
+    }
+
+    /// Removes the files used longest ago, until `room` bytes hold the rest.
+    fn make_room(&self, room: u64) -> io::Result<()> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            // Another worker may have removed it meanwhile.
+            if let Ok(about) = entry.metadata() {
+                files.push((about.modified()?, about.len(), entry.path()));
+            }
+        }
+        files.sort();
+        let mut taken: u64 = files.iter().map(|(_, size, _)| size).sum();
+        for (_, size, path) in files {
+            if taken <= room {
+                break;
+            }
+            let _ = fs::remove_file(path);
+            taken -= size;
+        }
+        Ok(())
+    }
+
+    fn path(&self, sha256: &Digest) -> PathBuf {
+        Path::new(&self.folder).join(sha256.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use stylefleet_transport::store::MemoryStore;
+
+    use super::*;
+
+    fn image(bytes: &[u8]) -> Image {
+        Image {
+            sha256: Digest::of(bytes),
+            name: "a.png".parse().expect("a name"),
+        }
+    }
+
+    fn cache(limit: u64) -> (tempfile::TempDir, Cache) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = Cache::new(folder.path().join("inputs"), limit);
+        (folder, cache)
+    }
+
+    #[tokio::test]
+    async fn asks_the_store_only_once() {
+        let (_folder, cache) = cache(100);
+        let store = Arc::new(MemoryStore::default());
+        let key = keys::input(&Digest::of(b"one"));
+        store.put(&key, "one".into()).await.expect("writes");
+        let inputs = Inputs::new(store.clone(), Some(cache));
+        inputs.get(&image(b"one")).await.expect("from the store");
+        store.delete(&key).await.expect("removes");
+        let source = inputs.get(&image(b"one")).await.expect("from the cache");
+        assert_eq!(source.bytes, b"one");
+    }
+
+    #[test]
+    fn forgets_what_was_used_longest_ago() {
+        let (_folder, cache) = cache(10);
+        let [one, two, three] = [b"aaaa", b"bbbb", b"cccc"].map(|bytes| (Digest::of(bytes), bytes));
+        for (age, (digest, bytes)) in [(20, &one), (10, &two)] {
+            cache.put(digest, *bytes).expect("keeps");
+            let then = SystemTime::now() - Duration::from_secs(age);
+            let file = File::open(cache.path(digest)).expect("opens");
+            file.set_modified(then).expect("ages");
+        }
+        assert!(cache.get(&one.0).is_some());
+        cache.put(&three.0, three.1).expect("keeps");
+        assert!(cache.get(&two.0).is_none());
+        assert!(cache.get(&one.0).is_some() && cache.get(&three.0).is_some());
+        let eleven = b"eleven bytes";
+        cache.put(&Digest::of(eleven), eleven).expect("declines");
+        assert!(cache.get(&Digest::of(eleven)).is_none());
+    }
+
+    #[test]
+    fn never_hands_out_what_was_damaged() {
+        let (_folder, cache) = cache(100);
+        let digest = Digest::of(b"one");
+        cache.put(&digest, b"one").expect("keeps");
+        fs::write(cache.path(&digest), b"two").expect("damages");
+        assert!(cache.get(&digest).is_none());
+        assert!(!cache.path(&digest).exists());
+    }
+}

@@ -1,0 +1,50 @@
+//! Numbers for people who watch over the fleet, in Prometheus' format.
+
+use std::time::Duration;
+
+use metrics::{counter, describe_counter, describe_gauge, gauge};
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use stylefleet_proto::Happening;
+
+const JOBS: &str = "stylefleet_jobs_total";
+const EVALUATIONS: &str = "stylefleet_evaluations_total";
+const BUSY: &str = "stylefleet_busy_milliseconds_total";
+const CONNECTED: &str = "stylefleet_connected";
+
+/// Starts to count. What was counted before is forgotten.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new().install_recorder()?;
+    describe_counter!(JOBS, "Jobs that this worker let go of, by outcome");
+    describe_counter!(EVALUATIONS, "Evaluations of jobs that this worker finished");
+    describe_counter!(BUSY, "Milliseconds in which the device had a job");
+    describe_gauge!(CONNECTED, "1 while the broker can be reached, else 0");
+    Ok(handle)
+}
+
+/// The device had a job for so long.
+pub fn was_busy(time: Duration) {
+    counter!(BUSY).increment(time.as_millis() as u64);
+}
+
+/// A job was let go of.
+pub fn ended(last: &Happening) {
+    let outcome = match last {
+        Happening::Finished { evaluations, .. } => {
+            counter!(EVALUATIONS).increment(u64::from(*evaluations));
+            "finished"
+        }
+        Happening::Failed {
+            retryable: true, ..
+        } => "retried",
+        Happening::Failed { .. } => "failed",
+        Happening::Interrupted { .. } => "interrupted",
+        Happening::Cancelled => "cancelled",
+        Happening::Started { .. } | Happening::Progress(_) | Happening::Note(_) => return,
+    };
+    counter!(JOBS, "outcome" => outcome).increment(1);
+}
+
+/// Whether the broker can be reached.
+pub fn connected(is_connected: bool) {
+    gauge!(CONNECTED).set(if is_connected { 1.0 } else { 0.0 });
+}

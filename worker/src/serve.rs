@@ -1,0 +1,134 @@
+//! `stylefleet-worker serve`: jobs come from a broker, and an S3 bucket or a folder is the store.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use stylefleet_engine::Engine;
+use stylefleet_transport::broker::{BrokerError, BrokerOptions, RabbitWorker};
+use stylefleet_transport::store::{self, StoreError};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Settings, SettingsError};
+use crate::engine_thread::EngineThread;
+use crate::failure::Failure;
+use crate::health::{self, Health};
+use crate::inputs::{Cache, Inputs};
+use crate::job::Bench;
+use crate::metrics;
+use crate::patient_store::PatientStore;
+use crate::service::{Service, ServiceError};
+use crate::signals;
+use crate::weights;
+
+/// Clocks further apart than this, in seconds, confuse the story that events tell.
+const MAX_SKEW: i64 = 60;
+
+/// Why a worker does not serve, or does no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Something is not set, or makes no sense.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The operating system refused what a worker needs to begin.
+    #[error("cannot begin: {0}")]
+    System(#[from] std::io::Error),
+    /// The store does not let the worker do what it must.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The broker does not let the worker do what it must.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The engine did not open.
+    #[error(transparent)]
+    Engine(#[from] Failure),
+    /// The address for questions about health is taken.
+    #[error("cannot answer at {address}: {source}: choose another address with --health")]
+    Health {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The numbers cannot be counted.
+    #[error("cannot count: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// It worked, then ended.
+    #[error(transparent)]
+    Service(ServiceError),
+}
+
+impl ServeError {
+    /// Whether the worker never came to take a job.
+    pub fn is_at_start(&self) -> bool {
+        !matches!(self, Self::Service(_))
+    }
+}
+
+/// Works until told to stop.
+pub fn run(settings: &Settings) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(serve(settings));
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(settings: &Settings) -> Result<(), ServeError> {
+    let name = settings.name();
+    let broker = BrokerOptions {
+        url: settings.broker()?,
+        ca: settings.ca(),
+        name: name.clone(),
+    };
+    let numbers = metrics::install()?;
+    let drain = CancellationToken::new();
+    signals::listen(&drain, Some(settings.grace()))?;
+
+    let opened = store::open(&settings.store()?, &settings.store_options()).await?;
+    let store = Arc::new(PatientStore::new(opened, drain.clone()));
+    let check = store.check().await?;
+    if !check.one_writer {
+        tracing::warn!("the store has no conditional writes: a job may be finished twice over");
+    }
+    if check.skew.abs() > MAX_SKEW {
+        tracing::warn!(
+            "the store's clock is {} s ahead of this machine's",
+            check.skew
+        );
+    }
+    weights::ensure(settings, &*store).await?;
+    let options = settings.engine();
+    let engine = EngineThread::start(move || Engine::open(&options)).await?;
+    let device = engine.description().device.clone();
+    let broker = Arc::new(RabbitWorker::connect(broker, name.clone(), device).await?);
+
+    let cache = Cache::new(settings.cache().join("inputs"), settings.cache_bytes());
+    let bench = Arc::new(Bench {
+        worker: name.as_str().into(),
+        inputs: Inputs::new(store.clone(), Some(cache)),
+        store,
+        engine,
+        checkpoint_every: settings.checkpoint_every(),
+    });
+    if let Some(address) = settings.health()? {
+        let health = Health {
+            bench: bench.clone(),
+            broker: broker.clone(),
+            drain: drain.clone(),
+            numbers,
+        };
+        let answering = health::serve(address, health).await;
+        answering.map_err(|source| ServeError::Health { address, source })?;
+    }
+    let device = &bench.engine.description().device;
+    tracing::info!("{name} takes jobs on {device}");
+    let service = Service {
+        bench,
+        broker,
+        drain,
+        slice: settings.slice(),
+    };
+    service.run().await.map_err(ServeError::Service)
+}

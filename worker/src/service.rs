@@ -1,0 +1,237 @@
+//! A worker at work: job after job, until it is told to stop.
+//!
+//! Three things overlap, so that the device is never idle while there is work: the next job is
+//! claimed and fetched when the one at work is about to end, and the last job's picture is
+//! uploaded while the next is computed. No job is claimed earlier than that: it might have a
+//! better place to wait.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use stylefleet_proto::Happening;
+use stylefleet_transport::broker::{BrokerError, Claim, WorkerEnd};
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::events::Events;
+use crate::failure::Failure;
+use crate::job::{Attempt, Bench, Computed, Prepared, Why};
+use crate::metrics;
+use crate::watch::Signs;
+
+/// Time between two looks whether the job at work is still wanted.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// How long before the end of a slice the next job is fetched.
+const AHEAD: Duration = Duration::from_secs(15);
+
+/// A worker, its broker and its bench.
+pub struct Service {
+    /// What it works with.
+    pub bench: Arc<Bench>,
+    /// Where jobs come from.
+    pub broker: Arc<dyn WorkerEnd>,
+    /// Cancelled when the worker is to stop.
+    pub drain: CancellationToken,
+    /// How long a job may stay at work while others wait.
+    pub slice: Duration,
+}
+
+/// Why a worker ended otherwise than by being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// No jobs come any more.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// A job panicked and took the engine with it.
+    #[error("the engine is broken after a panic: the worker ends, start another")]
+    Engine,
+    /// A task panicked.
+    #[error("the worker panicked: {0}: please report this")]
+    Panic(#[from] JoinError),
+}
+
+/// A job that only waits for the engine.
+struct Ready {
+    claim: Claim,
+    attempt: Attempt,
+    events: Events,
+    prepared: Prepared,
+}
+
+/// A job that the engine is done with.
+struct Done {
+    claim: Claim,
+    attempt: Attempt,
+    events: Events,
+    computed: Result<Computed, Failure>,
+    why: Option<Why>,
+}
+
+impl Service {
+    /// Works until told to stop, then takes leave of the broker.
+    pub async fn run(self) -> Result<(), ServiceError> {
+        let service = Arc::new(self);
+        let ended = service.clone().work().await;
+        service.broker.close().await;
+        ended
+    }
+
+    async fn work(self: Arc<Self>) -> Result<(), ServiceError> {
+        let now = CancellationToken::new();
+        now.cancel();
+        let mut coming = tokio::spawn(self.clone().next(now));
+        let mut leaving: Option<JoinHandle<()>> = None;
+        let mut ended = Ok(());
+        while let Some(ready) = coming.await?? {
+            let signs = Signs::default();
+            if self.drain.is_cancelled() {
+                coming = tokio::spawn(self.clone().next(signs.nearly_done));
+                self.give_back(ready).await;
+                continue;
+            }
+            coming = tokio::spawn(self.clone().next(signs.nearly_done.clone()));
+            let Ready {
+                claim,
+                attempt,
+                events,
+                prepared,
+            } = ready;
+            let (computed, why) = self.compute(&claim, &attempt, prepared, &signs).await;
+            let done = Done {
+                claim,
+                attempt,
+                events,
+                computed,
+                why,
+            };
+            signs.nearly_done.cancel();
+            if !self.bench.engine.is_alive() {
+                self.drain.cancel();
+                ended = Err(ServiceError::Engine);
+            }
+            // One picture at a time is on its way: more would only pile up.
+            if let Some(leaving) = leaving.replace(tokio::spawn(self.clone().finish(done))) {
+                leaving.await?;
+            }
+        }
+        if let Some(leaving) = leaving {
+            leaving.await?;
+        }
+        ended
+    }
+
+    /// Claims and fetches a job, but not before `due`. None once the worker is to stop.
+    async fn next(self: Arc<Self>, due: CancellationToken) -> Result<Option<Ready>, BrokerError> {
+        tokio::select! {
+            () = due.cancelled() => {}
+            () = self.drain.cancelled() => {}
+        }
+        while let Some(claim) = self.broker.claim(&self.drain).await? {
+            let worker = self.bench.worker.clone();
+            let events = Events::new(&claim.job, worker, self.broker.clone());
+            let attempt = Attempt::new(claim.job.clone(), self.bench.clone(), events.clone());
+            match attempt.prepare(&claim).await {
+                Ok(prepared) => {
+                    return Ok(Some(Ready {
+                        claim,
+                        attempt,
+                        events,
+                        prepared,
+                    }));
+                }
+                Err(last) => self.settle(claim, &events, last).await,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Has the engine work on a job until it is done or has to stop.
+    async fn compute(
+        &self,
+        claim: &Claim,
+        attempt: &Attempt,
+        prepared: Prepared,
+        signs: &Signs,
+    ) -> (Result<Computed, Failure>, Option<Why>) {
+        let began = Instant::now();
+        let mut compute = pin!(attempt.compute(prepared, signs));
+        let (computed, why) = tokio::select! {
+            computed = &mut compute => (computed, None),
+            why = self.reason_to_stop(claim, attempt, signs) => {
+                signs.stop.cancel();
+                (compute.await, Some(why))
+            }
+        };
+        metrics::was_busy(began.elapsed());
+        (computed, why)
+    }
+
+    /// Waits for a reason to interrupt the job at work.
+    async fn reason_to_stop(&self, claim: &Claim, attempt: &Attempt, signs: &Signs) -> Why {
+        let void = async {
+            claim.hold.lost.cancelled().await;
+            // Whoever gets the job is not to think that this worker died over it.
+            attempt.unmark().await;
+            claim.hold.void.cancelled().await;
+        };
+        tokio::select! {
+            () = self.drain.cancelled() => Why::Turn,
+            () = self.end_of_slice(signs) => Why::Turn,
+            () = cancelled(attempt) => Why::Cancelled,
+            () = void => Why::Void,
+        }
+    }
+
+    async fn end_of_slice(&self, signs: &Signs) {
+        sleep(self.slice.saturating_sub(AHEAD)).await;
+        signs.nearly_done.cancel();
+        sleep(self.slice.min(AHEAD)).await;
+    }
+
+    /// Brings what was computed into the store and lets go of the job.
+    async fn finish(self: Arc<Self>, done: Done) {
+        let Done {
+            claim,
+            attempt,
+            events,
+            computed,
+            why,
+        } = done;
+        if let Some(last) = attempt.finish(computed, why).await {
+            self.settle(claim, &events, last).await;
+        }
+    }
+
+    /// Lets go of a job that was fetched but not begun.
+    async fn give_back(&self, ready: Ready) {
+        let evaluations = ready.prepared.evaluations;
+        let last = Happening::Interrupted { evaluations };
+        self.settle(ready.claim, &ready.events, last).await;
+    }
+
+    async fn settle(&self, claim: Claim, events: &Events, last: Happening) {
+        metrics::ended(&last);
+        let job = claim.job.id;
+        if let Err(error) = self.broker.settle(claim, events.event(last)).await {
+            // The store has what was done, and the next delivery finds it there.
+            tracing::warn!("{job}: {error}");
+        }
+    }
+}
+
+/// Waits until somebody cancels the job.
+async fn cancelled(attempt: &Attempt) {
+    loop {
+        sleep(LOOK_EVERY).await;
+        match attempt.is_cancelled().await {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => tracing::debug!("{error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
