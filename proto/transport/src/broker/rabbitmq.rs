@@ -18,8 +18,8 @@ use std::path::PathBuf;
 pub use dispatcher::{Depths, RabbitDispatcher};
 pub use letters::{DeadLetter, DeadLetters};
 pub use url::BrokerUrl;
-pub(super) use worker::Receipt;
 pub use worker::RabbitWorker;
+pub(super) use worker::Receipt;
 
 /// How to reach a broker.
 #[derive(Debug, Clone)]

@@ -2,13 +2,13 @@
 
 mod client;
 mod fault;
+mod parts;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::Config;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::put_object::PutObjectError;
@@ -68,7 +68,7 @@ impl S3Store {
             Some(writer) => request.if_none_match("*").metadata(WRITER, writer),
             None => request,
         };
-        let patience = Config::builder().timeout_config(client::patience(bytes.len()));
+        let patience = client::override_patience(bytes.len());
         request
             .body(bytes.into())
             .customize()
@@ -124,6 +124,9 @@ impl Store for S3Store {
     }
 
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
+        if bytes.len() > parts::PART {
+            return self.write_parts(key, bytes).await;
+        }
         let written = self.write(&self.full(key)?, bytes, None).await;
         written.map_err(|e| self.fault("write", key, e))
     }

@@ -135,7 +135,11 @@ impl DispatcherEnd for RabbitDispatcher {
                     // What was handed in but not confirmed is handed in again: the same job twice
                     // is still one job.
                     link.give_up(&error);
-                    patience = if done > before { PATIENCE } else { patience - 1 };
+                    patience = if done > before {
+                        PATIENCE
+                    } else {
+                        patience - 1
+                    };
                     let reopened = Link::reopen(&self.options, &self.end).await;
                     *self.link.lock().await = Arc::new(reopened.ok_or(error)?);
                 }
@@ -253,9 +257,7 @@ impl Sources {
 
 /// Reads the stream of events from a point on.
 async fn events(channel: &Channel, from: &AMQPValue) -> Result<Consumer, lapin::Error> {
-    channel
-        .basic_qos(AHEAD, BasicQosOptions::default())
-        .await?;
+    channel.basic_qos(AHEAD, BasicQosOptions::default()).await?;
     let mut arguments = FieldTable::default();
     arguments.insert("x-stream-offset".into(), from.clone());
     let options = BasicConsumeOptions::default();
@@ -287,7 +289,12 @@ async fn pulses(channel: &Channel) -> Result<Consumer, lapin::Error> {
         ..BasicConsumeOptions::default()
     };
     channel
-        .basic_consume(name.as_str().into(), "".into(), options, FieldTable::default())
+        .basic_consume(
+            name.as_str().into(),
+            "".into(),
+            options,
+            FieldTable::default(),
+        )
         .await
 }
 

@@ -55,7 +55,11 @@ pub(super) fn persistent(kind: &str) -> BasicProperties {
 }
 
 /// The same, for a dead letter.
-pub(super) fn with_reason(properties: BasicProperties, reason: &str, worker: &str) -> BasicProperties {
+pub(super) fn with_reason(
+    properties: BasicProperties,
+    reason: &str,
+    worker: &str,
+) -> BasicProperties {
     let mut headers = FieldTable::default();
     headers.insert(REASON.into(), AMQPValue::LongString(reason.into()));
     headers.insert(WORKER.into(), AMQPValue::LongString(worker.into()));
@@ -73,14 +77,17 @@ pub(super) fn reason_of(properties: &BasicProperties) -> (Option<String>, Option
 
 /// Whether a message was delivered before and never answered.
 pub(super) fn is_redelivered(delivery: &Delivery) -> bool {
-    let counted = headers(&delivery.properties)
-        .and_then(|headers| headers.inner().get(DELIVERIES).cloned());
+    let counted =
+        headers(&delivery.properties).and_then(|headers| headers.inner().get(DELIVERIES).cloned());
     delivery.redelivered || matches!(counted, Some(AMQPValue::LongLongInt(1..)))
 }
 
 /// Where in its stream a message is.
 pub(super) fn offset(delivery: &Delivery) -> Option<i64> {
-    match headers(&delivery.properties)?.inner().get("x-stream-offset")? {
+    match headers(&delivery.properties)?
+        .inner()
+        .get("x-stream-offset")?
+    {
         AMQPValue::LongLongInt(offset) => Some(*offset),
         _ => None,
     }

@@ -1,9 +1,7 @@
 //! The exchanges and queues, and how they hang together. The settings of version 1 never change:
 //! a change makes version 2, with names of its own.
 
-use lapin::options::{
-    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
-};
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, Error, ErrorKind, ExchangeKind};
@@ -155,7 +153,11 @@ async fn declare(channel: &Channel, item: &Item) -> Result<(), Error> {
         } => {
             let name = name.as_str();
             channel
-                .queue_declare(name.into(), QueueDeclareOptions::durable(), table(arguments))
+                .queue_declare(
+                    name.into(),
+                    QueueDeclareOptions::durable(),
+                    table(arguments),
+                )
                 .await?;
             channel
                 .queue_bind(

@@ -85,7 +85,12 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_broker_without_quoting_it() {
-        for text in ["", "http://ann:secret@mq", "amqp://ann:secret@mq:port", "mq"] {
+        for text in [
+            "",
+            "http://ann:secret@mq",
+            "amqp://ann:secret@mq:port",
+            "mq",
+        ] {
             let refused = text.parse::<BrokerUrl>().expect_err(text).to_string();
             assert!(!refused.contains("secret"), "{refused}");
         }

@@ -90,7 +90,8 @@ impl RabbitWorker {
     /// Whether the broker can be reached.
     pub fn is_connected(&self) -> bool {
         let link = self.link.borrow();
-        link.as_ref().is_some_and(|link| !link.hold.lost.is_cancelled())
+        link.as_ref()
+            .is_some_and(|link| !link.hold.lost.is_cancelled())
     }
 
     /// The next job that is there right now.
@@ -209,7 +210,9 @@ impl WorkerEnd for RabbitWorker {
 
     async fn settle(&self, claim: Claim, last: Event) -> Result<(), BrokerError> {
         let broker::Receipt::RabbitMq(Receipt { delivery, link }) = claim.receipt else {
-            return Err(BrokerError::Lost("the claim is another broker's".to_owned()));
+            return Err(BrokerError::Lost(
+                "the claim is another broker's".to_owned(),
+            ));
         };
         lock(&self.progress).take_if(|progress| progress.job == last.job);
         let settlement = lifecycle::settle(claim.job.attempt, &last.happening);

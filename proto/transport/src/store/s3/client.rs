@@ -76,6 +76,11 @@ pub fn patience(bytes: usize) -> TimeoutConfig {
         .build()
 }
 
+/// The same, for one request alone.
+pub fn override_patience(bytes: usize) -> Builder {
+    Builder::new().timeout_config(patience(bytes))
+}
+
 fn http(ca: Option<&Path>) -> Result<SharedHttpClient, StoreError> {
     let mut trusted = TrustStore::default();
     if let Some(path) = ca {
