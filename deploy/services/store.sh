@@ -7,9 +7,12 @@ store_grace=2
 
 launch_store() {
     mkdir -p "$dir/store/data"
+    # The reader is for tests of what happens to those who may not write.
     cat >"$dir/store/s3.json" <<END
 {"identities": [{"name": "stylefleet", "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-  "credentials": [{"accessKey": "$s3_key", "secretKey": "$s3_secret"}]}]}
+  "credentials": [{"accessKey": "$s3_key", "secretKey": "$s3_secret"}]},
+ {"name": "reader", "actions": ["Read", "List"],
+  "credentials": [{"accessKey": "reader", "secretKey": "$s3_secret"}]}]}
 END
     printf 'user = "%s:%s"\naws-sigv4 = "aws:amz:us-east-1:s3"\n' "$s3_key" "$s3_secret" >"$dir/store/curlrc"
     # Each bucket has volumes of its own: one at a time, not the usual seven, and small ones.

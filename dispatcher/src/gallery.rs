@@ -102,8 +102,7 @@ impl Gallery {
         if is_told && is_there.map_err(GalleryError::Folder)? {
             return Ok(Hung { path, kept: true });
         }
-        // Named by what it belongs to: the record is from outside.
-        let picture = keys::picture(&record.job, format);
+        let picture = record.picture.clone();
         let bytes = self.store.get(&picture).await;
         let bytes = bytes
             .map_err(DocumentError::from)?

@@ -124,6 +124,10 @@ pub async fn record(store: &dyn Store, job: &JobId) -> Result<Option<Record>, Do
             let reason = format!("it is of job {}", record.job);
             Err(damaged(store, &key, reason))
         }
+        Some(record) if !keys::is_picture(job, &record.picture) => {
+            let reason = format!("\"{}\" is no place for its picture", record.picture);
+            Err(damaged(store, &key, reason))
+        }
         record => Ok(record),
     }
 }

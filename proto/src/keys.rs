@@ -47,9 +47,19 @@ pub fn checkpoint(job: &JobId) -> String {
     format!("jobs/{job}/checkpoint.safetensors")
 }
 
-/// The finished picture.
-pub fn picture(job: &JobId, format: Format) -> String {
-    format!("jobs/{job}/image.{}", format.extension())
+/// The finished picture, by the hash of the file's bytes: two attempts that come to different bytes,
+/// on different machines, never write over each other.
+pub fn picture(job: &JobId, file: &Digest, format: Format) -> String {
+    let file = file.to_string();
+    let (start, _) = file.split_at(16);
+    format!("jobs/{job}/image.{start}.{}", format.extension())
+}
+
+/// Whether `key`, which comes from outside, may be that of the job's picture.
+pub fn is_picture(job: &JobId, key: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.';
+    key.strip_prefix(&format!("jobs/{job}/image."))
+        .is_some_and(|rest| rest.bytes().all(is_plain) && !rest.contains(".."))
 }
 
 /// What became of the job: a [`crate::Record`]. Written last and once.

@@ -284,7 +284,7 @@ proptest! {
             keys::started(&job.id),
             keys::cancelled(&job.id),
             keys::checkpoint(&job.id),
-            keys::picture(&job.id, job.parameters.format),
+            keys::picture(&job.id, &job.content.sha256, job.parameters.format),
             keys::result(&job.id),
             keys::failed(&job.id),
         ] {
@@ -592,4 +592,22 @@ fn a_batch_is_named_so_that_it_is_safe_in_a_path() {
         assert!(text.parse::<BatchId>().is_err(), "{text:?}");
     }
     assert!("run-0123abc".parse::<BatchId>().is_ok());
+}
+
+#[test]
+fn a_picture_lies_with_its_job() {
+    let job = job();
+    let picture = keys::picture(&job.id, &job.content.sha256, job.parameters.format);
+    assert!(keys::is_picture(&job.id, &picture), "{picture}");
+    let id = job.id;
+    for elsewhere in [
+        "inputs/x".to_owned(),
+        format!("jobs/{id}/result.json"),
+        format!("jobs/{id}/image.../../x"),
+        format!("jobs/{id}/image.a/b"),
+        picture.replace("jobs/", "/jobs/"),
+        picture.replace(&id.to_string(), &job.content.sha256.to_string()),
+    ] {
+        assert!(!keys::is_picture(&id, &elsewhere), "{elsewhere}");
+    }
 }

@@ -1,8 +1,8 @@
 //! A TCP relay before a server, as a network that can fail.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 
 /// Passes connections on to a server, until it is told not to.
@@ -11,7 +11,13 @@ pub struct Relay {
     /// The server's URL, by way of this relay.
     pub url: String,
     address: SocketAddr,
-    network: Arc<Mutex<Network>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    network: Mutex<Network>,
+    changed: Condvar,
 }
 
 #[derive(Debug)]
@@ -24,6 +30,8 @@ struct Network {
 #[derive(Debug, PartialEq)]
 enum State {
     Open,
+    /// Nothing passes, and nobody is told.
+    Held,
     Blocked,
     Over,
 }
@@ -36,45 +44,65 @@ impl Relay {
         let target = authority.rsplit('@').next().unwrap_or_default().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("is bound");
-        let network = Arc::new(Mutex::new(Network {
-            state: State::Open,
-            links: Vec::new(),
-        }));
+        let shared = Arc::new(Shared {
+            network: Mutex::new(Network {
+                state: State::Open,
+                links: Vec::new(),
+            }),
+            changed: Condvar::new(),
+        });
         let relay = Self {
             url: url.replacen(&target, &address.to_string(), 1),
             address,
-            network: network.clone(),
+            shared: shared.clone(),
         };
-        thread::spawn(move || accept(&listener, &target, &network));
+        thread::spawn(move || accept(&listener, &target, &shared));
         relay
     }
 
     /// Cuts all connections. New ones are welcome.
     pub fn cut(&self) {
-        self.lock().cut();
+        self.shared.lock().cut();
     }
 
     /// Cuts all connections, and new ones at once.
     pub fn block(&self) {
-        let mut network = self.lock();
-        network.state = State::Blocked;
-        network.cut();
+        self.turn(State::Blocked).cut();
     }
 
-    /// Welcomes new connections again.
+    /// Falls silent: connections stay, and new ones are welcome, but nothing passes.
+    pub fn hold(&self) {
+        drop(self.turn(State::Held));
+    }
+
+    /// Welcomes new connections again, and passes on what was held.
     pub fn open(&self) {
-        self.lock().state = State::Open;
+        drop(self.turn(State::Open));
     }
 
+    fn turn(&self, state: State) -> MutexGuard<'_, Network> {
+        let mut network = self.shared.lock();
+        network.state = state;
+        self.shared.changed.notify_all();
+        network
+    }
+}
+
+impl Shared {
     fn lock(&self) -> MutexGuard<'_, Network> {
         self.network.lock().expect("no thread panicked")
+    }
+
+    fn wait_while_held(&self) {
+        let is_held = |network: &mut Network| network.state == State::Held;
+        let waited = self.changed.wait_while(self.lock(), is_held);
+        drop(waited.expect("no thread panicked"));
     }
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.block();
-        self.lock().state = State::Over;
+        self.turn(State::Over).cut();
         let _ = TcpStream::connect(self.address); // wakes the listener
     }
 }
@@ -87,12 +115,12 @@ impl Network {
     }
 }
 
-fn accept(listener: &TcpListener, target: &str, network: &Mutex<Network>) {
+fn accept(listener: &TcpListener, target: &str, shared: &Arc<Shared>) {
     for near in listener.incoming().map_while(Result::ok) {
-        // Held until the link is listed: no connection slips through a cut.
-        let mut network = network.lock().expect("no thread panicked");
+        // Locked until the link is listed: no connection slips through a cut.
+        let mut network = shared.lock();
         match network.state {
-            State::Open => {}
+            State::Open | State::Held => {}
             State::Blocked => continue,
             State::Over => return,
         }
@@ -100,14 +128,27 @@ fn accept(listener: &TcpListener, target: &str, network: &Mutex<Network>) {
             continue; // the server is down: so is the connection
         };
         for (from, to) in [(&near, &far), (&far, &near)] {
-            let (mut from, mut to) = (clone(from), clone(to));
+            let (from, to, shared) = (clone(from), clone(to), shared.clone());
             thread::spawn(move || {
-                let _ = io::copy(&mut from, &mut to);
+                let _ = pass(&from, &to, &shared);
                 let _ = to.shutdown(Shutdown::Both);
                 let _ = from.shutdown(Shutdown::Both);
             });
         }
         network.links.extend([near, far]);
+    }
+}
+
+/// Passes bytes on until one of the two ends.
+fn pass(mut from: &TcpStream, mut to: &TcpStream, shared: &Shared) -> io::Result<()> {
+    let mut bytes = vec![0; 1 << 16];
+    loop {
+        let count = from.read(&mut bytes)?;
+        shared.wait_while_held();
+        match count {
+            0 => return Ok(()),
+            _ => to.write_all(&bytes[..count])?,
+        }
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Run {
     stderr: Vec<String>,
     /// Lines of standard output that [`Self::wait_for`] has looked at.
     seen: usize,
+    /// Lines of standard error that [`Self::wait_for_line`] has looked at.
+    heard: usize,
 }
 
 /// How a program ended.
@@ -58,6 +60,7 @@ impl Run {
             stdout: Vec::new(),
             stderr: Vec::new(),
             seen: 0,
+            heard: 0,
         }
     }
 
@@ -93,6 +96,23 @@ impl Run {
             }
             if let Err(reason) = self.read(deadline) {
                 panic!("waited for {what}: {reason}\n{}", self.so_far());
+            }
+        }
+    }
+
+    /// Waits for the next line of standard error that has these words in it. Earlier ones are
+    /// passed over.
+    pub fn wait_for_line(&mut self, words: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            while let Some(line) = self.stderr.get(self.heard) {
+                self.heard += 1;
+                if line.contains(words) {
+                    return line.clone();
+                }
+            }
+            if let Err(reason) = self.read(deadline) {
+                panic!("waited for {words:?}: {reason}\n{}", self.so_far());
             }
         }
     }

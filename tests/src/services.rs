@@ -206,6 +206,11 @@ impl Fleet<'_> {
             .import(&json!({"vhosts": vhosts, "permissions": permissions}));
     }
 
+    /// Where the store keeps an object of the bucket, by a way that asks for no key.
+    pub fn object_url(&self, key: &str) -> String {
+        self.bucket() + key
+    }
+
     /// Where the store keeps the bucket: whatever is made there is one.
     fn bucket(&self) -> String {
         let filer = self.services.setting("STYLEFLEET_TEST_FILER");

@@ -76,7 +76,8 @@ const OUT_OF_REACH: [(&str, &[&str], &str); 3] = [
 
 /// Crates that only some of the house may name in their manifests.
 const RESERVED: [(&str, &[&str]); 4] = [
-    ("lapin", &["stylefleet-transport"]),
+    // Tests need it to do what the transport would not: break the contract.
+    ("lapin", &["stylefleet-transport", "stylefleet-tests"]),
     ("aws-*", &["stylefleet-transport"]),
     ("tch", &["stylefleet-engine"]),
     // For the build scripts, which hear from it where libtorch is.

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 use stylefleet_tests::relay::Relay;
 use stylefleet_tests::services::{Server, Services, curl};
@@ -64,7 +65,7 @@ fn a_fleet_has_its_own_vhost_and_bucket() {
 }
 
 #[test]
-fn a_relay_can_cut_and_block() {
+fn a_relay_can_cut_and_block_and_fall_silent() {
     let server = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = server.local_addr().expect("is bound");
     let relay = Relay::before(&format!("amqp://user:password@{address}/vhost"));
@@ -99,7 +100,17 @@ fn a_relay_can_cut_and_block() {
     assert!(is_over(client));
     assert!(is_over(connect()));
     relay.open();
-    link();
+    let (mut client, mut end) = link();
+    relay.hold();
+    client.write_all(b"late").expect("is open");
+    end.set_read_timeout(Some(Duration::from_millis(100))).expect("is not zero");
+    let silence = end.read(&mut [0]).expect_err("nothing passes");
+    assert_eq!(silence.kind(), ErrorKind::WouldBlock);
+    relay.open();
+    end.set_read_timeout(None).expect("may wait");
+    let mut word = [0; 4];
+    end.read_exact(&mut word).expect("is passed on");
+    assert_eq!(&word, b"late");
 }
 
 #[test]

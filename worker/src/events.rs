@@ -30,6 +30,7 @@ impl Events {
 
     /// What happened, as an event of this attempt.
     pub fn event(&self, happening: Happening) -> Event {
+        tracing::debug!("{self:?}: {happening:?}");
         Event {
             job: self.job,
             worker: self.worker.to_string(),

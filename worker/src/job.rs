@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use stylefleet_engine::{self as engine, Engine, Error, Outcome, Picture, Request};
 use stylefleet_proto::lifecycle::{self, DEATHS, Settlement};
 use stylefleet_proto::queues::DELIVERY_LIMIT;
-use stylefleet_proto::{Happening, Init, Job, Record, Start, keys};
+use stylefleet_proto::{Digest, Happening, Init, Job, Record, Start, keys};
 use stylefleet_transport::broker::Claim;
 use stylefleet_transport::store::Store;
 
@@ -295,12 +295,23 @@ impl Attempt {
 
     /// Puts the picture in the store.
     async fn upload(&self, picture: Picture, notes: Vec<String>) -> Result<Record, Failure> {
-        let record = record(&self.job, &picture, self.bench.engine.description(), notes);
-        let format = crate::request::format(self.job.parameters.format);
-        let file = tokio::task::spawn_blocking(move || picture.encode(format)).await??;
-        let store = &self.bench.store;
-        store.put(&record.picture, file.into()).await?;
-        Ok(record)
+        let format = self.job.parameters.format;
+        let encoding = tokio::task::spawn_blocking(move || {
+            let file = picture.encode(crate::request::format(format));
+            (picture, file)
+        });
+        let (picture, file) = encoding.await?;
+        let file = file?;
+        let Bench { engine, store, .. } = &*self.bench;
+        let key = keys::picture(&self.job.id, &Digest::of(&file), format);
+        store.put(&key, file.into()).await?;
+        Ok(record(
+            &self.job,
+            &picture,
+            key,
+            engine.description(),
+            notes,
+        ))
     }
 
     /// Makes the result stand. Where another attempt's stands already, it says the same.

@@ -1,10 +1,16 @@
 //! The record of a finished job.
 
 use stylefleet_engine::{Description, Picture, Precision};
-use stylefleet_proto::{Job, Record, Scored, keys};
+use stylefleet_proto::{Job, Record, Scored};
 
-/// What `result.json` says of `picture`.
-pub fn record(job: &Job, picture: &Picture, engine: &Description, notes: Vec<String>) -> Record {
+/// What `result.json` says of `picture`, which lies under `key`.
+pub fn record(
+    job: &Job,
+    picture: &Picture,
+    key: String,
+    engine: &Description,
+    notes: Vec<String>,
+) -> Record {
     let versions = [
         ("stylefleet", env!("CARGO_PKG_VERSION")),
         ("libtorch", &engine.libtorch),
@@ -12,7 +18,7 @@ pub fn record(job: &Job, picture: &Picture, engine: &Description, notes: Vec<Str
     ];
     Record {
         job: job.id,
-        picture: keys::picture(&job.id, job.parameters.format),
+        picture: key,
         width: picture.width,
         height: picture.height,
         content: job.content.clone(),

@@ -212,8 +212,20 @@ impl Service {
     }
 
     async fn settle(&self, claim: Claim, events: &Events, last: Happening) {
-        metrics::ended(&last);
         let job = claim.job.id;
+        let last = match last {
+            // Once the worker is to stop it has no patience with the store: what comes of that is
+            // no failed attempt. A panic is.
+            Happening::Failed {
+                retryable: true,
+                reason,
+            } if self.drain.is_cancelled() && self.bench.engine.is_alive() => {
+                tracing::warn!("{job} is given back: {reason}");
+                Happening::Interrupted { evaluations: 0 }
+            }
+            last => last,
+        };
+        metrics::ended(&last);
         if let Err(error) = self.broker.settle(claim, events.event(last)).await {
             // The store has what was done, and the next delivery finds it there.
             tracing::warn!("{job}: {error}");
@@ -233,5 +245,7 @@ async fn cancelled(attempt: &Attempt) {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

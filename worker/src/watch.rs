@@ -58,6 +58,11 @@ impl Observer for Watch {
     }
 
     fn evaluated(&mut self, progress: &Progress) -> Control {
+        tracing::trace!(
+            "{:?}: evaluation {}",
+            self.events,
+            progress.total_evaluations
+        );
         if self.throttle.lets_pass(progress.scale, Instant::now()) {
             self.events.tell(Happening::Progress(event(progress)));
         }

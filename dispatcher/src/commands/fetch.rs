@@ -195,7 +195,7 @@ mod tests {
         };
         Record {
             job,
-            picture: "../../elsewhere".to_owned(),
+            picture: format!("jobs/{job}/image.png"),
             width: 1,
             height: 1,
             content: image,
@@ -243,8 +243,9 @@ mod tests {
         written.expect("writes");
         let written = documents::write(&*store, &keys::accepted(&batch), &accepted).await;
         written.expect("writes");
-        let picture = keys::picture(&job(1), record(job(1)).parameters.format);
-        let put = store.put(&picture, Bytes::from("a picture")).await;
+        let put = store
+            .put(&record(job(1)).picture, Bytes::from("a picture"))
+            .await;
         put.expect("writes");
 
         for (fetched, kept) in [(1, 0), (0, 1)] {

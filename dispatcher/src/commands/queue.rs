@@ -201,8 +201,8 @@ impl Queue {
             ..
         } = self.rates;
         let left = match self.seconds_to_empty {
-            Some(seconds) => format!("; nothing waits in about {}", duration(seconds)),
-            None => String::new(),
+            Some(seconds @ 1.0..) => format!("; nothing waits in about {}", duration(seconds)),
+            _ => String::new(),
         };
         result(format!(
             "rates     {finished_per_hour:.0} finished an hour, {failed_per_hour:.0} attempts \

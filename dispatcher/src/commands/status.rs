@@ -188,9 +188,7 @@ async fn of_job(
         state: state::of(store, &job, accepted).await?,
         batch: None,
         name: None,
-        picture: result
-            .as_ref()
-            .map(|record| store.locate(&keys::picture(&job, record.parameters.format))),
+        picture: result.as_ref().map(|record| store.locate(&record.picture)),
         result,
         failure: state::failure(store, &job).await?,
         started: documents::read(store, &keys::started(&job)).await?,

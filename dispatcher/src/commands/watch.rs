@@ -9,7 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::{StreamExt, pin_mut};
 use stylefleet_proto::lifecycle::{Settlement, settle};
-use stylefleet_proto::{BatchId, Event, Happening, JobId, keys};
+use stylefleet_proto::{BatchId, Event, Happening, JobId};
 use stylefleet_transport::broker::{BrokerError, DispatcherEnd, RabbitDispatcher, Told};
 use stylefleet_transport::store::{Store, StoreError};
 use tokio::sync::mpsc;
@@ -150,7 +150,7 @@ async fn end(store: &dyn Store, job: &JobId, over: Over) -> Result<Find, StoreEr
     let end = match over {
         Over::Done => state::record(store, job).await.map(|record| {
             record.map(|record| End::Done {
-                picture: store.locate(&keys::picture(job, record.parameters.format)),
+                picture: store.locate(&record.picture),
                 seconds: record.seconds,
                 evaluations: record.evaluations,
                 loss: record.score.loss,
@@ -433,7 +433,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use bytes::Bytes;
-    use stylefleet_proto::{Accepted, Failure, Manifest, ManifestEntry, Preset};
+    use stylefleet_proto::{Accepted, Failure, Manifest, ManifestEntry, Preset, keys};
     use stylefleet_transport::broker::{MemoryBroker, WorkerEnd};
     use stylefleet_transport::store::MemoryStore;
     use tokio::sync::Notify;

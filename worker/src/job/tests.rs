@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use stylefleet_engine::{Control, Description, Observer, Precision, Progress};
-use stylefleet_proto::{Digest, Image, Preset, Style};
+use stylefleet_proto::{Image, Preset, Style};
 use stylefleet_transport::broker::{DispatcherEnd, MemoryBroker, Told};
 use stylefleet_transport::store::MemoryStore;
 use tokio::sync::mpsc::Receiver;

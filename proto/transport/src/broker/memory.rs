@@ -26,6 +26,7 @@ pub struct MemoryBroker {
 struct Shared {
     state: Mutex<State>,
     arrival: Notify,
+    is_impatient: bool,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +51,17 @@ pub(super) struct Receipt {
 }
 
 impl MemoryBroker {
+    /// One that has jobs tried again at once.
+    pub fn impatient() -> Self {
+        let shared = Shared {
+            is_impatient: true,
+            ..Shared::default()
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
     /// The jobs that were set aside, and why.
     pub fn dead(&self) -> Vec<(Job, String)> {
         self.shared.state().dead.clone()
@@ -152,7 +164,10 @@ impl WorkerEnd for MemoryBroker {
             Some(Settlement::Over) | None => {}
             Some(Settlement::Continue) => self.shared.enqueue(anew(job), false),
             Some(Settlement::Retry) => {
-                let wait = RETRY_SECONDS[lifecycle::retry_wait(job.attempt, fastrand::usize(..))];
+                let wait = match self.shared.is_impatient {
+                    true => 0,
+                    false => RETRY_SECONDS[lifecycle::retry_wait(job.attempt, fastrand::usize(..))],
+                };
                 let shared = self.shared.clone();
                 let attempt = job.attempt.saturating_add(1);
                 tokio::spawn(async move {

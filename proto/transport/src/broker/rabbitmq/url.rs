@@ -39,6 +39,11 @@ impl FromStr for BrokerUrl {
         if uri.authority.host.is_empty() {
             return Err(BrokerError::Url("names no host".to_owned()));
         }
+        // Part of a password would pass for the vhost, and be shown.
+        if uri.vhost.contains('@') {
+            let reason = "has a / before its @: write %2F in a name or password";
+            return Err(BrokerError::Url(reason.to_owned()));
+        }
         uri.query.heartbeat.get_or_insert(HEARTBEAT);
         uri.query.connection_timeout.get_or_insert(CONNECT_TIMEOUT);
         Ok(Self(uri))
@@ -89,6 +94,7 @@ mod tests {
             "",
             "http://ann:secret@mq",
             "amqp://ann:secret@mq:port",
+            "amqp://ann:1/secret@mq",
             "mq",
         ] {
             let refused = text.parse::<BrokerUrl>().expect_err(text).to_string();

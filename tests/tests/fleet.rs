@@ -1,0 +1,292 @@
+//! A fleet with a real broker, a real store and real workers, some of which die, sleep or leave.
+//!
+//! Whatever happens to workers, a job has one result, and its picture is to the last bit what an
+//! undisturbed run makes.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+use stylefleet_proto::{Happening, JobId, keys, lifecycle};
+use stylefleet_tests::fleet::Workshop;
+use stylefleet_tests::processes::wait_until;
+use stylefleet_tests::relay::Relay;
+use stylefleet_tests::services::Services;
+use stylefleet_tests::{PATIENCE, Run, Scene};
+use stylefleet_transport::broker::{BrokerOptions, DispatcherEnd, RabbitDispatcher, Told};
+
+/// Two scales and some seconds: long enough to be caught in the middle.
+const LONG: &str = "--style wave.png --size 48x40 --scales 2 --coarse-evaluations 30 \
+                    --evaluations 150 --precision f32";
+/// Over in a moment.
+const SHORT: &str = "--style wave.png --size 16 --scales 1 --evaluations 2 --precision f32";
+/// Never over, unless somebody cancels it.
+const ENDLESS: &str = "--style wave.png --size 32 --scales 1 --evaluations 100000 --tolerance 0";
+
+/// What undisturbed runs of [`LONG`] make of `boat.png` and `car.png`. Made once for all tests.
+static UNDISTURBED: LazyLock<HashMap<&str, Vec<u8>>> = LazyLock::new(|| {
+    let scene = Scene::with_pictures();
+    scene.add_content("car.png", 2);
+    let ended = scene.run_json(&["boat.png car.png", LONG]).expect_code(0);
+    let starts = ended.events_of("started");
+    assert!(starts.iter().all(|start| resumed(start) == 0));
+    let picture = |name| (name, scene.read(format!("out/{name}.wave.png")));
+    ["boat", "car"].map(picture).into()
+});
+
+fn started(event: &Value) -> bool {
+    event["event"] == "started"
+}
+
+fn resumed(started: &Value) -> u64 {
+    started["resumed_evaluations"].as_u64().expect("a number")
+}
+
+/// The job that an event tells of.
+fn job(event: &Value) -> JobId {
+    let id = event["job"].as_str().expect("a job");
+    id.parse().expect("an id")
+}
+
+/// Waits until a worker has begun a job and kept a checkpoint.
+fn wait_for_checkpoint(workshop: &Workshop<'_>, watch: &mut Run) -> JobId {
+    let job = job(&watch.wait_for("the start", started));
+    workshop.wait_for_object(&keys::checkpoint(&job));
+    job
+}
+
+/// Follows a batch of LONG jobs to its end: each is done once, and as if undisturbed.
+fn expect_undisturbed(workshop: &Workshop<'_>, batch: &str, watch: Run, contents: &[&str]) {
+    let ended = watch.end().expect_code(0);
+    // A watch that began after the job's end says kept.
+    let finished = [ended.events_of("finished"), ended.events_of("kept")].concat();
+    assert_eq!(finished.len(), contents.len(), "{}", ended.so_far());
+    workshop.ask(&["fetch", batch, "--out pictures"]);
+    for content in contents {
+        let picture = workshop.scene.read(format!("pictures/{content}.wave.png"));
+        assert!(picture == UNDISTURBED[content], "{content} differs");
+    }
+    for event in &finished {
+        let job = job(event);
+        let result = workshop.document(&keys::result(&job)).expect("a result");
+        assert_eq!(
+            result["attempt"], 1,
+            "a trouble of the fleet's cost an attempt"
+        );
+        for left in [keys::checkpoint(&job), keys::failed(&job)] {
+            assert!(workshop.object(&left).is_none(), "{left} was left behind");
+        }
+    }
+    expect_nothing_waits(workshop);
+}
+
+/// Every queue is empty.
+fn expect_nothing_waits(workshop: &Workshop<'_>) {
+    let waiting = &workshop.ask(&["queue"])["waiting"];
+    let counts = waiting.as_object().expect("counts");
+    assert!(counts.values().all(|count| count == 0), "{waiting}");
+}
+
+#[test]
+fn a_killed_workers_job_goes_on_elsewhere_to_the_same_picture() {
+    let workshop = Workshop::new(Services::shared());
+    let batch = workshop.submit(&["boat.png", LONG]);
+    let mut watch = workshop.watch(&batch);
+    let first = workshop.hire(&[]);
+    wait_for_checkpoint(&workshop, &mut watch);
+    first.signal("KILL");
+    let _second = workshop.hire(&[]);
+    let again = watch.wait_for("another start", started);
+    assert!(resumed(&again) > 0, "it began afresh: {again}");
+    expect_undisturbed(&workshop, &batch, watch, &["boat"]);
+}
+
+#[test]
+fn a_worker_that_slept_through_its_job_changes_nothing_and_works_on() {
+    let workshop = Workshop::new(Services::shared());
+    let batch = workshop.submit(&["boat.png", LONG]);
+    let mut watch = workshop.watch(&batch);
+    // The broker takes it for dead after two seconds.
+    let broker = format!("{}?heartbeat=1", workshop.fleet.worker);
+    let mut sleeper = workshop.hire(&[("STYLEFLEET_BROKER", &broker)]);
+    let boat = wait_for_checkpoint(&workshop, &mut watch);
+    sleeper.signal("STOP");
+    let other = workshop.hire(&[]);
+    let again = watch.wait_for("another start", started);
+    assert!(resumed(&again) > 0, "it began afresh: {again}");
+    expect_undisturbed(&workshop, &batch, watch, &["boat"]);
+    other.signal("TERM");
+    other.end().expect_code(0);
+
+    let record = workshop.object(&keys::result(&boat));
+    sleeper.signal("CONT");
+    sleeper.wait_for_line("the connection to the broker is back");
+    let batch = workshop.submit(&["car.png", LONG]);
+    expect_undisturbed(&workshop, &batch, workshop.watch(&batch), &["car"]);
+    sleeper.signal("TERM");
+    sleeper.end().expect_code(0);
+    assert_eq!(workshop.object(&keys::result(&boat)), record);
+    workshop.ask(&["fetch", &batch, "--out again"]);
+    let record = workshop.document(&keys::result(&boat)).expect("is done");
+    let picture = record["picture"].as_str().expect("a key").to_owned();
+    assert!(workshop.object(&picture).as_ref() == Some(&UNDISTURBED["boat"]));
+}
+
+#[test]
+fn a_cut_connection_costs_no_attempt_and_no_work() {
+    let workshop = Workshop::new(Services::shared());
+    let relay = Relay::before(&workshop.fleet.worker);
+    let batch = workshop.submit(&["boat.png", LONG]);
+    let mut watch = workshop.watch(&batch);
+    let mut worker = workshop.hire(&[("STYLEFLEET_BROKER", &relay.url)]);
+    wait_for_checkpoint(&workshop, &mut watch);
+    relay.cut();
+    worker.wait_for_line("the connection to the broker is back");
+    let again = watch.wait_for("another start", started);
+    assert!(resumed(&again) > 0, "it began afresh: {again}");
+    expect_undisturbed(&workshop, &batch, watch, &["boat"]);
+}
+
+#[test]
+fn a_worker_told_to_stop_hands_its_job_on_with_a_checkpoint() {
+    let workshop = Workshop::new(Services::shared());
+    let batch = workshop.submit(&["boat.png", LONG]);
+    let mut watch = workshop.watch(&batch);
+    // So rare that the only checkpoint is the one that is kept because of the signal.
+    let first = workshop.hire(&[("STYLEFLEET_CHECKPOINT_SECONDS", "86400")]);
+    let job = job(&watch.wait_for("progress", |e| e["event"] == "progress"));
+    first.signal("TERM");
+    let ended = first.end().expect_code(0);
+    assert!(
+        workshop.object(&keys::checkpoint(&job)).is_some(),
+        "{}",
+        ended.so_far()
+    );
+    assert!(
+        workshop.object(&keys::started(&job)).is_none(),
+        "it looks as if it had died"
+    );
+    assert_eq!(workshop.ask(&["queue"])["waiting"]["normal"], 1);
+
+    let _second = workshop.hire(&[]);
+    let again = watch.wait_for("another start", started);
+    assert!(resumed(&again) > 0, "it began afresh: {again}");
+    expect_undisturbed(&workshop, &batch, watch, &["boat"]);
+}
+
+#[test]
+fn a_job_that_kills_its_workers_is_set_aside_and_can_be_retried() {
+    let workshop = Workshop::new(Services::shared());
+    let batch = workshop.submit(&["boat.png", LONG]);
+    let mut watch = workshop.watch(&batch);
+    let start = || {
+        let status = workshop.ask(&["status", &format!("{batch}/boat.wave")]);
+        status["started"]["deaths"].as_u64()
+    };
+    for deaths in 0..lifecycle::DEATHS {
+        let worker = workshop.hire(&[("STYLEFLEET_CHECKPOINT_SECONDS", "86400")]);
+        let event = watch.wait_for("the start", started);
+        assert_eq!((&event["attempt"], resumed(&event)), (&json!(1), 0));
+        wait_until("the worker left its mark", || {
+            start() == Some(deaths.into())
+        });
+        worker.signal("KILL");
+    }
+    let _worker = workshop.hire(&[]);
+    let ended = watch.end().expect_code(1);
+    let [failed] = &ended.events_of("failed")[..] else {
+        panic!("not one failure\n{}", ended.so_far());
+    };
+    let reason = failed["reason"].as_str().expect("a reason");
+    assert!(reason.contains("5 workers in a row"), "{reason}");
+    let job = job(failed);
+    let why = workshop
+        .document(&keys::failed(&job))
+        .expect("a record of it");
+    assert_eq!(why["reason"], failed["reason"]);
+    let dead = workshop.ask(&["dead list"]);
+    let [letter] = &dead["dead"].as_array().expect("a list")[..] else {
+        panic!("not one dead letter: {dead}");
+    };
+    assert_eq!(
+        (&letter["id"], &letter["reason"]),
+        (&failed["job"], &failed["reason"])
+    );
+
+    workshop.ask(&["dead retry", &job.to_string()]);
+    expect_undisturbed(&workshop, &batch, workshop.watch(&batch), &["boat"]);
+}
+
+#[test]
+fn high_priorities_go_first() {
+    let workshop = Workshop::new(Services::shared());
+    // A worker looks for its next job when the one at hand is about to end. This one never is.
+    let busy = workshop.submit(&["boat.png", ENDLESS]);
+    let worker = workshop.hire(&[]);
+    workshop.watch(&busy).wait_for("the start", started);
+    for (content, priority) in [("boat", "low"), ("car", "normal"), ("wave", "high")] {
+        let content = format!("{content}.png");
+        workshop.submit(&[&content, SHORT, "--batch turns --priority", priority]);
+    }
+    workshop.ask(&["cancel", &busy]);
+    let ended = workshop.watch("turns").end().expect_code(0);
+    let starts = ended.events_of("started");
+    let order: Vec<_> = starts.iter().map(|start| start["name"].as_str()).collect();
+    let expected = ["wave.wave", "car.wave", "boat.wave"].map(Some);
+    assert_eq!(order, expected, "{}", ended.so_far());
+    drop(worker);
+}
+
+/// All starts from now on, as workers tell them: (job, evaluations done before).
+async fn follow_starts(broker: &RabbitDispatcher, count: usize) -> Vec<(JobId, u32)> {
+    let since = SystemTime::now() - Duration::from_secs(3600);
+    let mut told = broker.follow(since).await.expect("follows");
+    let mut starts = Vec::new();
+    while starts.len() < count {
+        let next = tokio::time::timeout(PATIENCE, told.recv()).await;
+        if let Some(Told::Event(event)) = next.expect("in time")
+            && let Happening::Started {
+                resumed_evaluations,
+                ..
+            } = event.happening
+        {
+            starts.push((event.job, resumed_evaluations));
+        }
+    }
+    starts
+}
+
+#[tokio::test]
+async fn long_jobs_take_turns_and_ask_for_their_inputs_once() {
+    let workshop = Workshop::new(Services::shared());
+    let batches = ["boat", "car"].map(|content| {
+        let content = format!("{content}.png");
+        workshop.submit(&[&content, LONG])
+    });
+    let _worker = workshop.hire(&[("STYLEFLEET_SLICE_SECONDS", "1")]);
+    let options = BrokerOptions {
+        url: workshop.fleet.dispatcher.parse().expect("a URL"),
+        ca: None,
+        name: "test".to_owned(),
+    };
+    let broker = RabbitDispatcher::connect(options).await.expect("connects");
+    let both = follow_starts(&broker, 2).await;
+    assert_ne!(
+        both[0].0, both[1].0,
+        "the second waits for the first to end"
+    );
+    workshop.remove("inputs/");
+
+    let starts = follow_starts(&broker, 4).await;
+    let jobs: Vec<_> = starts.iter().map(|(job, _)| *job).collect();
+    let [one, other] = [both[0].0, both[1].0];
+    assert_eq!(jobs, [one, other, one, other], "they do not take turns");
+    assert!(
+        starts[2].1 > 0 && starts[3].1 > 0,
+        "begun afresh: {starts:?}"
+    );
+    for (batch, content) in batches.iter().zip(["boat", "car"]) {
+        expect_undisturbed(&workshop, batch, workshop.watch(batch), &[content]);
+    }
+}

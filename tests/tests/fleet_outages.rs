@@ -1,0 +1,204 @@
+//! A fleet whose broker or store is away for a while, and what a worker says of its health.
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use stylefleet_proto::{JobId, keys};
+use stylefleet_tests::fleet::Workshop;
+use stylefleet_tests::processes::wait_until;
+use stylefleet_tests::relay::Relay;
+use stylefleet_tests::services::{Server, Services, curl};
+use stylefleet_tests::{PATIENCE, Run};
+
+/// Some seconds of work.
+const LONG: &str = "--style wave.png --size 48x40 --scales 1 --evaluations 150 --precision f32";
+/// Over in a moment.
+const SHORT: &str = "--style wave.png --size 16 --scales 1 --evaluations 2 --precision f32";
+/// Never over, unless somebody cancels it.
+const ENDLESS: &str = "--style wave.png --size 32 --scales 1 --evaluations 100000 --tolerance 0";
+
+const KILLED: i32 = 9;
+
+fn started(event: &Value) -> bool {
+    event["event"] == "started"
+}
+
+fn job(event: &Value) -> JobId {
+    let id = event["job"].as_str().expect("a job");
+    id.parse().expect("an id")
+}
+
+/// Follows a batch to its end: all of it is done, at the first attempt.
+fn expect_first_attempts(workshop: &Workshop<'_>, watch: Run, count: usize) {
+    let ended = watch.end().expect_code(0);
+    let finished = ended.events_of("finished");
+    assert_eq!(finished.len(), count, "{}", ended.so_far());
+    for event in &finished {
+        let result = workshop.document(&keys::result(&job(event))).expect("a result");
+        assert_eq!(result["attempt"], 1, "the outage cost an attempt\n{}", ended.so_far());
+    }
+    let waiting = &workshop.ask(&["queue"])["waiting"];
+    let counts = waiting.as_object().expect("counts");
+    assert!(counts.values().all(|count| count == 0), "{waiting}");
+}
+
+/// What a worker's health address answers: the status and the text.
+fn health(address: &str, path: &str) -> (String, String) {
+    let url = format!("http://{address}{path}");
+    let answer = curl(&["--no-fail", "-w", "\n%{http_code}", &url]);
+    let (text, status) = answer.rsplit_once('\n').expect("a line of ours");
+    (status.to_owned(), text.trim().to_owned())
+}
+
+/// A free address.
+fn address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("is bound").to_string()
+}
+
+fn wait_until_ready(address: &str, status: &str, text: &str) {
+    let answer = (status.to_owned(), text.to_owned());
+    wait_until(&format!("/readyz says {answer:?}"), || {
+        health(address, "/readyz") == answer
+    });
+}
+
+#[test]
+fn a_broker_that_restarts_loses_nothing() {
+    let services = Services::private();
+    let workshop = Workshop::new(&services);
+    let batch = workshop.submit(&["boat.png car.png wave.png", LONG]);
+    let mut watch = workshop.watch(&batch);
+    let mut worker = workshop.hire(&[]);
+    watch.wait_for("the start", started);
+    services.stop(Server::Broker);
+    services.start(Server::Broker);
+    worker.wait_for_line("the connection to the broker is back");
+    expect_first_attempts(&workshop, watch, 3);
+}
+
+#[test]
+fn a_picture_waits_for_a_store_that_is_away() {
+    let services = Services::private();
+    let workshop = Workshop::new(&services);
+    let batch = workshop.submit(&["boat.png", LONG]);
+    let mut watch = workshop.watch(&batch);
+    let address = address();
+    let mut worker = workshop.hire(&[
+        ("STYLEFLEET_HEALTH", &address),
+        ("STYLEFLEET_CHECKPOINT_SECONDS", "86400"),
+    ]);
+    watch.wait_for("the start", started);
+    services.stop(Server::Store);
+    // Counted once the device is done with the job.
+    wait_until("the picture is computed", || {
+        health(&address, "/metrics").1.contains("stylefleet_busy_milliseconds_total")
+    });
+    worker.wait_for_line("trying again until it works");
+    services.start(Server::Store);
+    expect_first_attempts(&workshop, watch, 1);
+}
+
+#[test]
+fn a_second_signal_ends_a_worker_at_once_and_its_job_goes_on_from_the_last_checkpoint() {
+    let services = Services::shared();
+    let workshop = Workshop::new(services);
+    let store = Relay::before(services.setting("STYLEFLEET_S3_ENDPOINT"));
+    let batch = workshop.submit(&["boat.png", LONG]);
+    let mut watch = workshop.watch(&batch);
+    let address = address();
+    let worker = workshop.hire(&[
+        ("STYLEFLEET_S3_ENDPOINT", &store.url),
+        ("STYLEFLEET_HEALTH", &address),
+    ]);
+    let job = job(&watch.wait_for("the start", started));
+    workshop.wait_for_object(&keys::checkpoint(&job));
+    // It cannot stop in good order: the store does not answer.
+    store.hold();
+    worker.signal("TERM");
+    wait_until_ready(&address, "503", "draining");
+    worker.signal("TERM");
+    let ended = worker.end();
+    assert_eq!(ended.status.signal(), Some(KILLED), "{}", ended.so_far());
+
+    let _other = workshop.hire(&[]);
+    let again = watch.wait_for("another start", started);
+    let resumed = again["resumed_evaluations"].as_u64();
+    assert!(resumed > Some(0), "it began afresh: {again}");
+    expect_first_attempts(&workshop, watch, 1);
+}
+
+#[test]
+fn a_worker_ends_within_its_grace_whatever_the_store_does() {
+    let services = Services::shared();
+    for is_silent in [true, false] {
+        let workshop = Workshop::new(services);
+        let store = Relay::before(services.setting("STYLEFLEET_S3_ENDPOINT"));
+        let batch = workshop.submit(&["boat.png", LONG]);
+        let mut watch = workshop.watch(&batch);
+        let worker = workshop.hire(&[
+            ("STYLEFLEET_S3_ENDPOINT", &store.url),
+            ("STYLEFLEET_GRACE_SECONDS", "8"),
+        ]);
+        let job = job(&watch.wait_for("the start", started));
+        workshop.wait_for_object(&keys::checkpoint(&job));
+        if is_silent { store.hold() } else { store.block() }
+        worker.signal("TERM");
+        let told = Instant::now();
+        let ended = worker.end();
+        let took = told.elapsed();
+        let (code, signal) = (ended.status.code(), ended.status.signal());
+        if is_silent {
+            assert_eq!(signal, Some(KILLED), "{}", ended.so_far());
+            assert!(took > Duration::from_secs(7), "it did not even try: {took:?}");
+        } else {
+            assert_eq!(code, Some(0), "{}", ended.so_far());
+        }
+        assert!(took < PATIENCE / 4, "it took {took:?}");
+        let _other = workshop.hire(&[]);
+        expect_first_attempts(&workshop, watch, 1);
+    }
+}
+
+#[test]
+fn a_worker_says_how_it_is() {
+    let services = Services::shared();
+    let workshop = Workshop::new(services);
+    let broker = Relay::before(&workshop.fleet.worker);
+    let store = Relay::before(services.setting("STYLEFLEET_S3_ENDPOINT"));
+    let address = address();
+    let worker = workshop.hire(&[
+        ("STYLEFLEET_BROKER", &broker.url),
+        ("STYLEFLEET_S3_ENDPOINT", &store.url),
+        ("STYLEFLEET_HEALTH", &address),
+    ]);
+    wait_until_ready(&address, "200", "ready");
+    broker.block();
+    wait_until_ready(&address, "503", "the broker is away");
+    assert_eq!(health(&address, "/healthz").0, "200");
+    assert!(health(&address, "/metrics").1.contains("stylefleet_connected 0"));
+    broker.open();
+    wait_until_ready(&address, "200", "ready");
+
+    let batch = workshop.submit(&["boat.png", SHORT]);
+    workshop.watch(&batch).end().expect_code(0);
+    wait_until("the job is counted", || {
+        let numbers = health(&address, "/metrics").1;
+        let lines = [
+            r#"stylefleet_jobs_total{outcome="finished"} 1"#,
+            "stylefleet_evaluations_total 2",
+            "stylefleet_connected 1",
+        ];
+        lines.iter().all(|line| numbers.lines().any(|there| there == *line))
+    });
+
+    let batch = workshop.submit(&["boat.png", ENDLESS]);
+    workshop.watch(&batch).wait_for("the start", started);
+    store.hold();
+    worker.signal("TERM");
+    wait_until_ready(&address, "503", "draining");
+    assert_eq!(health(&address, "/healthz").0, "200");
+    store.open();
+    worker.end().expect_code(0);
+}

@@ -1,0 +1,384 @@
+//! What hostile messages, bad inputs and curious users can do to a fleet: nothing.
+
+use std::collections::HashMap;
+
+use lapin::options::{
+    BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions,
+    ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions,
+    QueueDeleteOptions, QueuePurgeOptions,
+};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ErrorKind, ExchangeKind};
+use prost::Message;
+use serde_json::Value;
+use stylefleet_proto::queues::{self, ABANDONED, DEAD, EVENTS, JOBS, PROGRESS, WATCH};
+use stylefleet_proto::{Digest, Image, Job, Preset, Priority, Size, Style, keys, wire};
+use stylefleet_tests::fleet::Workshop;
+use stylefleet_tests::relay::Relay;
+use stylefleet_tests::services::Services;
+
+/// Over in a moment.
+const SHORT: &str = "--style wave.png --size 16 --scales 1 --evaluations 2 --precision f32";
+
+async fn connect(url: &str) -> Channel {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await;
+    let channel = connection.expect("connects").create_channel().await;
+    channel.expect("a channel")
+}
+
+/// Publishes anything anywhere, and waits until the broker has it.
+async fn publish(
+    channel: &Channel,
+    exchange: &str,
+    key: &str,
+    body: &[u8],
+) -> Result<(), lapin::Error> {
+    let confirms = ConfirmSelectOptions::default();
+    channel.confirm_select(confirms).await?;
+    let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+    let sent = channel.basic_publish(exchange.into(), key.into(), options, body, properties);
+    sent.await?.await?;
+    Ok(())
+}
+
+/// Brings a file of the scene into the store, as an input.
+fn input(workshop: &Workshop<'_>, file: &str) -> Image {
+    let sha256 = Digest::of(&workshop.scene.read(file));
+    workshop.put(&keys::input(&sha256), &workshop.scene.path(file));
+    let name = file.parse().expect("a name");
+    Image { sha256, name }
+}
+
+/// A job of batch `b` that is over in a moment.
+fn job(content: Image, style: Image) -> Job {
+    let mut parameters = Preset::default().parameters();
+    parameters.size = Size::Longest(16);
+    (parameters.scales, parameters.evaluations) = (1, 2);
+    let style = Style {
+        image: style,
+        weight: 1.0,
+    };
+    let [batch, name] = ["b", "picture"];
+    Job::new(
+        batch.parse().expect("a batch"),
+        name.parse().expect("a name"),
+        content,
+        vec![style],
+        parameters,
+    )
+    .expect("a job")
+}
+
+/// The reasons of all dead letters, by id.
+fn dead(workshop: &Workshop<'_>) -> HashMap<String, String> {
+    let list = workshop.ask(&["dead list"]);
+    let text = |letter: &Value, field: &str| letter[field].as_str().expect("text").to_owned();
+    let letters = list["dead"].as_array().expect("a list").iter();
+    letters
+        .map(|letter| (text(letter, "id"), text(letter, "reason")))
+        .collect()
+}
+
+/// Messages that no worker should act on, each with a part of the reason to be given.
+fn hostile(good: &Job) -> Vec<(Vec<u8>, &'static str)> {
+    let with = |change: &dyn Fn(&mut wire::Job)| {
+        let mut job = wire::Job::from(good);
+        change(&mut job);
+        job.encode_to_vec()
+    };
+    let of = |change: &dyn Fn(&mut wire::Parameters)| {
+        with(&|job| change(job.parameters.as_mut().expect("parameters")))
+    };
+    let content = |sha256: &str| with(&|job| job.content.as_mut().expect("one").sha256 = sha256.into());
+    let mut cut = with(&|_| ());
+    cut.truncate(cut.len() / 2);
+    vec![
+        (Vec::new(), "version"),
+        (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff".to_vec(), "no job of this contract"),
+        (b"{\"job\": 1}".to_vec(), "no job of this contract"),
+        (cut, "no job of this contract"),
+        (vec![0; 2 << 20], "2097152 bytes"),
+        (with(&|job| job.version = 99), "version"),
+        (with(&|job| job.id = "0".repeat(64)), "hashes to"),
+        (with(&|job| job.id = "../../etc/passwd".into()), "id"),
+        (with(&|job| job.batch = "../b".into()), "batch"),
+        (with(&|job| job.name = "a\nb".into()), "name"),
+        (with(&|job| job.name = "a".repeat(100_000)), "name"),
+        (content("../../../etc/passwd"), "content"),
+        (content(&"A".repeat(64)), "content"),
+        (with(&|job| job.content = None), "content"),
+        (with(&|job| job.styles.clear()), "styles"),
+        (with(&|job| job.styles = vec![job.styles[0].clone(); 1000]), "styles"),
+        (with(&|job| job.styles[0].weight = f64::NAN), "weight"),
+        (with(&|job| job.styles[0].weight = f64::INFINITY), "weight"),
+        (with(&|job| job.attempt = 0), "attempt"),
+        (with(&|job| job.priority = 7), "priority"),
+        (with(&|job| job.parameters = None), "parameters"),
+        (of(&|p| p.size = Some(wire::parameters::Size::Longest(u32::MAX))), "size"),
+        (of(&|p| p.evaluations = u32::MAX), "evaluations"),
+        (of(&|p| p.scales = 11), "scales"),
+        (of(&|p| p.tolerance = -1.0), "tolerance"),
+        (of(&|p| p.stop_below = Some(f64::NAN)), "stop_below"),
+        (of(&|p| p.init = Some(wire::parameters::Init::Style(9))), "init"),
+        (of(&|p| p.objective.as_mut().expect("one").style_weight = f64::NAN), "style_weight"),
+        (of(&|p| p.objective.as_mut().expect("one").style_layers[0].layer = "../x".into()), "layer"),
+    ]
+}
+
+#[tokio::test]
+async fn hostile_messages_are_set_aside_and_the_worker_works_on() {
+    let workshop = Workshop::new(Services::shared());
+    let [content, style] = ["boat.png", "wave.png"].map(|file| input(&workshop, file));
+    let hostile = hostile(&job(content, style));
+    let channel = connect(&workshop.fleet.dispatcher).await;
+    for (number, (message, _)) in hostile.iter().enumerate() {
+        let key = Priority::ORDER[number % 3].word();
+        publish(&channel, JOBS, key, message).await.expect("is taken");
+    }
+    let worker = workshop.hire(&[]);
+    let batch = workshop.submit(&["boat.png --priority low", SHORT]);
+    workshop.watch(&batch).end().expect_code(0);
+
+    let dead = dead(&workshop);
+    for (message, part) in &hostile {
+        let reason = dead.get(&Digest::of(message).to_string());
+        let reason = reason.unwrap_or_else(|| panic!("not set aside: the one about {part}"));
+        assert!(reason.contains(part), "{part:?} is not in: {reason}");
+        assert!(reason.len() < 400 && !reason.contains('\n'), "no line: {reason}");
+    }
+    assert_eq!(dead.len(), hostile.len(), "{dead:?}");
+    worker.signal("TERM");
+    worker.end().expect_code(0);
+}
+
+#[tokio::test]
+async fn bad_inputs_fail_their_jobs_alone() {
+    let workshop = Workshop::new(Services::shared());
+    let style = input(&workshop, "wave.png");
+    workshop.scene.write("bomb.png", png_header(60_000, 60_000));
+    workshop.scene.write("text.png", "hello, hello, hello");
+    workshop.scene.write("empty.png", "");
+    let mut bad = Vec::new();
+    for (file, part) in [
+        ("bomb.png", "60000x60000"),
+        ("text.png", "no image"),
+        ("empty.png", "is empty"),
+    ] {
+        bad.push((job(input(&workshop, file), style.clone()), part));
+    }
+    let image = |name: &str| Image {
+        sha256: Digest::of(name.as_bytes()),
+        name: name.parse().expect("a name"),
+    };
+    bad.push((job(image("missing.png"), style.clone()), "is not in the store"));
+    let altered = image("altered.png");
+    let key = keys::input(&altered.sha256);
+    workshop.put(&key, &workshop.scene.path("boat.png"));
+    bad.push((job(altered, style), "is not the image it should be"));
+
+    let channel = connect(&workshop.fleet.dispatcher).await;
+    for (job, _) in &bad {
+        let message = wire::Job::from(job).encode_to_vec();
+        publish(&channel, JOBS, "normal", &message).await.expect("is taken");
+    }
+    let _worker = workshop.hire(&[]);
+    let batch = workshop.submit(&["boat.png", SHORT]);
+    workshop.watch(&batch).end().expect_code(0);
+    let dead = dead(&workshop);
+    for (job, part) in &bad {
+        let reason = &dead[&job.id.to_string()];
+        assert!(reason.contains(part), "{part:?} is not in: {reason}");
+        assert!(reason.contains(job.content.name.as_ref()), "about what? {reason}");
+        let why = workshop.document(&keys::failed(&job.id)).expect("a record of it");
+        assert_eq!((&why["reason"], &why["attempts"]), (&reason.as_str().into(), &1.into()));
+    }
+    assert_eq!(dead.len(), bad.len(), "{dead:?}");
+}
+
+#[test]
+fn what_a_stray_hand_removed_or_altered_is_mended_by_another_submit() {
+    let workshop = Workshop::new(Services::shared());
+    let batch = workshop.submit(&["boat.png car.png", SHORT]);
+    let input = |file: &str| keys::input(&Digest::of(&workshop.scene.read(file)));
+    workshop.remove(&input("boat.png"));
+    workshop.put(&input("car.png"), &workshop.scene.path("wave.png"));
+    let _worker = workshop.hire(&[]);
+    let ended = workshop.watch(&batch).end().expect_code(1);
+    assert_eq!(ended.events_of("failed").len(), 2, "{}", ended.so_far());
+    workshop.submit(&["boat.png car.png", SHORT]);
+    workshop.watch(&batch).end().expect_code(0);
+}
+
+/// The beginning of a PNG file that claims to have this size.
+fn png_header(width: u32, height: u32) -> Vec<u8> {
+    let mut chunk = b"IHDR".to_vec();
+    chunk.extend(width.to_be_bytes());
+    chunk.extend(height.to_be_bytes());
+    chunk.extend([8, 2, 0, 0, 0]);
+    let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
+    bytes.extend(&chunk);
+    bytes.extend(crc32(&chunk).to_be_bytes());
+    bytes
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0_u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| match crc & 1 {
+            0 => crc >> 1,
+            _ => (crc >> 1) ^ 0xedb8_8320,
+        })
+    })
+}
+
+/// Whether the broker refuses a user something for want of a right. Any other refusal fails.
+async fn is_refused(
+    url: &str,
+    what: &str,
+    action: impl AsyncFnOnce(&Channel) -> Result<(), lapin::Error>,
+) -> bool {
+    let channel = connect(url).await;
+    let Err(error) = action(&channel).await else {
+        return false;
+    };
+    let refused = AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED);
+    match error.kind() {
+        ErrorKind::ProtocolError(e) if *e.kind() == refused => true,
+        _ => panic!("{what}: {error}"),
+    }
+}
+
+#[tokio::test]
+async fn users_have_the_rights_that_they_need_and_no_more() {
+    let workshop = Workshop::new(Services::shared());
+    let (dispatcher, worker) = (&workshop.fleet.dispatcher, &workshop.fleet.worker);
+    let [high, normal, low] = Priority::ORDER.map(queues::jobs);
+    let retry = queues::retry(2);
+    let durable = QueueDeclareOptions::durable;
+
+    let get = async |user: &str, queue: &str| {
+        is_refused(user, queue, async |channel| {
+            let options = BasicGetOptions::default();
+            channel.basic_get(queue.into(), options).await.map(drop)
+        })
+        .await
+    };
+    let consume = async |user: &str, queue: &str| {
+        is_refused(user, queue, async |channel| {
+            let options = BasicConsumeOptions::default();
+            channel
+                .basic_consume(queue.into(), "".into(), options, FieldTable::default())
+                .await
+                .map(drop)
+        })
+        .await
+    };
+    let purge = async |user: &str, queue: &str| {
+        is_refused(user, queue, async |channel| {
+            let options = QueuePurgeOptions::default();
+            channel.queue_purge(queue.into(), options).await.map(drop)
+        })
+        .await
+    };
+    let publish = async |user: &str, exchange: &str, key: &str| {
+        is_refused(user, exchange, async |channel| {
+            publish(channel, exchange, key, b"x").await
+        })
+        .await
+    };
+    let declare = async |user: &str, queue: &str| {
+        is_refused(user, queue, async |channel| {
+            let declared = channel.queue_declare(queue.into(), durable(), FieldTable::default());
+            declared.await.map(drop)
+        })
+        .await
+    };
+    let delete = async |user: &str, queue: &str| {
+        is_refused(user, queue, async |channel| {
+            let options = QueueDeleteOptions::default();
+            channel.queue_delete(queue.into(), options).await.map(drop)
+        })
+        .await
+    };
+
+    // Who has jobs done cannot take them away, nor lie about them.
+    assert!(!publish(dispatcher, JOBS, "normal").await);
+    assert!(!get(dispatcher, DEAD).await);
+    for queue in [&high, &normal, &low] {
+        assert!(get(dispatcher, queue).await, "may get {queue}");
+        assert!(consume(dispatcher, queue).await, "may consume {queue}");
+        assert!(purge(dispatcher, queue).await, "may purge {queue}");
+        assert!(delete(dispatcher, queue).await, "may delete {queue}");
+    }
+    for exchange in [ABANDONED, DEAD, EVENTS, PROGRESS, &retry, ""] {
+        assert!(publish(dispatcher, exchange, &high).await, "may publish to {exchange}");
+    }
+    assert!(declare(dispatcher, "stylefleet.v1.jobs.mine").await);
+    let eavesdrops = async |channel: &Channel| {
+        let queue = format!("{WATCH}ear");
+        let (own, none) = (QueueDeclareOptions::exclusive(), FieldTable::default());
+        let declared = channel.queue_declare(queue.as_str().into(), own, none.clone());
+        declared.await.expect("may watch");
+        let options = QueueBindOptions::default();
+        let bound = channel.queue_bind(queue.into(), JOBS.into(), "normal".into(), options, none);
+        bound.await
+    };
+    assert!(is_refused(dispatcher, "a second copy of all jobs", eavesdrops).await);
+
+    // Who does jobs cannot change the queues, nor see what is none of its business.
+    assert!(!get(worker, &normal).await);
+    for exchange in [JOBS, DEAD, EVENTS, PROGRESS, &retry] {
+        assert!(!publish(worker, exchange, "normal").await, "may not publish to {exchange}");
+    }
+    for queue in [&high, &retry, DEAD, ABANDONED, EVENTS] {
+        assert!(declare(worker, queue).await, "may declare {queue}");
+        assert!(delete(worker, queue).await, "may delete {queue}");
+    }
+    for queue in [&retry, DEAD, EVENTS] {
+        assert!(get(worker, queue).await, "may get {queue}");
+        assert!(consume(worker, queue).await, "may consume {queue}");
+        assert!(purge(worker, queue).await, "may purge {queue}");
+    }
+    for exchange in [ABANDONED, ""] {
+        assert!(publish(worker, exchange, &high).await, "may publish to {exchange}");
+    }
+    let meddles = async |channel: &Channel| {
+        let options = ExchangeDeclareOptions::default();
+        let none = FieldTable::default();
+        let declared = channel.exchange_declare("own".into(), ExchangeKind::Fanout, options, none);
+        declared.await
+    };
+    assert!(is_refused(worker, "an exchange of its own", meddles).await);
+    let removes = async |channel: &Channel| {
+        let options = ExchangeDeleteOptions::default();
+        channel.exchange_delete(JOBS.into(), options).await
+    };
+    assert!(is_refused(worker, "no jobs any more", removes).await);
+}
+
+#[test]
+fn no_log_has_a_secret_in_it() {
+    let services = Services::shared();
+    let workshop = Workshop::new(services);
+    let relay = Relay::before(&workshop.fleet.worker);
+    let log = ("STYLEFLEET_LOG", "debug,stylefleet=trace,stylefleet_worker=trace,stylefleet_transport=trace");
+    let mut worker = workshop.hire(&[log, ("STYLEFLEET_BROKER", &relay.url)]);
+    relay.cut();
+    worker.wait_for_line("the connection to the broker is back");
+    let mut submit = workshop.command(&["submit boat.png --wait", SHORT]);
+    submit.envs([log]);
+    let submitted = stylefleet_tests::Run::start(submit).end().expect_code(0);
+    worker.signal("TERM");
+    let worked = worker.end().expect_code(0);
+
+    let password = workshop.fleet.worker.split([':', '@']).nth(2);
+    let secrets = [password.expect("a password"), services.setting("AWS_SECRET_ACCESS_KEY")];
+    for (who, ended) in [("stylefleet", submitted), ("stylefleet-worker", worked)] {
+        let said = ended.so_far();
+        assert!(said.contains("DEBUG"), "{who} logs too little to tell");
+        for secret in secrets {
+            let leak = said.lines().find(|line| line.contains(secret));
+            assert_eq!(leak, None, "{who} tells a secret");
+        }
+    }
+}

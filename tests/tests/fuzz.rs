@@ -1,0 +1,322 @@
+//! The doors of tests/fuzz on a stable toolchain: the seeds, and thousands of mutations of them.
+//! `make fuzz` has libFuzzer look for more.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use prost::Message;
+use serde_json::json;
+use stylefleet_proto::{
+    Accepted, Digest, Event, Failure, Happening, Hello, Image, Init, Job, Manifest, ManifestEntry,
+    Preset, Progress, Pulse, Record, Scored, Size, Start, Style, ToWorker, wire,
+};
+
+#[path = "../fuzz/doors.rs"]
+mod doors;
+
+/// Mutations of each kind of seed.
+const CASES: u32 = 20_000;
+
+/// What hits edges: of varints, of lengths, of UTF-8, of JSON.
+const EDGES: [&[u8]; 12] = [
+    &[0xff; 10],
+    b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+    b"\xff\xff\xff\xff\x0f",
+    &[0x80; 9],
+    b"\x00\x00\x00\x00\x00\x00\xf8\x7f",
+    b"\0\0\0\x02",
+    b"\xed\xa0\x80",
+    b"../",
+    b"%2f@:/?#[]",
+    b"1e999",
+    b"-0.0",
+    b"[[[[{\"\\ud800\":",
+];
+
+/// A change to a seed: where, and what.
+type Edit = (Index, Change);
+
+#[derive(Debug, Clone)]
+enum Change {
+    Set(u8),
+    Insert(Vec<u8>),
+    Remove(usize),
+    Repeat(usize),
+    Cut,
+}
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let change = prop_oneof![
+        4 => any::<u8>().prop_map(Change::Set),
+        2 => vec(any::<u8>(), 1..5).prop_map(Change::Insert),
+        2 => select(EDGES.to_vec()).prop_map(|edge| Change::Insert(edge.to_vec())),
+        2 => (1..40_usize).prop_map(Change::Remove),
+        1 => (1..40_usize).prop_map(Change::Repeat),
+        1 => Just(Change::Cut),
+    ];
+    vec((any::<Index>(), change), 0..6)
+}
+
+/// A seed of a door, changed, perhaps with another's end.
+fn mutations(door: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
+    let seeds: Vec<_> = read_seeds(door).into_values().collect();
+    let halves = (
+        select(seeds.clone()),
+        select(seeds),
+        any::<Index>(),
+        any::<bool>(),
+    );
+    (halves, edits()).prop_map(|((mut bytes, other, at, is_spliced), edits)| {
+        if is_spliced {
+            bytes.truncate(at.index(bytes.len() + 1));
+            bytes.extend(&other[at.index(other.len() + 1)..]);
+        }
+        for (at, change) in edits {
+            let at = at.index(bytes.len() + 1);
+            let end = |length: usize| bytes.len().min(at + length);
+            match change {
+                Change::Set(byte) => bytes.iter_mut().skip(at).take(1).for_each(|b| *b = byte),
+                Change::Insert(inserted) => drop(bytes.splice(at..at, inserted)),
+                Change::Remove(length) => drop(bytes.drain(at..end(length))),
+                Change::Repeat(length) => bytes.extend_from_within(at..end(length)),
+                Change::Cut => bytes.truncate(at),
+            }
+        }
+        bytes
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
+
+    #[test]
+    fn no_message_does_harm(bytes in mutations("messages")) {
+        doors::messages(&bytes);
+    }
+
+    #[test]
+    fn no_document_does_harm(bytes in mutations("documents")) {
+        doors::documents(&bytes);
+    }
+
+    #[test]
+    fn no_address_does_harm(bytes in mutations("addresses")) {
+        doors::addresses(&String::from_utf8_lossy(&bytes));
+    }
+}
+
+// The seeds.
+
+fn folder(door: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/seeds")
+        .join(door)
+}
+
+fn read_seeds(door: &str) -> BTreeMap<String, Vec<u8>> {
+    let files = std::fs::read_dir(folder(door)).expect("has seeds");
+    let seed = |file: std::io::Result<std::fs::DirEntry>| {
+        let file = file.expect("an entry");
+        let name = file.file_name().into_string().expect("a plain name");
+        (name, std::fs::read(file.path()).expect("reads"))
+    };
+    files.map(seed).collect()
+}
+
+fn image(name: &str) -> Image {
+    Image {
+        sha256: Digest::of(name.as_bytes()),
+        name: name.parse().expect("a name"),
+    }
+}
+
+/// A job that sets whatever can be set.
+fn job() -> Job {
+    let mut parameters = Preset::Gatys.parameters();
+    parameters.size = Size::Exact {
+        width: 640,
+        height: 480,
+    };
+    parameters.init = Init::Image(image("start.png"));
+    parameters.stop_below = Some(1.5);
+    parameters.seed = u64::MAX;
+    let style = |name| Style {
+        image: image(name),
+        weight: 0.5,
+    };
+    let styles = vec![style("wave.png"), style("glass.jpg")];
+    let (batch, name) = ("b-1".parse(), "boat at sea".parse());
+    let (batch, name) = (batch.expect("a batch"), name.expect("a name"));
+    Job::new(batch, name, image("boat.png"), styles, parameters).expect("a job")
+}
+
+fn happenings() -> [(&'static str, Happening); 7] {
+    let progress = Progress {
+        scale: 1,
+        scales: 2,
+        width: 64,
+        height: 48,
+        evaluation: 3,
+        evaluations: 100,
+        total_evaluations: 103,
+        loss: 1e9,
+        seconds_left: Some(2.5),
+    };
+    let text = || "a line".to_owned();
+    [
+        (
+            "started",
+            Happening::Started {
+                resumed_evaluations: 7,
+                device: text(),
+            },
+        ),
+        ("progress", Happening::Progress(progress)),
+        ("note", Happening::Note(text())),
+        (
+            "finished",
+            Happening::Finished {
+                seconds: 1.5,
+                evaluations: 9,
+                loss: 0.25,
+            },
+        ),
+        (
+            "failed",
+            Happening::Failed {
+                retryable: true,
+                reason: text(),
+            },
+        ),
+        ("interrupted", Happening::Interrupted { evaluations: 5 }),
+        ("cancelled", Happening::Cancelled),
+    ]
+}
+
+/// What the contract says today, by door and name.
+fn contract() -> BTreeMap<(&'static str, String), Vec<u8>> {
+    let job = job();
+    let event = |happening| Event {
+        job: job.id,
+        worker: "worker".to_owned(),
+        attempt: 2,
+        unix_millis: 1_790_000_000_000,
+        happening,
+    };
+    let pulse = Pulse {
+        worker: "worker".to_owned(),
+        device: "cpu".to_owned(),
+        progress: happenings().into_iter().nth(1).map(|(_, h)| event(h)),
+    };
+    let hello = Hello {
+        worker: "worker".to_owned(),
+        device: "cpu".to_owned(),
+        cuda_devices: 2,
+    };
+    let told = wire::ToWorker::from(&ToWorker::Job(Box::new(job.clone()))).encode_to_vec();
+    let frame = |message: &[u8]| [&(message.len() as u32).to_be_bytes()[..], message].concat();
+    let drain = wire::ToWorker::from(&ToWorker::Drain).encode_to_vec();
+    let mut seeds = vec![
+        ("messages", "job", wire::Job::from(&job).encode_to_vec()),
+        (
+            "messages",
+            "pulse",
+            wire::Pulse::from(pulse).encode_to_vec(),
+        ),
+        (
+            "messages",
+            "hello",
+            wire::Hello::from(hello).encode_to_vec(),
+        ),
+        ("messages", "frames", [frame(&told), frame(&drain)].concat()),
+        ("messages", "told", told),
+    ];
+    for (name, happening) in happenings() {
+        seeds.push((
+            "messages",
+            name,
+            wire::Event::from(event(happening)).encode_to_vec(),
+        ));
+    }
+
+    let entry = |name: &str| ManifestEntry {
+        job: job.id,
+        name: name.parse().expect("a name"),
+        preset: Preset::Gatys,
+    };
+    let manifest = Manifest {
+        batch: job.batch.clone(),
+        jobs: vec![entry("boat"), entry("boat-2")],
+        unix_seconds: 1_790_000_000,
+    };
+    let accepted = Accepted {
+        jobs: [job.id].into(),
+    };
+    let start = Start {
+        job: job.id,
+        worker: "worker".to_owned(),
+        attempt: 2,
+        evaluations: 3,
+        deaths: 4,
+        unix_millis: 1_790_000_000_000,
+    };
+    let failure = Failure {
+        job: job.id,
+        reason: "a line".to_owned(),
+        attempts: 5,
+    };
+    let record = Record {
+        job: job.id,
+        picture: "jobs/0/image.png".to_owned(),
+        width: 640,
+        height: 480,
+        content: job.content.clone(),
+        styles: job.styles.clone(),
+        parameters: job.parameters.clone(),
+        seconds: 1.5,
+        evaluations: 100,
+        score: Scored {
+            loss: 1e-9,
+            terms: [("tv".to_owned(), 1e-9)].into(),
+        },
+        attempt: 2,
+        device: "cpu".to_owned(),
+        precision: "f32".to_owned(),
+        notes: vec!["a note".to_owned()],
+        versions: [("stylefleet".to_owned(), "0.1.0".to_owned())].into(),
+    };
+    for (name, document) in [
+        ("manifest", json!(manifest)),
+        ("accepted", json!(accepted)),
+        ("start", json!(start)),
+        ("failure", json!(failure)),
+        ("record", json!(record)),
+    ] {
+        seeds.push(("documents", name, document.to_string().into_bytes()));
+    }
+    let named = |(door, name, bytes): (_, &str, _)| ((door, name.to_owned()), bytes);
+    seeds.into_iter().map(named).collect()
+}
+
+#[test]
+fn the_seeds_are_what_the_contract_says_today() {
+    for ((door, name), bytes) in contract() {
+        let written = std::fs::read(folder(door).join(&name)).ok();
+        assert!(
+            written == Some(bytes),
+            "seed {door}/{name} is of an older contract: cargo test --release -p stylefleet-tests \
+             --test fuzz -- --ignored"
+        );
+    }
+}
+
+#[test]
+#[ignore = "writes the seeds anew"]
+fn write_seeds() {
+    for ((door, name), bytes) in contract() {
+        std::fs::write(folder(door).join(name), bytes).expect("writes");
+    }
+}

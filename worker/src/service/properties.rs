@@ -1,0 +1,674 @@
+//! A fleet through thick and thin. Jobs fail and kill, workers die between any two things that they
+//! do, the store errs, the broker delivers twice, people cancel: at random, with the real service and
+//! a stand-in for the engine. A ledger counts the messages of each job: they are conserved, whatever
+//! happens, until the job is over, and in the end every job is over.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use proptest::sample::select;
+use stylefleet_engine::{Control, Description, Engine, Error, Observer, Outcome, Request};
+use stylefleet_proto::lifecycle::{self, ATTEMPTS, DEATHS, Settlement};
+use stylefleet_proto::{Digest, Event, Failure, Happening, Image, Job, JobId, Record, Style, keys};
+use stylefleet_transport::broker::{
+    BrokerError, Claim, DispatcherEnd, Hold, MemoryBroker, WorkerEnd,
+};
+use stylefleet_transport::store::{MemoryStore, Stat, Store, StoreError};
+use tokio_util::sync::CancellationToken;
+
+use super::{Service, ServiceError};
+use crate::engine_thread::{EngineThread, Stylize};
+use crate::inputs::Inputs;
+use crate::job::Bench;
+use crate::job::tests::{job, picture, progress};
+
+/// Longer than any course of events.
+const FOREVER: Duration = Duration::from_secs(30);
+/// Workers at once.
+const WORKERS: usize = 2;
+
+/// A course of events. Once it is over, jobs succeed and workers live.
+#[derive(Debug, Clone)]
+struct Course {
+    /// What becomes of each job, each time that an engine has it.
+    jobs: Vec<VecDeque<Part>>,
+    /// Workers; each takes the place of one that ended.
+    lives: Vec<Life>,
+}
+
+/// What happens while an engine has a job.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Finish,
+    Fail,
+    Refuse,
+    Panic,
+    /// Evaluates until the worker wants to stop.
+    Stay,
+    /// Takes the worker down, with or without a checkpoint that grew before.
+    Kill {
+        grown: bool,
+    },
+}
+
+#[derive(Debug, Clone, Default)]
+struct Life {
+    /// What befalls the worker in its so many-th dealing with store or broker.
+    faults: BTreeMap<u32, Fault>,
+    is_hasty: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    /// It dies, and nothing was done.
+    DieBefore,
+    /// It dies, but what it wanted is done.
+    DieAfter,
+    /// It gets an error, and nothing was done.
+    Refused,
+    /// It gets an error, but what it wanted is done; the broker, for its part, delivers again.
+    Unheard,
+    /// It is told to drain.
+    Drain,
+    /// The broker takes it for dead and delivers its jobs again.
+    Lose,
+    /// Somebody cancels a job.
+    Cancel(usize),
+}
+
+fn courses(faults: Vec<Fault>) -> impl Strategy<Value = Course> {
+    let parts = select(vec![
+        Part::Finish,
+        Part::Fail,
+        Part::Fail,
+        Part::Refuse,
+        Part::Panic,
+        Part::Stay,
+        Part::Kill { grown: false },
+        Part::Kill { grown: false },
+        Part::Kill { grown: true },
+    ]);
+    let jobs = vec(vec(parts, 0..10).prop_map(VecDeque::from), 1..4);
+    let faults = btree_map(0..40_u32, select(faults), 0..4);
+    let life = (faults, any::<bool>()).prop_map(|(faults, is_hasty)| Life { faults, is_hasty });
+    (jobs, vec(life, 0..8)).prop_map(|(jobs, lives)| Course { jobs, lives })
+}
+
+impl Course {
+    /// Whether messages are never doubled and marks never lost, so that deaths are counted exactly.
+    fn is_orderly(&self) -> bool {
+        let mut faults = self.lives.iter().flat_map(|life| life.faults.values());
+        !faults.any(|fault| matches!(fault, Fault::Refused | Fault::Unheard | Fault::Lose))
+    }
+}
+
+/// Everything that there is but the workers.
+struct World {
+    is_orderly: bool,
+    store: MemoryStore,
+    broker: MemoryBroker,
+    jobs: Vec<Job>,
+    course: Mutex<Course>,
+    ledger: Mutex<Ledger>,
+    /// Cancelled once every job is over.
+    over: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Ledger {
+    entries: Vec<Entry>,
+    violations: Vec<String>,
+}
+
+/// What is known of a job.
+#[derive(Debug, Clone, Default)]
+struct Entry {
+    /// Its messages, wherever they are.
+    messages: i32,
+    /// Whether there was ever more than one.
+    is_doubled: bool,
+    /// Attempts that failed, and were settled.
+    failures: u32,
+    /// Whether one failed for good.
+    is_refused: bool,
+    /// Claims that ended without being settled.
+    drops: u32,
+    /// Workers killed in a row, without a checkpoint that grew.
+    kills: u32,
+    /// Results written.
+    results: u32,
+}
+
+impl World {
+    async fn new(course: Course) -> Arc<Self> {
+        let world = Self {
+            is_orderly: course.is_orderly(),
+            store: MemoryStore::default(),
+            broker: MemoryBroker::impatient(),
+            jobs: (0..course.jobs.len()).map(numbered).collect(),
+            over: CancellationToken::new(),
+            ledger: Mutex::new(Ledger {
+                entries: course.jobs.iter().map(|_| Entry::default()).collect(),
+                violations: Vec::new(),
+            }),
+            course: Mutex::new(course),
+        };
+        for job in &world.jobs {
+            let images = job.styles.iter().map(|style| &style.image);
+            for image in images.chain([&job.content]) {
+                let bytes = image.name.to_string().into();
+                let key = keys::input(&image.sha256);
+                world.store.put(&key, bytes).await.expect("writes");
+            }
+            world.publish(job).await;
+        }
+        Arc::new(world)
+    }
+
+    async fn publish(&self, job: &Job) {
+        self.note(&job.id, |entry| {
+            entry.messages += 1;
+            entry.is_doubled |= entry.messages > 1;
+        });
+        let jobs = std::slice::from_ref(job);
+        let published = self.broker.publish(jobs, &mut |_| {}).await;
+        published.expect("publishes");
+    }
+
+    /// One worker after the other, until every job is over.
+    async fn work(self: Arc<Self>) {
+        while !self.over.is_cancelled() {
+            let life = lock(&self.course).lives.pop().unwrap_or_default();
+            let worker = Arc::new(Worker {
+                world: self.clone(),
+                drain: self.over.child_token(),
+                is_dead: AtomicBool::new(false),
+                faults: Mutex::new(life.faults),
+                holds: Mutex::default(),
+                kept: Mutex::default(),
+            });
+            let actor = Actor(worker.clone(), description());
+            let service = Service {
+                bench: Arc::new(Bench {
+                    worker: "worker".into(),
+                    inputs: Inputs::new(worker.clone(), None),
+                    store: worker.clone(),
+                    engine: EngineThread::start(|| Ok(actor)).await.expect("opens"),
+                    checkpoint_every: Duration::ZERO,
+                }),
+                broker: worker.clone(),
+                drain: worker.drain.clone(),
+                slice: if life.is_hasty { Duration::from_millis(1) } else { FOREVER },
+            };
+            if let Err(ServiceError::Panic(panic)) = service.run().await {
+                self.complain(format!("a worker panicked: {panic}"));
+            }
+        }
+    }
+
+    fn claimed(&self, claim: &Claim) {
+        let Job { id, attempt, .. } = claim.job;
+        let entry = self.note(&id, |entry| entry.clone());
+        let expected = entry.failures + 1;
+        let is_right = attempt == expected || entry.is_doubled && attempt < expected;
+        if !is_right || attempt > ATTEMPTS {
+            self.complain(format!("{id}: attempt {attempt} after {entry:?}"));
+        }
+    }
+
+    /// A claim is about to be settled.
+    async fn settled(&self, job: &Job, last: &Happening) {
+        let settlement = lifecycle::settle(job.attempt, last);
+        if let Some(Settlement::SetAside { .. }) = settlement
+            && !self.has(&keys::failed(&job.id)).await
+        {
+            self.complain(format!("{}: set aside without word in the store", job.id));
+        }
+        self.note(&job.id, |entry| {
+            entry.kills = 0;
+            match settlement {
+                Some(Settlement::Over | Settlement::SetAside { .. }) => entry.messages -= 1,
+                Some(Settlement::Retry) => entry.failures += 1,
+                Some(Settlement::Continue) | None => {}
+            }
+        });
+        if lock(&self.ledger).entries.iter().all(|entry| entry.messages == 0) {
+            self.over.cancel();
+        }
+    }
+
+    /// A result was written.
+    async fn finished(&self, job: &JobId, record: &[u8]) {
+        let record: Record = serde_json::from_slice(record).expect("a record");
+        if !self.has(&record.picture).await {
+            self.complain(format!("{job}: a result before its picture"));
+        }
+        self.note(job, |entry| entry.results += 1);
+    }
+
+    /// What holds once every job is over.
+    async fn check(&self) {
+        if let Some(extra) = self.next_in_queue().await {
+            self.complain(format!("{extra}: is over, and still in the queue"));
+        }
+        let dead = self.broker.dead();
+        for Job { id, .. } in &self.jobs {
+            let entry = self.note(id, |entry| entry.clone());
+            let set_aside = dead.iter().find(|(dead, _)| dead.id == *id);
+            let failed = self.store.get(&keys::failed(id)).await.expect("reads");
+            let failed = failed.map(|json| serde_json::from_slice(&json).expect("a failure"));
+            let is_cancelled = self.has(&keys::cancelled(id)).await;
+            let is_told = match (entry.results, set_aside, &failed) {
+                (1, ..) => true,
+                (0, Some((_, reason)), Some(Failure { reason: told, .. })) => {
+                    let is_due = match reason.contains("workers in a row") {
+                        true => entry.drops >= DEATHS,
+                        false => entry.is_refused || entry.failures + 1 >= ATTEMPTS,
+                    };
+                    is_due && reason.contains(told.as_str())
+                }
+                (0, None, _) => is_cancelled,
+                _ => false,
+            };
+            if !is_told || self.has(&keys::result(id)).await != (entry.results == 1) {
+                self.complain(format!("{id}: ended badly: {entry:?}, {set_aside:?}, {failed:?}"));
+            }
+        }
+    }
+
+    async fn next_in_queue(&self) -> Option<JobId> {
+        let stop = CancellationToken::new();
+        tokio::select! {
+            biased;
+            claim = self.broker.claim(&stop) => claim.expect("claims").map(|claim| claim.job.id),
+            () = tokio::task::yield_now() => None,
+        }
+    }
+
+    async fn has(&self, key: &str) -> bool {
+        self.store.contains(key).await.expect("looks")
+    }
+
+    /// Looks into a job's entry, or changes it.
+    fn note<T>(&self, job: &JobId, note: impl FnOnce(&mut Entry) -> T) -> T {
+        let place = self.jobs.iter().position(|known| known.id == *job);
+        note(&mut lock(&self.ledger).entries[place.expect("is one of ours")])
+    }
+
+    fn complain(&self, violation: String) {
+        lock(&self.ledger).violations.push(violation);
+    }
+}
+
+/// What a worker has of the world, until it dies.
+struct Worker {
+    world: Arc<World>,
+    drain: CancellationToken,
+    is_dead: AtomicBool,
+    faults: Mutex<BTreeMap<u32, Fault>>,
+    /// Its claims, and whether they hold.
+    holds: Mutex<Vec<(Job, Hold)>>,
+    /// Keys that it wrote.
+    kept: Mutex<Vec<String>>,
+}
+
+/// Why something was not done, as far as a worker can tell.
+struct Trouble;
+
+impl Worker {
+    /// Deals with store or broker, unless something befalls the worker meanwhile.
+    async fn deal<T>(&self, dealing: impl Future<Output = T>) -> Result<T, Trouble> {
+        if self.is_dead() {
+            return Err(Trouble);
+        }
+        match self.next_fault() {
+            None => return Ok(dealing.await),
+            Some(Fault::DieBefore) => self.die(),
+            Some(Fault::DieAfter) => {
+                dealing.await;
+                self.die();
+            }
+            Some(Fault::Refused) => {}
+            Some(Fault::Unheard) => drop(dealing.await),
+            Some(Fault::Drain) => {
+                self.drain.cancel();
+                return Ok(dealing.await);
+            }
+            Some(Fault::Lose) => {
+                let lost = std::mem::take(&mut *lock(&self.holds));
+                for (job, hold) in lost {
+                    self.world.publish(&job).await;
+                    hold.lost.cancel();
+                    hold.void.cancel();
+                }
+                return Ok(dealing.await);
+            }
+            Some(Fault::Cancel(number)) => {
+                if let Some(job) = self.world.jobs.get(number) {
+                    let key = keys::cancelled(&job.id);
+                    let put = self.world.store.put(&key, Bytes::new()).await;
+                    put.expect("writes");
+                }
+                return Ok(dealing.await);
+            }
+        }
+        Err(Trouble)
+    }
+
+    fn is_next(&self, wanted: Fault) -> bool {
+        lock(&self.faults).get(&0).is_some_and(|fault| *fault == wanted)
+    }
+
+    /// What befalls it now: each dealing brings what is to come one nearer.
+    fn next_fault(&self) -> Option<Fault> {
+        let mut faults = lock(&self.faults);
+        let nearer = std::mem::take(&mut *faults).into_iter();
+        let mut now = None;
+        for (dealings, fault) in nearer {
+            match dealings {
+                0 => now = Some(fault),
+                _ => drop(faults.insert(dealings - 1, fault)),
+            }
+        }
+        now
+    }
+
+    /// From now on nothing that it does has any effect.
+    fn die(&self) {
+        self.is_dead.store(true, SeqCst);
+        self.drain.cancel();
+    }
+
+    fn is_dead(&self) -> bool {
+        self.is_dead.load(SeqCst)
+    }
+
+    fn has_kept(&self, key: &str) -> bool {
+        lock(&self.kept).iter().any(|kept| kept == key)
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
+        let put = self.world.store.put(key, bytes).await;
+        if let Some(job) = self.world.jobs.iter().find(|job| keys::checkpoint(&job.id) == key) {
+            self.world.note(&job.id, |entry| entry.kills = 0);
+        }
+        lock(&self.kept).push(key.to_owned());
+        put
+    }
+
+    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<bool, StoreError> {
+        let is_new = self.world.store.put_new(key, bytes.clone()).await;
+        if matches!(is_new, Ok(true))
+            && let Some(job) = self.world.jobs.iter().find(|job| keys::result(&job.id) == key)
+        {
+            self.world.finished(&job.id, &bytes).await;
+        }
+        is_new
+    }
+
+    fn guard(&self, key: &str) {
+        if key.ends_with("/result.json") {
+            self.world.complain(format!("{key}: changed"));
+        }
+    }
+}
+
+impl From<Trouble> for StoreError {
+    fn from(_: Trouble) -> Self {
+        Self::Unreachable {
+            endpoint: "the store".to_owned(),
+            reason: "of a fault".to_owned(),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Worker {
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
+        self.deal(self.world.store.get(key)).await?
+    }
+
+    async fn stat(&self, key: &str) -> Result<Option<Stat>, StoreError> {
+        self.deal(self.world.store.stat(key)).await?
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
+        self.guard(key);
+        self.deal(self.put(key, bytes)).await?
+    }
+
+    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<bool, StoreError> {
+        self.deal(self.put_new(key, bytes)).await?
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.guard(key);
+        self.deal(self.world.store.delete(key)).await?
+    }
+
+    async fn list(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        self.deal(self.world.store.list(folder)).await?
+    }
+
+    fn locate(&self, key: &str) -> String {
+        self.world.store.locate(key)
+    }
+}
+
+#[async_trait]
+impl WorkerEnd for Worker {
+    async fn claim(&self, stop: &CancellationToken) -> Result<Option<Claim>, BrokerError> {
+        let Some(claim) = self.world.broker.claim(stop).await? else {
+            return Ok(None);
+        };
+        self.world.claimed(&claim);
+        let job = claim.job.clone();
+        lock(&self.holds).push((job.clone(), claim.hold.clone()));
+        match self.deal(async { claim }).await {
+            Ok(claim) => Ok(Some(claim)),
+            Err(Trouble) => {
+                self.world.note(&job.id, |entry| entry.drops += 1);
+                Err(BrokerError::Lost("of a fault".to_owned()))
+            }
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        self.world.broker.tell(event);
+    }
+
+    async fn settle(&self, claim: Claim, last: Event) -> Result<(), BrokerError> {
+        let job = claim.job.clone();
+        let mut is_settled = false;
+        let settling = async {
+            is_settled = true;
+            self.world.settled(&job, &last.happening).await;
+            self.world.broker.settle(claim, last).await
+        };
+        let is_unheard = !self.is_dead() && self.is_next(Fault::Unheard);
+        if is_unheard {
+            self.world.publish(&job).await;
+        }
+        let dealt = self.deal(settling).await;
+        if !is_settled {
+            self.world.note(&job.id, |entry| entry.drops += 1);
+        }
+        dealt.unwrap_or_else(|Trouble| Err(BrokerError::Lost("of a fault".to_owned())))
+    }
+
+    async fn close(&self) {}
+}
+
+/// Stands in for the engine.
+struct Actor(Arc<Worker>, Description);
+
+impl Stylize for Actor {
+    fn description(&self) -> &Description {
+        &self.1
+    }
+
+    fn stylize(
+        &mut self,
+        request: &Request,
+        checkpoint: Option<&[u8]>,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, Error> {
+        let (worker, world) = (&self.0, &self.0.world);
+        let number = usize::from(request.content.bytes[0] - b'0');
+        let job = &world.jobs[number];
+        let begun = checkpoint.map_or(0, |bytes| Engine::evaluations_in(bytes).expect("is ours"));
+        let stop = |evaluations| {
+            Ok(Outcome::Interrupted {
+                checkpoint: state(evaluations),
+                evaluations,
+            })
+        };
+        let part = lock(&world.course).jobs[number].pop_front();
+        match part.unwrap_or(Part::Finish) {
+            Part::Finish => Ok(Outcome::Finished(picture())),
+            Part::Fail => Err(Error::Torch("it fails".to_owned())),
+            Part::Refuse => {
+                world.note(&job.id, |entry| entry.is_refused = true);
+                Err(Error::NotFinite(f64::NAN))
+            }
+            Part::Panic => panic!("it panics"),
+            Part::Stay => {
+                wait(|| observer.evaluated(&progress(1)) == Control::Interrupt);
+                stop(begun + 1)
+            }
+            Part::Kill { grown } => {
+                let marked = keys::started(&job.id);
+                wait(|| worker.is_dead() || worker.has_kept(&marked));
+                if grown {
+                    let kept = keys::checkpoint(&job.id);
+                    wait(|| {
+                        observer.accepted(&|| Ok(state(begun + 1)));
+                        worker.is_dead() || worker.has_kept(&kept)
+                    });
+                }
+                if !worker.is_dead() {
+                    worker.die();
+                    let kills = world.note(&job.id, |entry| {
+                        entry.kills += 1;
+                        entry.kills
+                    });
+                    if world.is_orderly && kills > DEATHS {
+                        world.complain(format!("{}: killed {kills} workers in a row", job.id));
+                    }
+                }
+                stop(begun)
+            }
+        }
+    }
+}
+
+/// Waits a little, on the engine's thread, which must not wait for ever.
+fn wait(mut is_so: impl FnMut() -> bool) {
+    for _ in 0..1000 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(Duration::from_micros(20));
+    }
+}
+
+/// A checkpoint of so many evaluations, as the engine writes them.
+fn state(evaluations: u32) -> Vec<u8> {
+    let header = serde_json::json!({
+        "version": 1,
+        "position": {
+            "scale": 0, "evaluation": evaluations, "total": evaluations,
+            "recent": [], "arithmetic": "f32", "seconds": 0.0,
+        },
+        "scalars": {"lbfgs": {"loss": 1.0, "pairs": 0}},
+    });
+    let metadata = serde_json::json!({"__metadata__": {"stylefleet": header.to_string()}});
+    let metadata = metadata.to_string();
+    let mut bytes = (metadata.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(metadata.bytes());
+    bytes
+}
+
+fn description() -> Description {
+    Description {
+        device: "cpu".to_owned(),
+        cuda_devices: 0,
+        libtorch: "2".to_owned(),
+        threads: 1,
+        cpu_capability: "none".to_owned(),
+        weights_sha256: "3".to_owned(),
+    }
+}
+
+/// A job whose images are what they are called.
+fn numbered(number: usize) -> Job {
+    let image = |name: String| Image {
+        sha256: Digest::of(name.as_bytes()),
+        name: name.parse().expect("a name"),
+    };
+    let style = Style {
+        image: image("style".to_owned()),
+        weight: 1.0,
+    };
+    let like = job();
+    let content = image(format!("{number} content"));
+    Job::new(like.batch, like.name, content, vec![style], like.parameters).expect("a job")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What went wrong.
+fn run(course: Course) -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("starts").block_on(async {
+        let world = World::new(course).await;
+        let workers = (0..WORKERS).map(|_| tokio::spawn(world.clone().work()));
+        let workers: Vec<_> = workers.collect();
+        for worker in workers {
+            match tokio::time::timeout(FOREVER, worker).await {
+                Ok(ended) => ended.expect("no panic"),
+                Err(_) => {
+                    world.complain("not every job is ever over".to_owned());
+                    break;
+                }
+            }
+        }
+        world.check().await;
+        let ledger = std::mem::take(&mut *lock(&world.ledger));
+        ledger.violations
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_job_is_lost_or_done_twice(course in courses(vec![
+        Fault::DieBefore,
+        Fault::DieAfter,
+        Fault::Refused,
+        Fault::Unheard,
+        Fault::Drain,
+        Fault::Lose,
+        Fault::Cancel(0),
+    ])) {
+        prop_assert_eq!(run(course), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_job_takes_no_more_workers_down_than_it_may(course in courses(vec![
+        Fault::DieBefore,
+        Fault::DieAfter,
+        Fault::Drain,
+    ])) {
+        prop_assert_eq!(run(course), Vec::<String>::new());
+    }
+}
