@@ -14,6 +14,7 @@ mod output;
 mod signals;
 mod state;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -37,6 +38,7 @@ async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(&settings.log)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     match perform(args.command, &settings).await {
         Ok(Ending::AllDone) => ExitCode::SUCCESS,
