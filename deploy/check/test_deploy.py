@@ -100,6 +100,11 @@ class Broker(unittest.TestCase):
         self.assertEqual(example["image"], document("deploy/compose.yaml")["services"]["broker"]["image"])
 
 
+def listed(value):
+    """A policy's value, which is one string or a list of them, as a list."""
+    return [value] if isinstance(value, str) else value
+
+
 class Bucket(unittest.TestCase):
     KEYS = [re.sub(r"\{\w*\}", "x", key) for key in re.findall(r'format!\("([^"]+)"', text("proto/src/keys.rs"))]
 
@@ -107,8 +112,8 @@ class Bucket(unittest.TestCase):
         allowed = [
             resource
             for statement in json.loads(text(f"deploy/s3/{user}.policy.json"))["Statement"]
-            if statement["Effect"] == "Allow" and statement["Action"] == action
-            for resource in ([statement["Resource"]] if isinstance(statement["Resource"], str) else statement["Resource"])
+            if statement["Effect"] == "Allow" and action in listed(statement["Action"])
+            for resource in listed(statement["Resource"])
         ]
         return {key for key in self.KEYS if any(fnmatchcase(f"arn:aws:s3:::stylefleet/{key}", r) for r in allowed)}
 
