@@ -45,6 +45,10 @@ test: build ## run every test, on a RabbitMQ and an S3 store of its own
 	$(WITH_ENV) $(SERVICES) --dir "$(STYLEFLEET_TEST_SERVICES)" start && \
 	cargo test --release --workspace --all-targets
 
+chaos: build ## kill, stop, cut and restart everything at random, then account for every job (JOBS=, FAULTS=, SEED=)
+	@$(WITH_ENV) STYLEFLEET_CHAOS_JOBS=$(JOBS) STYLEFLEET_CHAOS_FAULTS=$(FAULTS) STYLEFLEET_CHAOS_SEED=$(SEED) \
+		cargo test --release --package stylefleet-tests --test chaos -- --nocapture
+
 deploy-check: ## check what deploy/ has for containers and clusters
 	@deploy/check/check.sh
 

@@ -16,7 +16,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use pictures::{content, style};
+pub use pictures::{content, png_header, style};
 pub use run::{Ended, Run};
 pub use scene::Scene;
 

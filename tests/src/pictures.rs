@@ -1,6 +1,8 @@
 //! Small pictures with something in them.
 
-use image::{Rgb, RgbImage};
+use std::io::Cursor;
+
+use image::{ImageFormat, Rgb, RgbImage};
 
 /// A content: a disc before a sky. Another `seed`, another picture.
 pub fn content(width: u32, height: u32, seed: u32) -> RgbImage {
@@ -26,5 +28,28 @@ pub fn style(width: u32, height: u32, seed: u32) -> RgbImage {
         } else {
             Rgb([20, 60, 160 - (seed * 17 % 90) as u8])
         }
+    })
+}
+
+/// The beginning of a PNG file that claims to have this size.
+pub fn png_header(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    let picture = content(16, 16, 1);
+    picture.write_to(&mut bytes, ImageFormat::Png).expect("encodes");
+    let mut bytes = bytes.into_inner();
+    bytes[16..20].copy_from_slice(&width.to_be_bytes());
+    bytes[20..24].copy_from_slice(&height.to_be_bytes());
+    // The CRC of a chunk is over its type and data.
+    let crc = crc32(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&crc.to_be_bytes());
+    bytes
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0_u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| match crc & 1 {
+            0 => crc >> 1,
+            _ => (crc >> 1) ^ 0xedb8_8320,
+        })
     })
 }

@@ -9,32 +9,12 @@ use std::process::Command;
 use image::{ImageFormat, RgbImage};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
-use stylefleet_tests::{Ended, Run, Scene, content, skip, style, worker};
+use stylefleet_tests::{Ended, Run, Scene, png_header, skip, style, worker};
 
 fn encoded(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, format).expect("encodes");
     bytes.into_inner()
-}
-
-/// The beginning of a PNG file that claims to have this size.
-fn png_header(width: u32, height: u32) -> Vec<u8> {
-    let mut bytes = encoded(&content(16, 16, 1), ImageFormat::Png);
-    bytes[16..20].copy_from_slice(&width.to_be_bytes());
-    bytes[20..24].copy_from_slice(&height.to_be_bytes());
-    // The CRC of a chunk is over its type and data.
-    let crc = crc32(&bytes[12..29]);
-    bytes[29..33].copy_from_slice(&crc.to_be_bytes());
-    bytes
-}
-
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0_u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| match crc & 1 {
-            0 => crc >> 1,
-            _ => (crc >> 1) ^ 0xedb8_8320,
-        })
-    })
 }
 
 /// A folder of bad images, each with a part of the reason that is to be given for it.

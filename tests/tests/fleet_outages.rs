@@ -111,6 +111,7 @@ fn a_second_signal_ends_a_worker_at_once_and_its_job_goes_on_from_the_last_check
     let worker = workshop.hire(&[
         ("STYLEFLEET_S3_ENDPOINT", &store.url),
         ("STYLEFLEET_HEALTH", &address),
+        ("STYLEFLEET_GRACE_SECONDS", "3600"),
     ]);
     let job = job(&watch.wait_for("the start", started));
     workshop.wait_for_object(&keys::checkpoint(&job));

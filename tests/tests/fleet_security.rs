@@ -17,6 +17,7 @@ use stylefleet_proto::{Digest, Image, Job, Preset, Priority, Size, Style, keys, 
 use stylefleet_tests::fleet::Workshop;
 use stylefleet_tests::relay::Relay;
 use stylefleet_tests::services::Services;
+use stylefleet_tests::{Run, png_header};
 
 /// Over in a moment.
 const SHORT: &str = "--style wave.png --size 16 --scales 1 --evaluations 2 --precision f32";
@@ -163,7 +164,7 @@ async fn bad_inputs_fail_their_jobs_alone() {
     for (file, part) in [
         ("bomb.png", "60000x60000"),
         ("text.png", "no image"),
-        ("empty.png", "is empty"),
+        ("empty.png", "no image"),
     ] {
         bad.push((job(input(&workshop, file), style.clone()), part));
     }
@@ -208,27 +209,6 @@ fn what_a_stray_hand_removed_or_altered_is_mended_by_another_submit() {
     assert_eq!(ended.events_of("failed").len(), 2, "{}", ended.so_far());
     workshop.submit(&["boat.png car.png", SHORT]);
     workshop.watch(&batch).end().expect_code(0);
-}
-
-/// The beginning of a PNG file that claims to have this size.
-fn png_header(width: u32, height: u32) -> Vec<u8> {
-    let mut chunk = b"IHDR".to_vec();
-    chunk.extend(width.to_be_bytes());
-    chunk.extend(height.to_be_bytes());
-    chunk.extend([8, 2, 0, 0, 0]);
-    let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
-    bytes.extend(&chunk);
-    bytes.extend(crc32(&chunk).to_be_bytes());
-    bytes
-}
-
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0_u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| match crc & 1 {
-            0 => crc >> 1,
-            _ => (crc >> 1) ^ 0xedb8_8320,
-        })
-    })
 }
 
 /// Whether the broker refuses a user something for want of a right. Any other refusal fails.
@@ -367,7 +347,7 @@ fn no_log_has_a_secret_in_it() {
     worker.wait_for_line("the connection to the broker is back");
     let mut submit = workshop.command(&["submit boat.png --wait", SHORT]);
     submit.envs([log]);
-    let submitted = stylefleet_tests::Run::start(submit).end().expect_code(0);
+    let submitted = Run::start(submit).end().expect_code(0);
     worker.signal("TERM");
     let worked = worker.end().expect_code(0);
 

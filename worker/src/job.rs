@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use stylefleet_engine::{self as engine, Engine, Error, Outcome, Picture, Request};
-use stylefleet_proto::lifecycle::{self, DEATHS, Settlement};
+use stylefleet_proto::lifecycle::{self, ATTEMPTS, DEATHS, Settlement};
 use stylefleet_proto::queues::DELIVERY_LIMIT;
 use stylefleet_proto::{Digest, Happening, Init, Job, Record, Start, keys};
 use stylefleet_transport::broker::Claim;
@@ -83,11 +83,18 @@ impl Attempt {
     /// Fetches everything. The error side is the attempt's last happening: there is nothing to
     /// compute, or it cannot be.
     pub async fn prepare(&self, claim: &Claim) -> Result<Prepared, Happening> {
-        match self.fetch(claim).await {
-            Ok(Ok(prepared)) => Ok(prepared),
-            Ok(Err(over)) => Err(over),
-            Err(failure) => Err(self.fail(failure).await),
+        let last = match self.fetch(claim).await {
+            Ok(Ok(prepared)) => return Ok(prepared),
+            Ok(Err(over)) => over,
+            Err(failure) => self.fail(failure).await,
+        };
+        // A worker that died when all was done but this, or that the job killed, left its word.
+        if let Some(Settlement::Over | Settlement::SetAside { .. }) =
+            lifecycle::settle(self.job.attempt, &last)
+        {
+            self.tidy_up(is_finished(&last)).await;
         }
+        Err(last)
     }
 
     async fn fetch(&self, claim: &Claim) -> Result<Result<Prepared, Happening>, Failure> {
@@ -187,8 +194,20 @@ impl Attempt {
 
     /// Takes that word back: the worker lives, and is done with the job or lost its claim.
     pub async fn unmark(&self) {
-        let key = keys::started(&self.job.id);
-        if let Err(error) = self.bench.store.delete(&key).await {
+        self.remove(&keys::started(&self.job.id)).await;
+    }
+
+    /// Removes what is of no more use once an attempt is over, and once the job is done.
+    async fn tidy_up(&self, is_done: bool) {
+        self.unmark().await;
+        if is_done {
+            self.remove(&keys::checkpoint(&self.job.id)).await;
+        }
+    }
+
+    /// Removes something that only takes room.
+    async fn remove(&self, key: &str) {
+        if let Err(error) = self.bench.store.delete(key).await {
             tracing::warn!("{error}");
         }
     }
@@ -244,8 +263,15 @@ impl Attempt {
             Ok(last) => last,
             Err(failure) => Some(self.fail(failure).await),
         };
-        if why != Some(Why::Void) {
-            self.unmark().await;
+        match (why, &last) {
+            (Some(Why::Void), _) => {
+                // Whoever has the job now tidies up, but may have done so before this attempt's
+                // last words came.
+                if self.is_done().await.unwrap_or(false) {
+                    self.tidy_up(true).await;
+                }
+            }
+            (_, last) => self.tidy_up(last.as_ref().is_some_and(is_finished)).await,
         }
         last
     }
@@ -281,16 +307,17 @@ impl Attempt {
 
     /// Whether this many evaluations are more than the store has.
     async fn is_ahead(&self, evaluations: u32) -> Result<bool, Failure> {
-        if self
-            .bench
-            .store
-            .contains(&keys::result(&self.job.id))
-            .await?
-        {
+        if self.is_done().await? {
             return Ok(false);
         }
         let there = self.checkpoint().await?;
         Ok(there.is_none_or(|(_, there)| there < evaluations))
+    }
+
+    /// Whether the job has a result.
+    async fn is_done(&self) -> Result<bool, Failure> {
+        let key = keys::result(&self.job.id);
+        Ok(self.bench.store.contains(&key).await?)
     }
 
     /// Puts the picture in the store.
@@ -319,11 +346,6 @@ impl Attempt {
         let key = keys::result(&self.job.id);
         let json = json(&key, record)?;
         self.bench.store.put_new(&key, json.into()).await?;
-        // The job is done: a checkpoint left behind only takes room.
-        let checkpoint = keys::checkpoint(&self.job.id);
-        if let Err(error) = self.bench.store.delete(&checkpoint).await {
-            self.events.note(error);
-        }
         Ok(())
     }
 
@@ -349,10 +371,23 @@ impl Attempt {
         };
         match written {
             // Not without word in the store: somebody else is to write it.
-            Some(error) => Happening::Failed {
-                retryable: true,
-                reason: error.to_string(),
-            },
+            Some(error) if error.is_retryable() && self.job.attempt < ATTEMPTS => {
+                Happening::Failed {
+                    retryable: true,
+                    reason: error.to_string(),
+                }
+            }
+            Some(error) if error.is_retryable() => {
+                tracing::warn!("{}: {error}", self.job.id);
+                Happening::Interrupted { evaluations: 0 }
+            }
+            Some(error) => {
+                tracing::warn!("{}: {error}", self.job.id);
+                Happening::Failed {
+                    retryable: false,
+                    reason,
+                }
+            }
             None => Happening::Failed {
                 retryable: false,
                 reason,
@@ -378,6 +413,10 @@ fn json(key: &str, document: &impl Serialize) -> Result<Vec<u8>, Failure> {
         key: key.to_owned(),
         reason,
     })
+}
+
+fn is_finished(last: &Happening) -> bool {
+    matches!(last, Happening::Finished { .. })
 }
 
 fn finished(record: &Record) -> Happening {

@@ -25,7 +25,7 @@ mod watch;
 mod weights;
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -58,6 +58,7 @@ fn run(command: Command) -> Result<ExitCode, (u8, Box<dyn std::error::Error>)> {
             tracing_subscriber::fmt()
                 .with_env_filter(settings.log())
                 .with_writer(std::io::stderr)
+                .with_ansi(std::io::stderr().is_terminal())
                 .init();
             serve::run(&settings)
                 .map(|()| ExitCode::SUCCESS)

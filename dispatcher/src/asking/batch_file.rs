@@ -72,7 +72,8 @@ impl BatchFile {
     }
 
     fn parse(text: &str, folder: &Path) -> Result<Self, (usize, String)> {
-        let line_at = |offset: usize| 1 + text[..offset].matches('\n').count();
+        let ends: Vec<_> = text.match_indices('\n').map(|(end, _)| end).collect();
+        let line_at = |offset| 1 + ends.partition_point(|&end| end < offset);
         let document: Document = toml::from_str(text).map_err(|error| {
             let line = error.span().map_or(1, |span| line_at(span.start));
             (line, error.message().replace('\n', " "))

@@ -32,9 +32,76 @@ pub fn batch_file(text: &str) {
                 .expect("names the file");
             let (line, reason) = complaint.split_once(": ").expect("names the line");
             let line: usize = line.parse().expect("a number");
-            assert!((1..=text.matches('\n').count() + 1).contains(&line), "{message}");
+            assert!(
+                (1..=text.matches('\n').count() + 1).contains(&line),
+                "{message}"
+            );
             assert!(!reason.is_empty(), "{message}");
             assert_eq!(message.lines().count(), 1, "{message:?}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    /// Lines that a file may be made of.
+    fn lines() -> impl Strategy<Value = String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/seeds/batch_files");
+        let files = std::fs::read_dir(folder).expect("has seeds");
+        let read = |file: std::io::Result<std::fs::DirEntry>| {
+            std::fs::read_to_string(file.expect("an entry").path()).expect("reads")
+        };
+        let seeds: String = files.map(read).collect();
+        let whole: Vec<_> = seeds.lines().map(str::to_owned).collect();
+        let settings = whole.iter().filter_map(|line| line.split_once(" = "));
+        let (keys, mut values): (Vec<_>, Vec<_>) = settings
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .unzip();
+        let odd = [
+            "0",
+            "-1",
+            "1",
+            "0.0",
+            "-0.0",
+            "nan",
+            "inf",
+            "1e999",
+            "true",
+            "\"\"",
+            "\"\\n\"",
+            "[]",
+            "{}",
+            "\"style:0\"",
+            "\"16x16384\"",
+            "[\"\"]",
+            "9223372036854775807",
+        ];
+        values.extend(odd.map(str::to_owned));
+        prop_oneof![
+            3 => (select(keys), select(values)).prop_map(|(key, value)| format!("{key} = {value}")),
+            2 => select(whole),
+            1 => Just("[[job]]\ncontent = 'a'\nstyle = 'b'".to_owned()),
+            1 => "\\PC{0,20}",
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn no_batch_file_does_harm(
+            begins in any::<bool>(), lines in vec(lines(), 0..6), end in select(vec!["\n", "\r\n", " "])
+        ) {
+            let job = if begins { "[[job]]\ncontent = 'a'\nstyle = 'b'\n" } else { "" };
+            batch_file(&format!("{job}{}", lines.join(end)));
         }
     }
 }

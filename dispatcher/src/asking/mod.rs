@@ -3,6 +3,8 @@
 mod batch_file;
 mod door;
 mod expand;
+#[cfg(test)]
+mod fuzz;
 pub mod intake;
 mod names;
 pub mod options;

@@ -1,6 +1,7 @@
 //! What pictures are called.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 
 use stylefleet_proto::{Invalid, Name};
@@ -49,20 +50,28 @@ pub fn is_plain(name: &Name) -> bool {
 /// Keeps names apart, for file systems that do not tell capitals from small letters too.
 #[derive(Debug, Default)]
 pub struct Names {
-    taken: HashSet<String>,
+    /// Names in small letters, each with the last number that was tried as its ending.
+    taken: HashMap<String, u32>,
 }
 
 impl Names {
     /// `wanted` if it is free, or else with the first free one of the endings -2, -3, ...
     pub fn apart(&mut self, wanted: &str) -> Result<Name, Invalid> {
         let wanted = clean(wanted);
-        let mut name = wanted.clone();
-        let mut number = 1;
-        while !self.taken.insert(name.to_lowercase()) {
+        let known = wanted.to_lowercase();
+        let mut number = self.taken.get(&known).copied().unwrap_or(0);
+        loop {
             number += 1;
-            name = format!("{wanted}-{number}");
+            let name = match number {
+                1 => wanted.clone(),
+                _ => format!("{wanted}-{number}"),
+            };
+            if let Entry::Vacant(free) = self.taken.entry(name.to_lowercase()) {
+                free.insert(1);
+                self.taken.insert(known, number);
+                return name.parse();
+            }
         }
-        name.parse()
     }
 }
 

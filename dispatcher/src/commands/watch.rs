@@ -437,6 +437,7 @@ mod tests {
     use stylefleet_transport::broker::{MemoryBroker, WorkerEnd};
     use stylefleet_transport::store::MemoryStore;
     use tokio::sync::Notify;
+    use tokio::time::timeout;
 
     use super::*;
     use crate::documents;
@@ -470,8 +471,10 @@ mod tests {
 
     impl Shown {
         async fn wait_for(&self, line: &str) {
-            while !self.lines.lock().expect("whole").iter().any(|l| l == line) {
-                self.told.notified().await;
+            let lines = || self.lines.lock().expect("whole").clone();
+            while !lines().iter().any(|shown| shown == line) {
+                let told = timeout(Duration::from_secs(20), self.told.notified()).await;
+                told.unwrap_or_else(|_| panic!("no {line} but {:?}", lines()));
             }
         }
     }
@@ -547,6 +550,8 @@ mod tests {
             shown.wait_for("started b").await;
             // What is told but is not so is not believed.
             broker.tell(event(2, failed()));
+            broker.tell(event(2, Happening::Note("still at it".to_owned())));
+            shown.wait_for("note b").await;
             let put = store.put(&keys::cancelled(&job(2)), Bytes::new()).await;
             put.expect("writes");
             broker.tell(event(2, Happening::Cancelled));
@@ -561,7 +566,8 @@ mod tests {
         assert_eq!(Ending::of(&tally), Ending::SomeFailed);
         let lines = shown.lines.lock().expect("whole").clone();
         let (ends, summary) = (["cancelled b", "cancelled also b"], "summary ");
-        assert_eq!(lines, ["failed a", "started b", ends[0], ends[1], summary]);
+        let begun = ["failed a", "started b", "note b"];
+        assert_eq!(lines, [&begun[..], &ends, &[summary]].concat());
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! News in words, for people.
 
 use std::io::Write;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{News, Position};
@@ -50,6 +51,7 @@ pub fn line(news: &News<'_>) -> Line {
         }
         News::Note { name, text, .. } => Line::Remark(format!("note      {name}: {text}")),
         News::Finished {
+            name,
             picture,
             seconds,
             evaluations,
@@ -57,10 +59,12 @@ pub fn line(news: &News<'_>) -> Line {
             ..
         } => Line::Result(format!(
             "finished  {}: {}, {evaluations} evaluations, loss {loss:.3e}",
-            picture.display(),
+            called(name, picture),
             duration(*seconds)
         )),
-        News::Kept { picture, .. } => Line::Result(format!("kept      {}", picture.display())),
+        News::Kept { name, picture, .. } => {
+            Line::Result(format!("kept      {}", called(name, picture)))
+        }
         News::Failed { name, reason, .. } => Line::Remark(format!("failed    {name}: {reason}")),
         News::Cancelled { name, .. } => Line::Remark(format!("cancelled {name}")),
         News::Submitted { batch, .. } => Line::Result(batch.to_string()),
@@ -91,6 +95,14 @@ pub fn line(news: &News<'_>) -> Line {
                 "{done} done, {kept} kept, {failed} failed{cancelled} in {seconds}{left}"
             ))
         }
+    }
+}
+
+/// A picture by its file, with its name where that does not say it.
+fn called(name: &str, picture: &Path) -> String {
+    match picture.file_stem() {
+        Some(stem) if stem == name => picture.display().to_string(),
+        _ => format!("{name} at {}", picture.display()),
     }
 }
 
@@ -147,6 +159,13 @@ pub fn ago(unix_seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pictures_go_by_their_names() {
+        let called = |picture| called("boat.wave", Path::new(picture));
+        assert_eq!(called("out/boat.wave.png"), "out/boat.wave.png");
+        assert_eq!(called("s3://b/image.png"), "boat.wave at s3://b/image.png");
+    }
 
     #[test]
     fn durations() {

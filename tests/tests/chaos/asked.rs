@@ -1,0 +1,202 @@
+//! What is asked of the fleet, and what should come of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use stylefleet_proto::{BatchId, Digest, JobId, Manifest, keys};
+use stylefleet_tests::fleet::Workshop;
+use stylefleet_tests::{PATIENCE, Run};
+
+/// Different contents and styles. Jobs that share both differ in their seeds.
+const CONTENTS: usize = 8;
+const STYLES: usize = 4;
+/// Evaluations of most jobs: a fraction of a second.
+const SHORT: u32 = 16;
+/// Evaluations of every fourth: a second or two, so that there is something to resume.
+const LONG: u32 = 80;
+/// What all pictures share.
+const DEFAULTS: &str = "[defaults]\nsize = '32x24'\nscales = 1\ninit = 'content'\n\
+                        precision = 'f32'\ntolerance = 0\n";
+/// The batch of jobs whose inputs are gone.
+const LACKING: &str = "lacking";
+
+/// Jobs, in batches, each of which has one job whose input is not what it should be.
+#[derive(Debug)]
+pub struct Asked {
+    /// The jobs that can be done.
+    pub good: usize,
+    /// Batches of those.
+    batches: usize,
+    /// Digests of the undisturbed pictures, by content and style.
+    undisturbed: BTreeMap<String, Digest>,
+    /// Times that a submit was killed and that it was run again.
+    pub kills: AtomicUsize,
+    pub again: AtomicUsize,
+}
+
+/// One picture that was asked for.
+#[derive(Debug)]
+pub struct Entry {
+    pub job: JobId,
+    pub batch: String,
+    pub name: String,
+}
+
+impl Asked {
+    /// Writes batch files for so many jobs in so many batches, and makes their pictures here, in
+    /// peace and in one go.
+    pub fn new(workshop: &Workshop<'_>, good: usize, batches: usize) -> Self {
+        let scene = &workshop.scene;
+        for content in 0..CONTENTS {
+            scene.add_content(&format!("c{content}.png"), content as u32);
+        }
+        for style in 0..STYLES {
+            scene.add_style(&format!("s{style}.png"), style as u32);
+        }
+        let jobs: Vec<_> = (0..good).map(|number| (number, pair(number))).collect();
+        for batch in 0..batches {
+            let mut text = DEFAULTS.to_owned();
+            for (number, pair) in &jobs[batch * good / batches..(batch + 1) * good / batches] {
+                text += &entry(*pair, &format!("{}-{number}", name(*pair)), *number);
+            }
+            scene.write(&format!("good-{batch}.toml"), text);
+            spoil(workshop, batch);
+        }
+        let pairs: BTreeSet<_> = jobs.iter().map(|(_, pair)| *pair).collect();
+        let mut text = DEFAULTS.to_owned();
+        text.extend(pairs.iter().map(|pair| entry(*pair, &name(*pair), 0)));
+        scene.write("undisturbed.toml", text);
+        let mut run = scene.run_command(&["--file undisturbed.toml --out undisturbed"]);
+        run.env("OMP_NUM_THREADS", "1");
+        Run::start(run).end().expect_code(0);
+        let picture = |pair: &(usize, usize)| {
+            let picture = scene.read(format!("undisturbed/{}.png", name(*pair)));
+            (name(*pair), Digest::of(&picture))
+        };
+        Self {
+            good,
+            batches,
+            undisturbed: pairs.iter().map(picture).collect(),
+            kills: AtomicUsize::new(0),
+            again: AtomicUsize::new(0),
+        }
+    }
+
+    /// Submits two jobs whose inputs then go. No worker may be there yet. Returns how long that
+    /// takes at least.
+    pub fn submit_what_lacks_inputs(&self, workshop: &Workshop<'_>) -> Duration {
+        let scene = &workshop.scene;
+        for (name, seed) in [("gone0.png", 90), ("gone1.png", 91)] {
+            scene.add_content(name, seed);
+        }
+        let args = "gone0.png gone1.png --style s0.png --size 32x24 --batch";
+        let began = Instant::now();
+        workshop.submit(&[args, LACKING]);
+        let took = began.elapsed();
+        for name in ["gone0.png", "gone1.png"] {
+            workshop.remove(&keys::input(&Digest::of(&scene.read(name))));
+        }
+        took
+    }
+
+    /// Submits a batch with a dispatcher that is killed after a while, then with others until all
+    /// is accepted.
+    pub fn submit(&self, workshop: &Workshop<'_>, batch: usize, killed_after: Duration) {
+        let good = format!("submit --file good-{batch}.toml --batch good-{batch}");
+        let run = workshop.start(&[&good]);
+        sleep(killed_after);
+        run.signal("KILL");
+        if run.end().status.code().is_none() {
+            self.kills.fetch_add(1, Ordering::Relaxed);
+        }
+        let spoilt = format!("submit bad{batch}.png --style s0.png --size 32x24");
+        for args in [good, format!("{spoilt} --batch bad-{batch}")] {
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                let ended = workshop.start(&[&args]).end();
+                if ended.code() == 0 {
+                    break;
+                }
+                assert!(Instant::now() < deadline, "{}", ended.so_far());
+                self.again.fetch_add(1, Ordering::Relaxed);
+                sleep(Duration::from_millis(500)); // as a person would, the servers being away
+            }
+        }
+    }
+
+    /// The names of all batches.
+    pub fn batches(&self) -> Vec<String> {
+        let numbered = |kind: &'static str| (0..self.batches).map(move |n| format!("{kind}-{n}"));
+        let all = numbered("good").chain(numbered("bad"));
+        all.chain([LACKING.to_owned()]).collect()
+    }
+
+    /// All jobs, when all is submitted.
+    pub fn jobs(&self) -> usize {
+        self.good + self.batches + 2
+    }
+
+    /// What the manifests in the store say was asked for.
+    pub fn entries(&self, workshop: &Workshop<'_>) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for batch in self.batches() {
+            let id: BatchId = batch.parse().expect("a name");
+            let manifest = workshop.document(&keys::manifest(&id)).expect("a manifest");
+            let manifest: Manifest = serde_json::from_value(manifest).expect("a manifest");
+            entries.extend(manifest.jobs.into_iter().map(|entry| Entry {
+                job: entry.job,
+                batch: batch.clone(),
+                name: entry.name.to_string(),
+            }));
+        }
+        entries
+    }
+
+    /// What the picture should be; none where there should not be one.
+    pub fn undisturbed(&self, entry: &Entry) -> Option<&Digest> {
+        let (pair, _) = entry.name.split_once('-')?;
+        self.undisturbed.get(pair)
+    }
+}
+
+/// The content and the style of a job.
+fn pair(number: usize) -> (usize, usize) {
+    (number % CONTENTS, number / CONTENTS % STYLES)
+}
+
+fn name((content, style): (usize, usize)) -> String {
+    format!("c{content}s{style}")
+}
+
+fn entry((content, style): (usize, usize), name: &str, seed: usize) -> String {
+    let evaluations = if content.is_multiple_of(4) {
+        LONG
+    } else {
+        SHORT
+    };
+    let mut text = String::new();
+    let _ = write!(
+        text,
+        "[[job]]\ncontent = 'c{content}.png'\nstyle = 's{style}.png'\nname = '{name}'\n\
+         seed = {seed}\nevaluations = {evaluations}\n"
+    );
+    text
+}
+
+/// Puts something into the store that passes for an input, and is none.
+fn spoil(workshop: &Workshop<'_>, batch: usize) {
+    let scene = &workshop.scene;
+    let name = format!("bad{batch}.png");
+    scene.add_content(&name, (CONTENTS + batch) as u32);
+    let mut bytes = scene.read(&name);
+    let key = keys::input(&Digest::of(&bytes));
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let spoilt = scene.path("spoilt");
+    fs::write(&spoilt, bytes).expect("writes a file");
+    workshop.put(&key, &spoilt);
+}

@@ -1,0 +1,85 @@
+//! What workers told, as any dispatcher hears it.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::SystemTime;
+
+use stylefleet_proto::{Event, Happening, JobId};
+use stylefleet_transport::broker::{BrokerOptions, DispatcherEnd, RabbitDispatcher, Told};
+use tokio::runtime::Runtime;
+
+/// All events from now on.
+#[derive(Debug)]
+pub struct Heard {
+    told: Arc<Mutex<Story>>,
+    _runtime: Runtime,
+}
+
+#[derive(Debug, Default)]
+struct Story {
+    finished: HashSet<JobId>,
+    /// Jobs whose end was told more than once: it was found to be done already.
+    again: usize,
+    events: usize,
+}
+
+impl Heard {
+    /// Listens to a broker, whatever becomes of it meanwhile.
+    pub fn follow(broker: &str) -> Self {
+        let runtime = Runtime::new().expect("threads");
+        let told = Arc::new(Mutex::new(Story::default()));
+        let story = told.clone();
+        let options = BrokerOptions {
+            url: broker.parse().expect("a URL"),
+            ca: None,
+            name: "chaos".to_owned(),
+        };
+        let followed = runtime.block_on(async {
+            let dispatcher = RabbitDispatcher::connect(options).await?;
+            let told = dispatcher.follow(SystemTime::now()).await?;
+            Ok::<_, stylefleet_transport::broker::BrokerError>((dispatcher, told))
+        });
+        let (dispatcher, mut heard) = followed.expect("the broker is up");
+        runtime.spawn(async move {
+            let _dispatcher = dispatcher; // which ends what follows when it goes
+            while let Some(told) = heard.recv().await {
+                if let Told::Event(event) = told {
+                    lock(&story).take(&event);
+                }
+            }
+        });
+        Self {
+            told,
+            _runtime: runtime,
+        }
+    }
+
+    /// Jobs known to be finished.
+    pub fn finished(&self) -> usize {
+        lock(&self.told).finished.len()
+    }
+
+    /// How often a job was told to be finished that was known to be.
+    pub fn finished_again(&self) -> usize {
+        lock(&self.told).again
+    }
+
+    /// All that was told.
+    pub fn events(&self) -> usize {
+        lock(&self.told).events
+    }
+}
+
+impl Story {
+    fn take(&mut self, event: &Event) {
+        self.events += 1;
+        let is_end = matches!(event.happening, Happening::Finished { .. });
+        if is_end && !self.finished.insert(event.job) {
+            self.again += 1;
+        }
+    }
+}
+
+fn lock(story: &Mutex<Story>) -> MutexGuard<'_, Story> {
+    story.lock().expect("no thread panicked")
+}

@@ -1,0 +1,102 @@
+//! The ledger: many small jobs, many faults, and an account of what became of every job.
+//!
+//! A RabbitMQ, a SeaweedFS and workers of this test's own, which a supervisor replaces when they
+//! end, go through a schedule of faults: workers killed, stopped and sent away, connections cut
+//! and servers down, dispatchers killed while they submit. The faults are drawn from a seed; what
+//! they meet depends on the machine. In the end the books must balance, see [`ledger`].
+//!
+//! `make chaos` shows the ledger. STYLEFLEET_CHAOS_JOBS, _FAULTS, _WORKERS and _SEED size it.
+
+mod asked;
+mod bucket;
+mod crew;
+mod faults;
+mod heard;
+mod ledger;
+mod log;
+mod storm;
+
+use std::str::FromStr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use stylefleet_tests::fleet::Workshop;
+use stylefleet_tests::services::Services;
+
+use crate::asked::Asked;
+use crate::bucket::Watched;
+use crate::crew::Crew;
+use crate::heard::Heard;
+use crate::storm::Storm;
+
+/// Longer than the fleet may go without getting anything done once the faults are over.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How much of everything.
+#[derive(Debug)]
+struct Size {
+    jobs: usize,
+    faults: usize,
+    workers: usize,
+    seed: u64,
+}
+
+impl Size {
+    /// The short form, where the environment asks for no other.
+    fn from_environment() -> Self {
+        Self {
+            jobs: variable("JOBS").unwrap_or(24),
+            faults: variable("FAULTS").unwrap_or(16),
+            workers: variable("WORKERS").unwrap_or(2),
+            seed: variable("SEED").unwrap_or_else(|| fastrand::u64(..1_000_000)),
+        }
+    }
+}
+
+fn variable<T: FromStr>(name: &str) -> Option<T> {
+    let name = format!("STYLEFLEET_CHAOS_{name}");
+    let text = std::env::var(&name).ok().filter(|text| !text.is_empty())?;
+    let value = text.parse().ok();
+    Some(value.unwrap_or_else(|| panic!("{name}={text} is no number")))
+}
+
+#[test]
+fn every_job_is_accounted_for_whatever_fails() {
+    let began = Instant::now();
+    let size = Size::from_environment();
+    println!("chaos: {size:?}");
+    let services = Services::private();
+    let workshop = Workshop::new(&services);
+    let mut random = Rng::with_seed(size.seed);
+    let faults = faults::schedule(size.faults, &mut random);
+    let asked = Asked::new(&workshop, size.jobs, faults::submits(&faults));
+    let a_submit = asked.submit_what_lacks_inputs(&workshop);
+
+    let heard = Heard::follow(&workshop.fleet.dispatcher);
+    let watched = Watched::default();
+    let crew = Crew::new(&workshop, &services, size.workers);
+    let storm = Storm {
+        services: &services,
+        workshop: &workshop,
+        asked: &asked,
+        heard: &heard,
+        watched: &watched,
+        a_submit,
+    };
+    let (tally, crew) = thread::scope(|scope| {
+        let watching = watched.keep_looking(scope, &workshop.fleet, &services);
+        let done = storm.rage(scope, &faults, crew);
+        drop(watching);
+        done
+    });
+    let ledger = ledger::balance(&storm, tally, &crew);
+    println!("{ledger}took        {:.0} s", began.elapsed().as_secs_f64());
+    let complaints = ledger.complaints;
+    assert!(
+        complaints.is_empty(),
+        "seed {}: the books do not balance:\n{}",
+        size.seed,
+        complaints.join("\n")
+    );
+}

@@ -1,0 +1,226 @@
+//! Faults, one after the other, and then the calm.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Mutex;
+use std::thread::{Scope, ScopedJoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use stylefleet_tests::fleet::Workshop;
+use stylefleet_tests::processes::signal;
+use stylefleet_tests::services::{Server, Services};
+
+use crate::PATIENCE;
+use crate::asked::Asked;
+use crate::bucket::Watched;
+use crate::crew::{Crew, Stage};
+use crate::faults::{Fault, Kind};
+use crate::heard::Heard;
+
+/// Longest time between two faults, where jobs do not get done.
+const LULL: Duration = Duration::from_secs(3);
+/// One worker in so many may be struck before it takes jobs.
+const EARLY: usize = 8;
+
+/// How often what happened.
+pub type Tally = BTreeMap<Kind, usize>;
+
+/// A fleet, and everybody who watches it.
+#[derive(Debug, Clone, Copy)]
+pub struct Storm<'env> {
+    pub services: &'env Services,
+    pub workshop: &'env Workshop<'env>,
+    pub asked: &'env Asked,
+    pub heard: &'env Heard,
+    pub watched: &'env Watched,
+    /// How long a dispatcher takes to submit, at least.
+    pub a_submit: Duration,
+}
+
+impl<'env> Storm<'env> {
+    /// Has the crew work while the faults strike, and until all jobs are over or nothing gets
+    /// done any more. Then the crew is dismissed.
+    pub fn rage<'scope>(
+        self,
+        scope: &'scope Scope<'scope, 'env>,
+        faults: &[Fault],
+        mut crew: Crew,
+    ) -> (Tally, Crew)
+    where
+        'env: 'scope,
+    {
+        let mut tally = Tally::new();
+        let mut aside = Vec::new();
+        let mut submitted = 0;
+        let began = Instant::now();
+        let mut diary = File::create(crew.logs.path().join("storm.txt")).expect("a file");
+        for (number, fault) in faults.iter().enumerate() {
+            self.await_turn(&mut crew, fault, number * self.asked.good / faults.len());
+            let (time, finished) = (began.elapsed(), self.heard.finished());
+            let _ = writeln!(diary, "{time:.1?} {finished} {fault:?}");
+            match fault.kind {
+                Kind::KillSubmit => {
+                    let (batch, after) = (submitted, self.a_submit.mul_f64(fault.far));
+                    aside.push(scope.spawn(move || {
+                        self.asked.submit(self.workshop, batch, after);
+                    }));
+                    submitted += 1;
+                }
+                kind => match server(kind) {
+                    Some(server) => aside.push(self.disturb(scope, server, *fault)),
+                    None => self.strike(&mut crew, fault),
+                },
+            }
+            *tally.entry(fault.kind).or_default() += 1;
+        }
+        while !crew.is_calm() || !aside.iter().all(ScopedJoinHandle::is_finished) {
+            crew.tick();
+        }
+        self.await_the_end(&mut crew);
+        crew.dismiss();
+        (tally, crew)
+    }
+
+    /// Waits until so many jobs are finished, or a while.
+    fn await_turn(&self, crew: &mut Crew, fault: &Fault, finished: usize) {
+        let latest = Instant::now() + LULL;
+        while self.heard.finished() < finished && Instant::now() < latest {
+            crew.tick();
+        }
+        let due = Instant::now() + fault.late;
+        while Instant::now() < due {
+            crew.tick();
+        }
+    }
+
+    /// Strikes a worker, as soon as there is one to be struck.
+    fn strike(&self, crew: &mut Crew, fault: &Fault) {
+        let is_far = matches!(
+            fault.kind,
+            Kind::CutBroker | Kind::CutStore | Kind::Away | Kind::Silence
+        );
+        let began = Instant::now();
+        let stage = || match began.elapsed() {
+            _ if fault.lot.is_multiple_of(EARLY) => Stage::Hired,
+            waited if waited < LULL => Stage::AtWork,
+            waited if waited < PATIENCE => Stage::Ready,
+            _ => panic!("no worker takes jobs"),
+        };
+        while crew.victim(fault.lot, stage(), is_far).is_none() {
+            crew.tick();
+        }
+        let Some(victim) = crew.victim(fault.lot, Stage::Hired, is_far) else {
+            return;
+        };
+        match fault.kind {
+            Kind::Kill => victim.kill(),
+            Kind::Drain => victim.drain(),
+            Kind::Hurry => victim.hurry(fault.lasts),
+            Kind::Nap | Kind::Coma => victim.freeze(fault.lasts),
+            Kind::CutBroker => victim.cut_broker(),
+            Kind::CutStore => victim.cut_store(),
+            Kind::Away => victim.block(fault.lasts),
+            Kind::Silence => victim.silence(fault.lasts),
+            _ => {}
+        }
+    }
+
+    /// Takes a server away for a while, when it is back from the last time.
+    fn disturb<'scope>(
+        self,
+        scope: &'scope Scope<'scope, 'env>,
+        server: Server,
+        fault: Fault,
+    ) -> ScopedJoinHandle<'scope, ()>
+    where
+        'env: 'scope,
+    {
+        static ONE_AT_A_TIME: [Mutex<()>; 2] = [Mutex::new(()), Mutex::new(())];
+        scope.spawn(move || {
+            let turn = &ONE_AT_A_TIME[server as usize];
+            let _turn = turn.lock().expect("no thread panicked");
+            match fault.kind {
+                Kind::StopBroker | Kind::StopStore => self.services.stop(server),
+                Kind::CrashBroker | Kind::CrashStore => self.services.kill(server),
+                _ => {
+                    let process = self.process(server);
+                    signal(process, "STOP");
+                    sleep(fault.lasts);
+                    signal(process, "CONT");
+                    return;
+                }
+            }
+            sleep(fault.lasts);
+            self.services.start(server);
+        })
+    }
+
+    fn process(&self, server: Server) -> u32 {
+        let folder = Path::new(self.services.setting("STYLEFLEET_TEST_SERVICES"));
+        let name = match server {
+            Server::Broker => "broker.pid",
+            Server::Store => "store.pid",
+        };
+        let text = fs::read_to_string(folder.join(name)).expect("the server runs");
+        let process = text.split(' ').next().unwrap_or_default();
+        process.parse().expect("a process")
+    }
+
+    /// Until all jobs are over and the queues are empty, or nothing changes any more.
+    fn await_the_end(&self, crew: &mut Crew) {
+        let mut last = (self.standing(), Instant::now());
+        let mut asked = Instant::now();
+        while last.1.elapsed() < PATIENCE {
+            crew.tick();
+            let over = self.watched.over();
+            // The broker is asked seldom: it costs a third of a second.
+            if asked.elapsed() < Duration::from_secs(1) {
+                continue;
+            }
+            asked = Instant::now();
+            let standing = self.standing();
+            if over == self.asked.jobs() && standing.1.is_empty() {
+                return;
+            }
+            if standing != last.0 {
+                last = (standing, Instant::now());
+            }
+        }
+    }
+
+    /// Jobs that are over, and what is in the queues.
+    fn standing(&self) -> (usize, BTreeMap<String, u64>) {
+        (self.watched.over(), self.queued())
+    }
+
+    /// Messages that are in the queues, be they with workers or not, but for dead letters.
+    pub fn queued(&self) -> BTreeMap<String, u64> {
+        let columns = [
+            "list_queues",
+            "name",
+            "messages_ready",
+            "messages_unacknowledged",
+        ];
+        let answer = self.workshop.fleet.rabbitmqctl(&columns);
+        let row = |line: &str| {
+            let mut fields = line.split_whitespace();
+            let name = fields.next()?.strip_prefix("stylefleet.v1.")?;
+            let count = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
+            let is_work = ["jobs", "retry", "abandoned"]
+                .iter()
+                .any(|kind| name.starts_with(kind));
+            (is_work && count > 0).then(|| (name.to_owned(), count))
+        };
+        answer.lines().filter_map(row).collect()
+    }
+}
+
+fn server(kind: Kind) -> Option<Server> {
+    match kind {
+        Kind::StopBroker | Kind::CrashBroker | Kind::HangBroker => Some(Server::Broker),
+        Kind::StopStore | Kind::CrashStore | Kind::HangStore => Some(Server::Store),
+        _ => None,
+    }
+}
