@@ -51,7 +51,7 @@ pub(super) async fn ensure(connection: &Connection) -> Result<(), BrokerError> {
         }
         if !may_declare {
             match look(&channel(connection).await?, &item).await {
-                Err(error) if is(&error, AMQPSoftError::NOTFOUND) => {
+                Err(error) if is_absent(&error) => {
                     let name = item.name().to_owned();
                     return Err(BrokerError::Missing { name });
                 }
@@ -217,6 +217,14 @@ fn table(arguments: &[(&'static str, AMQPValue)]) -> FieldTable {
 
 fn text(text: &str) -> AMQPValue {
     AMQPValue::LongString(text.into())
+}
+
+/// Whether there is no such thing. A broker that has just started says "not found" of a stream
+/// that is not up yet, too.
+fn is_absent(error: &Error) -> bool {
+    let reason = reason(error);
+    is(error, AMQPSoftError::NOTFOUND)
+        && (reason.contains("no queue") || reason.contains("no exchange"))
 }
 
 fn is(error: &Error, soft: AMQPSoftError) -> bool {
