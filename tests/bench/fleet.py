@@ -30,7 +30,7 @@ ROOT = HERE.parents[1]
 SAMPLES = ROOT / "deploy/samples"
 CONTENT, STYLE = SAMPLES / "contents/lighthouse.png", SAMPLES / "styles/night.png"
 ENDLESS = 100_000  # evaluations of jobs that are not to end by themselves
-PATIENCE = 600  # seconds that anything may take
+PATIENCE = 1800  # seconds that anything may take
 
 
 def wait_for(what, look, patience=PATIENCE):

@@ -35,7 +35,9 @@ pub fn style(width: u32, height: u32, seed: u32) -> RgbImage {
 pub fn png_header(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     let picture = content(16, 16, 1);
-    picture.write_to(&mut bytes, ImageFormat::Png).expect("encodes");
+    picture
+        .write_to(&mut bytes, ImageFormat::Png)
+        .expect("encodes");
     let mut bytes = bytes.into_inner();
     bytes[16..20].copy_from_slice(&width.to_be_bytes());
     bytes[20..24].copy_from_slice(&height.to_be_bytes());

@@ -35,8 +35,15 @@ fn expect_first_attempts(workshop: &Workshop<'_>, watch: Run, count: usize) {
     let finished = ended.events_of("finished");
     assert_eq!(finished.len(), count, "{}", ended.so_far());
     for event in &finished {
-        let result = workshop.document(&keys::result(&job(event))).expect("a result");
-        assert_eq!(result["attempt"], 1, "the outage cost an attempt\n{}", ended.so_far());
+        let result = workshop
+            .document(&keys::result(&job(event)))
+            .expect("a result");
+        assert_eq!(
+            result["attempt"],
+            1,
+            "the outage cost an attempt\n{}",
+            ended.so_far()
+        );
     }
     let waiting = &workshop.ask(&["queue"])["waiting"];
     let counts = waiting.as_object().expect("counts");
@@ -93,7 +100,9 @@ fn a_picture_waits_for_a_store_that_is_away() {
     services.stop(Server::Store);
     // Counted once the device is done with the job.
     wait_until("the picture is computed", || {
-        health(&address, "/metrics").1.contains("stylefleet_busy_milliseconds_total")
+        health(&address, "/metrics")
+            .1
+            .contains("stylefleet_busy_milliseconds_total")
     });
     worker.wait_for_line("trying again until it works");
     services.start(Server::Store);
@@ -144,7 +153,11 @@ fn a_worker_ends_within_its_grace_whatever_the_store_does() {
         ]);
         let job = job(&watch.wait_for("the start", started));
         workshop.wait_for_object(&keys::checkpoint(&job));
-        if is_silent { store.hold() } else { store.block() }
+        if is_silent {
+            store.hold()
+        } else {
+            store.block()
+        }
         worker.signal("TERM");
         let told = Instant::now();
         let ended = worker.end();
@@ -152,7 +165,10 @@ fn a_worker_ends_within_its_grace_whatever_the_store_does() {
         let (code, signal) = (ended.status.code(), ended.status.signal());
         if is_silent {
             assert_eq!(signal, Some(KILLED), "{}", ended.so_far());
-            assert!(took > Duration::from_secs(7), "it did not even try: {took:?}");
+            assert!(
+                took > Duration::from_secs(7),
+                "it did not even try: {took:?}"
+            );
         } else {
             assert_eq!(code, Some(0), "{}", ended.so_far());
         }
@@ -178,7 +194,11 @@ fn a_worker_says_how_it_is() {
     broker.block();
     wait_until_ready(&address, "503", "the broker is away");
     assert_eq!(health(&address, "/healthz").0, "200");
-    assert!(health(&address, "/metrics").1.contains("stylefleet_connected 0"));
+    assert!(
+        health(&address, "/metrics")
+            .1
+            .contains("stylefleet_connected 0")
+    );
     broker.open();
     wait_until_ready(&address, "200", "ready");
 
@@ -191,7 +211,9 @@ fn a_worker_says_how_it_is() {
             "stylefleet_evaluations_total 2",
             "stylefleet_connected 1",
         ];
-        lines.iter().all(|line| numbers.lines().any(|there| there == *line))
+        lines
+            .iter()
+            .all(|line| numbers.lines().any(|there| there == *line))
     });
 
     let batch = workshop.submit(&["boat.png", ENDLESS]);

@@ -91,12 +91,16 @@ fn hostile(good: &Job) -> Vec<(Vec<u8>, &'static str)> {
     let of = |change: &dyn Fn(&mut wire::Parameters)| {
         with(&|job| change(job.parameters.as_mut().expect("parameters")))
     };
-    let content = |sha256: &str| with(&|job| job.content.as_mut().expect("one").sha256 = sha256.into());
+    let content =
+        |sha256: &str| with(&|job| job.content.as_mut().expect("one").sha256 = sha256.into());
     let mut cut = with(&|_| ());
     cut.truncate(cut.len() / 2);
     vec![
         (Vec::new(), "version"),
-        (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff".to_vec(), "no job of this contract"),
+        (
+            b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff".to_vec(),
+            "no job of this contract",
+        ),
         (b"{\"job\": 1}".to_vec(), "no job of this contract"),
         (cut, "no job of this contract"),
         (vec![0; 2 << 20], "2097152 bytes"),
@@ -110,20 +114,35 @@ fn hostile(good: &Job) -> Vec<(Vec<u8>, &'static str)> {
         (content(&"A".repeat(64)), "content"),
         (with(&|job| job.content = None), "content"),
         (with(&|job| job.styles.clear()), "styles"),
-        (with(&|job| job.styles = vec![job.styles[0].clone(); 1000]), "styles"),
+        (
+            with(&|job| job.styles = vec![job.styles[0].clone(); 1000]),
+            "styles",
+        ),
         (with(&|job| job.styles[0].weight = f64::NAN), "weight"),
         (with(&|job| job.styles[0].weight = f64::INFINITY), "weight"),
         (with(&|job| job.attempt = 0), "attempt"),
         (with(&|job| job.priority = 7), "priority"),
         (with(&|job| job.parameters = None), "parameters"),
-        (of(&|p| p.size = Some(wire::parameters::Size::Longest(u32::MAX))), "size"),
+        (
+            of(&|p| p.size = Some(wire::parameters::Size::Longest(u32::MAX))),
+            "size",
+        ),
         (of(&|p| p.evaluations = u32::MAX), "evaluations"),
         (of(&|p| p.scales = 11), "scales"),
         (of(&|p| p.tolerance = -1.0), "tolerance"),
         (of(&|p| p.stop_below = Some(f64::NAN)), "stop_below"),
-        (of(&|p| p.init = Some(wire::parameters::Init::Style(9))), "init"),
-        (of(&|p| p.objective.as_mut().expect("one").style_weight = f64::NAN), "style_weight"),
-        (of(&|p| p.objective.as_mut().expect("one").style_layers[0].layer = "../x".into()), "layer"),
+        (
+            of(&|p| p.init = Some(wire::parameters::Init::Style(9))),
+            "init",
+        ),
+        (
+            of(&|p| p.objective.as_mut().expect("one").style_weight = f64::NAN),
+            "style_weight",
+        ),
+        (
+            of(&|p| p.objective.as_mut().expect("one").style_layers[0].layer = "../x".into()),
+            "layer",
+        ),
     ]
 }
 
@@ -135,7 +154,9 @@ async fn hostile_messages_are_set_aside_and_the_worker_works_on() {
     let channel = connect(&workshop.fleet.dispatcher).await;
     for (number, (message, _)) in hostile.iter().enumerate() {
         let key = Priority::ORDER[number % 3].word();
-        publish(&channel, JOBS, key, message).await.expect("is taken");
+        publish(&channel, JOBS, key, message)
+            .await
+            .expect("is taken");
     }
     let worker = workshop.hire(&[]);
     let batch = workshop.submit(&["boat.png --priority low", SHORT]);
@@ -146,7 +167,10 @@ async fn hostile_messages_are_set_aside_and_the_worker_works_on() {
         let reason = dead.get(&Digest::of(message).to_string());
         let reason = reason.unwrap_or_else(|| panic!("not set aside: the one about {part}"));
         assert!(reason.contains(part), "{part:?} is not in: {reason}");
-        assert!(reason.len() < 400 && !reason.contains('\n'), "no line: {reason}");
+        assert!(
+            reason.len() < 400 && !reason.contains('\n'),
+            "no line: {reason}"
+        );
     }
     assert_eq!(dead.len(), hostile.len(), "{dead:?}");
     worker.signal("TERM");
@@ -172,7 +196,10 @@ async fn bad_inputs_fail_their_jobs_alone() {
         sha256: Digest::of(name.as_bytes()),
         name: name.parse().expect("a name"),
     };
-    bad.push((job(image("missing.png"), style.clone()), "is not in the store"));
+    bad.push((
+        job(image("missing.png"), style.clone()),
+        "is not in the store",
+    ));
     let altered = image("altered.png");
     let key = keys::input(&altered.sha256);
     workshop.put(&key, &workshop.scene.path("boat.png"));
@@ -181,7 +208,9 @@ async fn bad_inputs_fail_their_jobs_alone() {
     let channel = connect(&workshop.fleet.dispatcher).await;
     for (job, _) in &bad {
         let message = wire::Job::from(job).encode_to_vec();
-        publish(&channel, JOBS, "normal", &message).await.expect("is taken");
+        publish(&channel, JOBS, "normal", &message)
+            .await
+            .expect("is taken");
     }
     let _worker = workshop.hire(&[]);
     let batch = workshop.submit(&["boat.png", SHORT]);
@@ -190,9 +219,17 @@ async fn bad_inputs_fail_their_jobs_alone() {
     for (job, part) in &bad {
         let reason = &dead[&job.id.to_string()];
         assert!(reason.contains(part), "{part:?} is not in: {reason}");
-        assert!(reason.contains(job.content.name.as_ref()), "about what? {reason}");
-        let why = workshop.document(&keys::failed(&job.id)).expect("a record of it");
-        assert_eq!((&why["reason"], &why["attempts"]), (&reason.as_str().into(), &1.into()));
+        assert!(
+            reason.contains(job.content.name.as_ref()),
+            "about what? {reason}"
+        );
+        let why = workshop
+            .document(&keys::failed(&job.id))
+            .expect("a record of it");
+        assert_eq!(
+            (&why["reason"], &why["attempts"]),
+            (&reason.as_str().into(), &1.into())
+        );
     }
     assert_eq!(dead.len(), bad.len(), "{dead:?}");
 }
@@ -291,7 +328,10 @@ async fn users_have_the_rights_that_they_need_and_no_more() {
         assert!(delete(dispatcher, queue).await, "may delete {queue}");
     }
     for exchange in [ABANDONED, DEAD, EVENTS, PROGRESS, &retry, ""] {
-        assert!(publish(dispatcher, exchange, &high).await, "may publish to {exchange}");
+        assert!(
+            publish(dispatcher, exchange, &high).await,
+            "may publish to {exchange}"
+        );
     }
     assert!(declare(dispatcher, "stylefleet.v1.jobs.mine").await);
     let eavesdrops = async |channel: &Channel| {
@@ -308,7 +348,10 @@ async fn users_have_the_rights_that_they_need_and_no_more() {
     // Who does jobs cannot change the queues, nor see what is none of its business.
     assert!(!get(worker, &normal).await);
     for exchange in [JOBS, DEAD, EVENTS, PROGRESS, &retry] {
-        assert!(!publish(worker, exchange, "normal").await, "may not publish to {exchange}");
+        assert!(
+            !publish(worker, exchange, "normal").await,
+            "may not publish to {exchange}"
+        );
     }
     for queue in [&high, &retry, DEAD, ABANDONED, EVENTS] {
         assert!(declare(worker, queue).await, "may declare {queue}");
@@ -320,7 +363,10 @@ async fn users_have_the_rights_that_they_need_and_no_more() {
         assert!(purge(worker, queue).await, "may purge {queue}");
     }
     for exchange in [ABANDONED, ""] {
-        assert!(publish(worker, exchange, &high).await, "may publish to {exchange}");
+        assert!(
+            publish(worker, exchange, &high).await,
+            "may publish to {exchange}"
+        );
     }
     let meddles = async |channel: &Channel| {
         let options = ExchangeDeclareOptions::default();
@@ -341,7 +387,10 @@ fn no_log_has_a_secret_in_it() {
     let services = Services::shared();
     let workshop = Workshop::new(services);
     let relay = Relay::before(&workshop.fleet.worker);
-    let log = ("STYLEFLEET_LOG", "debug,stylefleet=trace,stylefleet_worker=trace,stylefleet_transport=trace");
+    let log = (
+        "STYLEFLEET_LOG",
+        "debug,stylefleet=trace,stylefleet_worker=trace,stylefleet_transport=trace",
+    );
     let mut worker = workshop.hire(&[log, ("STYLEFLEET_BROKER", &relay.url)]);
     relay.cut();
     worker.wait_for_line("the connection to the broker is back");
@@ -352,7 +401,10 @@ fn no_log_has_a_secret_in_it() {
     let worked = worker.end().expect_code(0);
 
     let password = workshop.fleet.worker.split([':', '@']).nth(2);
-    let secrets = [password.expect("a password"), services.setting("AWS_SECRET_ACCESS_KEY")];
+    let secrets = [
+        password.expect("a password"),
+        services.setting("AWS_SECRET_ACCESS_KEY"),
+    ];
     for (who, ended) in [("stylefleet", submitted), ("stylefleet-worker", worked)] {
         let said = ended.so_far();
         assert!(said.contains("DEBUG"), "{who} logs too little to tell");

@@ -42,7 +42,11 @@ fn expect_refusal(services: &Services, worker: Command, parts: &[&str]) {
     ended.expect_complaint(parts);
     let admin = services.setting("STYLEFLEET_BROKER");
     let password = admin.split([':', '@']).nth(2).expect("a password");
-    for secret in [password, services.setting("AWS_SECRET_ACCESS_KEY"), "s3cret"] {
+    for secret in [
+        password,
+        services.setting("AWS_SECRET_ACCESS_KEY"),
+        "s3cret",
+    ] {
         assert!(!ended.so_far().contains(secret), "{}", ended.so_far());
     }
 }
@@ -54,18 +58,30 @@ fn everything_goes_over_tls_too() {
     let encrypted = |mut command: Command, url: &str, authority: &str| {
         command
             .env("STYLEFLEET_BROKER", by_tls(services, url))
-            .env("STYLEFLEET_S3_ENDPOINT", services.setting("STYLEFLEET_TEST_S3_TLS"))
+            .env(
+                "STYLEFLEET_S3_ENDPOINT",
+                services.setting("STYLEFLEET_TEST_S3_TLS"),
+            )
             .env("STYLEFLEET_CA", authority);
         command
     };
     let authority = services.setting("STYLEFLEET_TEST_CA");
-    let mut worker = Run::start(encrypted(workshop.worker(), &workshop.fleet.worker, authority));
+    let mut worker = Run::start(encrypted(
+        workshop.worker(),
+        &workshop.fleet.worker,
+        authority,
+    ));
     worker.wait_for_line("takes jobs on");
     let submit = ["submit boat.png --wait --out pictures", SHORT];
     let submit = || workshop.command(&submit);
     let user = &workshop.fleet.dispatcher;
-    Run::start(encrypted(submit(), user, authority)).end().expect_code(0);
-    assert_eq!(workshop.scene.files("pictures"), ["boat.wave.json", "boat.wave.png"]);
+    Run::start(encrypted(submit(), user, authority))
+        .end()
+        .expect_code(0);
+    assert_eq!(
+        workshop.scene.files("pictures"),
+        ["boat.wave.json", "boat.wave.png"]
+    );
 
     let foreign = foreign_authority(&workshop.scene.path(""));
     for authority in ["", &foreign] {
@@ -76,7 +92,9 @@ fn everything_goes_over_tls_too() {
         let plain = services.setting("STYLEFLEET_S3_ENDPOINT");
         worker.env("STYLEFLEET_S3_ENDPOINT", plain);
         expect_refusal(services, worker, &["broker amqps://worker@", "certificate"]);
-        let refused = Run::start(encrypted(submit(), user, authority)).end().expect_code(1);
+        let refused = Run::start(encrypted(submit(), user, authority))
+            .end()
+            .expect_code(1);
         refused.expect_complaint(&["broker amqps://dispatcher@", "certificate"]);
     }
 }
@@ -124,29 +142,66 @@ fn a_worker_that_cannot_begin_says_why_in_one_line() {
     let taken = taken.local_addr().expect("is bound").to_string();
     workshop.scene.write("broken.pem", "no certificate");
 
-    let [broker, store, endpoint] = ["STYLEFLEET_BROKER", "STYLEFLEET_STORE", "STYLEFLEET_S3_ENDPOINT"];
+    let [broker, store, endpoint] = [
+        "STYLEFLEET_BROKER",
+        "STYLEFLEET_STORE",
+        "STYLEFLEET_S3_ENDPOINT",
+    ];
     let [key, secret] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
     let cases: [(&[(&str, &str)], &[&str]); 21] = [
         (&[(broker, "")], &["set STYLEFLEET_BROKER=amqp://"]),
         (&[(store, "")], &["set STYLEFLEET_STORE=s3://"]),
-        (&[(broker, "http://ann:s3cret@mq")], &["broker", "amqp://user:password@host"]),
-        (&[(broker, &url.replacen(password, "s3cret", 1))], &["refuses the login", "password"]),
-        (&[(broker, &format!("{server}/nowhere"))], &["refuses the login", "vhost"]),
-        (&[(broker, "amqp://ann:s3cret@127.0.0.1:1/v")], &["amqp://ann@127.0.0.1:1", "cannot be reached"]),
-        (&[(broker, "amqp://ann:s3cret@nowhere.invalid/v")], &["nowhere.invalid", "cannot be reached"]),
+        (
+            &[(broker, "http://ann:s3cret@mq")],
+            &["broker", "amqp://user:password@host"],
+        ),
+        (
+            &[(broker, &url.replacen(password, "s3cret", 1))],
+            &["refuses the login", "password"],
+        ),
+        (
+            &[(broker, &format!("{server}/nowhere"))],
+            &["refuses the login", "vhost"],
+        ),
+        (
+            &[(broker, "amqp://ann:s3cret@127.0.0.1:1/v")],
+            &["amqp://ann@127.0.0.1:1", "cannot be reached"],
+        ),
+        (
+            &[(broker, "amqp://ann:s3cret@nowhere.invalid/v")],
+            &["nowhere.invalid", "cannot be reached"],
+        ),
         (&[(broker, &silent.url)], &["cannot be reached"]),
-        (&[(broker, &undeclared.worker)], &["is missing", "stylefleet doctor --declare"]),
-        (&[(store, "s3://nowhere")], &["no bucket \"nowhere\"", "create it"]),
+        (
+            &[(broker, &undeclared.worker)],
+            &["is missing", "stylefleet doctor --declare"],
+        ),
+        (
+            &[(store, "s3://nowhere")],
+            &["no bucket \"nowhere\"", "create it"],
+        ),
         (&[(store, "ftp://nowhere")], &["ftp"]),
         (&[(secret, "s3cret")], &["refused", "check the credentials"]),
         (&[(key, "nobody")], &["refused", "check the credentials"]),
         (&[(key, "reader")], &["cannot write", "refused"]),
-        (&[(endpoint, "http://127.0.0.1:1")], &["cannot reach http://127.0.0.1:1"]),
+        (
+            &[(endpoint, "http://127.0.0.1:1")],
+            &["cannot reach http://127.0.0.1:1"],
+        ),
         (&[(endpoint, "http://ann:s3cret@mq")], &["S3 endpoint"]),
-        (&[("STYLEFLEET_CA", "broken.pem")], &["broken.pem", "certificate"]),
-        (&[("STYLEFLEET_WEIGHTS", "nowhere.safetensors")], &["nowhere.safetensors"]),
+        (
+            &[("STYLEFLEET_CA", "broken.pem")],
+            &["broken.pem", "certificate"],
+        ),
+        (
+            &[("STYLEFLEET_WEIGHTS", "nowhere.safetensors")],
+            &["nowhere.safetensors"],
+        ),
         (&[("STYLEFLEET_DEVICE", "cuda:77")], &["cuda:77"]),
-        (&[("STYLEFLEET_SLICE_SECONDS", "3600")], &["slice_seconds", "1 to 1500"]),
+        (
+            &[("STYLEFLEET_SLICE_SECONDS", "3600")],
+            &["slice_seconds", "1 to 1500"],
+        ),
         (&[("STYLEFLEET_HEALTH", &taken)], &[&taken, "--health"]),
     ];
     for (settings, parts) in cases {

@@ -103,7 +103,8 @@ fn a_relay_can_cut_and_block_and_fall_silent() {
     let (mut client, mut end) = link();
     relay.hold();
     client.write_all(b"late").expect("is open");
-    end.set_read_timeout(Some(Duration::from_millis(100))).expect("is not zero");
+    end.set_read_timeout(Some(Duration::from_millis(100)))
+        .expect("is not zero");
     let silence = end.read(&mut [0]).expect_err("nothing passes");
     assert_eq!(silence.kind(), ErrorKind::WouldBlock);
     relay.open();

@@ -212,7 +212,11 @@ impl World {
                 }),
                 broker: worker.clone(),
                 drain: worker.drain.clone(),
-                slice: if life.is_hasty { Duration::from_millis(1) } else { FOREVER },
+                slice: if life.is_hasty {
+                    Duration::from_millis(1)
+                } else {
+                    FOREVER
+                },
             };
             if let Err(ServiceError::Panic(panic)) = service.run().await {
                 self.complain(format!("a worker panicked: {panic}"));
@@ -246,7 +250,11 @@ impl World {
                 Some(Settlement::Continue) | None => {}
             }
         });
-        if lock(&self.ledger).entries.iter().all(|entry| entry.messages == 0) {
+        if lock(&self.ledger)
+            .entries
+            .iter()
+            .all(|entry| entry.messages == 0)
+        {
             self.over.cancel();
         }
     }
@@ -285,7 +293,9 @@ impl World {
                 _ => false,
             };
             if !is_told || self.has(&keys::result(id)).await != (entry.results == 1) {
-                self.complain(format!("{id}: ended badly: {entry:?}, {reasons:?}, {failed:?}"));
+                self.complain(format!(
+                    "{id}: ended badly: {entry:?}, {reasons:?}, {failed:?}"
+                ));
             }
         }
     }
@@ -370,7 +380,9 @@ impl Worker {
     }
 
     fn is_next(&self, wanted: Fault) -> bool {
-        lock(&self.faults).get(&0).is_some_and(|fault| *fault == wanted)
+        lock(&self.faults)
+            .get(&0)
+            .is_some_and(|fault| *fault == wanted)
     }
 
     /// What befalls it now: each dealing brings what is to come one nearer.
@@ -403,7 +415,12 @@ impl Worker {
 
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
         let put = self.world.store.put(key, bytes).await;
-        if let Some(job) = self.world.jobs.iter().find(|job| keys::checkpoint(&job.id) == key) {
+        if let Some(job) = self
+            .world
+            .jobs
+            .iter()
+            .find(|job| keys::checkpoint(&job.id) == key)
+        {
             self.world.note(&job.id, |entry| entry.kills = 0);
         }
         lock(&self.kept).push(key.to_owned());
@@ -413,7 +430,11 @@ impl Worker {
     async fn put_new(&self, key: &str, bytes: Bytes) -> Result<bool, StoreError> {
         let is_new = self.world.store.put_new(key, bytes.clone()).await;
         if matches!(is_new, Ok(true))
-            && let Some(job) = self.world.jobs.iter().find(|job| keys::result(&job.id) == key)
+            && let Some(job) = self
+                .world
+                .jobs
+                .iter()
+                .find(|job| keys::result(&job.id) == key)
         {
             self.world.finished(&job.id, &bytes).await;
         }
@@ -636,7 +657,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What went wrong.
 fn run(course: Course, workers: usize) -> Vec<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     runtime.expect("starts").block_on(async {
         let world = World::new(course).await;
         let workers = (0..workers).map(|_| tokio::spawn(world.clone().work()));
@@ -684,7 +707,8 @@ fn no_single_fault_at_any_step_loses_a_job() {
         vec![Part::Fail; ATTEMPTS as usize],
         vec![Part::Refuse],
         vec![Part::Panic],
-        vec![kill, grown, kill, kill, kill, kill],
+        vec![kill; DEATHS as usize + 1],
+        vec![kill, grown, kill, kill, kill, kill, kill],
     ] {
         for fault in FAULTS {
             // No course has more steps.

@@ -1,0 +1,123 @@
+//! The rules of a job's life, whatever happens in it.
+
+// Helpers of tests may panic as tests do.
+#![allow(clippy::expect_used)]
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use stylefleet_proto::lifecycle::{
+    ATTEMPTS, DEATHS, RETRY_SECONDS, Settlement, deaths, retry_wait, settle,
+};
+use stylefleet_proto::{Digest, Happening, Progress, Start};
+
+/// Everything that workers tell.
+fn happenings() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        Just(Happening::Started {
+            resumed_evaluations: 1,
+            device: "cpu".to_owned(),
+        }),
+        Just(Happening::Progress(Progress::default())),
+        "[a-z]{0,9}".prop_map(Happening::Note),
+        Just(Happening::Finished {
+            seconds: 1.0,
+            evaluations: 2,
+            loss: 3.0,
+        }),
+        (any::<bool>(), "[a-z]{1,9}")
+            .prop_map(|(retryable, reason)| Happening::Failed { retryable, reason }),
+        any::<u32>().prop_map(|evaluations| Happening::Interrupted { evaluations }),
+        Just(Happening::Cancelled),
+    ]
+}
+
+/// How attempts end that are not the last.
+fn troubles() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        3 => "[a-z]{1,9}".prop_map(|reason| Happening::Failed { retryable: true, reason }),
+        3 => any::<u32>().prop_map(|evaluations| Happening::Interrupted { evaluations }),
+    ]
+}
+
+/// What a worker leaves behind that begins with so many evaluations.
+fn start(evaluations: u32, deaths: u32) -> Start {
+    Start {
+        job: Digest::of(&[]).to_string().parse().expect("an id"),
+        worker: "worker".to_owned(),
+        attempt: 1,
+        evaluations,
+        deaths,
+        unix_millis: 0,
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_last_happening_alone_settles_a_job(attempt in 1..=u32::MAX, last in happenings()) {
+        let settlement = settle(attempt, &last);
+        prop_assert_eq!(settlement.is_some(), last.is_last());
+        if let Some(Settlement::SetAside { reason: why }) = &settlement {
+            let Happening::Failed { reason, .. } = &last else {
+                panic!("{last:?} is no reason to set a job aside");
+            };
+            prop_assert!(why.starts_with(reason.as_str()));
+        }
+    }
+
+    /// However often a job is stopped meanwhile, it fails so many times and no more.
+    #[test]
+    fn only_failures_count_as_attempts(
+        troubles in vec(troubles(), 0..30), end in happenings().prop_filter("is none", Happening::is_last)
+    ) {
+        let (mut attempt, mut failures) = (1, 0);
+        for last in troubles.iter().chain([&end]) {
+            match settle(attempt, last).expect("is the last") {
+                Settlement::Continue => {
+                    let is_stopped = matches!(last, Happening::Interrupted { .. });
+                    prop_assert!(is_stopped, "{:?}", last);
+                }
+                Settlement::Retry => {
+                    failures += 1;
+                    attempt += 1;
+                    prop_assert!(attempt <= ATTEMPTS);
+                }
+                Settlement::SetAside { .. } => {
+                    let is_final = matches!(last, Happening::Failed { retryable: false, .. });
+                    prop_assert!(is_final || failures + 1 == ATTEMPTS);
+                    break;
+                }
+                Settlement::Over => {
+                    let is_over = matches!(last, Happening::Finished { .. } | Happening::Cancelled);
+                    prop_assert!(is_over, "{:?}", last);
+                    break;
+                }
+            }
+        }
+        prop_assert_eq!(attempt, failures + 1);
+    }
+
+    /// A job that kills whoever takes it, with the evaluations that it gets ahead each time.
+    #[test]
+    fn a_killer_is_set_aside_in_time(gains in vec(prop_oneof![3 => Just(0), 1 => 1..9_u32], 0..40)) {
+        let (mut left, mut evaluations, mut in_vain) = (None, 0, 0);
+        for gain in gains {
+            let counted = deaths(left.as_ref(), evaluations);
+            prop_assert_eq!(counted, in_vain);
+            if counted >= DEATHS {
+                break;
+            }
+            left = Some(start(evaluations, counted));
+            evaluations += gain;
+            // The last that got ahead counts: it died all the same.
+            in_vain = if gain > 0 { 1 } else { in_vain + 1 };
+        }
+        prop_assert!(in_vain <= DEATHS);
+    }
+
+    #[test]
+    fn waits_are_known_and_grow(attempt in any::<u32>(), random in any::<usize>()) {
+        let wait = retry_wait(attempt, random);
+        prop_assert!(wait < RETRY_SECONDS.len());
+        prop_assert!(wait <= retry_wait(attempt.saturating_add(1), random));
+    }
+}
