@@ -1,7 +1,7 @@
 //! A fleet at work: workers as services and the dispatcher's commands, each with the rights that
 //! it needs and no more.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -116,7 +116,7 @@ impl<'a> Workshop<'a> {
     }
 
     /// Puts a file into the bucket, with nobody's leave.
-    pub fn put(&self, key: &str, file: &PathBuf) {
+    pub fn put(&self, key: &str, file: &Path) {
         let path = file.to_str().expect("a plain path");
         curl(&["-T", path, &self.fleet.object_url(key)]);
     }

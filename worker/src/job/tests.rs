@@ -126,7 +126,7 @@ impl Scene {
     }
 
     /// What is told from now on.
-    pub async fn from_now_on(&self) -> Receiver<Told> {
+    pub async fn listen(&self) -> Receiver<Told> {
         let later = SystemTime::now() + Duration::from_secs(3600);
         self.broker.follow(later).await.expect("follows")
     }
@@ -140,7 +140,7 @@ impl Scene {
 
     /// Has a worker take the job; what is told until it lets go of it.
     async fn attempt(&self) -> Vec<Happening> {
-        let mut told = self.from_now_on().await;
+        let mut told = self.listen().await;
         self.publish().await;
         let working = tokio::spawn(self.service(Duration::MAX).run());
         let mut happenings = Vec::new();

@@ -36,7 +36,7 @@ async fn hear(told: &mut tokio::sync::mpsc::Receiver<Told>, wanted: fn(&Happenin
 #[tokio::test]
 async fn a_drain_leaves_a_checkpoint_and_gives_the_job_back() {
     let scene = Scene::new(|_, observer| Ok(until_stopped(observer))).await;
-    let mut told = scene.from_now_on().await;
+    let mut told = scene.listen().await;
     scene.publish().await;
     let working = tokio::spawn(scene.service(FOREVER).run());
     hear(&mut told, |h| matches!(h, Happening::Started { .. })).await;
@@ -57,7 +57,7 @@ async fn a_drain_leaves_a_checkpoint_and_gives_the_job_back() {
 #[tokio::test]
 async fn a_slice_that_is_over_makes_room_for_others() {
     let scene = Scene::new(|_, observer| Ok(until_stopped(observer))).await;
-    let mut told = scene.from_now_on().await;
+    let mut told = scene.listen().await;
     scene.publish().await;
     let working = tokio::spawn(scene.service(Duration::from_millis(20)).run());
     for _ in 0..3 {
@@ -71,7 +71,7 @@ async fn a_slice_that_is_over_makes_room_for_others() {
 #[tokio::test]
 async fn a_cancelled_job_stops_and_keeps_its_checkpoint() {
     let scene = Scene::new(|_, observer| Ok(until_stopped(observer))).await;
-    let mut told = scene.from_now_on().await;
+    let mut told = scene.listen().await;
     scene.publish().await;
     let working = tokio::spawn(scene.service(FOREVER).run());
     hear(&mut told, |h| matches!(h, Happening::Started { .. })).await;
@@ -103,7 +103,7 @@ async fn a_job_that_kills_its_workers_is_set_aside() {
     };
     for (deaths, is_set_aside) in [(3, false), (4, true)] {
         start(deaths).await.expect("writes");
-        let mut told = scene.from_now_on().await;
+        let mut told = scene.listen().await;
         scene.publish().await;
         // A worker takes it and dies.
         drop(scene.broker.claim(&CancellationToken::new()).await);
