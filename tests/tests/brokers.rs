@@ -317,7 +317,7 @@ async fn late_followers_hear_what_happened(broker: &Broker) {
         evaluation: 7,
         ..Progress::default()
     };
-    worker.tell(event(&job(1), Happening::Progress(progress.clone())));
+    worker.tell(event(&job(1), Happening::Progress(progress)));
     let pulse = loop {
         match told(&mut heard).await {
             Told::Pulse(pulse) if pulse.progress.is_some() => break pulse,

@@ -115,7 +115,7 @@ fn weights_come_from_the_store_and_only_the_right_ones() {
     expect_refusal(services, worker(), &[&key, "missing"]);
     workshop.put(&key, &workshop.scene.path("boat.png"));
     expect_refusal(services, worker(), &[&key, "not what its name says"]);
-    workshop.put(&key, &path.into());
+    workshop.put(&key, Path::new(&path));
     let work = |content: &str| {
         let mut worker = Run::start(worker());
         worker.wait_for_line("takes jobs on");
