@@ -128,6 +128,9 @@ fn weights_come_from_the_store_and_only_the_right_ones() {
     work("car.png");
 }
 
+/// Settings, and what the complaint about them has to say.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
 #[test]
 fn a_worker_that_cannot_begin_says_why_in_one_line() {
     let services = Services::shared();
@@ -148,7 +151,7 @@ fn a_worker_that_cannot_begin_says_why_in_one_line() {
         "STYLEFLEET_S3_ENDPOINT",
     ];
     let [key, secret] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
-    let cases: [(&[(&str, &str)], &[&str]); 21] = [
+    let cases: [Case<'_>; 21] = [
         (&[(broker, "")], &["set STYLEFLEET_BROKER=amqp://"]),
         (&[(store, "")], &["set STYLEFLEET_STORE=s3://"]),
         (
