@@ -236,22 +236,26 @@ fn high_priorities_go_first() {
     drop(worker);
 }
 
-/// All starts from now on, as workers tell them: (job, evaluations done before).
+/// The first starts, as workers tell them: (job, evaluations done before).
 async fn follow_starts(broker: &RabbitDispatcher, count: usize) -> Vec<(JobId, u32)> {
     let since = SystemTime::now() - Duration::from_secs(3600);
     let mut told = broker.follow(since).await.expect("follows");
     let mut starts = Vec::new();
-    while starts.len() < count {
-        let next = tokio::time::timeout(PATIENCE, told.recv()).await;
-        if let Some(Told::Event(event)) = next.expect("in time")
-            && let Happening::Started {
-                resumed_evaluations,
-                ..
-            } = event.happening
-        {
-            starts.push((event.job, resumed_evaluations));
+    let gather = async {
+        while starts.len() < count {
+            if let Told::Event(event) = told.recv().await.expect("the broker tells on")
+                && let Happening::Started {
+                    resumed_evaluations,
+                    ..
+                } = event.happening
+            {
+                starts.push((event.job, resumed_evaluations));
+            }
         }
-    }
+    };
+    // Around it all: pulses come every second.
+    let in_time = tokio::time::timeout(PATIENCE, gather).await.is_ok();
+    assert!(in_time, "not {count} starts but {starts:?}");
     starts
 }
 
