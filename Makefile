@@ -43,6 +43,7 @@ test: build ## run every test, on a RabbitMQ and an S3 store of its own
 	@trap '$(SERVICES) --dir "$(STYLEFLEET_TEST_SERVICES)" stop 2>/dev/null' EXIT; \
 	trap 'exit 130' INT TERM; \
 	$(WITH_ENV) $(SERVICES) --dir "$(STYLEFLEET_TEST_SERVICES)" start && \
+	env=$$($(SERVICES) --dir "$(STYLEFLEET_TEST_SERVICES)" env) && eval "$$env" && \
 	cargo test --release --workspace --all-targets
 
 chaos: build ## kill, stop, cut and restart everything at random, then account for every job (JOBS=, FAULTS=, SEED=)

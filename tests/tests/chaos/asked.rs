@@ -163,6 +163,11 @@ impl Asked {
     }
 }
 
+/// Whether an evaluation may be a job's last.
+pub fn is_last(evaluation: u32) -> bool {
+    [SHORT, LONG].contains(&evaluation)
+}
+
 /// The content and the style of a job.
 fn pair(number: usize) -> (usize, usize) {
     (number % CONTENTS, number / CONTENTS % STYLES)

@@ -15,10 +15,10 @@ use stylefleet_tests::services::Services;
 use tempfile::TempDir;
 
 use crate::faults::HEARTBEAT;
-use crate::log;
+use crate::{asked, log};
 
 /// Least time between two checkpoints of a job, in seconds.
-pub const CHECKPOINT_SECONDS: &str = "0.2";
+pub const CHECKPOINT_SECONDS: f64 = 0.2;
 /// How long a worker may take to stop.
 const GRACE_SECONDS: &str = "10";
 /// How long a supervisor waits with the next worker where one could not begin.
@@ -70,7 +70,7 @@ struct Worker {
 }
 
 /// How far a worker is.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// It may still be starting.
     Hired,
@@ -78,6 +78,8 @@ pub enum Stage {
     Ready,
     /// It is at a job.
     AtWork,
+    /// It has made a job's last evaluation, and brings the picture into the store.
+    Finishing,
 }
 
 /// What a worker was told.
@@ -95,7 +97,8 @@ impl Crew {
         let place = |number: usize| {
             let broker = &workshop.fleet.worker;
             let store = services.setting("STYLEFLEET_S3_ENDPOINT");
-            let relays = (number + 1 < places).then(|| [broker, store].map(Relay::before));
+            let relays =
+                (number + 1 < places || places == 1).then(|| [broker, store].map(Relay::before));
             let [broker, store] = match &relays {
                 Some(relays) => [0, 1].map(|end: usize| relays[end].url.as_str()),
                 None => [broker, store],
@@ -107,7 +110,10 @@ impl Crew {
                     format!("{broker}?heartbeat={HEARTBEAT}"),
                 )
                 .env("STYLEFLEET_S3_ENDPOINT", store)
-                .env("STYLEFLEET_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS)
+                .env(
+                    "STYLEFLEET_CHECKPOINT_SECONDS",
+                    CHECKPOINT_SECONDS.to_string(),
+                )
                 .env("STYLEFLEET_GRACE_SECONDS", GRACE_SECONDS)
                 .env("STYLEFLEET_CACHE_BYTES", "0") // every job asks the store for its inputs
                 .env("STYLEFLEET_LOG", "info,stylefleet_worker=trace")
@@ -157,20 +163,25 @@ impl Crew {
         }
     }
 
-    /// The first place from `lot` on that may be struck: nothing happened to its worker yet, which
-    /// is as far as `stage`. It has relays if it is to be `far`.
-    pub fn victim(&mut self, lot: usize, stage: Stage, far: bool) -> Option<&mut Place> {
-        let fits = |place: &Place| {
-            let free = |worker: &Worker| {
-                worker.fate == Fate::Work && worker.wakes.is_none() && worker.is_at(stage)
-            };
-            place.opens.is_none()
-                && (place.relays.is_some() || !far)
-                && place.worker.as_ref().is_some_and(free)
-        };
-        let first = lot % self.places.len();
-        let (after, before) = self.places.split_at_mut(first);
-        before.iter_mut().chain(after).find(|place| fits(place))
+    /// The first place from `lot` on that may be struck, with a worker that is so far. It has
+    /// relays if it is to be `far`.
+    pub fn victim(&self, lot: usize, stage: Stage, far: bool) -> Option<usize> {
+        let count = self.places.len();
+        let mut order = (0..count).map(|step| (lot + step) % count);
+        order.find(|&number| {
+            let place = &self.places[number];
+            place.is_at(stage) && (place.relays.is_some() || !far)
+        })
+    }
+
+    /// Whether a place has a worker to which nothing happened yet.
+    pub fn is_free(&self, place: usize) -> bool {
+        self.places[place].is_at(Stage::Hired)
+    }
+
+    /// A place.
+    pub fn place(&mut self, place: usize) -> &mut Place {
+        &mut self.places[place]
     }
 
     fn look_after_all(&mut self, hire: bool) {
@@ -225,6 +236,21 @@ fn ending(status: ExitStatus, fate: Fate) -> Option<&'static str> {
 }
 
 impl Place {
+    /// Whether it has a worker that is so far, and to which nothing happened yet.
+    fn is_at(&self, stage: Stage) -> bool {
+        let is_at = |worker: &Worker| {
+            worker.fate == Fate::Work
+                && worker.wakes.is_none()
+                && match stage {
+                    Stage::Hired => true,
+                    Stage::Ready => worker.takes_jobs,
+                    Stage::AtWork => log::evaluation(&worker.log).is_some(),
+                    Stage::Finishing => log::evaluation(&worker.log).is_some_and(asked::is_last),
+                }
+        };
+        self.opens.is_none() && self.worker.as_ref().is_some_and(is_at)
+    }
+
     /// Kills the worker.
     pub fn kill(&mut self) {
         let worker = self.worker();
@@ -316,16 +342,6 @@ impl Place {
 
     fn relays(&self) -> impl Iterator<Item = &[Relay; 2]> {
         self.relays.iter()
-    }
-}
-
-impl Worker {
-    fn is_at(&self, stage: Stage) -> bool {
-        match stage {
-            Stage::Hired => true,
-            Stage::Ready => self.takes_jobs,
-            Stage::AtWork => self.takes_jobs && log::is_at_work(&self.log),
-        }
     }
 }
 

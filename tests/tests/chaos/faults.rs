@@ -74,7 +74,7 @@ pub struct Fault {
     pub lasts: Duration,
     /// How far into what it interrupts, from 0 to 1.
     pub far: f64,
-    /// How long after it was due.
+    /// How long after it could be.
     pub late: Duration,
     /// Whom it strikes.
     pub lot: usize,

@@ -1,10 +1,13 @@
 //! The books: what was asked, what there is, what it cost.
+//!
+//! They balance if every job is done or was rightly set aside, every result was written once, every
+//! picture is the undisturbed one to the last bit, and no message is left in a queue.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::fmt::{self, Display};
+use std::fs;
 use std::sync::atomic::Ordering;
 
-use serde_json::Value;
 use stylefleet_proto::{Digest, Format, JobId, keys};
 
 use crate::asked::Entry;
@@ -13,115 +16,96 @@ use crate::crew::{CHECKPOINT_SECONDS, Crew};
 use crate::log::{self, Work};
 use crate::storm::{Storm, Tally};
 
+/// Reasons for which jobs are to be set aside.
+const REASONS: [&str; 2] = ["is not in the store", "is not the image it should be"];
+
 /// The account of a storm.
-#[derive(Debug, Default)]
-pub struct Ledger {
-    submitted: usize,
-    killed_submits: usize,
-    failed_submits: usize,
-    done: usize,
-    /// Jobs that were set aside, by the reason.
-    set_aside: BTreeMap<String, usize>,
-    letters: usize,
-    identical: usize,
-    needed: u32,
-    finished_again: usize,
-    events: usize,
-    work: Work,
+#[derive(Debug)]
+pub struct Ledger<'a> {
+    storm: &'a Storm<'a>,
+    crew: &'a Crew,
     faults: Tally,
-    hired: usize,
-    endings: BTreeMap<&'static str, usize>,
+    work: Work,
+    submitted: usize,
+    done: usize,
+    identical: usize,
+    /// Evaluations and seconds that the results took.
+    needed: (u64, f64),
+    /// Jobs that were set aside, by the reason.
+    set_aside: BTreeMap<&'static str, usize>,
+    letters: u64,
     /// Objects of no more use, which do no harm.
-    litter: usize,
+    litter: Vec<String>,
     /// Why the books do not balance.
     pub complaints: Vec<String>,
 }
 
 /// Accounts for every job, after the storm.
-pub fn balance(storm: &Storm<'_>, faults: Tally, crew: &Crew) -> Ledger {
+pub fn balance<'a>(storm: &'a Storm<'a>, faults: Tally, crew: &'a Crew) -> Ledger<'a> {
+    let entries = storm.asked.entries(storm.workshop);
+    let jobs: BTreeSet<JobId> = entries.iter().map(|entry| entry.job).collect();
     let mut ledger = Ledger {
-        killed_submits: storm.asked.kills.load(Ordering::Relaxed),
-        failed_submits: storm.asked.again.load(Ordering::Relaxed),
-        finished_again: storm.heard.finished_again(),
-        events: storm.heard.events(),
+        storm,
+        crew,
         faults,
-        hired: crew.hired,
-        endings: crew.endings.clone(),
+        work: log::read(crew.logs.path()),
+        submitted: jobs.len(),
+        done: 0,
+        identical: 0,
+        needed: (0, 0.0),
+        set_aside: BTreeMap::new(),
+        letters: 0,
+        litter: Vec::new(),
         complaints: crew.broken.clone(),
-        ..Ledger::default()
     };
+    if jobs.len() != storm.asked.jobs() {
+        let asked = storm.asked.jobs();
+        ledger.complain(format!("{asked} jobs were asked for, not {}", jobs.len()));
+    }
+    for batch in storm.asked.batches() {
+        // A picture that is missing is found out below.
+        let fetch = format!("fetch {batch} --out {batch}");
+        storm.workshop.start(&[&fetch]).end();
+    }
+    let mut objects = ledger.take_stock();
+    for entry in &entries {
+        match storm.asked.undisturbed(entry) {
+            Some(picture) => ledger.check_done(entry, picture, &mut objects),
+            None => ledger.check_set_aside(entry, &mut objects),
+        }
+    }
+    ledger.check_rest(objects);
     for (queue, count) in storm.queued() {
         ledger.complain(format!("{queue}: {count} messages are left"));
     }
-    let entries = storm.asked.entries(storm.workshop);
-    let jobs: BTreeSet<JobId> = entries.iter().map(|entry| entry.job).collect();
-    ledger.submitted = jobs.len();
-    if jobs.len() != storm.asked.jobs() {
-        ledger.complain(format!("{} jobs were asked for", storm.asked.jobs()));
-    }
-    ledger.count_work(&log::read(crew.logs.path()));
-    let mut objects = ledger.take_stock(storm);
-    let mut fetched = Fetched::new(storm);
-    for entry in &entries {
-        match storm.asked.undisturbed(entry) {
-            Some(picture) => ledger.check_done(entry, picture, &mut objects, &mut fetched),
-            None => ledger.check_set_aside(storm, entry, &mut objects),
-        }
-    }
-    for key in objects.keys() {
-        match is_litter(key) {
-            true => ledger.litter += 1,
-            false => ledger.complain(format!("{key} is left behind")),
-        }
-    }
-    ledger.check_letters(storm, &entries);
+    ledger.check_letters(&entries);
     ledger
 }
 
-/// Whether an object only takes room. A server that hangs may carry out a write long after its
-/// sender has given up on it, tried again and tidied up.
-fn is_litter(key: &str) -> bool {
-    key.ends_with("/started.json") || key.ends_with("/checkpoint.safetensors")
-}
-
-impl Ledger {
+impl Ledger<'_> {
     fn complain(&mut self, complaint: String) {
         self.complaints.push(complaint);
     }
 
-    fn count_work(&mut self, logs: &std::collections::HashMap<String, Work>) {
-        for work in logs.values() {
-            self.work.attempts += work.attempts;
-            self.work.resumed += work.resumed;
-            self.work.spared += work.spared;
-            self.work.evaluations += work.evaluations;
-            self.work.finished += work.finished;
-            self.work.interrupted += work.interrupted;
-        }
-    }
-
     /// What the jobs have in the bucket.
-    fn take_stock(&mut self, storm: &Storm<'_>) -> Objects {
-        let objects = bucket::list(&storm.workshop.fleet, storm.services, "jobs/");
+    fn take_stock(&mut self) -> Objects {
+        let Storm {
+            workshop, watched, ..
+        } = self.storm;
+        let objects = bucket::list(&workshop.fleet, self.storm.services, "jobs/");
         let objects = objects.expect("the store answers");
-        storm.watched.look(&objects);
-        for key in storm.watched.rewritten() {
-            self.complain(format!("{key} was written more than once"));
+        watched.look(&objects);
+        for key in watched.rewritten() {
+            self.complain(format!("{key} was written more than once, or removed"));
         }
         objects
     }
 
-    fn check_done(
-        &mut self,
-        entry: &Entry,
-        undisturbed: &Digest,
-        objects: &mut Objects,
-        fetched: &mut Fetched<'_, '_>,
-    ) {
-        let Entry { job, name, .. } = entry;
-        let storm = fetched.storm;
+    /// Strikes what the job should have off the objects.
+    fn check_done(&mut self, entry: &Entry, undisturbed: &Digest, objects: &mut Objects) {
+        let Entry { job, batch, name } = entry;
         if objects.remove(&keys::failed(job)).is_some() {
-            let why = storm.workshop.document(&keys::failed(job));
+            let why = self.storm.workshop.document(&keys::failed(job));
             self.complain(format!("{name}, {job}, was set aside: {why:?}"));
         }
         objects.remove(&keys::picture(job, undisturbed, Format::Png));
@@ -130,157 +114,148 @@ impl Ledger {
             return;
         }
         self.done += 1;
-        let Some((picture, evaluations)) = fetched.picture(entry) else {
-            self.complain(format!("{name}, {job}, has a result and no picture"));
-            return;
-        };
-        self.needed += evaluations;
-        if picture == *undisturbed {
-            self.identical += 1;
-        } else {
-            self.complain(format!("{name}, {job}: the picture differs"));
+        let scene = &self.storm.workshop.scene;
+        match fs::read(scene.path(format!("{batch}/{name}.png"))) {
+            Err(_) => self.complain(format!("{name}, {job}, has a result and no picture")),
+            Ok(picture) if Digest::of(&picture) != *undisturbed => {
+                self.complain(format!("{name}, {job}: the picture differs"));
+            }
+            Ok(_) => {
+                self.identical += 1;
+                let story = scene.json(format!("{batch}/{name}.json"));
+                self.needed.0 += story["evaluations"].as_u64().expect("a number");
+                self.needed.1 += story["seconds"].as_f64().expect("a number");
+            }
         }
     }
 
-    fn check_set_aside(&mut self, storm: &Storm<'_>, entry: &Entry, objects: &mut Objects) {
+    fn check_set_aside(&mut self, entry: &Entry, objects: &mut Objects) {
         let Entry { job, name, .. } = entry;
-        if objects.contains_key(&keys::result(job)) {
-            self.complain(format!("{name}, {job}, has a result without an input"));
+        if objects.remove(&keys::failed(job)).is_none() {
+            self.complain(format!("{name}, {job}, is lost: it was not set aside"));
+            return;
         }
-        objects.remove(&keys::failed(job));
-        match storm.workshop.document(&keys::failed(job)) {
-            Some(failure) => {
-                let reason = failure["reason"].as_str().unwrap_or_default();
-                let known = ["is not in the store", "is not the image it should be"];
-                let reason = known.iter().find(|known| reason.contains(**known));
-                match reason {
-                    Some(reason) => *self.set_aside.entry((*reason).to_owned()).or_default() += 1,
-                    None => self.complain(format!("{name}, {job}, was set aside: {failure}")),
-                }
-            }
-            None => self.complain(format!("{name}, {job}, is lost: it was not set aside")),
+        let failure = self.storm.workshop.document(&keys::failed(job));
+        let failure = failure.expect("was there just now");
+        let reason = failure["reason"].as_str().unwrap_or_default();
+        match REASONS.iter().find(|known| reason.contains(**known)) {
+            Some(known) => *self.set_aside.entry(known).or_default() += 1,
+            None => self.complain(format!("{name}, {job}, was set aside: {failure}")),
         }
+    }
+
+    /// What no job should have. A worker that stood still, or a server that did, may carry out a
+    /// write long after others have finished the job and tidied up, and then be struck before it
+    /// can tidy up itself: litter, which only takes room. There cannot be more than faults.
+    fn check_rest(&mut self, objects: Objects) {
+        let is_litter = |key: &String| {
+            let endings = ["/started.json", "/checkpoint.safetensors"];
+            endings.iter().any(|ending| key.ends_with(ending))
+        };
+        let (litter, rest): (Vec<_>, Vec<_>) = objects.into_keys().partition(is_litter);
+        for key in rest {
+            self.complain(format!("{key} is left behind"));
+        }
+        let faults: usize = self.faults.values().sum();
+        if litter.len() > faults {
+            self.complain(format!("{litter:?} are left behind, by {faults} faults"));
+        }
+        self.litter = litter;
     }
 
     /// Every job that was set aside is a dead letter, and nothing else is.
-    fn check_letters(&mut self, storm: &Storm<'_>, entries: &[Entry]) {
-        let dead = storm.workshop.ask(&["dead list"]);
-        let dead = dead["dead"].as_array().expect("a list");
-        let ids: BTreeSet<_> = dead
-            .iter()
-            .map(|d| d["id"].as_str().unwrap_or_default())
-            .collect();
+    fn check_letters(&mut self, entries: &[Entry]) {
+        let Storm {
+            workshop, asked, ..
+        } = self.storm;
+        let answer = workshop.ask(&["dead list"]);
+        let dead = answer["dead"].as_array().expect("a list");
+        let ids: BTreeSet<_> = dead.iter().filter_map(|d| d["id"].as_str()).collect();
         let bad = entries
             .iter()
-            .filter(|entry| storm.asked.undisturbed(entry).is_none());
+            .filter(|entry| asked.undisturbed(entry).is_none());
         let bad: BTreeSet<_> = bad.map(|entry| entry.job.to_string()).collect();
         if ids != bad.iter().map(String::as_str).collect() {
-            self.complain(format!("the dead letters are {dead:?}"));
+            self.complain(format!("the dead letters are {ids:?}"));
         }
-        let letters = dead.iter().filter_map(|d| d["letters"].as_u64());
-        self.letters = letters.sum::<u64>() as usize;
+        self.letters = dead.iter().filter_map(|d| d["letters"].as_u64()).sum();
     }
 }
 
-/// Pictures as people fetch them, batch by batch.
-struct Fetched<'storm, 'env> {
-    storm: &'storm Storm<'env>,
-    batches: BTreeSet<String>,
-}
-
-impl<'storm, 'env> Fetched<'storm, 'env> {
-    fn new(storm: &'storm Storm<'env>) -> Self {
-        Self {
-            storm,
-            batches: BTreeSet::new(),
-        }
-    }
-
-    /// The picture and the evaluations that it took.
-    fn picture(&mut self, entry: &Entry) -> Option<(Digest, u32)> {
-        let Entry { batch, name, .. } = entry;
-        if self.batches.insert(batch.clone()) {
-            let args = format!("fetch {batch} --out fetched/{batch}");
-            self.storm.workshop.start(&[&args]).end();
-        }
-        let scene = &self.storm.workshop.scene;
-        let file = |ending| format!("fetched/{batch}/{name}.{ending}");
-        let picture = std::fs::read(scene.path(file("png"))).ok()?;
-        let story: Value = scene.json(file("json"));
-        Some((Digest::of(&picture), story["evaluations"].as_u64()? as u32))
-    }
-}
-
-impl fmt::Display for Ledger {
+impl Display for Ledger<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let set_aside: usize = self.set_aside.values().sum();
-        writeln!(
-            f,
-            "jobs        {} submitted = {} done + {set_aside} set aside",
-            self.submitted, self.done
-        )?;
-        writeln!(
-            f,
-            "submits     {} killed, {} in vain while a server was away",
-            self.killed_submits, self.failed_submits
-        )?;
-        writeln!(
-            f,
-            "set aside   {}, in {} dead letters",
-            counts(&self.set_aside),
-            self.letters
-        )?;
-        writeln!(
-            f,
-            "pictures    {} bit-identical to their undisturbed runs",
-            self.identical
-        )?;
-        writeln!(f, "left over   {} objects that only take room", self.litter)?;
-        writeln!(
-            f,
-            "told        {} events; {} times a job was found to be finished already",
-            self.events, self.finished_again
-        )?;
+        let Storm { asked, heard, .. } = self.storm;
         let Work {
             attempts,
             resumed,
             spared,
             evaluations,
-            finished,
-            interrupted,
+            given_back,
+            found_done,
         } = self.work;
-        writeln!(
-            f,
-            "attempts    {attempts} begun: {interrupted} interrupted in good order, {resumed} went on from a checkpoint; jobs ended {finished} times"
+        let mut row = |name: &str, text: String| writeln!(f, "{name:12}{text}");
+
+        let (submitted, done) = (self.submitted, self.done);
+        let set_aside: usize = self.set_aside.values().sum();
+        let sum = format!("{submitted} submitted = {done} done + {set_aside} set aside");
+        row("jobs", sum)?;
+        let [killed, again] = [&asked.kills, &asked.again].map(|n| n.load(Ordering::Relaxed));
+        let submits = format!("{killed} killed, {again} in vain: a server was away");
+        row("submits", submits)?;
+        let identical = self.identical;
+        row(
+            "pictures",
+            format!("{identical} are the undisturbed ones, bit by bit"),
         )?;
-        let wasted = evaluations.saturating_sub(self.needed);
-        let cut_short = attempts.saturating_sub(self.done as u32).max(1);
-        writeln!(
-            f,
-            "evaluations {evaluations} made, {} needed: {wasted} wasted, {:.1} for each of {cut_short} attempts too many; checkpoints, {CHECKPOINT_SECONDS} s apart, spared {spared}",
-            self.needed,
-            f64::from(wasted) / f64::from(cut_short)
-        )?;
-        let faults: usize = self.faults.values().sum();
+        let letters = self.letters;
+        let reasons = counts(&self.set_aside);
+        row("set aside", format!("{reasons}: {letters} dead letters"))?;
+
         let kinds = self
             .faults
             .iter()
             .map(|(kind, count)| (format!("{kind:?}"), *count));
-        writeln!(f, "faults      {faults}: {}", counts(&kinds.collect()))?;
-        let endings = self
-            .endings
-            .iter()
-            .map(|(ending, count)| ((*ending).to_owned(), *count));
-        writeln!(
-            f,
-            "workers     {} began: {}",
-            self.hired,
-            counts(&endings.collect())
-        )
+        let kinds: BTreeMap<_, _> = kinds.collect();
+        let faults: usize = kinds.values().sum();
+        row("faults", format!("{faults}: {}", counts(&kinds)))?;
+        let crew = self.crew;
+        row(
+            "workers",
+            format!("{}: {}", crew.hired, counts(&crew.endings)),
+        )?;
+
+        let deliveries = format!(
+            "{attempts}: {given_back} given back in good order, {resumed} from a checkpoint; \
+             {found_done} deliveries found the job done"
+        );
+        row("attempts", deliveries)?;
+        let (told, again) = (heard.events(), heard.finished_again());
+        row(
+            "told",
+            format!("{told} events; {again} of a job known to be finished"),
+        )?;
+        let litter = &self.litter;
+        row(
+            "litter",
+            format!("{} objects that only take room {litter:?}", litter.len()),
+        )?;
+
+        let (needed, seconds) = self.needed;
+        let wasted = evaluations as f64 - needed as f64;
+        let more = attempts.saturating_sub(done);
+        let each = wasted / more.max(1) as f64;
+        let cost = format!(
+            "{evaluations} made, {needed} needed, {wasted} wasted: {each:.1} for each of the \
+             {more} attempts more than jobs; checkpoints spared {spared}"
+        );
+        row("evaluations", cost)?;
+        let distance = CHECKPOINT_SECONDS * needed as f64 / seconds;
+        let text = format!("every {CHECKPOINT_SECONDS} s at most: {distance:.1} evaluations");
+        row("checkpoints", text)
     }
 }
 
-fn counts(counts: &BTreeMap<String, usize>) -> String {
+fn counts<T: Display>(counts: &BTreeMap<T, usize>) -> String {
     let words: Vec<_> = counts
         .iter()
         .map(|(what, count)| format!("{count} {what}"))

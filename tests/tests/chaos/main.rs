@@ -65,17 +65,23 @@ fn variable<T: FromStr>(name: &str) -> Option<T> {
 fn every_job_is_accounted_for_whatever_fails() {
     let began = Instant::now();
     let size = Size::from_environment();
-    println!("chaos: {size:?}");
+    let Size {
+        jobs,
+        faults,
+        workers,
+        seed,
+    } = size;
+    println!("chaos: {jobs} jobs, {faults} faults, {workers} workers, seed {seed}");
     let services = Services::private();
     let workshop = Workshop::new(&services);
-    let mut random = Rng::with_seed(size.seed);
-    let faults = faults::schedule(size.faults, &mut random);
-    let asked = Asked::new(&workshop, size.jobs, faults::submits(&faults));
+    let mut random = Rng::with_seed(seed);
+    let faults = faults::schedule(faults, &mut random);
+    let asked = Asked::new(&workshop, jobs, faults::submits(&faults));
     let a_submit = asked.submit_what_lacks_inputs(&workshop);
 
     let heard = Heard::follow(&workshop.fleet.dispatcher);
     let watched = Watched::default();
-    let crew = Crew::new(&workshop, &services, size.workers);
+    let crew = Crew::new(&workshop, &services, workers);
     let storm = Storm {
         services: &services,
         workshop: &workshop,
@@ -92,11 +98,9 @@ fn every_job_is_accounted_for_whatever_fails() {
     });
     let ledger = ledger::balance(&storm, tally, &crew);
     println!("{ledger}took        {:.0} s", began.elapsed().as_secs_f64());
-    let complaints = ledger.complaints;
     assert!(
-        complaints.is_empty(),
-        "seed {}: the books do not balance:\n{}",
-        size.seed,
-        complaints.join("\n")
+        ledger.complaints.is_empty(),
+        "seed {seed}: the books do not balance:\n{}",
+        ledger.complaints.join("\n")
     );
 }

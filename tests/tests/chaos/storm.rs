@@ -21,8 +21,14 @@ use crate::heard::Heard;
 
 /// Longest time between two faults, where jobs do not get done.
 const LULL: Duration = Duration::from_secs(3);
-/// One worker in so many may be struck before it takes jobs.
-const EARLY: usize = 8;
+/// When workers are struck, by lot: while they may still be starting, while they are at work, or
+/// at the moment that matters most.
+const STAGES: [Stage; 8] = {
+    use Stage::{AtWork, Finishing, Hired};
+    [
+        Hired, AtWork, AtWork, AtWork, AtWork, Finishing, Finishing, Finishing,
+    ]
+};
 
 /// How often what happened.
 pub type Tally = BTreeMap<Kind, usize>;
@@ -57,7 +63,7 @@ impl<'env> Storm<'env> {
         let began = Instant::now();
         let mut diary = File::create(crew.logs.path().join("storm.txt")).expect("a file");
         for (number, fault) in faults.iter().enumerate() {
-            self.await_turn(&mut crew, fault, number * self.asked.good / faults.len());
+            self.await_turn(&mut crew, number * self.asked.good / faults.len());
             let (time, finished) = (began.elapsed(), self.heard.finished());
             let _ = writeln!(diary, "{time:.1?} {finished} {fault:?}");
             match fault.kind {
@@ -84,36 +90,17 @@ impl<'env> Storm<'env> {
     }
 
     /// Waits until so many jobs are finished, or a while.
-    fn await_turn(&self, crew: &mut Crew, fault: &Fault, finished: usize) {
+    fn await_turn(&self, crew: &mut Crew, finished: usize) {
         let latest = Instant::now() + LULL;
         while self.heard.finished() < finished && Instant::now() < latest {
             crew.tick();
         }
-        let due = Instant::now() + fault.late;
-        while Instant::now() < due {
-            crew.tick();
-        }
     }
 
-    /// Strikes a worker, as soon as there is one to be struck.
+    /// Strikes a worker.
     fn strike(&self, crew: &mut Crew, fault: &Fault) {
-        let is_far = matches!(
-            fault.kind,
-            Kind::CutBroker | Kind::CutStore | Kind::Away | Kind::Silence
-        );
-        let began = Instant::now();
-        let stage = || match began.elapsed() {
-            _ if fault.lot.is_multiple_of(EARLY) => Stage::Hired,
-            waited if waited < LULL => Stage::AtWork,
-            waited if waited < PATIENCE => Stage::Ready,
-            _ => panic!("no worker takes jobs"),
-        };
-        while crew.victim(fault.lot, stage(), is_far).is_none() {
-            crew.tick();
-        }
-        let Some(victim) = crew.victim(fault.lot, Stage::Hired, is_far) else {
-            return;
-        };
+        let place = await_victim(crew, fault);
+        let victim = crew.place(place);
         match fault.kind {
             Kind::Kill => victim.kill(),
             Kind::Drain => victim.drain(),
@@ -214,6 +201,36 @@ impl<'env> Storm<'env> {
             (is_work && count > 0).then(|| (name.to_owned(), count))
         };
         answer.lines().filter_map(row).collect()
+    }
+}
+
+/// The place of a worker to be struck, which is at work if there is such a one soon.
+fn await_victim(crew: &mut Crew, fault: &Fault) -> usize {
+    use Kind::{Away, CutBroker, CutStore, Silence};
+    let is_far = matches!(fault.kind, CutBroker | CutStore | Away | Silence);
+    let began = Instant::now();
+    let wanted = STAGES[fault.lot % STAGES.len()];
+    let stage = || match began.elapsed() < LULL {
+        true => wanted,
+        false => wanted.min(Stage::Ready),
+    };
+    // At any moment of its work, not always at the first that is noticed.
+    let late = match wanted {
+        Stage::Finishing => fault.late / 10,
+        _ => fault.late,
+    };
+    loop {
+        assert!(began.elapsed() < PATIENCE, "no worker takes jobs");
+        crew.tick();
+        if let Some(place) = crew.victim(fault.lot, stage(), is_far) {
+            let end = Instant::now() + late;
+            while Instant::now() < end {
+                crew.tick();
+            }
+            if crew.is_free(place) {
+                return place;
+            }
+        }
     }
 }
 
