@@ -72,6 +72,9 @@ pub struct Flags {
     /// Largest image accepted, in pixels.
     #[arg(long, value_name = "N")]
     pub max_pixels: Option<u64>,
+    /// Memory that a job may take, such as 4GiB; auto: most of the machine's, all of a GPU's.
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
     /// Least time between two checkpoints; 0: one after every iteration.
     #[arg(long, value_name = "S")]
     pub checkpoint_seconds: Option<f64>,

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 use stylefleet_engine::{Options, SETUP_FILE};
@@ -32,6 +33,7 @@ pub struct Settings {
     weights: String,
     cache: PathBuf,
     max_pixels: u64,
+    memory: String,
     checkpoint_seconds: f64,
     broker: Secret,
     store: String,
@@ -118,6 +120,7 @@ impl Settings {
             .set_override_option("weights", flags.weights.clone())?
             .set_override_option("cache", flags.cache.as_deref().map(path))?
             .set_override_option("max_pixels", flags.max_pixels)?
+            .set_override_option("memory", flags.memory.clone())?
             .set_override_option("checkpoint_seconds", flags.checkpoint_seconds)?
             .build()?
             .try_deserialize()?;
@@ -143,6 +146,7 @@ impl Settings {
         };
         within("threads", self.threads.into(), 0.0, 1024.0, "0 to 1024")?;
         within("max_pixels", self.max_pixels as f64, 1.0, 1e12, "1 to 1e12")?;
+        self.memory()?;
         let seconds = self.checkpoint_seconds;
         within("checkpoint_seconds", seconds, 0.0, 86400.0, "0 to 86400")?;
         within(
@@ -273,7 +277,24 @@ impl Settings {
             threads: (self.threads > 0).then_some(self.threads as usize),
             weights: self.weights(),
             max_pixels: self.max_pixels,
+            memory: self.memory().unwrap_or(None),
         }
+    }
+
+    /// Bytes that a job may take; none leaves it to the engine.
+    fn memory(&self) -> Result<Option<u64>, SettingsError> {
+        if self.memory == "auto" {
+            return Ok(None);
+        }
+        let size = self.memory.parse::<ByteSize>();
+        let bytes = size.map_err(|reason| SettingsError::Nonsense {
+            name: "memory",
+            reason: format!(
+                "{:?} is no size: {reason}: write it as 4GiB, or auto",
+                self.memory
+            ),
+        })?;
+        Ok(Some(bytes.as_u64()))
     }
 }
 

@@ -111,6 +111,7 @@ fn check(job: &Options) -> Result<(), String> {
         ("out", job.out.is_some()),
         ("device", job.device.is_some()),
         ("threads", job.threads.is_some()),
+        ("memory", job.memory.is_some()),
         ("max-pixels", job.max_pixels.is_some()),
     ];
     match settings.into_iter().find(|(_, given)| *given) {

@@ -6,6 +6,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use bytesize::ByteSize;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use stylefleet_proto::{Format, Init, Optimizer, Parameters, Pooling, Precision, Preset};
 
@@ -154,6 +155,11 @@ pub struct Options {
     #[arg(skip)]
     pub threads: Option<NonZero<u32>>,
 
+    /// Memory of each worker's job; see [`crate::commands::run::Machine`].
+    #[arg(skip)]
+    #[serde(deserialize_with = "written")]
+    pub memory: Option<ByteSize>,
+
     /// Largest image accepted, in pixels, 1 or more; it is checked before decoding [default: 100 million]
     #[arg(long, value_name = "N", help_heading = WHOLE)]
     pub max_pixels: Option<NonZero<u64>>,
@@ -172,7 +178,7 @@ impl Options {
             size init keep_colors seed format
             style_weight content_weight tv_weight style_layers content_layers pooling style_scale
             evaluations coarse_evaluations scales stop_below tolerance optimizer precision
-            device threads max_pixels
+            device threads memory max_pixels
         }
     }
 

@@ -4,6 +4,7 @@
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
+use bytesize::ByteSize;
 use stylefleet_proto::{Digest, Image, Invalid, Job, Name, Parameters, Preset, Style};
 
 use crate::asking::batch_file::{BatchFile, BatchFileError, Entry};
@@ -26,6 +27,8 @@ pub struct Plan {
     pub devices: Devices,
     /// CPU threads of each worker; none leaves it to the worker.
     pub threads: Option<NonZero<u32>>,
+    /// Memory that each worker's job may take; none leaves it to the worker.
+    pub memory: Option<ByteSize>,
     /// Largest image accepted, in pixels.
     pub max_pixels: u64,
     /// The pictures to make.
@@ -135,6 +138,7 @@ impl Plan {
             out: options.out.clone().unwrap_or_else(|| OUT.into()),
             devices: options.device.clone().unwrap_or(Devices::Auto),
             threads: options.threads,
+            memory: options.memory,
             max_pixels: options.max_pixels.map_or(MAX_PIXELS, NonZero::get),
             pictures: Vec::new(),
             absent: Vec::new(),

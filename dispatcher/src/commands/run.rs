@@ -6,6 +6,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytesize::ByteSize;
 use stylefleet_transport::store::{FolderStore, Store};
 
 use crate::asking::intake::{Porter, Title};
@@ -65,6 +66,13 @@ pub struct Machine {
     /// CPU threads of each worker, 1 or more [default: the cores, shared evenly]
     #[arg(long, value_name = "N", help_heading = WHOLE)]
     pub threads: Option<NonZero<u32>>,
+
+    /// Memory that each worker's job may take, such as 4GiB [default: most of the machine's, all of
+    /// a GPU's]
+    ///
+    /// Larger pictures go through the network in tiles: more slowly, to the same end.
+    #[arg(long, value_name = "SIZE", help_heading = WHOLE)]
+    pub memory: Option<ByteSize>,
 }
 
 /// Why a run cannot begin.
@@ -91,6 +99,7 @@ pub async fn run(args: RunArgs, settings: &Settings) -> Result<Ending, CommandEr
         out: args.machine.out,
         device: args.machine.device,
         threads: args.machine.threads,
+        memory: args.machine.memory,
         ..args.options
     };
     let plan = Plan::new(Asked::read(options, args.file.as_deref())?)?;
@@ -106,6 +115,7 @@ pub async fn run(args: RunArgs, settings: &Settings) -> Result<Ending, CommandEr
         store: folder,
         threads: plan.threads.or_else(|| plan.devices.threads_each()),
         max_pixels: plan.max_pixels,
+        memory: plan.memory,
     };
 
     let outcome = work(plan, launch, store, &mut desk, &mut signals).await;

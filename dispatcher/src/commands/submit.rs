@@ -36,7 +36,7 @@ pub struct SubmitArgs {
 
     /// Take contents, styles and options from a batch file, as `run` does
     ///
-    /// Its out, device and threads are for `run` alone, and passed over.
+    /// Its out, device, threads and memory are for `run` alone, and passed over.
     #[arg(long, value_name = "batch.toml")]
     pub file: Option<PathBuf>,
 

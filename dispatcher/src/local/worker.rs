@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use stylefleet_proto::{Event, Hello, Invalid, ToWorker, wire};
 use stylefleet_transport::pipe::{PipeError, Receiver, Sender};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -38,6 +39,8 @@ pub struct Launch {
     pub threads: Option<NonZero<u32>>,
     /// Largest image accepted, in pixels.
     pub max_pixels: u64,
+    /// Memory that a job may take; none leaves it to the worker.
+    pub memory: Option<ByteSize>,
 }
 
 /// A running worker. It is killed when dropped.
@@ -85,6 +88,9 @@ impl Worker {
         command.args(["--max-pixels", &launch.max_pixels.to_string()]);
         if let Some(threads) = launch.threads {
             command.args(["--threads", &threads.to_string()]);
+        }
+        if let Some(memory) = launch.memory {
+            command.args(["--memory", &memory.as_u64().to_string()]);
         }
         let mut child = command
             .stdin(Stdio::piped())
@@ -241,6 +247,7 @@ mod tests {
             store: "/nowhere".into(),
             threads: None,
             max_pixels: 1,
+            memory: None,
         };
         let mut worker = Worker::spawn(&launch, "cpu").expect("starts");
         let complaint = worker.hello().await.expect_err("no worker");

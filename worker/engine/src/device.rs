@@ -1,5 +1,6 @@
 //! The device to compute on.
 
+use sysinfo::System;
 use tch::{Cuda, Device};
 
 use crate::Error;
@@ -47,6 +48,20 @@ pub(crate) fn name(device: Device) -> String {
         Device::Cuda(index) => format!("cuda:{index}"),
         _ => "cpu".to_owned(),
     }
+}
+
+/// Bytes that a job on `device` may take where nobody says: a part of the machine's, or of the
+/// container's. What a GPU has left, libtorch does not tell here.
+pub(crate) fn memory(device: Device) -> Option<u64> {
+    if device != Device::Cpu {
+        return None;
+    }
+    let mut system = System::new().ok()?;
+    system.refresh_memory();
+    let container = system.cgroup_limits().map(|limits| limits.total_memory);
+    // The total, not what is free now: the same job is to come out the same.
+    let total = container.unwrap_or(u64::MAX).min(system.total_memory());
+    Some(total / 4 * 3)
 }
 
 /// The vector instructions that libtorch's kernels can use on this CPU.

@@ -9,8 +9,9 @@ use tch::{Device, Kind, Tensor};
 use crate::checkpoint;
 use crate::device;
 use crate::inputs::{self, Inputs};
+use crate::memory::Memory;
 use crate::monitor::Monitor;
-use crate::objective::{Loss, grams};
+use crate::objective::{Loss, Mode, grams};
 use crate::scales::schedule;
 use crate::stylize::Job;
 use crate::targets::Targets;
@@ -34,6 +35,10 @@ pub struct Options {
     pub weights: PathBuf,
     /// Largest image accepted, in pixels; checked before it is decoded.
     pub max_pixels: u64,
+    /// Bytes of memory that a job may take, of the process on a CPU, of the device on a GPU: large
+    /// pictures go through the network in tiles that fit. None: three quarters of the machine's; on a
+    /// GPU, tiles only once its memory is full.
+    pub memory: Option<u64>,
 }
 
 /// What an engine is.
@@ -86,6 +91,7 @@ pub struct Engine {
     /// What automatic precision begins with.
     automatic: Arithmetic,
     max_pixels: u64,
+    memory: Memory,
     description: Description,
 }
 
@@ -111,6 +117,7 @@ impl Engine {
             },
             targets: Targets::default(),
             max_pixels: options.max_pixels,
+            memory: Memory::new(options.memory.or_else(|| device::memory(device))),
             vgg,
         })
     }
@@ -141,20 +148,26 @@ impl Engine {
             targets: &mut self.targets,
             request,
             inputs,
+            memory: self.memory,
             monitor,
         };
         job.run(checkpoint)
     }
 
     /// The loss of `objective` at `x`, 32-bit: channels B, G, R of the content's size, row by row,
-    /// means subtracted. Nothing is resized.
+    /// means subtracted. Nothing is resized. The network sees no more than `most_pixels` at once.
     pub fn evaluate(
         &self,
         objective: &Objective,
         content: &Source,
         styles: &[(Source, f64)],
         x: &[f32],
+        most_pixels: u64,
     ) -> Result<Evaluation, Error> {
+        let mode = Mode {
+            arithmetic: Arithmetic::F32,
+            most_pixels,
+        };
         let read = |source: &Source| {
             let image = inputs::read(source, self.max_pixels)?.0;
             inputs::to_network(&image, objective.means, self.vgg.device())
@@ -163,16 +176,16 @@ impl Engine {
         let grams = styles
             .iter()
             .map(|(style, share)| {
-                let grams = grams(objective, &self.vgg, &read(style)?, Arithmetic::F32)?;
+                let grams = grams(objective, &self.vgg, &read(style)?, mode)?;
                 Ok((grams, *share))
             })
             .collect::<Result<Vec<_>, Error>>()?;
         let styles: Vec<_> = grams.iter().map(|(grams, share)| (grams, *share)).collect();
-        let loss = Loss::new(objective, &self.vgg, &content, &styles, Arithmetic::F32)?;
+        let loss = Loss::new(objective, &self.vgg, &content, &styles, mode)?;
         let x = Tensor::f_from_slice(x)?
             .f_reshape(content.size())?
             .f_to_device(self.vgg.device())?;
-        let found = loss.evaluate(&self.vgg, &x, Arithmetic::F32)?;
+        let found = loss.evaluate(&self.vgg, &x)?;
         Ok(Evaluation {
             loss: found.loss,
             terms: found.terms,
@@ -210,18 +223,16 @@ impl Engine {
         };
         let side = i64::from(side);
         let picture = Tensor::f_ones([1, 3, side, side], (Kind::Float, self.vgg.device()))?;
-        let grams = grams(&objective, &self.vgg, &picture, arithmetic)?;
-        let loss = Loss::new(
-            &objective,
-            &self.vgg,
-            &picture,
-            &[(&grams, 1.0)],
+        let mode = Mode {
             arithmetic,
-        )?;
+            most_pixels: u64::MAX,
+        };
+        let grams = grams(&objective, &self.vgg, &picture, mode)?;
+        let loss = Loss::new(&objective, &self.vgg, &picture, &[(&grams, 1.0)], mode)?;
         // The first one warms up.
-        loss.evaluate(&self.vgg, &picture, arithmetic)?;
+        loss.evaluate(&self.vgg, &picture)?;
         let start = Instant::now();
-        loss.evaluate(&self.vgg, &picture, arithmetic)?;
+        loss.evaluate(&self.vgg, &picture)?;
         Ok(start.elapsed().as_secs_f64())
     }
 }

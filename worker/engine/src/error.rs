@@ -39,6 +39,20 @@ pub enum Error {
     /// The device's memory does not hold the job.
     #[error("out of memory: {0}: choose a smaller --size or a device with more memory")]
     OutOfMemory(String),
+    /// The memory that a job may take does not hold the picture.
+    #[error(
+        "a picture of {picture} takes at least {:.1} GiB, and {:.1} GiB are allowed: choose a \
+         smaller --size or more --memory",
+        gib(.needed), gib(.limit)
+    )]
+    Memory {
+        /// Its size.
+        picture: String,
+        /// Bytes that it takes.
+        needed: u64,
+        /// Bytes that it may take.
+        limit: u64,
+    },
     /// Anything else that libtorch says.
     #[error("libtorch: {0}")]
     Torch(String),
@@ -49,7 +63,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::OutOfMemory(_) | Self::Torch(_) | Self::Checkpoint(_)
+            Self::OutOfMemory(_) | Self::Memory { .. } | Self::Torch(_) | Self::Checkpoint(_)
         )
     }
 
@@ -59,6 +73,10 @@ impl Error {
             reason: reason.into(),
         }
     }
+}
+
+fn gib(bytes: &u64) -> f64 {
+    *bytes as f64 / f64::from(1 << 30)
 }
 
 impl From<tch::TchError> for Error {

@@ -26,12 +26,18 @@ pub(crate) fn weights() -> PathBuf {
 }
 
 pub(crate) fn engine() -> Engine {
+    engine_with(None)
+}
+
+/// An engine whose jobs may take so many bytes.
+pub(crate) fn engine_with(memory: Option<u64>) -> Engine {
     let options = Options {
         device: "cpu".into(),
         // Tests run side by side: more threads each would only get in each other's way.
         threads: Some(1),
         weights: weights(),
         max_pixels: 1 << 20,
+        memory,
     };
     Engine::open(&options).expect("opens")
 }
@@ -91,7 +97,7 @@ pub(crate) fn layers(places: &[(u8, u8)], weight: impl Fn(f64) -> f64) -> Vec<La
 }
 
 /// The objectives that the golden values are of, in this engine's terms.
-fn objective(name: &str) -> Objective {
+pub(crate) fn objective(name: &str) -> Objective {
     let firsts = [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)];
     let gatys = Objective {
         means: Means::Bgr,
@@ -151,6 +157,7 @@ fn losses_and_gradients_are_the_golden_ones() {
                 &source(&golden.metadata["content"]),
                 &[(source(&golden.metadata["style"]), 1.0)],
                 &x,
+                u64::MAX,
             )
             .expect("evaluates");
         let loss: f64 = golden.metadata["loss"].parse().expect("a number");

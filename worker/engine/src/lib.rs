@@ -10,6 +10,7 @@ mod engine;
 mod error;
 mod image;
 mod inputs;
+mod memory;
 mod minimize;
 mod monitor;
 mod objective;
@@ -19,6 +20,7 @@ mod request;
 mod scales;
 mod stylize;
 mod targets;
+mod tiles;
 mod vgg;
 mod weights;
 

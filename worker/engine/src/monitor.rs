@@ -114,6 +114,11 @@ impl<'a> Monitor<'a> {
         self.position.evaluation < self.budget(self.position.scale)
     }
 
+    /// Tells what a person should know.
+    pub fn note(&mut self, note: &str) {
+        self.observer.noted(note);
+    }
+
     /// Counts an evaluation and tells the observer, who may want to stop.
     pub fn evaluated(&mut self, loss: f64) -> Control {
         let extent = self.extent();

@@ -136,6 +136,11 @@ impl Layer {
             .then(|| Self(index + convolution - 1))
     }
 
+    /// The layer next to the picture.
+    pub fn first() -> Self {
+        Self(0)
+    }
+
     /// Every layer, from the picture inwards.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..Self::COUNT as u8).map(Self)
@@ -144,6 +149,16 @@ impl Layer {
     /// Place among the 16, from 0.
     pub fn index(self) -> usize {
         usize::from(self.0)
+    }
+
+    /// Pixels from one of the layer's positions to the next.
+    pub fn stride(self) -> i64 {
+        1 << (self.place().0 - 1)
+    }
+
+    /// Activations at each of the layer's positions.
+    pub fn channels(self) -> i64 {
+        (64 << (self.place().0 - 1)).min(512)
     }
 
     /// Block and convolution, both from 1.

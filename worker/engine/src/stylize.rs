@@ -7,9 +7,10 @@ use tch::{Device, Tensor};
 use crate::checkpoint;
 use crate::image::with_chroma_of;
 use crate::inputs::{Inputs, bounds, extent_of, fitted, from_network, to_network};
+use crate::memory::{Fit, Memory};
 use crate::minimize::{Minimizer, Point, Step};
 use crate::monitor::Monitor;
-use crate::objective::{Grams, Loss};
+use crate::objective::{Grams, Loss, Mode};
 use crate::scales::{Extent, resized};
 use crate::targets::Targets;
 use crate::vgg::{Arithmetic, Vgg};
@@ -21,6 +22,7 @@ pub(crate) struct Job<'a> {
     pub targets: &'a mut Targets,
     pub request: &'a Request,
     pub inputs: Inputs,
+    pub memory: Memory,
     pub monitor: Monitor<'a>,
 }
 
@@ -79,12 +81,46 @@ impl Job<'_> {
             .iter()
             .map(|s| 3 * s.pixels() as i64)
             .collect();
-        let (position, minimizer) = checkpoint::decode(bytes, &variables, self.vgg.device())?;
+        let (position, mut minimizer) = checkpoint::decode(bytes, &variables, self.vgg.device())?;
         if !minimizer.is(self.request.optimizer) {
             return Err(Error::Checkpoint("it is of the other optimizer".into()));
         }
         self.monitor.resume(position, minimizer.best().1);
-        Ok((self.loss()?, minimizer))
+        minimizer.keep(self.fit()?.pairs);
+        Ok((self.with_room(Self::loss)?, minimizer))
+    }
+
+    /// How the picture fits into memory at the scale at work.
+    fn fit(&self) -> Result<Fit, Error> {
+        let objective = &self.request.objective;
+        self.memory
+            .fit(self.monitor.extent(), objective, self.monitor.arithmetic())
+    }
+
+    /// Does `work`, with smaller and smaller tiles where the memory turns out not to hold them.
+    fn with_room<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        loop {
+            match work(self) {
+                Err(Error::OutOfMemory(reason)) => self.shrink(reason)?,
+                done => return done,
+            }
+        }
+    }
+
+    /// Smaller tiles from now on; fails where there are none.
+    fn shrink(&mut self, reason: String) -> Result<(), Error> {
+        let now = self.fit()?.most_pixels.min(self.monitor.extent().pixels());
+        if !self.memory.shrink(now, &self.request.objective) {
+            return Err(Error::OutOfMemory(reason));
+        }
+        let mega = (now / 2) as f64 / 1e6;
+        self.monitor.note(&format!(
+            "out of memory: goes on in tiles of {mega:.2} megapixels"
+        ));
+        Ok(())
     }
 
     /// The picture that the optimisation starts from, at a scale, as the network takes it.
@@ -99,20 +135,30 @@ impl Job<'_> {
 
     /// The first evaluation of a scale. An interruption waits for the second.
     fn begin_scale(&mut self, start: &Tensor) -> Result<(Loss, Minimizer), Error> {
-        let loss = self.loss()?;
-        let point = point(self.vgg, &loss, self.monitor.arithmetic(), start)?;
+        let (loss, point) = self.with_room(|job| job.loss_at(start))?;
         if !point.loss.is_finite() {
             return Err(Error::NotFinite(point.loss));
         }
         self.monitor.evaluated(point.loss);
         self.monitor.commit();
-        Ok((loss, Minimizer::new(self.request.optimizer, point)?))
+        let minimizer = Minimizer::new(self.request.optimizer, point, self.fit()?.pairs)?;
+        Ok((loss, minimizer))
+    }
+
+    /// The objective, and what it says of `x`, `[1, 3, H, W]`.
+    fn loss_at(&mut self, x: &Tensor) -> Result<(Loss, Point), Error> {
+        let loss = self.loss()?;
+        let point = point(self.vgg, &loss, x)?;
+        Ok((loss, point))
     }
 
     /// The objective at the scale at work, in the arithmetic of now.
     fn loss(&mut self) -> Result<Loss, Error> {
-        let arithmetic = self.monitor.arithmetic();
-        self.vgg.prepare(arithmetic)?;
+        let mode = Mode {
+            arithmetic: self.monitor.arithmetic(),
+            most_pixels: self.fit()?.most_pixels,
+        };
+        self.vgg.prepare(mode.arithmetic)?;
         let objective = &self.request.objective;
         let picture = self.monitor.extent();
         let grams = self
@@ -126,15 +172,13 @@ impl Job<'_> {
                     let longer = f64::from(picture.longer()) * self.request.style_scale;
                     extent_of(&style.image)?.fitted(longer)
                 };
-                let grams = self
-                    .targets
-                    .of(style, extent, objective, self.vgg, arithmetic)?;
+                let grams = self.targets.of(style, extent, objective, self.vgg, mode)?;
                 Ok((grams, *share))
             })
             .collect::<Result<Vec<(Rc<Grams>, f64)>, Error>>()?;
         let styles: Vec<(&Grams, f64)> = grams.iter().map(|(g, share)| (&**g, *share)).collect();
         let content = self.at_scale(&self.inputs.content, self.monitor.scale())?;
-        Loss::new(objective, self.vgg, &content, &styles, arithmetic)
+        Loss::new(objective, self.vgg, &content, &styles, mode)
     }
 
     /// Iterates at the scale at work.
@@ -156,7 +200,7 @@ impl Job<'_> {
                     return Ok(None);
                 }
                 let x = x.f_reshape(shape).map_err(Error::from)?;
-                let point = point(vgg, &loss, monitor.arithmetic(), &x)?;
+                let point = point(vgg, &loss, &x)?;
                 match monitor.evaluated(point.loss) {
                     Control::Continue => Ok(Some(point)),
                     Control::Interrupt => Err(Halt::Interrupted),
@@ -170,6 +214,10 @@ impl Job<'_> {
                     None => break,
                 },
                 Err(Halt::Interrupted) => return Ok(End::Interrupted),
+                Err(Halt::Failed(Error::OutOfMemory(reason))) => {
+                    self.shrink(reason)?;
+                    loss = self.with_room(Self::loss)?;
+                }
                 Err(Halt::Failed(error)) => return Err(error),
             }
         }
@@ -187,7 +235,9 @@ impl Job<'_> {
             return Ok(None);
         }
         self.monitor.switch(Arithmetic::F32);
-        match self.exact(minimizer) {
+        let x = minimizer.best().0;
+        let x = x.f_reshape(shape_of(self.monitor.extent()))?;
+        match self.with_room(|job| job.loss_at(&x)) {
             Ok((loss, point)) => {
                 // An interruption waits for the next evaluation.
                 self.monitor.evaluated(point.loss);
@@ -195,23 +245,12 @@ impl Job<'_> {
                 self.monitor.commit();
                 Ok(Some(loss))
             }
-            Err(Error::OutOfMemory(_)) => {
+            Err(Error::OutOfMemory(_) | Error::Memory { .. }) => {
                 self.monitor.switch(Arithmetic::Bf16);
                 Ok(None)
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// The objective in 32 bits, and what it says of where the minimiser stands.
-    fn exact(&mut self, minimizer: &Minimizer) -> Result<(Loss, Point), Error> {
-        let loss = self.loss()?;
-        let x = minimizer
-            .best()
-            .0
-            .f_reshape(shape_of(self.monitor.extent()))?;
-        let point = point(self.vgg, &loss, Arithmetic::F32, &x)?;
-        Ok((loss, point))
     }
 
     /// The picture to go on from at the next scale. What is carried over is the change against
@@ -235,7 +274,7 @@ impl Job<'_> {
         let image = from_network(&x, means)?;
         self.monitor.switch(Arithmetic::F32);
         let x = to_network(&image, means, self.vgg.device())?;
-        let (loss, terms) = self.loss()?.score(self.vgg, &x, Arithmetic::F32)?;
+        let (loss, terms) = self.with_room(|job| job.loss()?.score(job.vgg, &x))?;
         let image = match &self.inputs.chroma {
             Some(colors) => with_chroma_of(&image, colors)?,
             None => image,
@@ -261,8 +300,8 @@ fn shape_of(extent: Extent) -> [i64; 4] {
 }
 
 /// Evaluates `x`, `[1, 3, H, W]`.
-fn point(vgg: &Vgg, loss: &Loss, arithmetic: Arithmetic, x: &Tensor) -> Result<Point, Error> {
-    let evaluation = loss.evaluate(vgg, x, arithmetic)?;
+fn point(vgg: &Vgg, loss: &Loss, x: &Tensor) -> Result<Point, Error> {
+    let evaluation = loss.evaluate(vgg, x)?;
     Ok(Point {
         x: x.f_reshape([-1])?,
         loss: evaluation.loss,

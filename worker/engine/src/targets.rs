@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use crate::inputs::{StyleImage, fitted, to_network};
-use crate::objective::{Grams, grams, style_layers};
+use crate::objective::{Grams, Mode, grams, style_layers};
 use crate::scales::Extent;
-use crate::vgg::{Arithmetic, Vgg};
+use crate::vgg::Vgg;
 use crate::{Error, Layer, Means, Objective, Pooling};
 
 /// Style targets kept, some 3 MB each: four scales of eight styles.
@@ -25,7 +25,7 @@ struct Key {
     layers: Vec<Layer>,
     means: Means,
     pooling: Pooling,
-    arithmetic: Arithmetic,
+    mode: Mode,
 }
 
 impl Targets {
@@ -36,7 +36,7 @@ impl Targets {
         extent: Extent,
         objective: &Objective,
         vgg: &Vgg,
-        arithmetic: Arithmetic,
+        mode: Mode,
     ) -> Result<Rc<Grams>, Error> {
         let key = Key {
             identity: style.identity,
@@ -44,14 +44,14 @@ impl Targets {
             layers: style_layers(objective),
             means: objective.means,
             pooling: objective.pooling,
-            arithmetic,
+            mode,
         };
         let entry = match self.kept.iter().position(|(kept, _)| *kept == key) {
             Some(index) => self.kept.remove(index),
             None => {
                 let image = fitted(&style.image, extent)?;
                 let image = to_network(&image, objective.means, vgg.device())?;
-                (key, Rc::new(grams(objective, vgg, &image, arithmetic)?))
+                (key, Rc::new(grams(objective, vgg, &image, mode)?))
             }
         };
         let found = Rc::clone(&entry.1);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::golden::{engine, layers, source};
+use crate::golden::{engine, engine_with, layers, source};
 use crate::{
     Colors, ContentLoss, Control, Engine, Error, Format, Init, Means, Objective, Observer,
     Optimizer, Outcome, Picture, Pooling, Precision, Progress, Request, Size, StyleLoss,
@@ -377,4 +377,35 @@ fn encodes_every_format() {
     for format in [Format::Png, Format::Jpeg, Format::Tiff] {
         assert!(picture.encode(format).expect("encodes").len() > 1000);
     }
+}
+
+#[test]
+fn little_memory_makes_the_same_picture_in_tiles() {
+    let request = Request {
+        size: Size::Exact {
+            width: 272,
+            height: 250,
+        },
+        scales: 1,
+        evaluations: 4,
+        ..request()
+    };
+    let whole = run(&mut engine(), &request);
+    let mut engine = engine_with(Some(900 << 20));
+    let tiled = run(&mut engine, &request);
+    assert!(
+        whole.pixels != tiled.pixels,
+        "there was memory for all of it"
+    );
+    let pairs = whole.pixels.iter().zip(&tiled.pixels);
+    let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst < 1e-3, "a pixel is off by {worst}");
+    assert!((whole.loss / tiled.loss - 1.0).abs() < 1e-4);
+
+    let too_little = engine_with(Some(700 << 20)).stylize(&request, None, &mut Watcher::default());
+    let refused = too_little.expect_err("does not fit").to_string();
+    assert!(
+        refused.contains("272x250") && refused.contains("--memory"),
+        "{refused}"
+    );
 }

@@ -11,8 +11,6 @@ use super::line_search::{self, Trial};
 use super::{Bounds, Point, Scalars, Step};
 use crate::Error;
 
-/// Pairs of steps and gradient changes that describe the curvature.
-const MEMORY: usize = 20;
 /// Largest change of one variable in the very first step: one grey level. What the curvature is
 /// like is not known yet, and the objectives' scales span twelve orders of magnitude.
 const FIRST_CHANGE: f64 = 1.0;
@@ -23,7 +21,10 @@ const CONVEX: f64 = 1e-10;
 #[derive(Debug)]
 pub(crate) struct Lbfgs {
     pub point: Point,
+    /// Pairs of steps and gradient changes that describe the curvature.
     pairs: VecDeque<Pair>,
+    /// Most pairs kept.
+    memory: usize,
 }
 
 /// One step and what it did to the gradient.
@@ -58,10 +59,11 @@ impl Pair {
 }
 
 impl Lbfgs {
-    pub fn new(start: Point) -> Self {
+    pub fn new(start: Point, memory: usize) -> Self {
         Self {
             point: start,
-            pairs: VecDeque::with_capacity(MEMORY),
+            pairs: VecDeque::new(),
+            memory,
         }
     }
 
@@ -105,6 +107,17 @@ impl Lbfgs {
         any
     }
 
+    pub fn keep(&mut self, memory: usize) {
+        self.memory = memory;
+        self.drop_oldest(memory);
+    }
+
+    fn drop_oldest(&mut self, left: usize) {
+        while self.pairs.len() > left {
+            self.pairs.pop_front();
+        }
+    }
+
     fn first_step(&self, direction: &Tensor) -> Result<f64, Error> {
         if self.pairs.is_empty() {
             let largest = direction.f_abs()?.f_max()?.f_double_value(&[])?;
@@ -141,9 +154,7 @@ impl Lbfgs {
         let s = next.x.f_sub(&self.point.x)?;
         let y = next.gradient.f_sub(&self.point.gradient)?;
         if let Some(pair) = Pair::new(s, y)? {
-            if self.pairs.len() == MEMORY {
-                self.pairs.pop_front();
-            }
+            self.drop_oldest(self.memory.saturating_sub(1));
             self.pairs.push_back(pair);
         }
         self.point = next;
@@ -181,15 +192,16 @@ impl Lbfgs {
         device: Device,
         take: &mut dyn FnMut(&str, usize) -> Result<Tensor, Error>,
     ) -> Result<Self, Error> {
-        let mut lbfgs = Self::new(Point {
+        let start = Point {
             x: take("x", 1)?.f_to_device(device)?,
             loss,
             gradient: take("gradient", 1)?.f_to_device(device)?,
-        });
+        };
+        let mut lbfgs = Self::new(start, pairs);
         if pairs > 0 {
             let (s, y) = (take("s", 2)?, take("y", 2)?);
             let rows = [&s, &y].map(|rows| rows.size()[0] as usize);
-            if rows != [pairs; 2] || pairs > MEMORY {
+            if rows != [pairs; 2] {
                 return Err(Error::Checkpoint(format!(
                     "it has {rows:?} pairs, not {pairs}"
                 )));

@@ -54,10 +54,10 @@ pub(crate) enum Scalars {
 }
 
 impl Minimizer {
-    /// A minimiser that stands at `start`.
-    pub fn new(optimizer: Optimizer, start: Point) -> Result<Self, Error> {
+    /// A minimiser that stands at `start`. L-BFGS keeps no more than so many `pairs`.
+    pub fn new(optimizer: Optimizer, start: Point, pairs: usize) -> Result<Self, Error> {
         Ok(match optimizer {
-            Optimizer::Lbfgs => Self::Lbfgs(Lbfgs::new(start)),
+            Optimizer::Lbfgs => Self::Lbfgs(Lbfgs::new(start, pairs)),
             Optimizer::Adam => Self::Adam(Adam::new(start)?),
         })
     }
@@ -90,6 +90,13 @@ impl Minimizer {
         match self {
             Self::Lbfgs(lbfgs) => lbfgs.forget(),
             Self::Adam(_) => false,
+        }
+    }
+
+    /// Has L-BFGS keep no more than so many pairs.
+    pub fn keep(&mut self, pairs: usize) {
+        if let Self::Lbfgs(lbfgs) = self {
+            lbfgs.keep(pairs);
         }
     }
 

@@ -1,0 +1,157 @@
+//! How much of a picture fits into memory at once.
+//!
+//! The figures are estimates from above, held against measurements in the tests of whole workers;
+//! where one is wrong after all, the job goes on with smaller tiles.
+
+use crate::objective::live_layers;
+use crate::scales::Extent;
+use crate::tiles::least_pixels;
+use crate::vgg::Arithmetic;
+use crate::{Error, Layer, Objective};
+
+/// libtorch, the network in both arithmetics, and what allocators keep.
+const BASE: u64 = 700 << 20;
+/// Bytes a pixel for the picture as a whole: the inputs, and the tensors of the minimiser but for
+/// its pairs.
+const WHOLE: u64 = 260;
+/// Bytes a pixel for one pair of L-BFGS.
+const PAIR: u64 = 24;
+/// Pairs of L-BFGS: the most there are any use of, and the fewest that it is itself with.
+const PAIRS: (u64, u64) = (20, 3);
+/// A tile of this many pixels is not nearly all surroundings; for less, pairs are given up first.
+const FAIR_TILE: u64 = 512 * 512;
+
+/// The memory that a job may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    /// Bytes, of the process or of the device; none leaves it to be found out.
+    limit: Option<u64>,
+    /// Tiles have been too large; these are not.
+    most_pixels: u64,
+}
+
+/// How a picture fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fit {
+    /// Most pixels that the network sees at once.
+    pub most_pixels: u64,
+    /// Most pairs that L-BFGS keeps.
+    pub pairs: usize,
+}
+
+impl Memory {
+    /// No more than `limit` bytes, if there is a limit.
+    pub fn new(limit: Option<u64>) -> Self {
+        Self {
+            limit,
+            most_pixels: u64::MAX,
+        }
+    }
+
+    /// How pictures of size `extent` fit. Fails where they do not.
+    pub fn fit(
+        self,
+        extent: Extent,
+        objective: &Objective,
+        arithmetic: Arithmetic,
+    ) -> Result<Fit, Error> {
+        let Some(limit) = self.limit else {
+            return Ok(Fit {
+                most_pixels: self.most_pixels,
+                pairs: PAIRS.0 as usize,
+            });
+        };
+        let seen = seen(objective, arithmetic);
+        let least = |tile: u64, pairs: u64| {
+            BASE + extent.pixels() * (WHOLE + PAIR * pairs) + seen * tile.min(extent.pixels())
+        };
+        let needed = least(least_pixels(deepest(objective)), PAIRS.1);
+        if limit < needed {
+            let Extent { width, height } = extent;
+            return Err(Error::Memory {
+                picture: format!("{width}x{height}"),
+                needed,
+                limit,
+            });
+        }
+        let spare = limit.saturating_sub(least(FAIR_TILE, 0));
+        let pairs = (spare / (PAIR * extent.pixels())).clamp(PAIRS.1, PAIRS.0);
+        let most_pixels = (limit - least(0, pairs)) / seen;
+        Ok(Fit {
+            most_pixels: most_pixels.min(self.most_pixels),
+            pairs: pairs as usize,
+        })
+    }
+
+    /// Tiles of half the size, where the network sees `now` pixels at once at the moment. Says
+    /// whether that can be.
+    pub fn shrink(&mut self, now: u64, objective: &Objective) -> bool {
+        self.most_pixels = now / 2;
+        self.most_pixels >= least_pixels(deepest(objective))
+    }
+}
+
+/// Bytes for each pixel that the network sees at once: the activations that the way back needs, and
+/// the widest of its steps.
+fn seen(objective: &Objective, arithmetic: Arithmetic) -> u64 {
+    let bytes = match arithmetic {
+        Arithmetic::F32 => 4,
+        Arithmetic::Bf16 => 2,
+    };
+    let floats = |layer: Layer| layer.channels() as f64 / (layer.stride() * layer.stride()) as f64;
+    let layers = live_layers(objective);
+    let kept = Layer::all().take(deepest(objective).index() + 1);
+    let kept: f64 = kept.map(floats).sum();
+    // Gram matrices are taken of 32-bit copies.
+    let compared: f64 = layers.into_iter().map(floats).sum();
+    let widest = 4.0 * floats(Layer::first());
+    ((kept * 1.2 + widest) * f64::from(bytes) + compared * 4.0) as u64
+}
+
+/// The layer that the network runs to.
+fn deepest(objective: &Objective) -> Layer {
+    live_layers(objective).pop().unwrap_or(Layer::first())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden::objective;
+
+    fn fit(side: u32, limit: u64) -> Result<Fit, Error> {
+        let extent = Extent {
+            width: side,
+            height: side,
+        };
+        Memory::new(Some(limit)).fit(extent, &objective("gatys"), Arithmetic::F32)
+    }
+
+    #[test]
+    fn gives_up_size_of_tiles_first_then_pairs_then_the_job() {
+        let fits = [16, 8, 6, 5].map(|gib| fit(2048, gib << 30).expect("fits"));
+        assert_eq!(fits[0].pairs, 20);
+        assert!(fits[0].most_pixels >= 2048 * 2048);
+        assert_eq!(fits[1].pairs, 20);
+        assert!((FAIR_TILE..2048 * 2048).contains(&fits[1].most_pixels));
+        for pair in fits.windows(2) {
+            assert!(pair[1].pairs <= pair[0].pairs && pair[1].most_pixels < pair[0].most_pixels);
+        }
+        let refused = fit(4096, 2 << 30).expect_err("does not fit");
+        assert!(refused.to_string().contains("4096x4096"), "{refused}");
+    }
+
+    #[test]
+    fn what_was_too_large_is_halved_until_it_is_too_small() {
+        let objective = objective("gatys");
+        let mut memory = Memory::new(None);
+        assert!(memory.shrink(1 << 20, &objective));
+        let extent = Extent {
+            width: 1024,
+            height: 1024,
+        };
+        let fit = memory.fit(extent, &objective, Arithmetic::F32);
+        assert_eq!(fit.expect("fits").most_pixels, 1 << 19);
+        assert!(memory.shrink(1 << 19, &objective));
+        assert!(!memory.shrink(60_000, &objective));
+    }
+}

@@ -1,0 +1,103 @@
+//! The formulae: what each term is.
+
+use tch::{Kind, Tensor};
+
+use crate::{ContentLoss, Error, StyleLoss, TotalVariation};
+
+/// Sum over positions of the outer products of activations `[1, C, h, w]`: `[C, C]`, 32-bit.
+pub(super) fn gram(feature: &Tensor) -> Result<Tensor, Error> {
+    // With the channels innermost this is a view.
+    let positions = feature
+        .f_permute([0, 2, 3, 1])?
+        .f_reshape([-1, feature.size()[1]])?
+        .f_to_kind(Kind::Float)?;
+    Ok(positions.f_tr()?.f_matmul(&positions)?)
+}
+
+/// What a Gram matrix over so many positions is divided by before it is compared.
+pub(super) fn divisor(loss: StyleLoss, positions: i64) -> f64 {
+    match loss {
+        StyleLoss::PerPosition => positions as f64,
+        StyleLoss::Notebook => 1.0,
+    }
+}
+
+/// [`StyleLoss`] of one layer, by the Gram matrix over its `positions`. The weight goes inside the
+/// square, which keeps the values in the range of 32 bits.
+pub(super) fn style_term(
+    loss: StyleLoss,
+    gram: &Tensor,
+    target: &Tensor,
+    weight: f64,
+    positions: i64,
+    pixels: i64,
+) -> Result<Tensor, Error> {
+    let channels = gram.size()[0] as f64;
+    let factor = weight.sqrt()
+        / match loss {
+            StyleLoss::PerPosition => 2.0 * channels,
+            StyleLoss::Notebook => 6.0 * pixels as f64,
+        };
+    Ok(gram
+        .f_mul_scalar(1.0 / divisor(loss, positions))?
+        .f_sub(target)?
+        .f_mul_scalar(factor)?
+        .f_square()?
+        .f_sum(Kind::Float)?)
+}
+
+/// [`ContentLoss`] of a part of a layer that has `all` activations in the whole picture.
+pub(super) fn content_term(
+    loss: ContentLoss,
+    feature: &Tensor,
+    target: &Tensor,
+    weight: f64,
+    all: usize,
+) -> Result<Tensor, Error> {
+    let factor = match loss {
+        ContentLoss::HalfSum => 0.5,
+        ContentLoss::Mean => 1.0 / all as f64,
+    };
+    Ok(feature
+        .f_to_kind(Kind::Float)?
+        .f_sub(&target.f_to_kind(Kind::Float)?)?
+        .f_square()?
+        .f_sum(Kind::Float)?
+        .f_mul_scalar(factor * weight)?)
+}
+
+/// [`TotalVariation`] of the `rows` by `columns` first pixels, not yet weighted. Where the picture
+/// goes on beyond them, `pixels` has one row or column more.
+pub(super) fn total_variation(
+    kind: TotalVariation,
+    pixels: &Tensor,
+    [rows, columns]: [i64; 2],
+) -> Result<Tensor, Error> {
+    let (_, _, height, width) = pixels.size4()?;
+    let dy = pixels
+        .f_narrow(2, 1, height - 1)?
+        .f_sub(&pixels.f_narrow(2, 0, height - 1)?)?
+        .f_narrow(3, 0, columns)?;
+    let dx = pixels
+        .f_narrow(3, 1, width - 1)?
+        .f_sub(&pixels.f_narrow(3, 0, width - 1)?)?
+        .f_narrow(2, 0, rows)?;
+    Ok(match kind {
+        TotalVariation::Notebook => {
+            let dy = dy.f_narrow(3, 0, width - 1)?;
+            let dx = dx.f_narrow(2, 0, height - 1)?;
+            dy.f_square()?
+                .f_add(&dx.f_square()?)?
+                .f_pow_tensor_scalar(1.25)?
+                .f_sum(Kind::Float)?
+        }
+        TotalVariation::L1 => dy
+            .f_abs()?
+            .f_sum(Kind::Float)?
+            .f_add(&dx.f_abs()?.f_sum(Kind::Float)?)?,
+        TotalVariation::L2 => dy
+            .f_square()?
+            .f_sum(Kind::Float)?
+            .f_add(&dx.f_square()?.f_sum(Kind::Float)?)?,
+    })
+}

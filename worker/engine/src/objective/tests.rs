@@ -1,0 +1,58 @@
+//! Tiles against the whole picture.
+
+use tch::{Device, Kind, Tensor};
+
+use super::*;
+use crate::golden::{objective, weights};
+use crate::inputs::to_network;
+
+fn noise(height: i64, width: i64) -> Tensor {
+    Tensor::rand([1, 3, height, width], (Kind::Float, Device::Cpu)) * 255.0
+}
+
+fn evaluate(
+    vgg: &Vgg,
+    objective: &Objective,
+    most_pixels: u64,
+    images: [&Tensor; 3],
+) -> Evaluation {
+    let mode = Mode {
+        arithmetic: Arithmetic::F32,
+        most_pixels,
+    };
+    let [content, style, picture] =
+        images.map(|image| to_network(image, objective.means, Device::Cpu).expect("converts"));
+    let grams = grams(objective, vgg, &style, mode).expect("runs");
+    let loss = Loss::new(objective, vgg, &content, &[(&grams, 1.0)], mode).expect("runs");
+    let found = loss.evaluate(vgg, &picture).expect("runs");
+    let (scored, terms) = loss.score(vgg, &picture).expect("runs");
+    assert!((scored / found.loss - 1.0).abs() < 1e-6);
+    assert_eq!(terms.len(), found.terms.len());
+    found
+}
+
+#[test]
+fn tiles_give_the_whole_pictures_loss_and_gradient() {
+    let (vgg, _) = Vgg::load(&weights(), Device::Cpu).expect("loads");
+    tch::manual_seed(1);
+    // Sides that no pooling halves evenly.
+    let [content, picture] = [(); 2].map(|()| noise(137, 203));
+    let style = noise(140, 90);
+    for name in ["notebook", "neural-style"] {
+        let objective = objective(name);
+        let images = [&content, &style, &picture];
+        let whole = evaluate(&vgg, &objective, u64::MAX, images);
+        for most_pixels in [25_000, 0] {
+            let tiled = evaluate(&vgg, &objective, most_pixels, images);
+            let off = (tiled.loss / whole.loss - 1.0).abs();
+            assert!(off < 1e-5, "{name}: the loss is off by {off}");
+            let difference = (&tiled.gradient - &whole.gradient).norm();
+            let off = (difference / whole.gradient.norm()).double_value(&[]);
+            assert!(off < 1e-4, "{name}: the gradient is off by {off}");
+            for (term, value) in &whole.terms {
+                let off = (tiled.terms[term] - value).abs();
+                assert!(off <= 1e-4 * value, "{name}: {term} is off by {off}");
+            }
+        }
+    }
+}
