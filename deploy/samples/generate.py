@@ -16,9 +16,17 @@ import styles
 from lake import lake
 from still_life import still_life
 
+def lake_mask(height, width):
+    """White where the lake of `lake` is, with a soft edge."""
+    rows = np.clip((np.arange(height) / height - 0.63) / 0.04 + 0.5, 0, 1)
+    return np.broadcast_to(rows[:, None, None], (height, width, 3))
+
+
 PICTURES = {
     "contents/lighthouse": lambda: lake(416, 608),
     "contents/still-life": lambda: still_life(432, 576),
+    "masks/lake": lambda: lake_mask(416, 608),
+    "masks/land": lambda: 1 - lake_mask(416, 608),
     "styles/night": styles.night,
     "styles/glass": styles.glass,
     "styles/wave": styles.wave,

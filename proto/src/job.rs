@@ -63,6 +63,9 @@ pub struct Style {
     pub image: Image,
     /// Its share, relative to the other styles.
     pub weight: f64,
+    /// Where in the picture it counts; none: everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<Image>,
 }
 
 impl Job {
@@ -134,7 +137,10 @@ impl JobId {
             Some(wire::parameters::Init::Image(image)) => Some(image),
             _ => None,
         };
-        let style_images = asked.styles.iter_mut().filter_map(|s| s.image.as_mut());
+        let style_images = asked
+            .styles
+            .iter_mut()
+            .flat_map(|style| style.image.iter_mut().chain(&mut style.mask));
         for image in style_images.chain(asked.content.as_mut()).chain(init_image) {
             image.name.clear();
         }
@@ -217,6 +223,7 @@ impl From<&Job> for wire::Job {
                 .map(|style| wire::Style {
                     image: Some((&style.image).into()),
                     weight: style.weight,
+                    mask: style.mask.as_ref().map(Into::into),
                 })
                 .collect(),
             parameters: Some((&from.parameters).into()),
@@ -255,6 +262,11 @@ impl TryFrom<wire::Style> for Style {
                 .try_into()
                 .map_err(|e: Invalid| e.within("styles"))?,
             weight: from.weight,
+            mask: from
+                .mask
+                .map(Image::try_from)
+                .transpose()
+                .map_err(|e| e.within("styles.mask"))?,
         })
     }
 }

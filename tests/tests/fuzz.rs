@@ -146,6 +146,7 @@ fn job() -> Job {
     let style = |name| Style {
         image: image(name),
         weight: 0.5,
+        mask: None,
     };
     let styles = vec![style("wave.png"), style("glass.jpg")];
     let (batch, name) = ("b-1".parse(), "boat at sea".parse());

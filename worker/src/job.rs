@@ -131,7 +131,15 @@ impl Attempt {
         let content = inputs.get(&self.job.content).await?;
         let mut styles = Vec::with_capacity(self.job.styles.len());
         for style in &self.job.styles {
-            styles.push((inputs.get(&style.image).await?, style.weight));
+            let mask = match &style.mask {
+                Some(mask) => Some(inputs.get(mask).await?),
+                None => None,
+            };
+            styles.push(engine::Style {
+                image: inputs.get(&style.image).await?,
+                share: style.weight,
+                mask,
+            });
         }
         let parameters = &self.job.parameters;
         let init = match &parameters.init {

@@ -10,7 +10,7 @@ use stylefleet_proto::{
 pub fn request(
     parameters: &Parameters,
     content: Source,
-    styles: Vec<(Source, f64)>,
+    styles: Vec<engine::Style>,
     init: engine::Init,
 ) -> Result<Request, UnknownLayer> {
     Ok(Request {
@@ -26,6 +26,7 @@ pub fn request(
             Colors::Style => engine::Colors::Style,
             Colors::Luminance => engine::Colors::Luminance,
             Colors::Match => engine::Colors::Match,
+            Colors::Histogram => engine::Colors::Histogram,
         },
         optimizer: match parameters.optimizer {
             Optimizer::Lbfgs => engine::Optimizer::Lbfgs,
@@ -76,6 +77,7 @@ fn objective(objective: &Objective) -> Result<engine::Objective, UnknownLayer> {
         style_loss: match objective.style_loss {
             StyleLoss::PerPosition => engine::StyleLoss::PerPosition,
             StyleLoss::Notebook => engine::StyleLoss::Notebook,
+            StyleLoss::Wasserstein => engine::StyleLoss::Wasserstein,
         },
         style_weight: objective.style_weight,
         total_variation: match objective.total_variation {
@@ -84,6 +86,7 @@ fn objective(objective: &Objective) -> Result<engine::Objective, UnknownLayer> {
             TotalVariation::L2 => engine::TotalVariation::L2,
         },
         tv_weight: objective.tv_weight,
+        strength: objective.strength,
     })
 }
 
@@ -114,7 +117,12 @@ mod tests {
             name: "a".into(),
             bytes: vec![1],
         };
-        let styles = vec![(source(), 0.5), (source(), 2.0)];
+        let style = |share| engine::Style {
+            image: source(),
+            share,
+            mask: None,
+        };
+        let styles = vec![style(0.5), style(2.0)];
         request(parameters, source(), styles, engine::Init::Style(1)).expect("maps")
     }
 
@@ -137,17 +145,17 @@ mod tests {
             parameters.size = size;
             assert_eq!(of(&parameters).size, other);
         }
-        for i in 0..3 {
-            parameters.colors = Colors::try_from(i).expect("exists");
-            parameters.precision = Precision::try_from(i).expect("exists");
-            parameters.objective.total_variation = TotalVariation::try_from(i).expect("exists");
-            parameters.format = Format::try_from(i).expect("exists");
-            let two = i % 2;
+        for i in 0..12 {
+            parameters.colors = Colors::try_from(i % 4).expect("exists");
+            let (two, three) = (i % 2, i % 3);
+            parameters.precision = Precision::try_from(three).expect("exists");
+            parameters.objective.total_variation = TotalVariation::try_from(three).expect("exists");
+            parameters.objective.style_loss = StyleLoss::try_from(three).expect("exists");
+            parameters.format = Format::try_from(three).expect("exists");
             parameters.optimizer = Optimizer::try_from(two).expect("exists");
             parameters.objective.means = Means::try_from(two).expect("exists");
             parameters.objective.pooling = Pooling::try_from(two).expect("exists");
             parameters.objective.content_loss = ContentLoss::try_from(two).expect("exists");
-            parameters.objective.style_loss = StyleLoss::try_from(two).expect("exists");
             let request = of(&parameters);
             assert_same(&[parameters.colors], &[request.colors]);
             assert_same(&[parameters.precision], &[request.precision]);
@@ -165,7 +173,7 @@ mod tests {
     #[test]
     fn every_number_arrives() {
         for preset in Preset::ALL {
-            let parameters = Parameters {
+            let mut parameters = Parameters {
                 evaluations: 11,
                 coarse_evaluations: 12,
                 scales: 3,
@@ -176,7 +184,9 @@ mod tests {
                 seed: 17,
                 ..preset.parameters()
             };
+            parameters.objective.strength = Some(0.7);
             let request = of(&parameters);
+            assert_eq!(request.objective.strength, Some(0.7));
             assert_eq!(request.evaluations, 11);
             assert_eq!(request.coarse_evaluations, 12);
             assert_eq!(request.scales, 3);
@@ -186,7 +196,7 @@ mod tests {
             assert!(request.stretch_style);
             assert_eq!(request.seed, 17);
             assert_eq!(
-                request.styles.iter().map(|s| s.1).collect::<Vec<_>>(),
+                request.styles.iter().map(|s| s.share).collect::<Vec<_>>(),
                 [0.5, 2.0]
             );
             let (ours, theirs) = (&parameters.objective, &request.objective);

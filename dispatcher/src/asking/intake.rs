@@ -17,6 +17,7 @@ use crate::asking::door::{self, Refusal};
 use crate::asking::names;
 use crate::asking::plan::Picture;
 use crate::asking::remote::{Remotes, is_remote};
+use crate::asking::values::Blended;
 
 /// Images that are read and written at once.
 const AT_ONCE: usize = 8;
@@ -134,7 +135,10 @@ impl Porter {
         let mut paths = HashSet::new();
         for picture in pictures {
             paths.insert(&picture.content);
-            paths.extend(picture.styles.iter().map(|(path, _)| path));
+            for style in &picture.styles {
+                paths.insert(&style.path);
+                paths.extend(&style.mask);
+            }
             paths.extend(&picture.start);
         }
         stream::iter(paths)
@@ -185,10 +189,11 @@ fn job(
     images: &HashMap<PathBuf, Admitted>,
 ) -> Result<Result<Job, Arc<Refusal>>, Invalid> {
     let image = |path: &PathBuf| images[path].clone();
-    let style = |(path, weight): &(PathBuf, f64)| {
+    let style = |style: &Blended| {
         Ok::<_, Arc<Refusal>>(Style {
-            image: image(path)?,
-            weight: *weight,
+            image: image(&style.path)?,
+            weight: style.weight,
+            mask: style.mask.as_ref().map(image).transpose()?,
         })
     };
     let gather = || {

@@ -8,10 +8,14 @@ use std::str::FromStr;
 
 use bytesize::ByteSize;
 use serde::de::{Deserialize, Deserializer, Error as _};
-use stylefleet_proto::{Format, Init, Optimizer, Parameters, Pooling, Precision, Preset};
+use stylefleet_proto::{
+    Format, Init, Optimizer, Parameters, Pooling, Precision, Preset, StyleLoss,
+};
 
 use crate::asking::remote::is_remote;
-use crate::asking::values::{Devices, KeepColors, Layers, PictureSize, Start, word};
+use crate::asking::values::{
+    Devices, KeepColors, Layers, NO_MASK, PictureSize, Start, StyleStatistics, word,
+};
 
 const PICTURE: &str = "The picture";
 const OBJECTIVE: &str = "What counts as good";
@@ -34,9 +38,17 @@ pub struct Options {
     /// with --blend, every content is redrawn once, in a blend of all styles. WEIGHT: share in
     /// the blend relative to the others, greater than 0, at most 1e6, 1 where there is none. At
     /// most 16 styles blend.
-    #[arg(long, value_name = "IMAGE[=WEIGHT]", required_unless_present = "file")]
+    #[arg(long, aliases = ["style-image", "styles"], value_name = "IMAGE[=WEIGHT]", required_unless_present = "file")]
     #[serde(deserialize_with = "one_or_many")]
     pub style: Option<Vec<PathBuf>>,
+
+    /// Where in the picture a style counts: an image, white for everywhere, black for nowhere, greys
+    /// between; as many as styles, in their order, none for a style that counts everywhere
+    ///
+    /// Masks are stretched to the picture, and styles that have any blend.
+    #[arg(long, value_name = "IMAGE")]
+    #[serde(deserialize_with = "one_or_many")]
+    pub mask: Option<Vec<PathBuf>>,
 
     /// Name of the picture's file without its ending; only in a batch file's [[job]].
     #[arg(skip)]
@@ -51,13 +63,14 @@ pub struct Options {
     #[arg(skip)]
     pub out: Option<PathBuf>,
 
-    /// Values of all options not given: studio, notebook, gatys, pastiche [default: studio]
+    /// Values of all options not given: studio, notebook, gatys, pastiche, neural-style
+    /// [default: studio]
     #[arg(long, value_name = "P")]
     #[serde(deserialize_with = "written")]
     pub preset: Option<Preset>,
 
     /// Pixels of the longer side, or exact width and height, 16 to 16384 [default: preset's]
-    #[arg(long, value_name = "N|WxH", help_heading = PICTURE)]
+    #[arg(long, alias = "image-size", value_name = "N|WxH", help_heading = PICTURE)]
     #[serde(deserialize_with = "written")]
     pub size: Option<PictureSize>,
 
@@ -66,11 +79,12 @@ pub struct Options {
     #[serde(deserialize_with = "written")]
     pub init: Option<Start>,
 
-    /// Keep the content's colours: none, luminance, match [default: preset's]
+    /// Keep the content's colours: none, luminance, match, histogram [default: preset's]
     ///
-    /// luminance: the picture gives the brightness, the content the colours. match: the styles
-    /// are recoloured to the content's mean and covariance before they are used.
-    #[arg(long, value_name = "HOW", value_parser = word::<KeepColors>, help_heading = PICTURE)]
+    /// luminance: the picture gives the brightness, the content the colours. match, histogram: the
+    /// styles are recoloured to the content's mean and covariance, or to its histograms, before they
+    /// are used.
+    #[arg(long, alias = "original-colors", value_name = "HOW", value_parser = word::<KeepColors>, help_heading = PICTURE)]
     pub keep_colors: Option<KeepColors>,
 
     /// Seed of the noise, 0 or more [default: preset's]
@@ -80,6 +94,21 @@ pub struct Options {
     /// File format: png, jpeg, tiff (16 bits a channel) [default: preset's]
     #[arg(long, value_name = "F", value_parser = word::<Format>, help_heading = PICTURE)]
     pub format: Option<Format>,
+
+    /// Strength of the style, 0 (the content alone) to 1 (the style alone), alike at every size
+    /// [default: the weights decide]
+    ///
+    /// Both losses are measured against what they come to at the content, so that 0.5 asks for as
+    /// much of one as of the other, whatever the weights.
+    #[arg(long, value_name = "X", help_heading = OBJECTIVE)]
+    pub strength: Option<f64>,
+
+    /// What is compared of the styles' activations: gram (their products), wasserstein (their means
+    /// and covariances) [default: gram]
+    ///
+    /// With wasserstein, weights not given are 1.
+    #[arg(long, value_name = "HOW", value_parser = word::<StyleStatistics>, help_heading = OBJECTIVE)]
+    pub style_loss: Option<StyleStatistics>,
 
     /// Weight of likeness to the styles, 0 to 1e12 [default: preset's]
     #[arg(long, value_name = "X", help_heading = OBJECTIVE)]
@@ -118,7 +147,7 @@ pub struct Options {
     pub style_scale: Option<f64>,
 
     /// Evaluations of loss and gradient at the full size, 1 to 100000 [default: preset's]
-    #[arg(long, value_name = "N", help_heading = EFFORT)]
+    #[arg(long, aliases = ["num-iterations", "num-steps"], value_name = "N", help_heading = EFFORT)]
     pub evaluations: Option<u32>,
 
     /// Evaluations at each coarser scale, 1 to 100000 [default: preset's]
@@ -174,9 +203,9 @@ impl Options {
             };
         }
         over! {
-            content style name blend out preset
+            content style mask name blend out preset
             size init keep_colors seed format
-            style_weight content_weight tv_weight style_layers content_layers pooling style_scale
+            strength style_loss style_weight content_weight tv_weight style_layers content_layers pooling style_scale
             evaluations coarse_evaluations scales stop_below tolerance optimizer precision
             device threads memory max_pixels
         }
@@ -194,7 +223,9 @@ impl Options {
             _ => None,
         };
         let styles = self.style.iter_mut().flatten();
-        for path in styles.chain(&mut self.out).chain(start) {
+        let masks = self.mask.iter_mut().flatten();
+        let masks = masks.filter(|path| path.as_os_str() != NO_MASK);
+        for path in styles.chain(masks).chain(&mut self.out).chain(start) {
             if !is_remote(path) {
                 *path = folder.join(&*path);
             }
@@ -231,6 +262,14 @@ impl Options {
             Some(Start::File(_)) | None => {}
         }
         let o = &mut p.objective;
+        if self.style_loss == Some(StyleStatistics::Wasserstein) {
+            o.style_loss = StyleLoss::Wasserstein;
+            o.style_weight = 1.0;
+            o.style_layers
+                .iter_mut()
+                .for_each(|entry| entry.weight = 1.0);
+        }
+        o.strength = self.strength.or(o.strength);
         set(&mut o.pooling, &self.pooling);
         set(&mut o.content_weight, &self.content_weight);
         set(&mut o.style_weight, &self.style_weight);

@@ -11,7 +11,7 @@ use crate::asking::batch_file::{BatchFile, BatchFileError, Entry};
 use crate::asking::expand::{ExpandError, expand};
 use crate::asking::names::{self, Names};
 use crate::asking::options::Options;
-use crate::asking::values::{Devices, Start, StyleImage};
+use crate::asking::values::{Blended, Devices, NO_MASK, Start, StyleImage};
 
 /// Where pictures go unless told otherwise.
 const OUT: &str = "out";
@@ -44,8 +44,8 @@ pub struct Picture {
     pub name: Name,
     /// The image to redraw.
     pub content: PathBuf,
-    /// The styles to blend, with their shares.
-    pub styles: Vec<(PathBuf, f64)>,
+    /// The styles to blend.
+    pub styles: Vec<Blended>,
     /// The image to start from, where that is a file; it is not in `parameters` yet.
     pub start: Option<PathBuf>,
     /// What `parameters` are based on.
@@ -169,7 +169,7 @@ impl Plan {
     }
 }
 
-type Blend = Vec<(PathBuf, f64)>;
+type Blend = Vec<Blended>;
 
 /// The blends that each content is redrawn in: one of all styles, or each style on its own.
 fn blends(options: &Options) -> Result<Vec<Blend>, BadOption> {
@@ -182,14 +182,36 @@ fn blends(options: &Options) -> Result<Vec<Blend>, BadOption> {
         });
     }
     let weighted = styles.iter().any(|style| style.weight.is_some());
-    let shares = styles
-        .into_iter()
-        .map(|style| (style.path, style.weight.unwrap_or(1.0)));
-    Ok(if options.blend.unwrap_or(weighted) {
-        vec![shares.collect()]
+    let masks = masks(options, styles.len())?;
+    let masked = masks.iter().any(Option::is_some);
+    let blended = styles.into_iter().zip(masks).map(|(style, mask)| Blended {
+        path: style.path,
+        weight: style.weight.unwrap_or(1.0),
+        mask,
+    });
+    Ok(if options.blend.unwrap_or(weighted || masked) {
+        vec![blended.collect()]
     } else {
-        shares.map(|share| vec![share]).collect()
+        blended.map(|style| vec![style]).collect()
     })
+}
+
+/// The mask of each of the `styles`.
+fn masks(options: &Options, styles: usize) -> Result<Vec<Option<PathBuf>>, BadOption> {
+    let Some(masks) = &options.mask else {
+        return Ok(vec![None; styles]);
+    };
+    if masks.len() != styles {
+        return Err(BadOption {
+            option: "mask".to_owned(),
+            reason: format!(
+                "is given {} times for {styles} styles: give one for each, or {NO_MASK}",
+                masks.len()
+            ),
+        });
+    }
+    let mask = |path: &PathBuf| (path.as_os_str() != NO_MASK).then(|| path.clone());
+    Ok(masks.iter().map(mask).collect())
 }
 
 /// Rehearses a job without its images: the contract knows what is allowed.
@@ -206,9 +228,10 @@ fn check(options: &Options, blend: &Blend) -> Result<(), BadOption> {
         sha256: Digest::of(&[]),
         name: "rehearsal".parse()?,
     };
-    let style = |&(_, weight): &(_, f64)| Style {
+    let style = |style: &Blended| Style {
         image: image.clone(),
-        weight,
+        weight: style.weight,
+        mask: style.mask.as_ref().map(|_| image.clone()),
     };
     Job::new(
         "rehearsal".parse()?,
@@ -226,7 +249,7 @@ fn picture(
     blend: &Blend,
     names: &mut Names,
 ) -> Result<Picture, BadOption> {
-    let usual = || names::of_picture(content, blend.iter().map(|(path, _)| path.as_path()));
+    let usual = || names::of_picture(content, blend.iter().map(|style| style.path.as_path()));
     Ok(Picture {
         name: names.apart(&options.name.clone().unwrap_or_else(usual))?,
         content: content.to_owned(),

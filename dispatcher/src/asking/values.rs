@@ -104,8 +104,8 @@ impl FromStr for Start {
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
         match (text, text.strip_prefix("style:")) {
-            ("content", _) => Ok(Self::Content),
-            ("noise", _) => Ok(Self::Noise),
+            ("content" | "image", _) => Ok(Self::Content),
+            ("noise" | "random", _) => Ok(Self::Noise),
             ("style", _) => Ok(Self::Style(1)),
             (_, Some(index)) => match index.parse() {
                 Ok(index @ 1..) => Ok(Self::Style(index)),
@@ -143,6 +143,20 @@ impl StyleImage {
             },
         }
     }
+}
+
+/// What is written for a style that has no mask.
+pub const NO_MASK: &str = "none";
+
+/// A style of a blend.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Blended {
+    /// The file.
+    pub path: PathBuf,
+    /// Its share, relative to the other styles.
+    pub weight: f64,
+    /// The file that says where it counts; none: everywhere.
+    pub mask: Option<PathBuf>,
 }
 
 /// The devices to compute on: `auto`, or a list such as `cuda:0,cuda:1`.
@@ -193,16 +207,30 @@ impl FromStr for Devices {
     }
 }
 
+/// What is compared of the styles' activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StyleStatistics {
+    /// Sums of their products, as the preset has it.
+    Gram,
+    /// Their means and covariances.
+    Wasserstein,
+}
+
 /// Whose colours the picture has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeepColors {
     /// The styles'.
+    #[serde(alias = "0")]
     None,
     /// The content's; the picture gives the luminance.
+    #[serde(alias = "1")]
     Luminance,
-    /// The content's; the styles are recoloured to them.
+    /// The content's; the styles are recoloured to their mean and covariance.
     Match,
+    /// The content's; the styles are recoloured to their histograms.
+    Histogram,
 }
 
 impl From<KeepColors> for Colors {
@@ -211,6 +239,7 @@ impl From<KeepColors> for Colors {
             KeepColors::None => Self::Style,
             KeepColors::Luminance => Self::Luminance,
             KeepColors::Match => Self::Match,
+            KeepColors::Histogram => Self::Histogram,
         }
     }
 }

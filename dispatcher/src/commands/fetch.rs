@@ -192,6 +192,7 @@ mod tests {
         let style = Style {
             image: image.clone(),
             weight: 1.0,
+            mask: None,
         };
         Record {
             job,

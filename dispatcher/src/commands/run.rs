@@ -53,7 +53,7 @@ pub struct Machine {
     /// Folder for the pictures, made if need be; its .stylefleet holds the store [default: out]
     ///
     /// One run at a time may use a folder.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, aliases = ["output", "output-image"], value_name = "DIR")]
     pub out: Option<PathBuf>,
 
     /// Where to compute: auto, cpu, or cuda:N[,cuda:M...] [default: auto]

@@ -50,8 +50,8 @@ pub struct SubmitArgs {
     #[arg(long, value_name = "P", default_value = "normal", value_parser = priority)]
     pub priority: Priority,
 
-    /// Hand in jobs that were accepted before too, unless they are done: for a broker that lost
-    /// its queues
+    /// Hand in jobs that were accepted before too, unless they are done, and compare the inputs
+    /// that are in the store already: for a broker that lost its queues, and damaged inputs
     #[arg(long)]
     pub again: bool,
 
@@ -132,7 +132,7 @@ async fn submit(
         store: store.clone(),
         remotes: Some(remotes),
         max_pixels: plan.max_pixels,
-        compare: false,
+        compare: args.again,
     };
     let title = args.batch.map_or(Title::Derived("b"), Title::Given);
     let mut intake = porter.take_in(plan.pictures, title).await?;
@@ -300,6 +300,7 @@ mod tests {
                 let style = Style {
                     image: image.clone(),
                     weight: 1.0,
+                    mask: None,
                 };
                 let name = format!("a-{seed}").parse().expect("a name");
                 let styles = vec![style];

@@ -11,7 +11,7 @@ use crate::device;
 use crate::inputs::{self, Inputs};
 use crate::memory::Memory;
 use crate::monitor::Monitor;
-use crate::objective::{Loss, Mode, grams};
+use crate::objective::{self, Loss, Mode, statistics};
 use crate::scales::schedule;
 use crate::stylize::Job;
 use crate::targets::Targets;
@@ -173,14 +173,17 @@ impl Engine {
             inputs::to_network(&image, objective.means, self.vgg.device())
         };
         let content = read(content)?;
-        let grams = styles
+        let statistics = styles
             .iter()
-            .map(|(style, share)| {
-                let grams = grams(objective, &self.vgg, &read(style)?, mode)?;
-                Ok((grams, *share))
-            })
+            .map(|(style, _)| statistics(objective, &self.vgg, &read(style)?, mode))
             .collect::<Result<Vec<_>, Error>>()?;
-        let styles: Vec<_> = grams.iter().map(|(grams, share)| (grams, *share)).collect();
+        let style = |(statistics, (_, share))| objective::Style {
+            statistics,
+            share,
+            mask: None,
+        };
+        let shares = styles.iter().map(|(source, share)| (source, *share));
+        let styles: Vec<_> = statistics.iter().zip(shares).map(style).collect();
         let loss = Loss::new(objective, &self.vgg, &content, &styles, mode)?;
         let x = Tensor::f_from_slice(x)?
             .f_reshape(content.size())?
@@ -220,6 +223,7 @@ impl Engine {
             style_weight: 1.0,
             total_variation: TotalVariation::L2,
             tv_weight: 0.0,
+            strength: None,
         };
         let side = i64::from(side);
         let picture = Tensor::f_ones([1, 3, side, side], (Kind::Float, self.vgg.device()))?;
@@ -227,8 +231,12 @@ impl Engine {
             arithmetic,
             most_pixels: u64::MAX,
         };
-        let grams = grams(&objective, &self.vgg, &picture, mode)?;
-        let loss = Loss::new(&objective, &self.vgg, &picture, &[(&grams, 1.0)], mode)?;
+        let style = objective::Style {
+            statistics: &statistics(&objective, &self.vgg, &picture, mode)?,
+            share: 1.0,
+            mask: None,
+        };
+        let loss = Loss::new(&objective, &self.vgg, &picture, &[style], mode)?;
         // The first one warms up.
         loss.evaluate(&self.vgg, &picture)?;
         let start = Instant::now();

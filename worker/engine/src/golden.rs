@@ -110,6 +110,7 @@ pub(crate) fn objective(name: &str) -> Objective {
         style_weight: 1000.0,
         total_variation: TotalVariation::L2,
         tv_weight: 0.0,
+        strength: None,
     };
     match name {
         "gatys" => gatys,

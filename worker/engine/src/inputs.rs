@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use crate::image::{decode, grey, recolored};
+use crate::image::{decode, grey, recolored, with_histogram_of};
 use crate::minimize::Bounds;
 use crate::scales::{self, Extent, resized};
 use crate::{Colors, Error, Init, Means, Observer, Request, Source};
@@ -22,8 +22,8 @@ pub(crate) struct Inputs {
     pub content: Tensor,
     /// Where the optimisation starts, at the picture's size.
     pub start: Tensor,
-    /// The styles and their shares.
-    pub styles: Vec<(StyleImage, f64)>,
+    /// The styles.
+    pub styles: Vec<StyleImage>,
     /// The content in colour, where the picture gives the luminance alone.
     pub chroma: Option<Tensor>,
 }
@@ -32,6 +32,10 @@ pub(crate) struct Inputs {
 #[derive(Debug)]
 pub(crate) struct StyleImage {
     pub image: Tensor,
+    /// How much it counts relative to the others.
+    pub share: f64,
+    /// Where it counts, `[1, 1, H, W]`, 0 to 255, at the picture's size; none: everywhere.
+    pub mask: Option<Tensor>,
     /// Identifies the image: hash of the file, and of whatever it was recoloured by.
     pub identity: [u8; 32],
 }
@@ -52,12 +56,13 @@ impl Inputs {
         let extent = scales::picture(request.size, extent_of(&content)?);
         let content = fitted(&content, extent)?;
         let mut styles = Vec::with_capacity(request.styles.len());
-        for (source, share) in &request.styles {
-            let mut hash = Sha256::new_with_prefix(&source.bytes);
-            let mut image = read(source)?;
+        for style in &request.styles {
+            let mut hash = Sha256::new_with_prefix(&style.image.bytes);
+            let mut image = read(&style.image)?;
             match request.colors {
                 Colors::Style => {}
                 Colors::Match => image = recolored(&image, &content)?,
+                Colors::Histogram => image = with_histogram_of(&image, &content)?,
                 Colors::Luminance => image = recolored(&grey(&image)?, &grey(&content)?)?,
             }
             if request.colors != Colors::Style {
@@ -65,7 +70,16 @@ impl Inputs {
                 hash.update(format!("{:?} {:?}", request.colors, extent));
             }
             let identity = hash.finalize().into();
-            styles.push((StyleImage { image, identity }, *share));
+            let mask = style.mask.as_ref().map(|mask| {
+                let grey = grey(&read(mask)?)?.f_narrow(1, 0, 1)?;
+                fitted(&grey, extent)
+            });
+            styles.push(StyleImage {
+                image,
+                share: style.share,
+                mask: mask.transpose()?,
+                identity,
+            });
         }
         let (content, chroma) = match request.colors {
             Colors::Luminance => (grey(&content)?, Some(content)),
@@ -75,7 +89,7 @@ impl Inputs {
             Init::Content => content.shallow_clone(),
             Init::Noise => noise(extent, request.seed)?,
             Init::Style(index) => {
-                let (style, _) = styles.get(*index).ok_or_else(|| {
+                let style = styles.get(*index).ok_or_else(|| {
                     Error::Request(format!(
                         "init names style {index}, counted from 0: there is none"
                     ))
@@ -128,6 +142,12 @@ fn mean_tensor(means: Means) -> Result<Tensor, Error> {
         values.reverse();
     }
     Ok(Tensor::f_from_slice(&values)?.f_reshape([1, 3, 1, 1])?)
+}
+
+/// A mask at another size, 0 to 1, on the device.
+pub(crate) fn mask_at(mask: &Tensor, extent: Extent, device: Device) -> Result<Tensor, Error> {
+    let mask = fitted(mask, extent)?.f_div_scalar(255.0)?;
+    Ok(mask.f_to_device(device)?)
 }
 
 /// Resized, and held to the valid range, which bicubic interpolation leaves.

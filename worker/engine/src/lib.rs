@@ -30,11 +30,13 @@ pub use observer::{Control, Observer, Progress};
 pub use picture::Picture;
 pub use request::{
     Colors, ContentLoss, Format, Init, Layer, LayerWeight, Means, Objective, Optimizer, Pooling,
-    Precision, Request, Size, Source, StyleLoss, TotalVariation,
+    Precision, Request, Size, Source, Style, StyleLoss, TotalVariation,
 };
 pub use weights::SETUP_FILE;
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod robustness;
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,8 @@ use std::fmt;
 pub struct Request {
     /// The picture to redraw.
     pub content: Source,
-    /// The styles to blend, at least one, each with its share.
-    pub styles: Vec<(Source, f64)>,
+    /// The styles to blend, at least one.
+    pub styles: Vec<Style>,
     /// Where the optimisation starts.
     pub init: Init,
     /// Size of the picture.
@@ -37,6 +37,18 @@ pub struct Request {
     pub precision: Precision,
     /// Seed of the noise.
     pub seed: u64,
+}
+
+/// A style of the blend.
+#[derive(Debug, Clone)]
+pub struct Style {
+    /// The painting.
+    pub image: Source,
+    /// How much it counts relative to the others.
+    pub share: f64,
+    /// Where in the picture it counts: white everything, black nothing; stretched to the picture.
+    /// None: everywhere.
+    pub mask: Option<Source>,
 }
 
 /// An image file, not yet decoded.
@@ -105,6 +117,10 @@ pub struct Objective {
     pub total_variation: TotalVariation,
     /// Weight of the total variation.
     pub tv_weight: f64,
+    /// Strength of the style, 0 (the content alone) to 1 (the style alone): both losses are measured
+    /// against what they come to at the content, at every size anew, so that a half is alike for all.
+    /// None: the weights as they are.
+    pub strength: Option<f64>,
 }
 
 /// A layer and its share of the loss.
@@ -217,6 +233,9 @@ pub enum StyleLoss {
     PerPosition,
     /// sum (G - A)^2 / (6 S)^2: the 2017 notebook's.
     Notebook,
+    /// W^2 / N: W is the 2-Wasserstein distance of the normal distributions with the activations'
+    /// means and covariances.
+    Wasserstein,
 }
 
 /// Form of the total variation. dx, dy: differences of neighbouring pixels.
@@ -239,6 +258,9 @@ pub enum Colors {
     Luminance,
     /// The content's: the styles take its colours' mean and covariance before they are used.
     Match,
+    /// The content's: each channel of the styles is given the content's histogram before they are
+    /// used.
+    Histogram,
 }
 
 /// The minimiser.

@@ -1,16 +1,16 @@
 //! One job: through the scales, iteration by iteration.
 
-use std::rc::Rc;
-
 use tch::{Device, Tensor};
 
 use crate::checkpoint;
 use crate::image::with_chroma_of;
-use crate::inputs::{Inputs, bounds, extent_of, fitted, from_network, to_network};
+use crate::inputs::{
+    Inputs, StyleImage, bounds, extent_of, fitted, from_network, mask_at, to_network,
+};
 use crate::memory::{Fit, Memory};
 use crate::minimize::{Minimizer, Point, Step};
 use crate::monitor::Monitor;
-use crate::objective::{Grams, Loss, Mode};
+use crate::objective::{self, Loss, Mode};
 use crate::scales::{Extent, resized};
 use crate::targets::Targets;
 use crate::vgg::{Arithmetic, Vgg};
@@ -161,22 +161,31 @@ impl Job<'_> {
         self.vgg.prepare(mode.arithmetic)?;
         let objective = &self.request.objective;
         let picture = self.monitor.extent();
-        let grams = self
-            .inputs
-            .styles
-            .iter()
-            .map(|(style, share)| {
-                let extent = if self.request.stretch_style {
-                    picture
-                } else {
-                    let longer = f64::from(picture.longer()) * self.request.style_scale;
-                    extent_of(&style.image)?.fitted(longer)
-                };
-                let grams = self.targets.of(style, extent, objective, self.vgg, mode)?;
-                Ok((grams, *share))
+        let mut styles = Vec::with_capacity(self.inputs.styles.len());
+        for style in &self.inputs.styles {
+            let extent = if self.request.stretch_style {
+                picture
+            } else {
+                let longer = f64::from(picture.longer()) * self.request.style_scale;
+                extent_of(&style.image)?.fitted(longer)
+            };
+            let targets = &mut self.targets;
+            styles.push(targets.of(style, extent, objective, self.vgg, mode)?);
+        }
+        let device = self.vgg.device();
+        let mask = |style: &StyleImage| {
+            let mask = style.mask.as_ref();
+            mask.map(|mask| mask_at(mask, picture, device)).transpose()
+        };
+        let styles = styles.iter().zip(&self.inputs.styles);
+        let styles = styles.map(|(statistics, style)| {
+            Ok(objective::Style {
+                statistics,
+                share: style.share,
+                mask: mask(style)?,
             })
-            .collect::<Result<Vec<(Rc<Grams>, f64)>, Error>>()?;
-        let styles: Vec<(&Grams, f64)> = grams.iter().map(|(g, share)| (&**g, *share)).collect();
+        });
+        let styles = styles.collect::<Result<Vec<_>, Error>>()?;
         let content = self.at_scale(&self.inputs.content, self.monitor.scale())?;
         Loss::new(objective, self.vgg, &content, &styles, mode)
     }

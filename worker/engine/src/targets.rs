@@ -1,35 +1,36 @@
-//! Gram matrices of style images, kept from job to job.
+//! Statistics of style images, kept from job to job.
 
 use std::rc::Rc;
 
 use crate::inputs::{StyleImage, fitted, to_network};
-use crate::objective::{Grams, Mode, grams, style_layers};
+use crate::objective::{Mode, Statistics, statistics, style_layers};
 use crate::scales::Extent;
 use crate::vgg::Vgg;
-use crate::{Error, Layer, Means, Objective, Pooling};
+use crate::{Error, Layer, Means, Objective, Pooling, StyleLoss};
 
 /// Style targets kept, some 3 MB each: four scales of eight styles.
 const CAPACITY: usize = 32;
 
-/// The Gram matrices last used, newest last.
+/// The statistics last used, newest last.
 #[derive(Debug, Default)]
 pub(crate) struct Targets {
-    kept: Vec<(Key, Rc<Grams>)>,
+    kept: Vec<(Key, Rc<Statistics>)>,
 }
 
-/// Everything that a style's Gram matrices depend on.
+/// Everything that a style's statistics depend on.
 #[derive(Debug, PartialEq, Eq)]
 struct Key {
     identity: [u8; 32],
     extent: Extent,
     layers: Vec<Layer>,
+    loss: StyleLoss,
     means: Means,
     pooling: Pooling,
     mode: Mode,
 }
 
 impl Targets {
-    /// The Gram matrices of `style` at size `extent`.
+    /// The statistics of `style` at size `extent`.
     pub fn of(
         &mut self,
         style: &StyleImage,
@@ -37,11 +38,12 @@ impl Targets {
         objective: &Objective,
         vgg: &Vgg,
         mode: Mode,
-    ) -> Result<Rc<Grams>, Error> {
+    ) -> Result<Rc<Statistics>, Error> {
         let key = Key {
             identity: style.identity,
             extent,
             layers: style_layers(objective),
+            loss: objective.style_loss,
             means: objective.means,
             pooling: objective.pooling,
             mode,
@@ -51,7 +53,7 @@ impl Targets {
             None => {
                 let image = fitted(&style.image, extent)?;
                 let image = to_network(&image, objective.means, vgg.device())?;
-                (key, Rc::new(grams(objective, vgg, &image, mode)?))
+                (key, Rc::new(statistics(objective, vgg, &image, mode)?))
             }
         };
         let found = Rc::clone(&entry.1);

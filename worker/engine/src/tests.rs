@@ -5,15 +5,23 @@ use std::collections::BTreeSet;
 use crate::golden::{engine, engine_with, layers, source};
 use crate::{
     Colors, ContentLoss, Control, Engine, Error, Format, Init, Means, Objective, Observer,
-    Optimizer, Outcome, Picture, Pooling, Precision, Progress, Request, Size, StyleLoss,
-    TotalVariation,
+    Optimizer, Outcome, Picture, Pooling, Precision, Progress, Request, Size, Source, Style,
+    StyleLoss, TotalVariation,
 };
+
+fn style(name: &str, share: f64) -> Style {
+    Style {
+        image: source(name),
+        share,
+        mask: None,
+    }
+}
 
 /// A small job through two scales.
 fn request() -> Request {
     Request {
         content: source("astronaut_64x64.png"),
-        styles: vec![(source("starry_night_64x64.png"), 1.0)],
+        styles: vec![style("starry_night_64x64.png", 1.0)],
         init: Init::Content,
         size: Size::Longest(48),
         objective: Objective {
@@ -27,6 +35,7 @@ fn request() -> Request {
             style_weight: 10.0,
             total_variation: TotalVariation::L2,
             tv_weight: 1e-4,
+            strength: None,
         },
         colors: Colors::Style,
         optimizer: Optimizer::Lbfgs,
@@ -262,9 +271,10 @@ fn starts_from_what_it_is_told_to() {
 fn a_blend_of_one_style_with_itself_is_that_style() {
     let mut engine = engine();
     let alone = run(&mut engine, &request());
-    let style = source("starry_night_64x64.png");
     let twice = Request {
-        styles: vec![(style.clone(), 3.0), (style, 1.0)],
+        styles: [3.0, 1.0]
+            .map(|share| style("starry_night_64x64.png", share))
+            .into(),
         ..request()
     };
     let loss = run(&mut engine, &twice).loss;
@@ -273,7 +283,7 @@ fn a_blend_of_one_style_with_itself_is_that_style() {
         "{loss} is not {}",
         alone.loss
     );
-    let other = vec![(source("shipwreck_96x72.png"), 1.0)];
+    let other = vec![style("shipwreck_96x72.png", 1.0)];
     assert_ne!(
         run(
             &mut engine,
@@ -335,6 +345,7 @@ fn colours_are_kept_where_that_is_asked() {
     let style = distance(Colors::Style);
     assert!(distance(Colors::Luminance) < 0.3 * style);
     assert!(distance(Colors::Match) < 0.5 * style);
+    assert!(distance(Colors::Histogram) < 0.5 * style);
 }
 
 #[test]
@@ -408,4 +419,134 @@ fn little_memory_makes_the_same_picture_in_tiles() {
         refused.contains("272x250") && refused.contains("--memory"),
         "{refused}"
     );
+}
+
+/// Mean absolute difference of two pictures' columns.
+fn apart(a: &Picture, b: &Picture, columns: std::ops::Range<usize>) -> f32 {
+    let width = a.width as usize;
+    let at = |index: usize| columns.contains(&(index / 3 % width));
+    let pairs = a.pixels.iter().zip(&b.pixels).enumerate();
+    let pairs = pairs.filter(|(index, _)| at(*index));
+    let (sum, count) = pairs.fold((0.0, 0), |(sum, count), (_, (a, b))| {
+        (sum + (a - b).abs(), count + 1)
+    });
+    sum / count as f32
+}
+
+/// A mask, white from `start` to `end` of its width and black elsewhere.
+fn mask(start: f32, end: f32) -> Source {
+    let size = 64;
+    let white = |x: u32| (start..end).contains(&(x as f32 / size as f32));
+    let pixel = |x: u32, _| ::image::Luma([if white(x) { 255 } else { 0 }]);
+    let mask: ::image::GrayImage = ::image::ImageBuffer::from_fn(size, size, pixel);
+    let mut file = std::io::Cursor::new(Vec::new());
+    mask.write_to(&mut file, ::image::ImageFormat::Png)
+        .expect("encodes");
+    Source {
+        name: "mask".into(),
+        bytes: file.into_inner(),
+    }
+}
+
+#[test]
+fn a_mask_binds_its_style_to_a_region() {
+    let request = Request {
+        size: Size::Exact {
+            width: 128,
+            height: 64,
+        },
+        evaluations: 15,
+        scales: 1,
+        objective: Objective {
+            // Deep layers see far beyond the edge of a mask.
+            style_layers: layers(&[(1, 1), (2, 1)], |n| 4.0 / (n * n)),
+            ..request().objective
+        },
+        ..request()
+    };
+    let names = ["starry_night_64x64.png", "shipwreck_96x72.png"];
+    let mut engine = engine();
+    let mut made = |styles: Vec<Style>| {
+        run(
+            &mut engine,
+            &Request {
+                styles,
+                ..request.clone()
+            },
+        )
+    };
+    let [left, right] = names.map(|name| made(vec![style(name, 1.0)]));
+    let halves = [mask(0.0, 0.5), mask(0.5, 1.0)];
+    let styles = names.into_iter().zip(halves).map(|(name, mask)| Style {
+        mask: Some(mask),
+        ..style(name, 1.0)
+    });
+    let both = made(styles.collect());
+    let of_left = [&left, &right].map(|alone| apart(&both, alone, 0..56));
+    let of_right = [&left, &right].map(|alone| apart(&both, alone, 72..128));
+    assert!(of_left[0] < of_left[1] / 1.5, "{of_left:?}");
+    assert!(of_right[1] < of_right[0] / 1.5, "{of_right:?}");
+
+    // White everywhere is no mask; black everywhere is a mistake.
+    let masked = |mask| Style {
+        mask: Some(mask),
+        ..style(names[0], 1.0)
+    };
+    let white = made(vec![masked(mask(0.0, 1.0))]);
+    assert!(apart(&white, &left, 0..128) < 1e-3);
+    let black = Request {
+        styles: vec![masked(mask(2.0, 3.0))],
+        ..request
+    };
+    let refused = engine.stylize(&black, None, &mut Watcher::default());
+    let refused = refused.expect_err("nothing is left").to_string();
+    assert!(refused.contains("black everywhere"), "{refused}");
+}
+
+#[test]
+fn strength_goes_from_the_content_to_the_style() {
+    let mut engine = engine();
+    let mut made = |strength: f64, scale: f64| {
+        let mut request = request();
+        request.objective.strength = Some(strength);
+        request.objective.tv_weight = 0.0;
+        // Whatever the weights.
+        request.objective.style_weight *= scale;
+        run(&mut engine, &request)
+    };
+    let content = made(0.0, 1.0);
+    let styled = [0.2, 0.5, 0.8, 1.0].map(|strength| made(strength, 1.0));
+    let distances = styled
+        .each_ref()
+        .map(|picture| apart(picture, &content, 0..48));
+    assert!(distances.is_sorted(), "{distances:?}");
+    assert!(
+        distances[0] > 0.0 && distances[3] > 1.5 * distances[0],
+        "{distances:?}"
+    );
+    assert!(apart(&made(0.5, 1e3), &styled[1], 0..48) < 0.01);
+}
+
+#[test]
+fn wasserstein_brings_mean_and_covariance_to_the_styles() {
+    let mut request = request();
+    request.objective.style_loss = StyleLoss::Wasserstein;
+    request.objective.style_layers = layers(&[(1, 1), (2, 1), (3, 1)], |_| 1.0);
+    request.objective.content_weight = 0.0;
+    request.objective.tv_weight = 0.0;
+    request.objective.style_weight = 1.0;
+    request.evaluations = 60;
+    let mut watcher = Watcher::default();
+    let picture = finished(engine().stylize(&request, None, &mut watcher));
+    let first = watcher.seen.iter().find(|progress| progress.scale == 1);
+    let first = first.expect("was seen").loss;
+    assert!(picture.loss < first / 5.0, "{first} to {}", picture.loss);
+
+    // A picture in its own style is there already.
+    request.styles = vec![style("astronaut_64x64.png", 1.0)];
+    request.scales = 1;
+    request.size = Size::Longest(64);
+    request.evaluations = 1;
+    let there = run(&mut engine(), &request);
+    assert!(there.loss.abs() < 1e-3 * first, "{} of {first}", there.loss);
 }

@@ -24,6 +24,7 @@ pub fn job() -> Job {
     let style = Style {
         image: image(STYLE, "style.jpg"),
         weight: 1.0,
+        mask: None,
     };
     Job::new(
         "batch".parse().expect("a batch"),
@@ -62,7 +63,7 @@ impl Stylize for Actor {
         observer: &mut dyn Observer,
     ) -> Result<Outcome, Error> {
         assert_eq!(request.content.bytes, CONTENT);
-        assert_eq!(request.styles[0].0.bytes, STYLE);
+        assert_eq!(request.styles[0].image.bytes, STYLE);
         (self.part)(checkpoint, observer)
     }
 }

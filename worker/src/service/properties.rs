@@ -645,6 +645,7 @@ fn numbered(number: usize) -> Job {
     let style = Style {
         image: image("style".to_owned()),
         weight: 1.0,
+        mask: None,
     };
     let like = job();
     let content = image(format!("{number} content"));

@@ -187,6 +187,7 @@ mod tests {
         let style = Style {
             image: image.clone(),
             weight: 1.0,
+            mask: None,
         };
         let batch = "b".parse().expect("a batch");
         let name = "a.s".parse().expect("a name");

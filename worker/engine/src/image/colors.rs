@@ -39,6 +39,59 @@ pub(crate) fn recolored(image: &Tensor, model: &Tensor) -> Result<Tensor, Error>
         .f_clamp(0.0, 255.0)?)
 }
 
+/// `image` with the levels of each channel moved until they are spread as those of `model`
+/// (Gonzalez and Woods, "Digital Image Processing", section 3.3).
+pub(crate) fn with_histogram_of(image: &Tensor, model: &Tensor) -> Result<Tensor, Error> {
+    let channel = |tensor: &Tensor, channel| -> Result<Vec<f32>, Error> {
+        let values = tensor.f_narrow(1, channel, 1)?.f_reshape([-1])?;
+        Ok(Vec::<f32>::try_from(&values)?)
+    };
+    let mut matched = Vec::with_capacity(image.numel());
+    for index in 0..image.size()[1] {
+        let values = channel(image, index)?;
+        let levels = matching(
+            &shares_below(&values),
+            &shares_below(&channel(model, index)?),
+        );
+        matched.extend(values.into_iter().map(|value| {
+            let below = (value.max(0.0) as usize).min(levels.len() - 2);
+            let part = value - below as f32;
+            levels[below] + (levels[below + 1] - levels[below]) * part
+        }));
+    }
+    Ok(Tensor::f_from_slice(&matched)?.f_reshape(image.size())?)
+}
+
+/// For each level, the share of values below it; those at it count half.
+fn shares_below(values: &[f32]) -> [f64; 256] {
+    let mut counts = [0.0; 256];
+    for value in values {
+        counts[(value.round().max(0.0) as usize).min(255)] += 1.0 / values.len() as f64;
+    }
+    let mut sum = 0.0;
+    counts.map(|count| {
+        sum += count;
+        sum - count / 2.0
+    })
+}
+
+/// For each level of the one, the level of the other with as much below it.
+fn matching(from: &[f64; 256], to: &[f64; 256]) -> [f32; 256] {
+    from.map(|share| {
+        let above = to.partition_point(|other| *other < share);
+        let (Some(low), Some(high)) = (above.checked_sub(1), to.get(above)) else {
+            return above.min(255) as f32;
+        };
+        let gap = high - to[low];
+        let part = if gap > 0.0 {
+            (share - to[low]) / gap
+        } else {
+            0.0
+        };
+        (low as f64 + part) as f32
+    })
+}
+
 fn luminance(image: &Tensor) -> Result<Tensor, Error> {
     let weights = Tensor::f_from_slice(&LUMINANCE)?.f_reshape([1, 3, 1, 1])?;
     Ok(image

@@ -4,7 +4,7 @@ mod colors;
 mod decode;
 mod encode;
 
-pub(crate) use colors::{grey, recolored, with_chroma_of};
+pub(crate) use colors::{grey, recolored, with_chroma_of, with_histogram_of};
 pub(crate) use decode::decode;
 pub(crate) use encode::encode;
 

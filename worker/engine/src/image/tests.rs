@@ -258,3 +258,27 @@ fn tiff_keeps_16_bits() {
     };
     assert_eq!(read.get_pixel(0, 0).0, [0, 32768, 65535]);
 }
+
+#[test]
+fn histograms_are_taken_over_channel_by_channel() {
+    let image = |level: &dyn Fn(i64) -> f32| {
+        let values: Vec<f32> = (0..3 * 64).map(level).collect();
+        tch::Tensor::from_slice(&values).reshape([1, 3, 8, 8])
+    };
+    let dark = image(&|n| (n % 64) as f32);
+    let bright = image(&|n| 100.0 + 2.0 * (n * 7 % 64) as f32);
+    let flat = image(&|_| 9.0);
+    let matched = |from, to| with_histogram_of(from, to).expect("matches");
+    let worst = |a: &tch::Tensor, b: &tch::Tensor| (a - b).abs().max().double_value(&[]);
+    let levels = |image: &tch::Tensor| image.reshape([3, -1]).sort(1, false).0;
+
+    assert!(worst(&matched(&dark, &dark), &dark) <= 1.0);
+    let moved = matched(&dark, &bright);
+    assert!(worst(&levels(&moved), &levels(&bright)) <= 2.0);
+    // What was brighter still is.
+    let first = Vec::<f32>::try_from(moved.get(0).get(0).reshape([-1])).expect("numbers");
+    assert!(first.is_sorted(), "{first:?}");
+    assert!(worst(&matched(&bright, &flat), &flat) <= 1.0);
+    let gone = matched(&flat, &bright);
+    assert!((100.0..=226.0).contains(&gone.mean(tch::Kind::Double).double_value(&[])));
+}

@@ -1,9 +1,10 @@
 //! The loss and its gradient.
 //!
-//! Every term is a sum over positions, or a function of Gram matrices, which are such sums. So a
-//! picture can be evaluated tile by tile, exactly: one pass adds up the Gram matrices, and tells
-//! how the loss depends on them; a second one follows that back to the pixels.
+//! Every term is a sum over positions, or a function of moments of the activations, which are such
+//! sums. So a picture can be evaluated tile by tile, exactly: one pass adds up the moments, and
+//! tells how the loss depends on them; a second one follows that back to the pixels.
 
+mod style;
 mod terms;
 
 use std::collections::BTreeMap;
@@ -15,11 +16,10 @@ use crate::inputs::extent_of;
 use crate::scales::Extent;
 use crate::tiles::{Tile, tiles};
 use crate::vgg::{Arithmetic, Vgg};
-use crate::{Error, Layer, LayerWeight, Objective, StyleLoss};
-use terms::{content_term, divisor, gram, style_term, total_variation};
-
-/// Gram matrices `[C, C]` of one style image and the positions summed over, by layer.
-pub(crate) type Grams = BTreeMap<Layer, (Tensor, i64)>;
+use crate::{Error, Layer, LayerWeight, Objective};
+use style::{Region, divisor, moments, positions, regions};
+pub(crate) use style::{Statistics, Style};
+use terms::{content_term, total_variation};
 
 /// An objective with its targets, at one scale.
 #[derive(Debug)]
@@ -31,7 +31,10 @@ pub(crate) struct Loss {
     /// Layers that a term looks at, from the picture inwards.
     layers: Vec<Layer>,
     content: BTreeMap<Layer, Tensor>,
-    style: BTreeMap<Layer, Tensor>,
+    style_layers: Vec<Layer>,
+    regions: Vec<Region>,
+    /// What style and content are multiplied by.
+    balance: (f64, f64),
 }
 
 /// How the network runs.
@@ -55,28 +58,30 @@ pub(crate) struct Evaluation {
 /// Everything that is a sum over positions, and so over tiles.
 #[derive(Debug)]
 struct Sums {
-    /// Gram matrices, by the style layers in their order.
-    grams: Vec<Tensor>,
+    /// Moments of each region at each style layer, by layer first.
+    moments: Vec<Tensor>,
     /// Terms that are such sums themselves, by name.
     parts: Vec<(&'static str, Tensor)>,
 }
 
 impl Loss {
     /// Takes the targets from `content`, a picture like those to be evaluated, and from the
-    /// `styles`' Gram matrices, each with its share; shares count relative to their sum.
+    /// `styles`.
     pub fn new(
         objective: &Objective,
         vgg: &Vgg,
         content: &Tensor,
-        styles: &[(&Grams, f64)],
+        styles: &[Style<'_>],
         mode: Mode,
     ) -> Result<Self, Error> {
+        let _no_grad = tch::no_grad_guard();
         let content_layers = live(objective.content_weight, &objective.content_layers);
         let layers = live_layers(objective);
-        let style = style_layers(objective)
-            .into_iter()
-            .map(|layer| Ok((layer, blend(objective.style_loss, styles, layer)?)))
-            .collect::<Result<_, Error>>()?;
+        if layers.is_empty() && objective.tv_weight == 0.0 {
+            let nothing = "all weights are zero: nothing is asked for";
+            return Err(Error::Request(nothing.into()));
+        }
+        let style_layers = style_layers(objective);
         let extent = extent_of(content)?;
         let mut loss = Self {
             objective: objective.clone(),
@@ -85,9 +90,14 @@ impl Loss {
             tiles: tiled(extent, &layers, mode.most_pixels),
             layers,
             content: BTreeMap::new(),
-            style,
+            regions: regions(objective.style_loss, &style_layers, styles)?,
+            style_layers,
+            balance: (1.0, 1.0),
         };
         loss.content = loss.activations(vgg, content, &content_layers)?;
+        if let Some(strength) = objective.strength {
+            loss.balance = loss.balanced(vgg, content, strength)?;
+        }
         Ok(loss)
     }
 
@@ -138,24 +148,24 @@ impl Loss {
         picture: &Tensor,
     ) -> Result<(Vec<String>, Tensor, Tensor), Error> {
         let mut sums = self.sums(vgg, picture)?;
-        for gram in &mut sums.grams {
-            *gram = gram.f_requires_grad_(true)?;
+        for moments in &mut sums.moments {
+            *moments = moments.f_requires_grad_(true)?;
         }
-        let grams: Vec<_> = sums.grams.iter().map(Tensor::shallow_clone).collect();
+        let moments: Vec<_> = sums.moments.iter().map(Tensor::shallow_clone).collect();
         let (names, terms) = self.terms(sums)?;
-        let slopes = match grams.len() {
+        let slopes = match moments.len() {
             0 => Vec::new(),
-            _ => Tensor::f_run_backward(&[terms.f_sum(Kind::Float)?], &grams, false, false)?,
+            _ => Tensor::f_run_backward(&[terms.f_sum(Kind::Float)?], &moments, false, false)?,
         };
         let gradient = picture.f_zeros_like()?;
         for tile in &self.tiles {
             let mut seen = tile.cut(picture)?.f_contiguous()?.f_detach()?;
             let seen = seen.f_requires_grad_(true)?;
-            let Sums { grams, parts } = self.sums_of(vgg, &seen, tile)?;
+            let Sums { moments, parts } = self.sums_of(vgg, &seen, tile)?;
             let by_style = slopes
                 .iter()
-                .zip(&grams)
-                .map(|(slope, gram)| Ok(slope.f_mul(gram)?.f_sum(Kind::Float)?));
+                .zip(&moments)
+                .map(|(slope, moments)| Ok(slope.f_mul(moments)?.f_sum(Kind::Float)?));
             let mut terms = by_style.collect::<Result<Vec<_>, Error>>()?;
             terms.extend(parts.into_iter().map(|(_, part)| part));
             let total = Tensor::f_stack(&terms, 0)?.f_sum(Kind::Float)?;
@@ -177,8 +187,8 @@ impl Loss {
         let no_tile = || Error::Torch("a picture without tiles".into());
         let mut total = next()?.ok_or_else(no_tile)?;
         while let Some(more) = next()? {
-            for (sum, gram) in total.grams.iter_mut().zip(&more.grams) {
-                *sum = sum.f_add_(gram)?;
+            for (sum, moments) in total.moments.iter_mut().zip(&more.moments) {
+                *sum = sum.f_add_(moments)?;
             }
             for ((_, sum), (_, part)) in total.parts.iter_mut().zip(&more.parts) {
                 *sum = sum.f_add(part)?;
@@ -191,15 +201,19 @@ impl Loss {
     fn sums_of(&self, vgg: &Vgg, seen: &Tensor, tile: &Tile) -> Result<Sums, Error> {
         let objective = &self.objective;
         let features = vgg.features(seen, &self.layers, objective.pooling, self.arithmetic)?;
-        let mut grams = Vec::with_capacity(self.style.len());
+        let mut sums = Vec::with_capacity(self.style_layers.len() * self.regions.len());
         let mut content: Option<Tensor> = None;
         for (&layer, feature) in self.layers.iter().zip(&features) {
             let feature = tile.core(feature, layer)?;
-            if self.style.contains_key(&layer) {
-                grams.push(gram(&feature)?);
+            if self.style_layers.contains(&layer) {
+                for region in &self.regions {
+                    let mask = region.mask(layer);
+                    let mask = mask.map(|mask| tile.place(mask, layer)).transpose()?;
+                    sums.push(moments(objective.style_loss, &feature, mask.as_ref())?);
+                }
             }
             if let Some(target) = self.content.get(&layer) {
-                let weight = objective.content_weight * weight_of(&objective.content_layers, layer);
+                let weight = self.content_weight(layer);
                 let term = content_term(
                     objective.content_loss,
                     &feature,
@@ -219,20 +233,25 @@ impl Loss {
             let term = total_variation(objective.total_variation, &pixels, own)?;
             parts.push(("tv", term.f_mul_scalar(objective.tv_weight)?));
         }
-        Ok(Sums { grams, parts })
+        Ok(Sums {
+            moments: sums,
+            parts,
+        })
     }
 
     /// Names and values of the terms that add up to the loss.
     fn terms(&self, sums: Sums) -> Result<(Vec<String>, Tensor), Error> {
         let objective = &self.objective;
-        let mut names = Vec::with_capacity(self.style.len() + 2);
-        let mut terms = Vec::with_capacity(self.style.len() + 2);
-        for ((layer, target), gram) in self.style.iter().zip(&sums.grams) {
-            let weight = objective.style_weight * weight_of(&objective.style_layers, *layer);
-            let pixels = self.extent.pixels() as i64;
-            let positions = positions(self.extent, *layer);
-            let loss = objective.style_loss;
-            terms.push(style_term(loss, gram, target, weight, positions, pixels)?);
+        let mut names = Vec::with_capacity(sums.moments.len() + 2);
+        let mut terms = Vec::with_capacity(sums.moments.len() + 2);
+        let of_layers = self.style_layers.iter().flat_map(|layer| {
+            let of_layer = |region| (*layer, region);
+            self.regions.iter().map(of_layer)
+        });
+        for ((layer, region), moments) in of_layers.zip(&sums.moments) {
+            let weight = objective.style_weight * weight_of(&objective.style_layers, layer);
+            let (weight, loss) = (weight * self.balance.0, objective.style_loss);
+            terms.push(region.term(loss, layer, moments, weight, self.extent)?);
             names.push(layer.to_string());
         }
         for (name, part) in sums.parts {
@@ -240,6 +259,36 @@ impl Loss {
             names.push(name.to_owned());
         }
         Ok((names, Tensor::f_stack(&terms, 0)?))
+    }
+
+    fn content_weight(&self, layer: Layer) -> f64 {
+        let objective = &self.objective;
+        let weight = objective.content_weight * weight_of(&objective.content_layers, layer);
+        weight * self.balance.1
+    }
+
+    /// What style and content are to be multiplied by for a style of that strength: in the middle,
+    /// the style that the content lacks counts as much as the content's variation.
+    fn balanced(&self, vgg: &Vgg, content: &Tensor, strength: f64) -> Result<(f64, f64), Error> {
+        let (_, terms) = self.score(vgg, content)?;
+        let of_style = |(name, _): &(&String, &f64)| !["content", "tv"].contains(&name.as_str());
+        let style: f64 = terms.iter().filter(of_style).map(|(_, term)| term).sum();
+        let mut variation = 0.0;
+        for (&layer, activations) in &self.content {
+            let activations = activations.f_to_kind(Kind::Float)?;
+            let mean = activations.f_mean_dim([2, 3].as_slice(), true, Kind::Float)?;
+            let form = self.objective.content_loss;
+            let weight = self.content_weight(layer);
+            let all = activations.numel();
+            let term = content_term(form, &activations, &mean, weight, all)?;
+            variation += term.f_double_value(&[])?;
+        }
+        let even = match style / variation {
+            ratio if ratio.is_finite() && ratio > 0.0 => ratio,
+            // One of them says nothing: there is nothing to balance.
+            _ => 1.0,
+        };
+        Ok((2.0 * strength, 2.0 * (1.0 - strength) * even))
     }
 
     /// Activations of the whole picture, by layer.
@@ -289,12 +338,6 @@ fn tiled(extent: Extent, layers: &[Layer], most_pixels: u64) -> Vec<Tile> {
     }
 }
 
-/// Positions of a layer in a picture of that size.
-fn positions(extent: Extent, layer: Layer) -> i64 {
-    let along = |side: u32| i64::from(side) / layer.stride();
-    along(extent.width) * along(extent.height)
-}
-
 /// An empty tensor for a whole picture's activations, laid out like a part of them.
 fn room_for(part: &Tensor, extent: Extent, layer: Layer) -> Result<Tensor, Error> {
     let along = |side: u32| i64::from(side) / layer.stride();
@@ -306,36 +349,41 @@ fn room_for(part: &Tensor, extent: Extent, layer: Layer) -> Result<Tensor, Error
 /// Reads the values; this waits for the device.
 fn valued(names: Vec<String>, terms: &Tensor) -> Result<BTreeMap<String, f64>, Error> {
     let values = Vec::<f32>::try_from(&terms.f_detach()?)?;
-    Ok(names
-        .into_iter()
-        .zip(values.into_iter().map(f64::from))
-        .collect())
+    let mut valued = BTreeMap::new();
+    for (name, value) in names.into_iter().zip(values) {
+        *valued.entry(name).or_default() += f64::from(value);
+    }
+    Ok(valued)
 }
 
-/// Gram matrices of a style image `[1, 3, h, w]` at the layers that `objective` looks at.
-pub(crate) fn grams(
+/// Statistics of a style image `[1, 3, h, w]` at the layers that `objective` looks at.
+pub(crate) fn statistics(
     objective: &Objective,
     vgg: &Vgg,
     style: &Tensor,
     mode: Mode,
-) -> Result<Grams, Error> {
+) -> Result<Statistics, Error> {
     let _no_grad = tch::no_grad_guard();
     let layers = style_layers(objective);
     let extent = extent_of(style)?;
-    let mut grams = Grams::new();
+    let mut sums = Statistics::new();
     for tile in tiled(extent, &layers, mode.most_pixels) {
         let seen = tile.cut(style)?;
         let features = vgg.features(&seen, &layers, objective.pooling, mode.arithmetic)?;
         for (&layer, feature) in layers.iter().zip(&features) {
-            let part = gram(&tile.core(feature, layer)?)?;
-            let sum = match grams.get(&layer) {
-                Some((sum, _)) => sum.f_add(&part)?,
+            let part = moments(objective.style_loss, &tile.core(feature, layer)?, None)?;
+            let sum = match sums.get(&layer) {
+                Some(sum) => sum.f_add(&part)?,
                 None => part,
             };
-            grams.insert(layer, (sum, positions(extent, layer)));
+            sums.insert(layer, sum);
         }
     }
-    Ok(grams)
+    let compared = |(layer, sum): (Layer, Tensor)| {
+        let divisor = divisor(objective.style_loss, positions(extent, layer) as f64);
+        Ok((layer, sum.f_div_scalar(divisor)?))
+    };
+    sums.into_iter().map(compared).collect()
 }
 
 /// The layers that a term looks at, from the picture inwards.
@@ -369,24 +417,6 @@ fn weight_of(layers: &[LayerWeight], layer: Layer) -> f64 {
         .iter()
         .find(of_layer)
         .map_or(0.0, |entry| entry.weight)
-}
-
-/// A layer's target: the styles' Gram matrices, per position where the loss wants that, averaged
-/// by their shares.
-fn blend(loss: StyleLoss, styles: &[(&Grams, f64)], layer: Layer) -> Result<Tensor, Error> {
-    let shares: f64 = styles.iter().map(|(_, share)| share).sum();
-    let mut blended: Option<Tensor> = None;
-    for (grams, share) in styles {
-        let (gram, positions) = grams
-            .get(&layer)
-            .ok_or_else(|| Error::Request(format!("a style has no target at {layer}")))?;
-        let part = gram.f_mul_scalar(share / shares / divisor(loss, *positions))?;
-        blended = Some(match blended {
-            Some(sum) => sum.f_add(&part)?,
-            None => part,
-        });
-    }
-    blended.ok_or_else(|| Error::Request("a job needs a style".into()))
 }
 
 #[cfg(test)]

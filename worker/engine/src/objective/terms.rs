@@ -1,50 +1,8 @@
-//! The formulae: what each term is.
+//! The formulae of what each position adds to the loss by itself.
 
 use tch::{Kind, Tensor};
 
-use crate::{ContentLoss, Error, StyleLoss, TotalVariation};
-
-/// Sum over positions of the outer products of activations `[1, C, h, w]`: `[C, C]`, 32-bit.
-pub(super) fn gram(feature: &Tensor) -> Result<Tensor, Error> {
-    // With the channels innermost this is a view.
-    let positions = feature
-        .f_permute([0, 2, 3, 1])?
-        .f_reshape([-1, feature.size()[1]])?
-        .f_to_kind(Kind::Float)?;
-    Ok(positions.f_tr()?.f_matmul(&positions)?)
-}
-
-/// What a Gram matrix over so many positions is divided by before it is compared.
-pub(super) fn divisor(loss: StyleLoss, positions: i64) -> f64 {
-    match loss {
-        StyleLoss::PerPosition => positions as f64,
-        StyleLoss::Notebook => 1.0,
-    }
-}
-
-/// [`StyleLoss`] of one layer, by the Gram matrix over its `positions`. The weight goes inside the
-/// square, which keeps the values in the range of 32 bits.
-pub(super) fn style_term(
-    loss: StyleLoss,
-    gram: &Tensor,
-    target: &Tensor,
-    weight: f64,
-    positions: i64,
-    pixels: i64,
-) -> Result<Tensor, Error> {
-    let channels = gram.size()[0] as f64;
-    let factor = weight.sqrt()
-        / match loss {
-            StyleLoss::PerPosition => 2.0 * channels,
-            StyleLoss::Notebook => 6.0 * pixels as f64,
-        };
-    Ok(gram
-        .f_mul_scalar(1.0 / divisor(loss, positions))?
-        .f_sub(target)?
-        .f_mul_scalar(factor)?
-        .f_square()?
-        .f_sum(Kind::Float)?)
-}
+use crate::{ContentLoss, Error, TotalVariation};
 
 /// [`ContentLoss`] of a part of a layer that has `all` activations in the whole picture.
 pub(super) fn content_term(

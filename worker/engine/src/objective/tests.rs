@@ -3,6 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::*;
+use crate::StyleLoss;
 use crate::golden::{objective, weights};
 use crate::inputs::to_network;
 
@@ -22,11 +23,16 @@ fn evaluate(
     };
     let [content, style, picture] =
         images.map(|image| to_network(image, objective.means, Device::Cpu).expect("converts"));
-    let grams = grams(objective, vgg, &style, mode).expect("runs");
-    let loss = Loss::new(objective, vgg, &content, &[(&grams, 1.0)], mode).expect("runs");
+    let statistics = statistics(objective, vgg, &style, mode).expect("runs");
+    let style = Style {
+        statistics: &statistics,
+        share: 1.0,
+        mask: None,
+    };
+    let loss = Loss::new(objective, vgg, &content, &[style], mode).expect("runs");
     let found = loss.evaluate(vgg, &picture).expect("runs");
     let (scored, terms) = loss.score(vgg, &picture).expect("runs");
-    assert!((scored / found.loss - 1.0).abs() < 1e-6);
+    assert!((scored / found.loss - 1.0).abs() < 1e-5);
     assert_eq!(terms.len(), found.terms.len());
     found
 }
@@ -38,8 +44,20 @@ fn tiles_give_the_whole_pictures_loss_and_gradient() {
     // Sides that no pooling halves evenly.
     let [content, picture] = [(); 2].map(|()| noise(137, 203));
     let style = noise(140, 90);
-    for name in ["notebook", "neural-style"] {
-        let objective = objective(name);
+    let wasserstein = Objective {
+        style_loss: StyleLoss::Wasserstein,
+        strength: Some(0.7),
+        ..objective("neural-style")
+    };
+    let objectives = [
+        objective("notebook"),
+        objective("neural-style"),
+        wasserstein,
+    ];
+    for (name, objective) in ["notebook", "neural-style", "wasserstein"]
+        .iter()
+        .zip(objectives)
+    {
         let images = [&content, &style, &picture];
         let whole = evaluate(&vgg, &objective, u64::MAX, images);
         for most_pixels in [25_000, 0] {

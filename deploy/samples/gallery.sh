@@ -1,0 +1,40 @@
+#!/bin/sh
+# Makes the pictures of GALLERY.md anew: about 10 minutes on two cores. Needs a release build.
+#
+#   gallery.sh [NAME ...]    all, or those named
+#
+# Read from the environment: STYLEFLEET_CACHE, CARGO_TARGET_DIR, STYLEFLEET_WEIGHTS (see
+# deploy/setup/setup.sh).
+set -eu
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+cache=${STYLEFLEET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stylefleet}
+bin=${CARGO_TARGET_DIR:-$cache/target}/release
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$here"
+
+# GALLERY.md's table is made of these lines: the name, then the command's own options.
+pictures() {
+    cat <<'END'
+plain        --style styles/night.png
+strength-02  --style styles/night.png --strength 0.2
+strength-05  --style styles/night.png --strength 0.5
+strength-08  --style styles/night.png --strength 0.8
+masks        --style styles/night.png --mask masks/land.png --style styles/wave.png --mask masks/lake.png
+wasserstein  --style styles/night.png --style-loss wasserstein --strength 0.5
+luminance    --style styles/glass.png --keep-colors luminance
+match        --style styles/glass.png --keep-colors match
+histogram    --style styles/glass.png --keep-colors histogram
+large        --style styles/wave.png --style-scale 2
+small        --style styles/wave.png --style-scale 0.5
+blend        --style styles/wave.png=1 --style styles/glass.png=1
+texture      --style styles/night.png --init noise --content-weight 0
+END
+}
+
+pictures | while read -r name options; do
+    [ $# -eq 0 ] || case " $* " in *" $name "*) ;; *) continue ;; esac
+    # shellcheck disable=SC2086 # a list
+    "$bin/stylefleet" run contents/lighthouse.png $options --size 304 --format jpeg --out "$work/$name"
+    mv "$work/$name"/*.jpg "gallery/$name.jpg"
+done

@@ -1,0 +1,225 @@
+//! Whatever is asked, of whatever images: a picture, or an error that says why not.
+
+use std::cell::RefCell;
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageFormat, Rgb32FImage, RgbImage};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use crate::golden::engine;
+use crate::{
+    Colors, ContentLoss, Control, Error, Init, Layer, LayerWeight, Means, Objective, Observer,
+    Optimizer, Outcome, Pooling, Precision, Progress, Request, Size, Source, Style, StyleLoss,
+    TotalVariation,
+};
+
+/// Evaluations that no request may go beyond.
+const PATIENCE: u32 = 100;
+
+/// Counts evaluations: a minimiser that runs on for ever is one that was not told to stop.
+#[derive(Default)]
+struct Counter(u32);
+
+impl Observer for Counter {
+    fn noted(&mut self, _: &str) {}
+
+    fn evaluated(&mut self, progress: &Progress) -> Control {
+        self.0 += 1;
+        assert!(self.0 <= PATIENCE, "goes on for ever: {progress:?}");
+        Control::Continue
+    }
+
+    fn accepted(&mut self, _: &dyn Fn() -> Result<Vec<u8>, Error>) {}
+}
+
+fn file(image: impl Into<DynamicImage>, format: ImageFormat) -> Source {
+    let mut bytes = Cursor::new(Vec::new());
+    image.into().write_to(&mut bytes, format).expect("encodes");
+    Source {
+        name: "an image".into(),
+        bytes: bytes.into_inner(),
+    }
+}
+
+/// Flat, noisy, one pixel wide or high, or full of what is no number.
+fn images() -> impl Strategy<Value = Source> {
+    let sides = prop_oneof![
+        (1..40_u32, 1..40_u32),
+        (Just(1), 1..80_u32),
+        (1..80_u32, Just(1)),
+    ];
+    let kinds = (0..4, any::<u8>(), any::<u64>());
+    (sides, kinds).prop_map(|((width, height), (kind, level, seed))| {
+        let mut random = noise(seed);
+        match kind {
+            0 => file(
+                RgbImage::from_pixel(width, height, image::Rgb([level; 3])),
+                ImageFormat::Png,
+            ),
+            1 => {
+                let pixel = |_, _| image::Rgb([random() as u8, random() as u8, random() as u8]);
+                file(RgbImage::from_fn(width, height, pixel), ImageFormat::Png)
+            }
+            2 => {
+                let step = |x: u32, _| image::Rgb([if x.is_multiple_of(2) { 0 } else { 255 }; 3]);
+                file(RgbImage::from_fn(width, height, step), ImageFormat::Png)
+            }
+            _ => {
+                let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -1e30, 1e30, 0.5];
+                let pixel = |_, _| image::Rgb([(); 3].map(|()| odd[random() as usize % odd.len()]));
+                file(
+                    Rgb32FImage::from_fn(width, height, pixel),
+                    ImageFormat::Tiff,
+                )
+            }
+        }
+    })
+}
+
+/// Numbers that look random; images need no better.
+fn noise(seed: u64) -> impl FnMut() -> u32 {
+    let mut state = seed | 1;
+    move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) as u32
+    }
+}
+
+fn weights() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        Just(0.0),
+        Just(f64::MIN_POSITIVE),
+        (-12.0..12.0).prop_map(|power| 10_f64.powf(power)),
+    ]
+}
+
+fn layers() -> impl Strategy<Value = Vec<LayerWeight>> {
+    let layer = (0..Layer::COUNT, prop_oneof![Just(0.0), 1e-6..1e6]);
+    vec(layer, 0..4).prop_map(|entries| {
+        let mut layers: Vec<_> = entries
+            .into_iter()
+            .filter_map(|(index, weight)| {
+                let layer = Layer::all().nth(index)?;
+                Some(LayerWeight { layer, weight })
+            })
+            .collect();
+        layers.sort_by_key(|entry| entry.layer);
+        layers.dedup_by_key(|entry| entry.layer);
+        layers
+    })
+}
+
+fn objectives() -> impl Strategy<Value = Objective> {
+    use TotalVariation::{L1, L2, Notebook};
+    let kinds = (
+        prop_oneof![Just(Means::Bgr), Just(Means::Swapped)],
+        prop_oneof![Just(Pooling::Max), Just(Pooling::Average)],
+        prop_oneof![Just(ContentLoss::HalfSum), Just(ContentLoss::Mean)],
+        prop_oneof![
+            Just(StyleLoss::PerPosition),
+            Just(StyleLoss::Notebook),
+            Just(StyleLoss::Wasserstein)
+        ],
+        prop_oneof![Just(Notebook), Just(L1), Just(L2)],
+    );
+    let strength = proptest::option::of(prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0]);
+    let numbers = (weights(), weights(), weights(), strength);
+    (kinds, numbers, layers(), layers()).prop_map(|(kinds, numbers, content, style)| Objective {
+        means: kinds.0,
+        pooling: kinds.1,
+        content_loss: kinds.2,
+        style_loss: kinds.3,
+        total_variation: kinds.4,
+        content_weight: numbers.0,
+        style_weight: numbers.1,
+        tv_weight: numbers.2,
+        strength: numbers.3,
+        content_layers: content,
+        style_layers: style,
+    })
+}
+
+fn requests() -> impl Strategy<Value = Request> {
+    let style = (images(), 1e-6..1e6, proptest::option::of(images()));
+    let style = style.prop_map(|(image, share, mask)| Style { image, share, mask });
+    let start = prop_oneof![
+        Just(Init::Content),
+        Just(Init::Noise),
+        Just(Init::Style(0)),
+        images().prop_map(Init::Image),
+    ];
+    let size = prop_oneof![
+        (16..48_u32).prop_map(Size::Longest),
+        (16..40_u32, 16..40_u32).prop_map(|(width, height)| Size::Exact { width, height }),
+    ];
+    let looks = (
+        prop_oneof![
+            Just(Colors::Style),
+            Just(Colors::Luminance),
+            Just(Colors::Match),
+            Just(Colors::Histogram)
+        ],
+        prop_oneof![Just(Optimizer::Lbfgs), Just(Optimizer::Adam)],
+        prop_oneof![
+            Just(Precision::F32),
+            Just(Precision::Bf16),
+            Just(Precision::Auto)
+        ],
+        any::<bool>(),
+        0.1..4.0,
+    );
+    let efforts = (1..6_u32, 1..4_u32, 0..3_u32, any::<u64>());
+    let inputs = (images(), vec(style, 1..3), start, size);
+    (inputs, objectives(), looks, efforts).prop_map(|(inputs, objective, looks, efforts)| Request {
+        content: inputs.0,
+        styles: inputs.1,
+        init: inputs.2,
+        size: inputs.3,
+        objective,
+        colors: looks.0,
+        optimizer: looks.1,
+        precision: looks.2,
+        stretch_style: looks.3,
+        style_scale: looks.4,
+        evaluations: efforts.0,
+        coarse_evaluations: efforts.1,
+        scales: efforts.2,
+        seed: efforts.3,
+        stop_below: None,
+        tolerance: 0.0,
+    })
+}
+
+/// STYLEFLEET_ROBUSTNESS_CASES asks for more than a test run has time for.
+#[test]
+fn every_request_ends_in_a_picture_or_a_reason() {
+    let asked = std::env::var("STYLEFLEET_ROBUSTNESS_CASES").ok();
+    let cases = asked.and_then(|cases| cases.parse().ok()).unwrap_or(60);
+    let config = ProptestConfig {
+        max_shrink_iters: 50,
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(cases)
+    };
+    let engine = RefCell::new(engine());
+    let outcome = TestRunner::new(config).run(&requests(), |request| {
+        let ended = engine
+            .borrow_mut()
+            .stylize(&request, None, &mut Counter::default());
+        match ended {
+            Ok(Outcome::Finished(picture)) => {
+                let valid = |value: &f32| (0.0..=1.0).contains(value);
+                prop_assert!(picture.pixels.iter().all(valid), "a pixel is no colour");
+                prop_assert!(picture.loss.is_finite(), "the loss is {}", picture.loss);
+            }
+            Ok(Outcome::Interrupted { .. }) => prop_assert!(false, "was interrupted"),
+            Err(Error::NotFinite(_) | Error::Request(_)) => {}
+            Err(other) => prop_assert!(false, "{other}"),
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
