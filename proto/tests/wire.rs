@@ -589,6 +589,22 @@ fn what_is_out_of_its_range_is_refused_by_name() {
         ("parameters.objective.tv_weight", |job| {
             objective(job).tv_weight = f64::NAN
         }),
+        ("parameters.objective.strength", |job| {
+            objective(job).strength = Some(1.1)
+        }),
+        ("parameters.objective.strength", |job| {
+            objective(job).strength = Some(f64::NAN)
+        }),
+        ("parameters.objective.style_loss", |job| {
+            objective(job).style_loss = 3
+        }),
+        ("styles.mask", |job| {
+            let image = job.styles[0].image.clone();
+            job.styles[0].mask = image.map(|image| wire::Image {
+                sha256: "../secret".into(),
+                ..image
+            });
+        }),
         ("parameters.objective.style_weight", |job| {
             objective(job).style_weight = 1e13
         }),

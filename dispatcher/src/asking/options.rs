@@ -98,8 +98,8 @@ pub struct Options {
     /// Strength of the style, 0 (the content alone) to 1 (the style alone), alike at every size
     /// [default: the weights decide]
     ///
-    /// Both losses are measured against what they come to at the content, so that 0.5 asks for as
-    /// much of one as of the other, whatever the weights.
+    /// Both losses are measured against what they come to at the content, whatever the weights. 0.5
+    /// is about as strong as the studio preset.
     #[arg(long, value_name = "X", help_heading = OBJECTIVE)]
     pub strength: Option<f64>,
 

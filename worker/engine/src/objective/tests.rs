@@ -3,7 +3,6 @@
 use tch::{Device, Kind, Tensor};
 
 use super::*;
-use crate::StyleLoss;
 use crate::golden::{objective, weights};
 use crate::inputs::to_network;
 
