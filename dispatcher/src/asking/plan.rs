@@ -205,7 +205,7 @@ fn masks(options: &Options, styles: usize) -> Result<Vec<Option<PathBuf>>, BadOp
         return Err(BadOption {
             option: "mask".to_owned(),
             reason: format!(
-                "is given {} times for {styles} styles: give one for each, or {NO_MASK}",
+                "{} masks for {styles} styles: give as many, {NO_MASK} where a style counts everywhere",
                 masks.len()
             ),
         });
