@@ -6,7 +6,7 @@ use std::io::Cursor;
 use image::{DynamicImage, ImageFormat, Rgb32FImage, RgbImage};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use crate::golden::engine;
 use crate::{
@@ -194,18 +194,24 @@ fn requests() -> impl Strategy<Value = Request> {
     })
 }
 
-/// STYLEFLEET_ROBUSTNESS_CASES asks for more than a test run has time for.
+/// The same requests in every test run. STYLEFLEET_ROBUSTNESS_CASES asks for that many others.
 #[test]
 fn every_request_ends_in_a_picture_or_a_reason() {
     let asked = std::env::var("STYLEFLEET_ROBUSTNESS_CASES").ok();
-    let cases = asked.and_then(|cases| cases.parse().ok()).unwrap_or(60);
-    let config = ProptestConfig {
+    let config = |cases| ProptestConfig {
         max_shrink_iters: 50,
         failure_persistence: None,
         ..ProptestConfig::with_cases(cases)
     };
+    let mut runner = match asked {
+        Some(cases) => TestRunner::new(config(cases.parse().expect("a number"))),
+        None => {
+            let same = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+            TestRunner::new_with_rng(config(60), same)
+        }
+    };
     let engine = RefCell::new(engine());
-    let outcome = TestRunner::new(config).run(&requests(), |request| {
+    let outcome = runner.run(&requests(), |request| {
         let ended = engine
             .borrow_mut()
             .stylize(&request, None, &mut Counter::default());
