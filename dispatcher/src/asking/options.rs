@@ -106,7 +106,7 @@ pub struct Options {
     /// What is compared of the styles' activations: gram (their products), wasserstein (their means
     /// and covariances) [default: gram]
     ///
-    /// With wasserstein, weights not given are 1.
+    /// With wasserstein, the style's weights that are not given are 1.
     #[arg(long, value_name = "HOW", value_parser = word::<StyleStatistics>, help_heading = OBJECTIVE)]
     pub style_loss: Option<StyleStatistics>,
 
