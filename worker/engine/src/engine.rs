@@ -177,13 +177,13 @@ impl Engine {
             .iter()
             .map(|(style, _)| statistics(objective, &self.vgg, &read(style)?, mode))
             .collect::<Result<Vec<_>, Error>>()?;
-        let style = |(statistics, (_, share))| objective::Style {
+        let styles = statistics.iter().zip(styles);
+        let styles = styles.map(|(statistics, (_, share))| objective::Style {
             statistics,
-            share,
+            share: *share,
             mask: None,
-        };
-        let shares = styles.iter().map(|(source, share)| (source, *share));
-        let styles: Vec<_> = statistics.iter().zip(shares).map(style).collect();
+        });
+        let styles: Vec<_> = styles.collect();
         let loss = Loss::new(objective, &self.vgg, &content, &styles, mode)?;
         let x = Tensor::f_from_slice(x)?
             .f_reshape(content.size())?

@@ -17,7 +17,7 @@ use crate::scales::Extent;
 use crate::tiles::{Tile, tiles};
 use crate::vgg::{Arithmetic, Vgg};
 use crate::{Error, Layer, LayerWeight, Objective, StyleLoss};
-use style::{Region, divisor, moments, positions, regions};
+use style::{Region, divisor, moments, positions, regions, sides};
 pub(crate) use style::{Statistics, Style};
 use terms::{content_term, total_variation};
 
@@ -311,7 +311,6 @@ impl Loss {
         picture: &Tensor,
         layers: &[Layer],
     ) -> Result<BTreeMap<Layer, Tensor>, Error> {
-        let _no_grad = tch::no_grad_guard();
         let pooling = self.objective.pooling;
         if let [_] = self.tiles[..] {
             let whole = vgg.features(picture, layers, pooling, self.arithmetic)?;
@@ -353,8 +352,8 @@ fn tiled(extent: Extent, layers: &[Layer], most_pixels: u64) -> Vec<Tile> {
 
 /// An empty tensor for a whole picture's activations, laid out like a part of them.
 fn room_for(part: &Tensor, extent: Extent, layer: Layer) -> Result<Tensor, Error> {
-    let along = |side: u32| i64::from(side) / layer.stride();
-    let shape = [1, along(extent.height), along(extent.width), part.size()[1]];
+    let [rows, columns] = sides(extent, layer);
+    let shape = [1, rows, columns, part.size()[1]];
     let empty = Tensor::f_empty(shape, (part.kind(), part.device()))?;
     Ok(empty.f_permute([0, 3, 1, 2])?)
 }

@@ -73,10 +73,14 @@ pub(super) fn divisor(loss: StyleLoss, positions: f64) -> f64 {
     }
 }
 
+/// Rows and columns of positions that a layer has in a picture of that size.
+pub(super) fn sides(extent: Extent, layer: Layer) -> [i64; 2] {
+    [extent.height, extent.width].map(|side| i64::from(side) / layer.stride())
+}
+
 /// Positions of a layer in a picture of that size.
 pub(super) fn positions(extent: Extent, layer: Layer) -> i64 {
-    let along = |side: u32| i64::from(side) / layer.stride();
-    along(extent.width) * along(extent.height)
+    sides(extent, layer).iter().product()
 }
 
 /// The regions of a picture: one for each style that has a mask, one for the blend of the others.
