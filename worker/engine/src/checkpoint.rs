@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::Error;
-use crate::minimize::{Minimizer, Scalars};
+use crate::minimize::{Minimizer, Scalars, Spectrum};
+use crate::scales::Extent;
 use crate::vgg::Arithmetic;
 
 /// Raised when the meaning of a checkpoint changes.
@@ -66,16 +67,17 @@ pub(crate) fn encode(position: &Position, minimizer: &Minimizer) -> Result<Vec<u
     safetensors::serialize(views, Some(metadata)).map_err(unusable)
 }
 
-/// Decodes what [`encode`] made. `variables` is how many the minimiser must have at each scale.
+/// Decodes what [`encode`] made of a job that goes through `scales`.
 pub(crate) fn decode(
     bytes: &[u8],
-    variables: &[i64],
+    scales: &[Extent],
     device: Device,
 ) -> Result<(Position, Minimizer), Error> {
     let (file, header) = open(bytes)?;
-    let expected = *variables
+    let extent = *scales
         .get(header.position.scale)
         .ok_or_else(|| unusable("it has more scales than the job"))?;
+    let expected = 3 * extent.pixels() as i64;
     let mut take = |name: &str, dimensions: usize| {
         let view = file.tensor(name).map_err(unusable)?;
         let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
@@ -87,7 +89,8 @@ pub(crate) fn decode(
         }
         Ok(Tensor::f_from_data_size(view.data(), &shape, Kind::Float)?)
     };
-    let minimizer = Minimizer::restore(&header.scalars, device, &mut take)?;
+    let spectrum = Spectrum::new(extent, device)?;
+    let minimizer = Minimizer::restore(&header.scalars, Some(spectrum), device, &mut take)?;
     Ok((header.position, minimizer))
 }
 

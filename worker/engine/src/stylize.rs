@@ -8,7 +8,7 @@ use crate::inputs::{
     Inputs, StyleImage, bounds, extent_of, fitted, from_network, mask_at, to_network,
 };
 use crate::memory::{Fit, Memory};
-use crate::minimize::{Minimizer, Point, Step};
+use crate::minimize::{Minimizer, Point, Spectrum, Step};
 use crate::monitor::Monitor;
 use crate::objective::{self, Loss, Mode};
 use crate::scales::{Extent, resized};
@@ -75,13 +75,8 @@ impl Job<'_> {
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(Loss, Minimizer), Error> {
-        let variables: Vec<i64> = self
-            .monitor
-            .scales()
-            .iter()
-            .map(|s| 3 * s.pixels() as i64)
-            .collect();
-        let (position, mut minimizer) = checkpoint::decode(bytes, &variables, self.vgg.device())?;
+        let (position, mut minimizer) =
+            checkpoint::decode(bytes, self.monitor.scales(), self.vgg.device())?;
         if !minimizer.is(self.request.optimizer) {
             return Err(Error::Checkpoint("it is of the other optimizer".into()));
         }
@@ -141,7 +136,9 @@ impl Job<'_> {
         }
         self.monitor.evaluated(point.loss);
         self.monitor.commit();
-        let minimizer = Minimizer::new(self.request.optimizer, point, self.fit()?.pairs)?;
+        let spectrum = Spectrum::new(self.monitor.extent(), self.vgg.device())?;
+        let optimizer = self.request.optimizer;
+        let minimizer = Minimizer::new(optimizer, point, self.fit()?.pairs, Some(spectrum))?;
         Ok((loss, minimizer))
     }
 

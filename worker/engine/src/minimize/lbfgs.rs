@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use tch::{Device, Tensor};
 
 use super::line_search::{self, Trial};
-use super::{Bounds, Point, Scalars, Step};
+use super::{Bounds, Point, Scalars, Spectrum, Step};
 use crate::Error;
 
 /// Largest change of one variable in the very first step: one grey level. What the curvature is
@@ -25,6 +25,8 @@ pub(crate) struct Lbfgs {
     pairs: VecDeque<Pair>,
     /// Most pairs kept.
     memory: usize,
+    /// Octaves that the first guess of the Hessian tells apart; none: it is the same for all.
+    spectrum: Option<Spectrum>,
 }
 
 /// One step and what it did to the gradient.
@@ -36,22 +38,27 @@ struct Pair {
     y: Tensor,
     /// 1 / s.y, on the device.
     rho: Tensor,
-    /// s.y / y.y, on the device: the newest pair's scales the first Hessian (equation 7.20).
+    /// s.y / y.y of each octave, or of everything, on the device: the newest pair's scales the first
+    /// guess of the inverse Hessian (equation 7.20).
     gamma: Tensor,
 }
 
 impl Pair {
     /// `None` where the curvature is not convex.
-    fn new(s: Tensor, y: Tensor) -> Result<Option<Self>, Error> {
+    fn new(s: Tensor, y: Tensor, spectrum: Option<&Spectrum>) -> Result<Option<Self>, Error> {
         let sy = s.f_dot(&y)?;
         let yy = y.f_dot(&y)?;
         let convex = sy.f_double_value(&[])? > CONVEX * yy.f_double_value(&[])?;
         if !convex {
             return Ok(None);
         }
+        let mut gamma = sy.f_div(&yy)?;
+        if let Some(spectrum) = spectrum {
+            gamma = spectrum.gammas(&s, &y, &gamma)?;
+        }
         Ok(Some(Self {
             rho: sy.f_reciprocal()?,
-            gamma: sy.f_div(&yy)?,
+            gamma,
             s,
             y,
         }))
@@ -59,11 +66,12 @@ impl Pair {
 }
 
 impl Lbfgs {
-    pub fn new(start: Point, memory: usize) -> Self {
+    pub fn new(start: Point, memory: usize, spectrum: Option<Spectrum>) -> Self {
         Self {
             point: start,
             pairs: VecDeque::new(),
             memory,
+            spectrum,
         }
     }
 
@@ -142,7 +150,10 @@ impl Lbfgs {
             direction = direction.f_addcmul_(&pair.y, &alpha.f_neg()?)?;
             alphas.push(alpha);
         }
-        direction = direction.f_mul_(&newest.gamma)?;
+        direction = match &self.spectrum {
+            Some(spectrum) => spectrum.scaled(&direction, &newest.gamma)?,
+            None => direction.f_mul_(&newest.gamma)?,
+        };
         for (pair, mut alpha) in self.pairs.iter().zip(alphas.into_iter().rev()) {
             let beta = pair.y.f_dot(&direction)?.f_mul_(&pair.rho)?;
             direction = direction.f_addcmul_(&pair.s, &alpha.f_sub_(&beta)?)?;
@@ -153,7 +164,7 @@ impl Lbfgs {
     fn accept(&mut self, next: Point) -> Result<(), Error> {
         let s = next.x.f_sub(&self.point.x)?;
         let y = next.gradient.f_sub(&self.point.gradient)?;
-        if let Some(pair) = Pair::new(s, y)? {
+        if let Some(pair) = Pair::new(s, y, self.spectrum.as_ref())? {
             self.drop_oldest(self.memory.saturating_sub(1));
             self.pairs.push_back(pair);
         }
@@ -189,6 +200,7 @@ impl Lbfgs {
     pub fn restore(
         loss: f64,
         pairs: usize,
+        spectrum: Option<Spectrum>,
         device: Device,
         take: &mut dyn FnMut(&str, usize) -> Result<Tensor, Error>,
     ) -> Result<Self, Error> {
@@ -197,7 +209,7 @@ impl Lbfgs {
             loss,
             gradient: take("gradient", 1)?.f_to_device(device)?,
         };
-        let mut lbfgs = Self::new(start, pairs);
+        let mut lbfgs = Self::new(start, pairs, spectrum);
         if pairs > 0 {
             let (s, y) = (take("s", 2)?, take("y", 2)?);
             let rows = [&s, &y].map(|rows| rows.size()[0] as usize);
@@ -207,7 +219,8 @@ impl Lbfgs {
                 )));
             }
             for (s, y) in s.f_unbind_copy(0)?.into_iter().zip(y.f_unbind_copy(0)?) {
-                let pair = Pair::new(s.f_to_device(device)?, y.f_to_device(device)?)?;
+                let (s, y) = (s.f_to_device(device)?, y.f_to_device(device)?);
+                let pair = Pair::new(s, y, lbfgs.spectrum.as_ref())?;
                 lbfgs.pairs.extend(pair);
             }
         }

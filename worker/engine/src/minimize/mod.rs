@@ -4,6 +4,7 @@ mod adam;
 mod bounds;
 mod lbfgs;
 mod line_search;
+mod spectrum;
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
@@ -12,6 +13,7 @@ use crate::{Error, Optimizer};
 use adam::Adam;
 pub(crate) use bounds::Bounds;
 use lbfgs::Lbfgs;
+pub(crate) use spectrum::Spectrum;
 
 /// A place, the loss there, and its gradient. Flat, 32-bit.
 #[derive(Debug)]
@@ -54,10 +56,16 @@ pub(crate) enum Scalars {
 }
 
 impl Minimizer {
-    /// A minimiser that stands at `start`. L-BFGS keeps no more than so many `pairs`.
-    pub fn new(optimizer: Optimizer, start: Point, pairs: usize) -> Result<Self, Error> {
+    /// A minimiser that stands at `start`. L-BFGS keeps no more than so many `pairs`, and looks at
+    /// the bands of `spectrum` apart.
+    pub fn new(
+        optimizer: Optimizer,
+        start: Point,
+        pairs: usize,
+        spectrum: Option<Spectrum>,
+    ) -> Result<Self, Error> {
         Ok(match optimizer {
-            Optimizer::Lbfgs => Self::Lbfgs(Lbfgs::new(start, pairs)),
+            Optimizer::Lbfgs => Self::Lbfgs(Lbfgs::new(start, pairs, spectrum)),
             Optimizer::Adam => Self::Adam(Adam::new(start)?),
         })
     }
@@ -128,12 +136,13 @@ impl Minimizer {
     /// and number of dimensions.
     pub fn restore(
         scalars: &Scalars,
+        spectrum: Option<Spectrum>,
         device: Device,
         take: &mut dyn FnMut(&str, usize) -> Result<Tensor, Error>,
     ) -> Result<Self, Error> {
         Ok(match *scalars {
             Scalars::Lbfgs { loss, pairs } => {
-                Self::Lbfgs(Lbfgs::restore(loss, pairs, device, take)?)
+                Self::Lbfgs(Lbfgs::restore(loss, pairs, spectrum, device, take)?)
             }
             Scalars::Adam {
                 loss,

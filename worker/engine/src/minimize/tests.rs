@@ -39,7 +39,7 @@ fn minimize(
 ) -> Run {
     let mut evaluations = 1;
     let start = point(f, &Tensor::from_slice(start));
-    let mut minimizer = Minimizer::new(optimizer, start, 20).expect("begins");
+    let mut minimizer = Minimizer::new(optimizer, start, 20, None).expect("begins");
     while minimizer.best().1 > enough && evaluations < most {
         let step = minimizer.step(bounds, &mut |x: &Tensor| {
             evaluations += 1;
@@ -200,7 +200,7 @@ fn a_restored_minimiser_goes_on_bit_for_bit() {
         let f: Function<'_> = &rosenbrock;
         let start: Vec<f32> = [-1.2, 1.0].repeat(50);
         let start = point(f, &Tensor::from_slice(&start));
-        let mut original = Minimizer::new(optimizer, start, 20).expect("begins");
+        let mut original = Minimizer::new(optimizer, start, 20, None).expect("begins");
         let go_on = |minimizer: &mut Minimizer, iterations: usize| {
             for _ in 0..iterations {
                 minimizer
@@ -215,7 +215,7 @@ fn a_restored_minimiser_goes_on_bit_for_bit() {
             let found = tensors.iter().find(|(found, _)| found == name);
             Ok(found.expect("is there").1.copy())
         };
-        let mut restored = Minimizer::restore(&scalars, Device::Cpu, &mut take).expect("restores");
+        let mut restored = Minimizer::restore(&scalars, None, Device::Cpu, &mut take).expect("restores");
         go_on(&mut original, 10);
         go_on(&mut restored, 10);
         assert_eq!(
@@ -232,7 +232,7 @@ fn a_restored_minimiser_goes_on_bit_for_bit() {
 fn an_interrupted_iteration_changes_nothing() {
     let f: Function<'_> = &rosenbrock;
     let start = point(f, &Tensor::from_slice(&[-1.2f32, 1.0]));
-    let mut minimizer = Minimizer::new(Optimizer::Lbfgs, start, 20).expect("begins");
+    let mut minimizer = Minimizer::new(Optimizer::Lbfgs, start, 20, None).expect("begins");
     let before = minimizer.best().0.copy();
     let step = minimizer.step(&free(), &mut |_: &Tensor| {
         Err::<Option<Point>, _>(Error::Request("interrupted".into()))

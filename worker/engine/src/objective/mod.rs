@@ -17,7 +17,7 @@ use crate::scales::Extent;
 use crate::tiles::{Tile, tiles};
 use crate::vgg::{Arithmetic, Vgg};
 use crate::{Error, Layer, LayerWeight, Objective, StyleLoss};
-use style::{Region, divisor, moments, positions, regions, sides};
+use style::{Region, divisor, moments, positions, pulled, regions, sides};
 pub(crate) use style::{Statistics, Style};
 use terms::{content_term, total_variation};
 
@@ -57,6 +57,17 @@ pub(crate) struct Evaluation {
     pub gradient: Tensor,
     /// What each term adds to the loss.
     pub terms: BTreeMap<String, f64>,
+}
+
+/// One tile as the network sees it.
+#[derive(Debug)]
+struct View {
+    /// The pixels of the tile and of what is around it.
+    seen: Tensor,
+    /// The tile's own activations at the style layers.
+    features: Vec<(Layer, Tensor)>,
+    /// Terms that are sums over positions themselves, by name: the tile's part of them.
+    parts: Vec<(&'static str, Tensor)>,
 }
 
 /// Everything that is a sum over positions, and so over tiles.
@@ -109,10 +120,7 @@ impl Loss {
     /// The host waits for the device once, at the end.
     pub fn evaluate(&self, vgg: &Vgg, picture: &Tensor) -> Result<Evaluation, Error> {
         // libtorch crashes on a backward pass through what was recorded nowhere.
-        let (names, terms, gradient) = tch::with_grad(|| match &self.tiles[..] {
-            [whole] => self.differentiate(vgg, picture, whole),
-            _ => self.differentiate_tiles(vgg, picture),
-        })?;
+        let (names, terms, gradient) = tch::with_grad(|| self.differentiate(vgg, picture))?;
         let terms = valued(names, &terms)?;
         Ok(Evaluation {
             loss: terms.values().sum(),
@@ -132,28 +140,33 @@ impl Loss {
         Ok((terms.values().sum(), terms))
     }
 
-    /// The terms' names and values, and the gradient of their sum, all in one pass.
+    /// The terms' names and values, and the gradient of their sum.
     fn differentiate(
         &self,
         vgg: &Vgg,
         picture: &Tensor,
-        whole: &Tile,
     ) -> Result<(Vec<String>, Tensor, Tensor), Error> {
-        let picture = picture.f_detach()?.f_requires_grad_(true)?;
-        let (names, terms) = self.terms(self.sums_of(vgg, &picture, whole)?)?;
-        let [gradient] = gradients(&terms.f_sum(Kind::Float)?, [&picture])?;
+        if let [whole] = &self.tiles[..] {
+            let view = self.view(vgg, &variable(picture)?, whole)?;
+            let (names, terms, slopes) = self.slopes(self.sums_of(&view, whole)?)?;
+            let gradient = self.followed_back(view, &slopes, whole)?;
+            return Ok((names, terms, gradient));
+        }
+        let (names, terms, slopes) = self.slopes(self.sums(vgg, picture)?)?;
+        let gradient = picture.f_zeros_like()?;
+        for tile in &self.tiles {
+            let seen = variable(&tile.cut(picture)?.f_contiguous()?)?;
+            let of_tile = self.followed_back(self.view(vgg, &seen, tile)?, &slopes, tile)?;
+            let _no_grad = tch::no_grad_guard();
+            let _sum = tile.cut(&gradient)?.f_add_(&of_tile)?;
+        }
         Ok((names, terms, gradient))
     }
 
-    /// The same in two passes over the tiles.
-    fn differentiate_tiles(
-        &self,
-        vgg: &Vgg,
-        picture: &Tensor,
-    ) -> Result<(Vec<String>, Tensor, Tensor), Error> {
-        let mut sums = self.sums(vgg, picture)?;
+    /// The terms' names and values, and the slope of their sum along each of the moments.
+    fn slopes(&self, mut sums: Sums) -> Result<(Vec<String>, Tensor, Vec<Tensor>), Error> {
         for moments in &mut sums.moments {
-            *moments = moments.f_requires_grad_(true)?;
+            *moments = variable(moments)?;
         }
         let moments: Vec<_> = sums.moments.iter().map(Tensor::shallow_clone).collect();
         let (names, terms) = self.terms(sums)?;
@@ -161,23 +174,34 @@ impl Loss {
             0 => Vec::new(),
             _ => Tensor::f_run_backward(&[terms.f_sum(Kind::Float)?], &moments, false, false)?,
         };
-        let gradient = picture.f_zeros_like()?;
-        for tile in &self.tiles {
-            let mut seen = tile.cut(picture)?.f_contiguous()?.f_detach()?;
-            let seen = seen.f_requires_grad_(true)?;
-            let Sums { moments, parts } = self.sums_of(vgg, &seen, tile)?;
-            let by_style = slopes
-                .iter()
-                .zip(&moments)
-                .map(|(slope, moments)| Ok(slope.f_mul(moments)?.f_sum(Kind::Float)?));
-            let mut terms = by_style.collect::<Result<Vec<_>, Error>>()?;
-            terms.extend(parts.into_iter().map(|(_, part)| part));
-            let total = Tensor::f_stack(&terms, 0)?.f_sum(Kind::Float)?;
-            let [of_tile] = gradients(&total, [&seen])?;
-            let _no_grad = tch::no_grad_guard();
-            let _sum = tile.cut(&gradient)?.f_add_(&of_tile)?;
+        Ok((names, terms.f_detach()?, slopes))
+    }
+
+    /// d loss / d what is seen of a tile, given the loss's slopes along the moments.
+    ///
+    /// The slopes lead to the activations by hand: half the work of libtorch's own way through the
+    /// moments, and in the network's arithmetic.
+    fn followed_back(&self, view: View, slopes: &[Tensor], tile: &Tile) -> Result<Tensor, Error> {
+        let mut terms: Vec<_> = view.parts.into_iter().map(|(_, part)| part).collect();
+        let mut slopes = slopes.iter();
+        for (layer, feature) in &view.features {
+            let mut gradient: Option<Tensor> = None;
+            for (region, slope) in self.regions.iter().zip(slopes.by_ref()) {
+                let mask = region.mask(*layer);
+                let mask = mask.map(|mask| tile.place(mask, *layer)).transpose()?;
+                let part = pulled(self.objective.style_loss, slope, feature, mask.as_ref())?;
+                gradient = Some(match gradient {
+                    Some(sum) => sum.f_add(&part)?,
+                    None => part,
+                });
+            }
+            if let Some(gradient) = gradient {
+                terms.push(feature.f_mul(&gradient)?.f_sum(Kind::Float)?);
+            }
         }
-        Ok((names, terms.f_detach()?, gradient))
+        let total = Tensor::f_stack(&terms, 0)?.f_sum(Kind::Float)?;
+        let gradient = Tensor::f_run_backward(&[total], &[view.seen], false, false)?.pop();
+        gradient.ok_or_else(|| Error::Torch("no gradient came back".into()))
     }
 
     /// Sums over the whole picture, not to be differentiated.
@@ -185,7 +209,10 @@ impl Loss {
         let _no_grad = tch::no_grad_guard();
         let mut tiles = self.tiles.iter();
         let mut next = || {
-            let of_tile = |tile: &Tile| self.sums_of(vgg, &tile.cut(picture)?, tile);
+            let of_tile = |tile: &Tile| {
+                let view = self.view(vgg, &tile.cut(picture)?, tile)?;
+                self.sums_of(&view, tile)
+            };
             tiles.next().map(of_tile).transpose()
         };
         let no_tile = || Error::Torch("a picture without tiles".into());
@@ -201,21 +228,14 @@ impl Loss {
         Ok(total)
     }
 
-    /// Sums over one tile's own positions. `seen` is what the network sees for it.
-    fn sums_of(&self, vgg: &Vgg, seen: &Tensor, tile: &Tile) -> Result<Sums, Error> {
+    /// One tile through the network. `seen` is what the network sees for it.
+    fn view(&self, vgg: &Vgg, seen: &Tensor, tile: &Tile) -> Result<View, Error> {
         let objective = &self.objective;
-        let features = vgg.features(seen, &self.layers, objective.pooling, self.arithmetic)?;
-        let mut sums = Vec::with_capacity(self.style_layers.len() * self.regions.len());
+        let all = vgg.features(seen, &self.layers, objective.pooling, self.arithmetic)?;
+        let mut features = Vec::with_capacity(self.style_layers.len());
         let mut content: Option<Tensor> = None;
-        for (&layer, feature) in self.layers.iter().zip(&features) {
+        for (&layer, feature) in self.layers.iter().zip(&all) {
             let feature = tile.core(feature, layer)?;
-            if self.style_layers.contains(&layer) {
-                for region in &self.regions {
-                    let mask = region.mask(layer);
-                    let mask = mask.map(|mask| tile.place(mask, layer)).transpose()?;
-                    sums.push(moments(objective.style_loss, &feature, mask.as_ref())?);
-                }
-            }
             if let Some(target) = self.content.get(&layer) {
                 let weight = self.content_weight(layer);
                 let term = content_term(
@@ -230,6 +250,9 @@ impl Loss {
                     None => term,
                 });
             }
+            if self.style_layers.contains(&layer) {
+                features.push((layer, feature));
+            }
         }
         let mut parts: Vec<_> = content.map(|term| ("content", term)).into_iter().collect();
         if objective.tv_weight > 0.0 {
@@ -237,9 +260,33 @@ impl Loss {
             let term = total_variation(objective.total_variation, &pixels, own)?;
             parts.push(("tv", term.f_mul_scalar(objective.tv_weight)?));
         }
+        Ok(View {
+            seen: seen.shallow_clone(),
+            features,
+            parts,
+        })
+    }
+
+    /// Sums over one tile's own positions, not to be differentiated.
+    fn sums_of(&self, view: &View, tile: &Tile) -> Result<Sums, Error> {
+        let _no_grad = tch::no_grad_guard();
+        let mut sums = Vec::with_capacity(view.features.len() * self.regions.len());
+        for (layer, feature) in &view.features {
+            for region in &self.regions {
+                let mask = region.mask(*layer);
+                let mask = mask.map(|mask| tile.place(mask, *layer)).transpose()?;
+                sums.push(moments(
+                    self.objective.style_loss,
+                    feature,
+                    mask.as_ref(),
+                )?);
+            }
+        }
+        let detached = |(name, part): &(&'static str, Tensor)| Ok((*name, part.f_detach()?));
+        let parts = view.parts.iter().map(detached);
         Ok(Sums {
             moments: sums,
-            parts,
+            parts: parts.collect::<Result<_, Error>>()?,
         })
     }
 
@@ -332,14 +379,9 @@ impl Loss {
     }
 }
 
-/// d total / d each of `variables`.
-fn gradients<const N: usize>(
-    total: &Tensor,
-    variables: [&Tensor; N],
-) -> Result<[Tensor; N], Error> {
-    let gradients = Tensor::f_run_backward(&[total], &variables, false, false)?;
-    let missing = |_| Error::Torch("no gradient came back".into());
-    gradients.try_into().map_err(missing)
+/// The same values, to be differentiated by.
+fn variable(tensor: &Tensor) -> Result<Tensor, Error> {
+    Ok(tensor.f_detach()?.f_requires_grad_(true)?)
 }
 
 /// Tiles of a picture whose activations are wanted at `layers`.

@@ -49,20 +49,49 @@ pub(super) fn moments(
     activations: &Tensor,
     mask: Option<&Tensor>,
 ) -> Result<Tensor, Error> {
-    // With the channels innermost this is a view.
-    let mut positions = activations
-        .f_permute([0, 2, 3, 1])?
-        .f_reshape([-1, activations.size()[1]])?
-        .f_to_kind(Kind::Float)?;
-    if loss == StyleLoss::Wasserstein {
-        let ones = Tensor::f_ones([positions.size()[0], 1], (Kind::Float, positions.device()))?;
-        positions = Tensor::f_cat(&[positions, ones], 1)?;
-    }
+    let positions = by_position(loss, &activations.f_to_kind(Kind::Float)?)?;
     let counted = match mask {
         Some(mask) => positions.f_mul(&mask.f_reshape([-1, 1])?)?,
         None => positions.shallow_clone(),
     };
     Ok(positions.f_tr()?.f_matmul(&counted)?)
+}
+
+/// d loss / d activations, laid out and rounded like those, of a loss that changes by `slope` with
+/// their [`moments`]: P, a row for each position, makes the moments P' M P, which change P by
+/// M P (slope + slope').
+pub(super) fn pulled(
+    loss: StyleLoss,
+    slope: &Tensor,
+    activations: &Tensor,
+    mask: Option<&Tensor>,
+) -> Result<Tensor, Error> {
+    let _no_grad = tch::no_grad_guard();
+    let (_, channels, height, width) = activations.size4()?;
+    let slope = slope
+        .f_add(&slope.f_tr()?)?
+        .f_narrow(1, 0, channels)?
+        .f_to_kind(activations.kind())?;
+    let mut change = by_position(loss, activations)?.f_matmul(&slope)?;
+    if let Some(mask) = mask {
+        change = change.f_mul(&mask.f_to_kind(change.kind())?.f_reshape([-1, 1])?)?;
+    }
+    Ok(change
+        .f_reshape([1, height, width, channels])?
+        .f_permute([0, 3, 1, 2])?)
+}
+
+/// A row of activations for each position, `[h * w, C]`, and a column of ones where the loss wants
+/// the mean. With the channels innermost and no ones this is a view.
+fn by_position(loss: StyleLoss, activations: &Tensor) -> Result<Tensor, Error> {
+    let rows = activations
+        .f_permute([0, 2, 3, 1])?
+        .f_reshape([-1, activations.size()[1]])?;
+    if loss != StyleLoss::Wasserstein {
+        return Ok(rows);
+    }
+    let ones = Tensor::f_ones([rows.size()[0], 1], (rows.kind(), rows.device()))?;
+    Ok(Tensor::f_cat(&[rows, ones], 1)?)
 }
 
 /// What moments over so many positions are divided by before they are compared.
