@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use stylefleet_proto::Happening;
 use stylefleet_transport::broker::{BrokerError, Claim, WorkerEnd};
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::allocator;
 use crate::events::Events;
 use crate::failure::Failure;
 use crate::job::{Attempt, Bench, Computed, Prepared, Why};
@@ -25,6 +26,8 @@ use crate::watch::Signs;
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// How long before the end of a slice the next job is fetched.
 const AHEAD: Duration = Duration::from_secs(15);
+/// A worker that has waited so long for a job is idle.
+const IDLE_AFTER: Duration = Duration::from_secs(2);
 
 /// A worker, its broker and its bench.
 pub struct Service {
@@ -84,7 +87,7 @@ impl Service {
         let mut coming = tokio::spawn(self.clone().next(now));
         let mut leaving: Option<JoinHandle<()>> = None;
         let mut ended = Ok(());
-        while let Some(ready) = coming.await?? {
+        while let Some(ready) = awaited(&mut coming).await?? {
             let signs = Signs::default();
             if self.drain.is_cancelled() {
                 coming = tokio::spawn(self.clone().next(signs.nearly_done));
@@ -229,6 +232,17 @@ impl Service {
         if let Err(error) = self.broker.settle(claim, events.event(last)).await {
             // The store has what was done, and the next delivery finds it there.
             tracing::warn!("{job}: {error}");
+        }
+    }
+}
+
+/// Waits for the next job: where that takes a while, without the memory that the last one needed.
+async fn awaited<T>(coming: &mut JoinHandle<T>) -> Result<T, JoinError> {
+    match timeout(IDLE_AFTER, &mut *coming).await {
+        Ok(came) => came,
+        Err(_) => {
+            allocator::give_back();
+            coming.await
         }
     }
 }

@@ -136,19 +136,15 @@ impl Tile {
     /// What the network has to see, a view of `picture`, `[1, C, H, W]`.
     pub fn cut(&self, picture: &Tensor) -> Result<Tensor, Error> {
         let (rows, columns) = (&self.rows, &self.columns);
-        Ok(picture
-            .f_narrow(2, rows.seen.start, rows.seen_length())?
-            .f_narrow(3, columns.seen.start, columns.seen_length())?)
+        let rows = (rows.seen.start, rows.seen_length());
+        part(picture, rows, (columns.seen.start, columns.seen_length()))
     }
 
     /// The tile's own positions, a view of the activations of `layer` at what [`Self::cut`] gives.
     pub fn core(&self, activations: &Tensor, layer: Layer) -> Result<Tensor, Error> {
         let (_, _, height, width) = activations.size4()?;
-        let (top, rows) = self.rows.within(height, layer.stride());
-        let (left, columns) = self.columns.within(width, layer.stride());
-        Ok(activations
-            .f_narrow(2, top, rows)?
-            .f_narrow(3, left, columns)?)
+        let rows = self.rows.within(height, layer.stride());
+        part(activations, rows, self.columns.within(width, layer.stride()))
     }
 
     /// The tile's own pixels in what [`Self::cut`] gives, and one more row and column where the
@@ -158,10 +154,10 @@ impl Tile {
         let (top, rows) = self.rows.within(height, 1);
         let (left, columns) = self.columns.within(width, 1);
         let more = |span: &Span| i64::from(!span.is_last);
-        let pixels = seen.f_narrow(2, top, rows + more(&self.rows))?.f_narrow(
-            3,
-            left,
-            columns + more(&self.columns),
+        let pixels = part(
+            seen,
+            (top, rows + more(&self.rows)),
+            (left, columns + more(&self.columns)),
         )?;
         Ok((pixels, [rows, columns]))
     }
@@ -169,10 +165,18 @@ impl Tile {
     /// The tile's own positions, a view of the whole picture's activations of `layer`.
     pub fn place(&self, whole: &Tensor, layer: Layer) -> Result<Tensor, Error> {
         let (_, _, height, width) = whole.size4()?;
-        let (top, rows) = self.rows.among(0, height, layer.stride());
-        let (left, columns) = self.columns.among(0, width, layer.stride());
-        Ok(whole.f_narrow(2, top, rows)?.f_narrow(3, left, columns)?)
+        let rows = self.rows.among(0, height, layer.stride());
+        part(whole, rows, self.columns.among(0, width, layer.stride()))
     }
+}
+
+/// A view of some rows and columns, each as start and length.
+fn part(
+    image: &Tensor,
+    (top, rows): (i64, i64),
+    (left, columns): (i64, i64),
+) -> Result<Tensor, Error> {
+    Ok(image.f_narrow(2, top, rows)?.f_narrow(3, left, columns)?)
 }
 
 #[cfg(test)]

@@ -16,10 +16,10 @@ use crate::inputs::extent_of;
 use crate::scales::Extent;
 use crate::tiles::{Tile, tiles};
 use crate::vgg::{Arithmetic, Vgg};
-use crate::{Error, Layer, LayerWeight, Objective, StyleLoss};
+use crate::{ContentLoss, Error, Layer, LayerWeight, Objective, StyleLoss};
 use style::{Region, divisor, moments, positions, pulled, regions, sides};
 pub(crate) use style::{Statistics, Style};
-use terms::{content_term, total_variation};
+use terms::{squares, total_variation};
 
 /// Content to style at a strength of one half, chosen by eye: what is left of the style loss in the
 /// end is a small part of what it comes to at the content; of the content's variation, most.
@@ -64,10 +64,10 @@ pub(crate) struct Evaluation {
 struct View {
     /// The pixels of the tile and of what is around it.
     seen: Tensor,
-    /// The tile's own activations at the style layers.
-    features: Vec<(Layer, Tensor)>,
-    /// Terms that are sums over positions themselves, by name: the tile's part of them.
-    parts: Vec<(&'static str, Tensor)>,
+    /// The activations there, layer by layer.
+    activations: Vec<Tensor>,
+    /// The total variation of the tile's own pixels, if it counts.
+    variation: Option<Tensor>,
 }
 
 /// Everything that is a sum over positions, and so over tiles.
@@ -179,29 +179,61 @@ impl Loss {
 
     /// d loss / d what is seen of a tile, given the loss's slopes along the moments.
     ///
-    /// The slopes lead to the activations by hand: half the work of libtorch's own way through the
+    /// To the activations that is done by hand: half the work of libtorch's own way through the
     /// moments, and in the network's arithmetic.
     fn followed_back(&self, view: View, slopes: &[Tensor], tile: &Tile) -> Result<Tensor, Error> {
-        let mut terms: Vec<_> = view.parts.into_iter().map(|(_, part)| part).collect();
+        let mut terms: Vec<_> = view.variation.into_iter().collect();
         let mut slopes = slopes.iter();
-        for (layer, feature) in &view.features {
-            let mut gradient: Option<Tensor> = None;
-            for (region, slope) in self.regions.iter().zip(slopes.by_ref()) {
-                let mask = region.mask(*layer);
-                let mask = mask.map(|mask| tile.place(mask, *layer)).transpose()?;
-                let part = pulled(self.objective.style_loss, slope, feature, mask.as_ref())?;
-                gradient = Some(match gradient {
-                    Some(sum) => sum.f_add(&part)?,
-                    None => part,
-                });
-            }
-            if let Some(gradient) = gradient {
-                terms.push(feature.f_mul(&gradient)?.f_sum(Kind::Float)?);
-            }
+        for (&layer, activations) in self.layers.iter().zip(&view.activations) {
+            let count = match self.style_layers.contains(&layer) {
+                true => self.regions.len(),
+                false => 0,
+            };
+            let slopes: Vec<_> = slopes.by_ref().take(count).collect();
+            let gradient = self.layer_gradient(layer, &activations.f_detach()?, &slopes, tile)?;
+            // Summed in its own kind: a conversion would lay the gradient out anew, and slowly.
+            let term = activations.f_mul(&gradient)?.f_sum(activations.kind())?;
+            terms.push(term.f_to_kind(Kind::Float)?);
         }
         let total = Tensor::f_stack(&terms, 0)?.f_sum(Kind::Float)?;
         let gradient = Tensor::f_run_backward(&[total], &[view.seen], false, false)?.pop();
         gradient.ok_or_else(|| Error::Torch("no gradient came back".into()))
+    }
+
+    /// d loss / d activations of a layer, which has one slope for each region if it is a style layer:
+    /// zero around the tile's own positions.
+    fn layer_gradient(
+        &self,
+        layer: Layer,
+        activations: &Tensor,
+        slopes: &[&Tensor],
+        tile: &Tile,
+    ) -> Result<Tensor, Error> {
+        let _no_grad = tch::no_grad_guard();
+        let own = tile.core(activations, layer)?;
+        let mut parts = Vec::with_capacity(slopes.len() + 1);
+        for (region, slope) in self.regions.iter().zip(slopes) {
+            let mask = region.mask(layer);
+            let mask = mask.map(|mask| tile.place(mask, layer)).transpose()?;
+            parts.push(pulled(self.objective.style_loss, slope, &own, mask.as_ref())?);
+        }
+        if let Some(target) = self.content.get(&layer) {
+            let factor = 2.0 * self.content_factor(layer, target);
+            let away = own.f_sub(&tile.place(target, layer)?)?;
+            parts.push(away.f_mul_scalar(factor)?);
+        }
+        let mut parts = parts.into_iter();
+        let none = || Error::Torch(format!("no term looks at {layer}"));
+        let mut gradient = parts.next().ok_or_else(none)?;
+        for part in parts {
+            gradient = gradient.f_add_(&part)?;
+        }
+        if gradient.size() == activations.size() {
+            return Ok(gradient);
+        }
+        let around = activations.f_zeros_like()?;
+        tile.core(&around, layer)?.f_copy_(&gradient)?;
+        Ok(around)
     }
 
     /// Sums over the whole picture, not to be differentiated.
@@ -231,62 +263,51 @@ impl Loss {
     /// One tile through the network. `seen` is what the network sees for it.
     fn view(&self, vgg: &Vgg, seen: &Tensor, tile: &Tile) -> Result<View, Error> {
         let objective = &self.objective;
-        let all = vgg.features(seen, &self.layers, objective.pooling, self.arithmetic)?;
-        let mut features = Vec::with_capacity(self.style_layers.len());
-        let mut content: Option<Tensor> = None;
-        for (&layer, feature) in self.layers.iter().zip(&all) {
-            let feature = tile.core(feature, layer)?;
-            if let Some(target) = self.content.get(&layer) {
-                let weight = self.content_weight(layer);
-                let term = content_term(
-                    objective.content_loss,
-                    &feature,
-                    &tile.place(target, layer)?,
-                    weight,
-                    target.numel(),
-                )?;
-                content = Some(match content {
-                    Some(sum) => sum.f_add(&term)?,
-                    None => term,
-                });
-            }
-            if self.style_layers.contains(&layer) {
-                features.push((layer, feature));
-            }
-        }
-        let mut parts: Vec<_> = content.map(|term| ("content", term)).into_iter().collect();
+        let mut variation = None;
         if objective.tv_weight > 0.0 {
             let (pixels, own) = tile.pixels(seen)?;
             let term = total_variation(objective.total_variation, &pixels, own)?;
-            parts.push(("tv", term.f_mul_scalar(objective.tv_weight)?));
+            variation = Some(term.f_mul_scalar(objective.tv_weight)?);
         }
         Ok(View {
             seen: seen.shallow_clone(),
-            features,
-            parts,
+            activations: vgg.features(seen, &self.layers, objective.pooling, self.arithmetic)?,
+            variation,
         })
     }
 
     /// Sums over one tile's own positions, not to be differentiated.
     fn sums_of(&self, view: &View, tile: &Tile) -> Result<Sums, Error> {
         let _no_grad = tch::no_grad_guard();
-        let mut sums = Vec::with_capacity(view.features.len() * self.regions.len());
-        for (layer, feature) in &view.features {
-            for region in &self.regions {
-                let mask = region.mask(*layer);
-                let mask = mask.map(|mask| tile.place(mask, *layer)).transpose()?;
-                sums.push(moments(
-                    self.objective.style_loss,
-                    feature,
-                    mask.as_ref(),
-                )?);
+        let mut all_moments = Vec::with_capacity(self.style_layers.len() * self.regions.len());
+        let mut content: Option<Tensor> = None;
+        for (&layer, activations) in self.layers.iter().zip(&view.activations) {
+            let own = tile.core(activations, layer)?;
+            if self.style_layers.contains(&layer) {
+                for region in &self.regions {
+                    let mask = region.mask(layer);
+                    let mask = mask.map(|mask| tile.place(mask, layer)).transpose()?;
+                    let loss = self.objective.style_loss;
+                    all_moments.push(moments(loss, &own, mask.as_ref())?);
+                }
+            }
+            if let Some(target) = self.content.get(&layer) {
+                let factor = self.content_factor(layer, target);
+                let term = squares(&own, &tile.place(target, layer)?)?.f_mul_scalar(factor)?;
+                content = Some(match content {
+                    Some(sum) => sum.f_add(&term)?,
+                    None => term,
+                });
             }
         }
-        let detached = |(name, part): &(&'static str, Tensor)| Ok((*name, part.f_detach()?));
-        let parts = view.parts.iter().map(detached);
+        let mut parts = Vec::with_capacity(2);
+        parts.extend(content.map(|term| ("content", term)));
+        if let Some(term) = &view.variation {
+            parts.push(("tv", term.f_detach()?));
+        }
         Ok(Sums {
-            moments: sums,
-            parts: parts.collect::<Result<_, Error>>()?,
+            moments: all_moments,
+            parts,
         })
     }
 
@@ -312,10 +333,15 @@ impl Loss {
         Ok((names, Tensor::f_stack(&terms, 0)?))
     }
 
-    fn content_weight(&self, layer: Layer) -> f64 {
+    /// What the squares of a layer's differences from its target are multiplied by.
+    fn content_factor(&self, layer: Layer, target: &Tensor) -> f64 {
         let objective = &self.objective;
         let weight = objective.content_weight * weight_of(&objective.content_layers, layer);
-        weight * self.balance.1
+        let form = match objective.content_loss {
+            ContentLoss::HalfSum => 0.5,
+            ContentLoss::Mean => 1.0 / target.numel() as f64,
+        };
+        form * weight * self.balance.1
     }
 
     /// What style and content are to be multiplied by for a style of that strength. What there is to
@@ -329,10 +355,8 @@ impl Loss {
         for (&layer, activations) in &self.content {
             let activations = activations.f_to_kind(Kind::Float)?;
             let mean = activations.f_mean_dim([2, 3].as_slice(), true, Kind::Float)?;
-            let form = self.objective.content_loss;
-            let weight = self.content_weight(layer);
-            let all = activations.numel();
-            let term = content_term(form, &activations, &mean, weight, all)?;
+            let factor = self.content_factor(layer, &activations);
+            let term = squares(&activations, &mean)?.f_mul_scalar(factor)?;
             variation += term.f_double_value(&[])?;
         }
         let even = match style / variation {

@@ -2,26 +2,15 @@
 
 use tch::{Kind, Tensor};
 
-use crate::{ContentLoss, Error, TotalVariation};
+use crate::{Error, TotalVariation};
 
-/// [`ContentLoss`] of a part of a layer that has `all` activations in the whole picture.
-pub(super) fn content_term(
-    loss: ContentLoss,
-    feature: &Tensor,
-    target: &Tensor,
-    weight: f64,
-    all: usize,
-) -> Result<Tensor, Error> {
-    let factor = match loss {
-        ContentLoss::HalfSum => 0.5,
-        ContentLoss::Mean => 1.0 / all as f64,
-    };
-    Ok(feature
+/// Sum of the squares of the differences, 32-bit.
+pub(super) fn squares(found: &Tensor, wanted: &Tensor) -> Result<Tensor, Error> {
+    Ok(found
         .f_to_kind(Kind::Float)?
-        .f_sub(&target.f_to_kind(Kind::Float)?)?
+        .f_sub(&wanted.f_to_kind(Kind::Float)?)?
         .f_square()?
-        .f_sum(Kind::Float)?
-        .f_mul_scalar(factor * weight)?)
+        .f_sum(Kind::Float)?)
 }
 
 /// [`TotalVariation`] of the `rows` by `columns` first pixels, not yet weighted. Where the picture
