@@ -154,7 +154,7 @@ Batch file:
 {batch}
 Events (--json), told apart by their field \"event\":
   started, progress, note, interrupted  of a job: the fields \"job\" and \"name\", and their own
-  finished, kept, failed                of a picture; the first two with its \"picture\" file
+  previewed, finished, kept, failed     of a picture; the first three with a \"picture\" file
   stopping, summary                     of the run
 
 Environment:

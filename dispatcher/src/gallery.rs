@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Serialize;
-use stylefleet_proto::{ManifestEntry, Record, keys};
+use stylefleet_proto::{ManifestEntry, Name, Record, keys};
 use stylefleet_transport::store::{FolderStore, Store, StoreError};
 
-use crate::documents::{DocumentError, damaged};
+use crate::curve;
+use crate::documents::{self, DocumentError, damaged};
 
 /// The folder that people look into.
 pub struct Gallery {
@@ -15,6 +17,8 @@ pub struct Gallery {
     /// The same folder; a store writes files all at once.
     files: FolderStore,
     store: Arc<dyn Store>,
+    /// Whether every picture comes with the curve of its loss.
+    curves: bool,
 }
 
 /// Why a picture is not in the folder.
@@ -70,12 +74,13 @@ struct Story<'a> {
 }
 
 impl Gallery {
-    /// The gallery in `folder`, of pictures from `store`.
-    pub fn new(folder: PathBuf, store: Arc<dyn Store>) -> Self {
+    /// The gallery in `folder`, of pictures from `store`, with the curves of their losses if asked.
+    pub fn new(folder: PathBuf, store: Arc<dyn Store>, curves: bool) -> Self {
         Self {
             files: FolderStore::new(&folder),
             folder,
             store,
+            curves,
         }
     }
 
@@ -95,6 +100,9 @@ impl Gallery {
         story.push(b'\n');
         let story_file = format!("{name}.json");
         let path = self.folder.join(&file);
+        if self.curves {
+            self.draw_curve(name, record).await?;
+        }
         // The story is written last, so where it is the same, so is the picture.
         let told = self.files.get(&story_file).await;
         let is_told = told.map_err(GalleryError::Folder)?.as_deref() == Some(&*story);
@@ -111,9 +119,58 @@ impl Gallery {
                 record: key,
             })?;
         for (file, bytes) in [(file, bytes), (story_file, story.into())] {
-            let put = self.files.put(&file, bytes).await;
-            put.map_err(GalleryError::Folder)?;
+            self.put(&file, bytes).await?;
         }
         Ok(Hung { path, kept: false })
+    }
+
+    /// Puts the picture as it looked after so many evaluations into the folder, if the store has it.
+    pub async fn hang_preview(
+        &self,
+        entry: &ManifestEntry,
+        evaluations: u32,
+    ) -> Result<Option<PathBuf>, GalleryError> {
+        let key = keys::preview(&entry.job, evaluations);
+        let bytes = self.store.get(&key).await.map_err(DocumentError::from)?;
+        let Some(bytes) = bytes else {
+            return Ok(None);
+        };
+        // In a folder of their own, so that nobody takes them for contents.
+        let file = format!("{}.previews/{evaluations:06}.jpg", entry.name);
+        self.put(&file, bytes).await?;
+        Ok(Some(self.folder.join(file)))
+    }
+
+    /// Puts all progress pictures of a job into the folder.
+    pub async fn hang_previews(&self, entry: &ManifestEntry) -> Result<(), GalleryError> {
+        let folder = keys::previews(&entry.job);
+        let keys = self.store.list(&folder).await;
+        for key in keys.map_err(DocumentError::from)? {
+            let file = key.strip_prefix(&folder).unwrap_or(&key);
+            let evaluations = file.strip_suffix(".jpg").map(str::parse);
+            // Whatever else lies there is not ours.
+            if let Some(Ok(evaluations)) = evaluations {
+                self.hang_preview(entry, evaluations).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Draws `<name>.svg`, if the store knows how the loss fell.
+    async fn draw_curve(&self, name: &Name, record: &Record) -> Result<(), GalleryError> {
+        let Some(key) = keys::curve(&record.job, &record.picture) else {
+            return Ok(());
+        };
+        let Some(curve) = documents::read(&*self.store, &key).await? else {
+            return Ok(());
+        };
+        let chart = curve::chart(name.as_ref(), &curve);
+        let chart = chart.map_err(|e| damaged(&*self.store, &key, e))?;
+        self.put(&format!("{name}.svg"), chart.into()).await
+    }
+
+    async fn put(&self, file: &str, bytes: Bytes) -> Result<(), GalleryError> {
+        let put = self.files.put(file, bytes).await;
+        put.map_err(GalleryError::Folder)
     }
 }

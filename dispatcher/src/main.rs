@@ -7,6 +7,7 @@ mod board;
 mod cli;
 mod commands;
 mod config;
+mod curve;
 mod documents;
 mod gallery;
 mod local;

@@ -32,6 +32,11 @@ pub enum Happening {
     Progress(Progress),
     /// Something a person should know that is no failure.
     Note(String),
+    /// A progress picture is in the store.
+    Previewed {
+        /// The evaluations that it goes by, over all scales.
+        evaluations: u32,
+    },
     /// Picture and result are in the store.
     Finished {
         /// Seconds of work, over all attempts that were resumed.
@@ -90,6 +95,9 @@ impl TryFrom<wire::Event> for Event {
                 },
                 Kind::Progress(e) => Happening::Progress(e),
                 Kind::Note(e) => Happening::Note(e.text),
+                Kind::Previewed(e) => Happening::Previewed {
+                    evaluations: e.evaluations,
+                },
                 Kind::Finished(e) => Happening::Finished {
                     seconds: e.seconds,
                     evaluations: e.evaluations,
@@ -126,6 +134,9 @@ impl From<Event> for wire::Event {
                 }),
                 Happening::Progress(progress) => Kind::Progress(progress),
                 Happening::Note(text) => Kind::Note(wire::Note { text }),
+                Happening::Previewed { evaluations } => {
+                    Kind::Previewed(wire::Previewed { evaluations })
+                }
                 Happening::Finished {
                     seconds,
                     evaluations,

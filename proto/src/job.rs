@@ -18,6 +18,8 @@ pub const VERSION: u32 = 1;
 const MAX_STYLES: usize = 16;
 /// Longest name of a job or image, in bytes: what a file name may have.
 const MAX_NAME: usize = 255;
+/// Most evaluations from one progress picture to the next.
+pub const MAX_PREVIEW_EVERY: u32 = 1_000_000;
 /// Longest name of a batch.
 const MAX_BATCH: usize = 64;
 
@@ -40,6 +42,8 @@ pub struct Job {
     pub attempt: u32,
     /// Which jobs go first.
     pub priority: Priority,
+    /// Evaluations from one progress picture to the next, over all scales; 0: none are made.
+    pub preview_every: u32,
 }
 
 /// A job's id: the hash of what it asks for, so that the same ask is the same job.
@@ -86,6 +90,7 @@ impl Job {
             parameters,
             attempt: 1,
             priority: Priority::Normal,
+            preview_every: 0,
         };
         job.validate()?;
         job.id = JobId::of(&job);
@@ -123,8 +128,8 @@ impl Job {
 
 impl JobId {
     /// SHA-256 over the protobuf encoding of `job` with everything left out that does not change
-    /// the picture: the names, the batch, the attempt, the priority and the id itself. Prost writes
-    /// fields in the order of their numbers and the contract has no maps, so the encoding is unique.
+    /// the picture: the names, the batch, the attempt, the priority, the progress pictures and the
+    /// id itself. Prost writes fields in the order of their numbers and the contract has no maps, so the encoding is unique.
     pub fn of(job: &Job) -> Self {
         let mut asked = wire::Job::from(job);
         asked.id.clear();
@@ -132,6 +137,7 @@ impl JobId {
         asked.name.clear();
         asked.attempt = 0;
         asked.priority = Priority::Normal.into();
+        asked.preview_every = 0;
         let init = asked.parameters.as_mut().and_then(|p| p.init.as_mut());
         let init_image = match init {
             Some(wire::parameters::Init::Image(image)) => Some(image),
@@ -198,6 +204,7 @@ impl TryFrom<wire::Job> for Job {
         )?;
         job.attempt = integer("attempt", from.attempt, 1..=u32::MAX)?;
         job.priority = enumerated("priority", from.priority)?;
+        job.preview_every = integer("preview_every", from.preview_every, 0..=MAX_PREVIEW_EVERY)?;
         if job.id == claimed {
             Ok(job)
         } else {
@@ -229,6 +236,7 @@ impl From<&Job> for wire::Job {
             parameters: Some((&from.parameters).into()),
             attempt: from.attempt,
             priority: from.priority.into(),
+            preview_every: from.preview_every,
         }
     }
 }

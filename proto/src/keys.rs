@@ -62,6 +62,25 @@ pub fn is_picture(job: &JobId, key: &str) -> bool {
         .is_some_and(|rest| rest.bytes().all(is_plain) && !rest.contains(".."))
 }
 
+/// How the loss fell on the way to the picture under the key `picture`: a [`crate::Curve`]. None
+/// where that is no key of the job's picture.
+pub fn curve(job: &JobId, picture: &str) -> Option<String> {
+    let picture = is_picture(job, picture).then_some(picture)?;
+    let (_, hash) = picture.split_once("/image.")?;
+    let (hash, _) = hash.split_once('.')?;
+    Some(format!("jobs/{job}/curve.{hash}.json"))
+}
+
+/// Where the job's progress pictures lie.
+pub fn previews(job: &JobId) -> String {
+    format!("jobs/{job}/previews/")
+}
+
+/// What the picture looked like after so many evaluations, over all scales: a JPEG.
+pub fn preview(job: &JobId, evaluations: u32) -> String {
+    format!("jobs/{job}/previews/{evaluations:06}.jpg")
+}
+
 /// What became of the job: a [`crate::Record`]. Written last and once.
 pub fn result(job: &JobId) -> String {
     format!("jobs/{job}/result.json")

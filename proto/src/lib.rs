@@ -19,14 +19,14 @@ mod records;
 pub use digest::Digest;
 pub use event::{Event, Happening, Hello, Progress, Pulse, ToWorker};
 pub use invalid::Invalid;
-pub use job::{BatchId, Image, Job, JobId, Name, Priority, Style, VERSION};
+pub use job::{BatchId, Image, Job, JobId, MAX_PREVIEW_EVERY, Name, Priority, Style, VERSION};
 pub use layer::{Layer, UnknownLayer};
 pub use parameters::{
     Colors, ContentLoss, Format, Init, LayerWeight, MAX_EVALUATIONS, MAX_SIDE, MIN_SIDE, Means,
     Objective, Optimizer, Parameters, Pooling, Precision, Size, StyleLoss, TotalVariation,
 };
 pub use presets::Preset;
-pub use records::{Accepted, Failure, Manifest, ManifestEntry, Record, Scored, Start};
+pub use records::{Accepted, Curve, Failure, Manifest, ManifestEntry, Record, Scored, Start};
 
 /// The protobuf messages as prost generates them: unchecked. See `stylefleet.proto`.
 #[allow(missing_docs, clippy::all)]

@@ -42,7 +42,10 @@ pub fn settle(attempt: u32, last: &Happening) -> Option<Settlement> {
                 false => reason.clone(),
             },
         }),
-        Happening::Started { .. } | Happening::Progress(_) | Happening::Note(_) => None,
+        Happening::Started { .. }
+        | Happening::Progress(_)
+        | Happening::Note(_)
+        | Happening::Previewed { .. } => None,
     }
 }
 

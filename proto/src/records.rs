@@ -98,6 +98,18 @@ pub struct Scored {
     pub terms: BTreeMap<String, f64>,
 }
 
+/// `jobs/<job>/curve.<hash>.json`: how the loss fell, oldest first; one entry of each list a point.
+/// Losses at different scales are those of different objectives.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// The scale, from 1.
+    pub scale: Vec<u32>,
+    /// Evaluations done by then, over all scales.
+    pub evaluations: Vec<u32>,
+    /// The loss.
+    pub loss: Vec<f64>,
+}
+
 /// `jobs/<job>/failed.json`: why a job was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {

@@ -19,6 +19,7 @@ fn happenings() -> impl Strategy<Value = Happening> {
         }),
         Just(Happening::Progress(Progress::default())),
         "[a-z]{0,9}".prop_map(Happening::Note),
+        any::<u32>().prop_map(|evaluations| Happening::Previewed { evaluations }),
         Just(Happening::Finished {
             seconds: 1.0,
             evaluations: 2,

@@ -13,8 +13,8 @@ use proptest::sample::{select, subsequence};
 use prost::Message;
 use stylefleet_proto::{
     BatchId, Colors, ContentLoss, Digest, Event, Format, Happening, Image, Init, Job, JobId, Layer,
-    LayerWeight, MAX_EVALUATIONS, MAX_SIDE, MIN_SIDE, Means, Name, Objective, Optimizer,
-    Parameters, Pooling, Precision, Preset, Priority, Size, Style, StyleLoss, ToWorker,
+    LayerWeight, MAX_EVALUATIONS, MAX_PREVIEW_EVERY, MAX_SIDE, MIN_SIDE, Means, Name, Objective,
+    Optimizer, Parameters, Pooling, Precision, Preset, Priority, Size, Style, StyleLoss, ToWorker,
     TotalVariation, keys, wire,
 };
 
@@ -164,13 +164,15 @@ fn jobs() -> impl Strategy<Value = Job> {
         vec(styles, 1..=16),
         parameters(),
     );
-    let turns = (1..=u32::MAX, priorities());
-    (parts, turns).prop_filter_map("asks for nothing", |(parts, (attempt, priority))| {
+    let turns = (1..=u32::MAX, priorities(), 0..=MAX_PREVIEW_EVERY);
+    (parts, turns).prop_filter_map("asks for nothing", |(parts, turns)| {
+        let (attempt, priority, preview_every) = turns;
         let (batch, name, content, styles, parameters) = parts;
         let job = Job::new(batch, name, content, styles, parameters).ok()?;
         Some(Job {
             attempt,
             priority,
+            preview_every,
             ..job
         })
     })
@@ -187,6 +189,7 @@ fn happenings() -> impl Strategy<Value = Happening> {
             device,
         }),
         ".*".prop_map(Happening::Note),
+        any::<u32>().prop_map(|evaluations| Happening::Previewed { evaluations }),
         (0.0..1e9, any::<u32>(), 0.0..1e30).prop_map(|(seconds, evaluations, loss)| {
             Happening::Finished {
                 seconds,
@@ -271,15 +274,16 @@ proptest! {
     }
 
     #[test]
-    fn names_batch_attempt_and_priority_are_no_part_of_the_id(
+    fn what_does_not_change_the_picture_is_no_part_of_the_id(
         job in jobs(), name in names(), batch in "[a-z0-9-]{1,64}", attempt in 1..=u32::MAX,
-        priority in priorities()
+        priority in priorities(), preview_every in 0..=MAX_PREVIEW_EVERY
     ) {
         let mut other = job.clone();
         other.name = name.clone();
         other.batch = batch.parse().expect("a batch");
         other.attempt = attempt;
         other.priority = priority;
+        other.preview_every = preview_every;
         other.content.name = name.clone();
         for style in &mut other.styles {
             style.image.name = name.clone();
@@ -347,6 +351,7 @@ fn other_asks() -> Vec<(&'static str, Change)> {
         name: _,
         attempt: _,
         priority: _,
+        preview_every: _,
         content: _,
         styles: _,
         parameters,
@@ -532,6 +537,9 @@ fn what_is_out_of_its_range_is_refused_by_name() {
         ("name", |job| job.name = "n".repeat(256)),
         ("attempt", |job| job.attempt = 0),
         ("priority", |job| job.priority = 3),
+        ("preview_every", |job| {
+            job.preview_every = MAX_PREVIEW_EVERY + 1
+        }),
         ("content", |job| job.content = None),
         ("content.sha256", |job| {
             job.content.as_mut().expect("content").sha256 = "../../../etc/passwd".into();

@@ -265,7 +265,10 @@ fn people_decide_about_jobs_that_were_set_aside() {
 fn the_store_is_enough_for_most() {
     let services = Services::private();
     let stage = Stage::of(&services);
-    stage.submit(&["boat.png --style wave.png --batch a", QUICK]);
+    stage.submit(&[
+        "boat.png --style wave.png --batch a --preview-every 1",
+        QUICK,
+    ]);
     let worker = stage.worker();
     stage.run(&["watch a"]).expect_code(0);
     drop(worker);
@@ -275,7 +278,11 @@ fn the_store_is_enough_for_most() {
     services.stop(Server::Broker);
     assert_eq!(stage.count("a", "done"), 1);
     assert_eq!(stage.count("b", "waiting"), 1);
-    assert_eq!(stage.answer(&["fetch a --out pictures"])["fetched"], 1);
+    let fetch = "fetch a --out pictures --previews --curve";
+    assert_eq!(stage.answer(&[fetch])["fetched"], 1);
+    for file in ["boat.wave.previews/000001.jpg", "boat.wave.svg"] {
+        assert!(stage.scene.path("pictures").join(file).exists(), "{file}");
+    }
     let refused = stage.run(&["submit boat.png --style wave.png --batch c", QUICK]);
     refused.expect_complaint(&["cannot be reached"]);
     let blind = stage.start(&["watch b --json"]);

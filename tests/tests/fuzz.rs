@@ -154,7 +154,7 @@ fn job() -> Job {
     Job::new(batch, name, image("boat.png"), styles, parameters).expect("a job")
 }
 
-fn happenings() -> [(&'static str, Happening); 7] {
+fn happenings() -> [(&'static str, Happening); 8] {
     let progress = Progress {
         scale: 1,
         scales: 2,
@@ -177,6 +177,7 @@ fn happenings() -> [(&'static str, Happening); 7] {
         ),
         ("progress", Happening::Progress(progress)),
         ("note", Happening::Note(text())),
+        ("previewed", Happening::Previewed { evaluations: 50 }),
         (
             "finished",
             Happening::Finished {

@@ -262,6 +262,29 @@ fn a_worker_keeps_to_the_memory_that_it_may_take() {
 }
 
 #[test]
+fn progress_pictures_and_the_curve_of_the_loss_come_with_the_picture() {
+    let scene = Scene::with_pictures();
+    let command = "boat.png --style wave.png --size 48 --scales 2 --coarse-evaluations 12";
+    let extras = "--evaluations 20 --preview-every 10 --curve";
+    let ended = scene.run_json(&[command, extras]).expect_code(0);
+    let previews = ended.events_of("previewed");
+    let at: Vec<_> = previews.iter().map(|e| e["evaluations"].clone()).collect();
+    assert_eq!(at, [10, 20, 30], "{}", ended.so_far());
+    for (preview, width) in previews.iter().zip([24, 48, 48]) {
+        let file = preview["picture"].as_str().expect("a path");
+        assert_eq!(open(&scene, file).width(), width);
+    }
+    let curve = String::from_utf8(scene.read("out/boat.wave.svg")).expect("text");
+    assert!(curve.contains("</svg>"), "{curve}");
+
+    // They are no part of what is asked: the picture is kept.
+    let again = scene
+        .run_json(&[command, "--evaluations 20"])
+        .expect_code(0);
+    assert_eq!(again.events_of("kept").len(), 1, "{}", again.so_far());
+}
+
+#[test]
 fn a_batch_file_has_defaults_and_overrides_and_every_format() {
     let scene = Scene::new();
     std::fs::create_dir_all(scene.path("batch/photos")).expect("makes folders");

@@ -3,7 +3,10 @@
 //! Every evaluation allocates and frees some gigabytes of activations. Left to itself, glibc gives
 //! tensors of more than 32 MB back to the system at once, which has to clear each page anew before the
 //! next evaluation: at 512 pixels a quarter of the time (BENCHMARKS.md).
-#![expect(unsafe_code, reason = "the C library's settings have no safe interface")]
+#![expect(
+    unsafe_code,
+    reason = "the C library's settings have no safe interface"
+)]
 
 /// Keeps what is freed for the next evaluation. To be called before other threads are there.
 pub fn keep_what_is_freed() {

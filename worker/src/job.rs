@@ -21,7 +21,8 @@ use crate::engine_thread::EngineThread;
 use crate::events::{Events, unix_millis};
 use crate::failure::Failure;
 use crate::inputs::Inputs;
-use crate::record::record;
+use crate::previews;
+use crate::record::{curve, record};
 use crate::request::request;
 use crate::watch::{Signs, Watch};
 
@@ -227,7 +228,8 @@ impl Attempt {
         });
         let request = &prepared.request;
         if let Some(checkpoint) = &prepared.checkpoint {
-            match self.watched(request, Some(checkpoint.clone()), signs).await {
+            let resumed = Some((checkpoint.clone(), prepared.evaluations));
+            match self.watched(request, resumed, signs).await {
                 Err(Failure::Engine(refused @ Error::Checkpoint(_))) => self.events.note(refused),
                 ended => return ended,
             }
@@ -235,20 +237,25 @@ impl Attempt {
         self.watched(request, None, signs).await
     }
 
-    /// Runs the engine, keeping checkpoints meanwhile.
+    /// Runs the engine, from a checkpoint and the evaluations it holds if there is one, and keeps
+    /// checkpoints and progress pictures meanwhile.
     async fn watched(
         &self,
         request: &Arc<Request>,
-        checkpoint: Option<Vec<u8>>,
+        resumed: Option<(Vec<u8>, u32)>,
         signs: &Signs,
     ) -> Result<Computed, Failure> {
         let Bench { engine, store, .. } = &*self.bench;
         let (offers, keeper) = checkpoints::channel(self.bench.checkpoint_every);
-        let (watch, notes) = Watch::new(self.events.clone(), signs.clone(), offers);
+        let (checkpoint, evaluations) = resumed.unzip();
+        let (previews, hanger) =
+            previews::channel_of(self.job.preview_every, evaluations.unwrap_or(0));
+        let (watch, notes) = Watch::new(self.events.clone(), signs.clone(), offers, previews);
         let key = keys::checkpoint(&self.job.id);
-        let (outcome, ()) = tokio::join!(
+        let (outcome, (), ()) = tokio::join!(
             engine.stylize(request.clone(), checkpoint, watch),
             keeper.keep(&**store, &key, &self.events),
+            hanger.hang(&**store, &self.job.id, &self.events),
         );
         Ok(Computed {
             outcome: outcome?,
@@ -339,6 +346,11 @@ impl Attempt {
         let file = file?;
         let Bench { engine, store, .. } = &*self.bench;
         let key = keys::picture(&self.job.id, &Digest::of(&file), format);
+        if let Some(key) = keys::curve(&self.job.id, &key) {
+            store
+                .put(&key, json(&key, &curve(&picture))?.into())
+                .await?;
+        }
         store.put(&key, file.into()).await?;
         Ok(record(
             &self.job,

@@ -16,6 +16,7 @@ mod job;
 mod local;
 mod metrics;
 mod patient_store;
+mod previews;
 mod record;
 mod request;
 mod serve;

@@ -39,7 +39,10 @@ pub fn ended(last: &Happening) {
         Happening::Failed { .. } => "failed",
         Happening::Interrupted { .. } => "interrupted",
         Happening::Cancelled => "cancelled",
-        Happening::Started { .. } | Happening::Progress(_) | Happening::Note(_) => return,
+        Happening::Started { .. }
+        | Happening::Progress(_)
+        | Happening::Note(_)
+        | Happening::Previewed { .. } => return,
     };
     counter!(JOBS, "outcome" => outcome).increment(1);
 }

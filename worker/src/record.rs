@@ -1,7 +1,7 @@
 //! The record of a finished job.
 
 use stylefleet_engine::{Description, Picture, Precision};
-use stylefleet_proto::{Job, Record, Scored};
+use stylefleet_proto::{Curve, Job, Record, Scored};
 
 /// What `result.json` says of `picture`, which lies under `key`.
 pub fn record(
@@ -41,5 +41,15 @@ pub fn record(
         versions: versions
             .map(|(part, version)| (part.to_owned(), version.to_owned()))
             .into(),
+    }
+}
+
+/// How the loss fell on the way to `picture`.
+pub fn curve(picture: &Picture) -> Curve {
+    let points = picture.curve.iter();
+    Curve {
+        scale: points.clone().map(|point| point.scale).collect(),
+        evaluations: points.clone().map(|point| point.evaluations).collect(),
+        loss: points.map(|point| point.loss).collect(),
     }
 }

@@ -3,12 +3,13 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use stylefleet_engine::{Control, Error, Observer, Progress};
+use stylefleet_engine::{Control, Observer, Progress, State};
 use stylefleet_proto::{Happening, Progress as ProgressEvent};
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoints::Offers;
 use crate::events::Events;
+use crate::previews::Previews;
 
 /// A job that has no longer than this to go is about to end.
 const NEARLY_DONE: f64 = 15.0;
@@ -24,25 +25,31 @@ pub struct Signs {
     pub nearly_done: CancellationToken,
 }
 
-/// Tells events of the engine's doings, offers its state to the checkpoints' keeper, and
-/// interrupts it when it is to stop.
+/// Tells events of the engine's doings, offers its state to those who keep it, and interrupts it when it is to stop.
 #[derive(Debug)]
 pub struct Watch {
     events: Events,
     signs: Signs,
     checkpoints: Offers,
+    previews: Previews,
     notes: Sender<String>,
     throttle: Throttle,
 }
 
 impl Watch {
     /// A watch, and the notes that the engine will have made.
-    pub fn new(events: Events, signs: Signs, checkpoints: Offers) -> (Self, Receiver<String>) {
+    pub fn new(
+        events: Events,
+        signs: Signs,
+        checkpoints: Offers,
+        previews: Previews,
+    ) -> (Self, Receiver<String>) {
         let (notes, noted) = channel();
         let watch = Self {
             events,
             signs,
             checkpoints,
+            previews,
             notes,
             throttle: Throttle::default(),
         };
@@ -76,8 +83,9 @@ impl Observer for Watch {
         }
     }
 
-    fn accepted(&mut self, checkpoint: &dyn Fn() -> Result<Vec<u8>, Error>) {
-        self.checkpoints.offer(checkpoint);
+    fn accepted(&mut self, state: &State<'_>) {
+        self.checkpoints.offer(state.checkpoint);
+        self.previews.offer(state);
     }
 }
 

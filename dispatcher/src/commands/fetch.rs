@@ -28,9 +28,24 @@ pub struct FetchArgs {
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
 
+    #[command(flatten)]
+    pub extras: Extras,
+
     /// Print one JSON document: the pictures fetched, kept and missing
     #[arg(long)]
     pub json: bool,
+}
+
+/// What is fetched beside the pictures.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct Extras {
+    /// The progress pictures too, in NAME.previews, those of unfinished jobs included
+    #[arg(long)]
+    pub previews: bool,
+
+    /// A chart of how the loss fell too, in NAME.svg
+    #[arg(long)]
+    pub curve: bool,
 }
 
 /// What was fetched, in the order of the batch.
@@ -64,7 +79,7 @@ struct Picture {
 /// Does what is asked.
 pub async fn run(args: FetchArgs, settings: &Settings) -> Result<Ending, CommandError> {
     let store = open_store(settings).await?;
-    let fetched = fetch(store, &args.batch, &args.out).await?;
+    let fetched = fetch(store, &args.batch, &args.out, args.extras).await?;
     if args.json {
         output::document(&fetched);
     } else {
@@ -78,14 +93,20 @@ pub async fn fetch(
     store: Arc<dyn Store>,
     batch: &BatchId,
     folder: &Path,
+    extras: Extras,
 ) -> Result<Fetched, CommandError> {
     let batch = Batch::open(&*store, batch).await?;
-    let gallery = Gallery::new(folder.to_owned(), store.clone());
+    let gallery = Gallery::new(folder.to_owned(), store.clone(), extras.curve);
     let pictures: Vec<_> = stream::iter(&batch.manifest.jobs)
         .map(|entry| picture(&*store, &gallery, &batch, entry))
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
+    if extras.previews {
+        for entry in &batch.manifest.jobs {
+            gallery.hang_previews(entry).await?;
+        }
+    }
     let there = pictures.iter().filter(|picture| picture.file.is_some());
     let (kept, fetched): (Vec<_>, Vec<_>) = there.partition(|picture| picture.kept);
     Ok(Fetched {
@@ -250,7 +271,7 @@ mod tests {
         put.expect("writes");
 
         for (fetched, kept) in [(1, 0), (0, 1)] {
-            let outcome = fetch(store.clone(), &batch, folder.path()).await;
+            let outcome = fetch(store.clone(), &batch, folder.path(), Extras::default()).await;
             let outcome = outcome.expect("fetches");
             assert_eq!((outcome.fetched, outcome.kept), (fetched, kept));
             assert_eq!(outcome.missing, 3);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytesize::ByteSize;
+use stylefleet_proto::MAX_PREVIEW_EVERY;
 use stylefleet_transport::store::{FolderStore, Store};
 
 use crate::asking::intake::{Porter, Title};
@@ -17,6 +18,7 @@ use crate::batch;
 use crate::board::Board;
 use crate::commands::{CommandError, Ending};
 use crate::config::Settings;
+use crate::gallery::Gallery;
 use crate::local::desk::Desk;
 use crate::local::{Launch, dispatch};
 use crate::output;
@@ -41,6 +43,15 @@ pub struct RunArgs {
     /// Options on the command line win over the file's [defaults], a [[job]]'s own win over both.
     #[arg(long, value_name = "batch.toml")]
     pub file: Option<PathBuf>,
+
+    /// Show the picture as it is after every N evaluations, over all scales: in
+    /// NAME.previews
+    #[arg(long, alias = "save-iter", value_name = "N", value_parser = preview_every())]
+    pub preview_every: Option<u32>,
+
+    /// Draw how the loss fell, in NAME.svg
+    #[arg(long)]
+    pub curve: bool,
 
     /// Print one JSON object per event, one a line, on standard output, and nothing else there
     #[arg(long)]
@@ -93,6 +104,11 @@ pub enum RunError {
     Busy(PathBuf),
 }
 
+/// What --preview-every takes.
+pub fn preview_every() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(MAX_PREVIEW_EVERY))
+}
+
 /// Does what is asked.
 pub async fn run(args: RunArgs, settings: &Settings) -> Result<Ending, CommandError> {
     let options = Options {
@@ -109,7 +125,8 @@ pub async fn run(args: RunArgs, settings: &Settings) -> Result<Ending, CommandEr
     let asked = plan.pictures.len() + plan.absent.len();
     let store: Arc<dyn Store> = Arc::new(FolderStore::new(&folder));
     let board = Board::new(asked, output::open(args.json, asked));
-    let mut desk = Desk::open(board, &plan.out, store.clone());
+    let gallery = Gallery::new(plan.out.clone(), store.clone(), args.curve);
+    let mut desk = Desk::open(board, gallery, store.clone());
     let launch = Launch {
         program: settings.worker(),
         store: folder,
@@ -118,7 +135,8 @@ pub async fn run(args: RunArgs, settings: &Settings) -> Result<Ending, CommandEr
         memory: plan.memory,
     };
 
-    let outcome = work(plan, launch, store, &mut desk, &mut signals).await;
+    let preview_every = args.preview_every.unwrap_or(0);
+    let outcome = work(plan, preview_every, launch, store, &mut desk, &mut signals).await;
     let tally = desk.close();
     outcome?;
     Ok(Ending::of(&tally))
@@ -126,6 +144,7 @@ pub async fn run(args: RunArgs, settings: &Settings) -> Result<Ending, CommandEr
 
 async fn work(
     plan: Plan,
+    preview_every: u32,
     launch: Launch,
     store: Arc<dyn Store>,
     desk: &mut Desk,
@@ -144,7 +163,10 @@ async fn work(
             compare: true,
         };
         let title = Title::Derived("run");
-        let intake = porter.take_in(plan.pictures, title).await?;
+        let mut intake = porter.take_in(plan.pictures, title).await?;
+        for job in &mut intake.jobs {
+            job.preview_every = preview_every;
+        }
         for (name, refusal) in &intake.refused {
             desk.board.refuse(name.as_ref(), &refusal.to_string());
         }

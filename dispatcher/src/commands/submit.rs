@@ -15,6 +15,7 @@ use crate::asking::options::Options;
 use crate::asking::plan::{Asked, Plan};
 use crate::asking::remote::Remotes;
 use crate::board::Board;
+use crate::commands::run::preview_every;
 use crate::commands::{CommandError, Ending, connect, open_store, watch};
 use crate::config::Settings;
 use crate::output::{self, Line, News};
@@ -49,6 +50,10 @@ pub struct SubmitArgs {
     /// Which jobs go first: high, normal, low
     #[arg(long, value_name = "P", default_value = "normal", value_parser = priority)]
     pub priority: Priority,
+
+    /// Keep the picture as it is after every N evaluations, over all scales, for `fetch --previews`
+    #[arg(long, alias = "save-iter", value_name = "N", value_parser = preview_every())]
+    pub preview_every: Option<u32>,
 
     /// Hand in jobs that were accepted before too, unless they are done, and compare the inputs
     /// that are in the store already: for a broker that lost its queues, and damaged inputs
@@ -141,6 +146,7 @@ async fn submit(
     }
     for job in &mut intake.jobs {
         job.priority = args.priority;
+        job.preview_every = args.preview_every.unwrap_or(0);
     }
 
     let batch = intake.manifest.batch.clone();

@@ -87,7 +87,13 @@ impl Follow {
         let ending = Ending::of(&tally);
         match self.out {
             Some(folder) if ending != Ending::Interrupted => {
-                let fetched = fetch::fetch(store, &batch.manifest.batch, &folder).await?;
+                let fetched = fetch::fetch(
+                    store,
+                    &batch.manifest.batch,
+                    &folder,
+                    fetch::Extras::default(),
+                )
+                .await?;
                 if !self.json {
                     fetched.print();
                 }
@@ -415,7 +421,11 @@ impl Watch {
                     text: &text,
                 });
             }
-            (_, Happening::Finished { .. } | Happening::Cancelled) => {}
+            // `fetch` brings progress pictures.
+            (
+                _,
+                Happening::Previewed { .. } | Happening::Finished { .. } | Happening::Cancelled,
+            ) => {}
         }
     }
 

@@ -1,7 +1,6 @@
 //! The front desk: what becomes of jobs is written down and told here, and pictures are handed
 //! over.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use stylefleet_proto::{Failure, Job, JobId, keys};
@@ -22,11 +21,11 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// A desk that hands pictures of `store` over into `folder`.
-    pub fn open(board: Board, folder: &Path, store: Arc<dyn Store>) -> Self {
+    /// A desk that hands pictures of `store` over to `gallery`.
+    pub fn open(board: Board, gallery: Gallery, store: Arc<dyn Store>) -> Self {
         Self {
             board,
-            gallery: Gallery::new(folder.to_owned(), store.clone()),
+            gallery,
             store,
         }
     }
@@ -79,6 +78,21 @@ impl Desk {
             }
         }
         Ok(true)
+    }
+
+    /// Hands over what a job's pictures look like after so many evaluations.
+    pub async fn preview(&mut self, job: JobId, evaluations: u32) -> Result<(), GalleryError> {
+        for entry in self.board.entries(&job) {
+            if let Some(picture) = self.gallery.hang_preview(&entry, evaluations).await? {
+                self.board.show(&News::Previewed {
+                    job,
+                    name: entry.name.as_ref(),
+                    picture: &picture,
+                    evaluations,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Writes down that a job is given up, and tells.

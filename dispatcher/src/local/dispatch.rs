@@ -209,6 +209,7 @@ impl Dispatch<'_> {
                 position: Position::from(&progress),
             }),
             Happening::Note(text) => self.note(job, &text),
+            Happening::Previewed { evaluations } => self.desk.preview(job, evaluations).await?,
             Happening::Finished { .. } => {
                 if self.desk.deliver(job, false).await? {
                     self.scheduler.end(job);

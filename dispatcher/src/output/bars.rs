@@ -98,7 +98,10 @@ impl Output for Bars {
                     bar.set_message(format!("{name}  {}", briefly(position)));
                 }
             }
-            News::Note { .. } | News::Submitted { .. } | News::Stopping => self.say(news),
+            News::Note { .. }
+            | News::Previewed { .. }
+            | News::Submitted { .. }
+            | News::Stopping => self.say(news),
             News::Interrupted { job, .. } => {
                 self.remove(job);
                 self.say(news);

@@ -35,6 +35,16 @@ pub enum News<'a> {
         name: &'a str,
         text: &'a str,
     },
+    /// What the picture looks like by now is there.
+    Previewed {
+        job: JobId,
+        name: &'a str,
+        /// The file of the progress picture.
+        #[serde(serialize_with = "lossy")]
+        picture: &'a Path,
+        /// Evaluations that it goes by, over all scales.
+        evaluations: u32,
+    },
     /// The picture is there.
     Finished {
         job: JobId,

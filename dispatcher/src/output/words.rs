@@ -50,6 +50,9 @@ pub fn line(news: &News<'_>) -> Line {
             Line::Remark(format!("progress  {name}: {}", position.words()))
         }
         News::Note { name, text, .. } => Line::Remark(format!("note      {name}: {text}")),
+        News::Previewed { name, picture, .. } => {
+            Line::Remark(format!("preview   {}", called(name, picture)))
+        }
         News::Finished {
             name,
             picture,

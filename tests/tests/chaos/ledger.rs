@@ -108,7 +108,9 @@ impl Ledger<'_> {
             let why = self.storm.workshop.document(&keys::failed(job));
             self.complain(format!("{name}, {job}, was set aside: {why:?}"));
         }
-        objects.remove(&keys::picture(job, undisturbed, Format::Png));
+        let picture = keys::picture(job, undisturbed, Format::Png);
+        objects.remove(&keys::curve(job, &picture).expect("a key"));
+        objects.remove(&picture);
         if objects.remove(&keys::result(job)).is_none() {
             self.complain(format!("{name}, {job}, is lost: it has no result"));
             return;

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::Error;
+use crate::curve::Curve;
 use crate::minimize::{Minimizer, Scalars, Spectrum};
 use crate::scales::Extent;
 use crate::vgg::Arithmetic;
 
 /// Raised when the meaning of a checkpoint changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Under this name the metadata holds the [`Header`] as JSON.
 const HEADER: &str = "stylefleet";
 
@@ -27,6 +28,8 @@ pub(crate) struct Position {
     pub total: u32,
     /// Losses after the last iterations at this scale, oldest first.
     pub recent: Vec<f64>,
+    /// The losses of the whole job so far.
+    pub curve: Curve,
     /// Arithmetic of the network.
     pub arithmetic: Arithmetic,
     /// Seconds of work.

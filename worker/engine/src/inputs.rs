@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use crate::image::{decode, grey, recolored, with_histogram_of};
+use crate::image::{decode, grey, recolored, with_chroma_of, with_histogram_of};
 use crate::minimize::Bounds;
 use crate::scales::{self, Extent, resized};
 use crate::{Colors, Error, Init, Means, Observer, Request, Source};
@@ -105,6 +105,21 @@ impl Inputs {
             styles,
             chroma,
         })
+    }
+}
+
+impl Inputs {
+    /// What a person sees of `x`, `[1, 3, h, w]`, as the network takes it.
+    pub fn shown(&self, x: &Tensor, means: Means) -> Result<Tensor, Error> {
+        self.colored(from_network(x, means)?)
+    }
+
+    /// `image`, with the content's colours if it is to have them.
+    pub fn colored(&self, image: Tensor) -> Result<Tensor, Error> {
+        match &self.chroma {
+            Some(colors) => with_chroma_of(&image, &fitted(colors, extent_of(&image)?)?),
+            None => Ok(image),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! no store and no async runtime, and no type of libtorch leaves it.
 
 mod checkpoint;
+mod curve;
 mod device;
 mod engine;
 mod error;
@@ -26,8 +27,8 @@ mod weights;
 
 pub use engine::{Description, Engine, Evaluation, Options, Outcome};
 pub use error::Error;
-pub use observer::{Control, Observer, Progress};
-pub use picture::Picture;
+pub use observer::{Control, Observer, Progress, State};
+pub use picture::{CurvePoint, Picture};
 pub use request::{
     Colors, ContentLoss, Format, Init, Layer, LayerWeight, Means, Objective, Optimizer, Pooling,
     Precision, Request, Size, Source, Style, StyleLoss, TotalVariation,

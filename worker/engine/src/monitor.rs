@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use crate::checkpoint::{self, Position};
+use crate::curve::Curve;
 use crate::minimize::Minimizer;
 use crate::scales::Extent;
 use crate::vgg::Arithmetic;
-use crate::{Control, Error, Observer, Progress, Request};
+use crate::{Control, CurvePoint, Error, Observer, Progress, Request, State};
 
 /// Iterations over which the tolerance looks.
 const TOLERANCE_SPAN: usize = 10;
@@ -42,6 +43,7 @@ impl<'a> Monitor<'a> {
             evaluation: 0,
             total: 0,
             recent: Vec::new(),
+            curve: Curve::default(),
             arithmetic,
             seconds: 0.0,
         };
@@ -74,6 +76,11 @@ impl<'a> Monitor<'a> {
     /// Evaluations done, over all scales.
     pub fn evaluations(&self) -> u32 {
         self.position.total
+    }
+
+    /// How the loss fell.
+    pub fn curve(&self) -> &[CurvePoint] {
+        self.position.curve.points()
     }
 
     /// The sizes that the picture goes through.
@@ -152,15 +159,28 @@ impl<'a> Monitor<'a> {
     }
 
     /// An iteration has ended: from here on the minimiser's state is this.
-    pub fn accepted(&mut self, minimizer: &Minimizer) {
-        self.position.recent.push(minimizer.best().1);
+    pub fn accepted(
+        &mut self,
+        minimizer: &Minimizer,
+        picture: &dyn Fn() -> Result<Vec<u8>, Error>,
+    ) {
+        let loss = minimizer.best().1;
+        self.position.curve.push(CurvePoint {
+            scale: self.position.scale as u32 + 1,
+            evaluations: self.position.total,
+            loss,
+        });
+        self.position.recent.push(loss);
         if self.position.recent.len() > TOLERANCE_SPAN + 1 {
             self.position.recent.remove(0);
         }
         self.commit();
         let at = self.stamped();
-        self.observer
-            .accepted(&|| checkpoint::encode(&at, minimizer));
+        self.observer.accepted(&State {
+            evaluations: at.total,
+            checkpoint: &|| checkpoint::encode(&at, minimizer),
+            picture,
+        });
     }
 
     /// The minimiser's state is that of now.

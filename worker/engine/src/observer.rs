@@ -10,9 +10,19 @@ pub trait Observer {
     /// After every evaluation.
     fn evaluated(&mut self, progress: &Progress) -> Control;
 
-    /// After every accepted iteration. `checkpoint` encodes the optimiser's whole state, which
-    /// costs a copy of it: call it only when the state is to be kept.
-    fn accepted(&mut self, checkpoint: &dyn Fn() -> Result<Vec<u8>, Error>);
+    /// After every accepted iteration.
+    fn accepted(&mut self, state: &State<'_>);
+}
+
+/// What there is after an iteration. To have any of it made costs time and memory: ask only for
+/// what is to be kept.
+pub struct State<'a> {
+    /// Evaluations done over all scales.
+    pub evaluations: u32,
+    /// Encodes the optimiser's whole state.
+    pub checkpoint: &'a dyn Fn() -> Result<Vec<u8>, Error>,
+    /// Encodes the picture as it looks now, at the size of the scale at work, as a JPEG.
+    pub picture: &'a dyn Fn() -> Result<Vec<u8>, Error>,
 }
 
 /// What the engine does next.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, Format, Precision, image};
 
 /// A finished picture and how it came about.
@@ -23,11 +25,25 @@ pub struct Picture {
     pub terms: BTreeMap<String, f64>,
     /// Arithmetic at the end: [`Precision::F32`] or [`Precision::Bf16`].
     pub precision: Precision,
+    /// How the loss fell, oldest first.
+    pub curve: Vec<CurvePoint>,
+}
+
+/// The loss after an iteration. Losses at different scales are those of different objectives.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// The scale, from 1.
+    pub scale: u32,
+    /// Evaluations done by then, over all scales.
+    pub evaluations: u32,
+    /// The loss.
+    pub loss: f64,
 }
 
 impl Picture {
     /// The picture as a file.
     pub fn encode(&self, format: Format) -> Result<Vec<u8>, Error> {
-        image::encode(self, format)
+        let Self { width, height, .. } = *self;
+        image::encode([width, height], &self.pixels, format)
     }
 }

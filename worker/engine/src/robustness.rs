@@ -11,8 +11,8 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use crate::golden::engine;
 use crate::{
     Colors, ContentLoss, Control, Error, Init, Layer, LayerWeight, Means, Objective, Observer,
-    Optimizer, Outcome, Pooling, Precision, Progress, Request, Size, Source, Style, StyleLoss,
-    TotalVariation,
+    Optimizer, Outcome, Pooling, Precision, Progress, Request, Size, Source, State, Style,
+    StyleLoss, TotalVariation,
 };
 
 /// Evaluations that no request may go beyond.
@@ -31,7 +31,7 @@ impl Observer for Counter {
         Control::Continue
     }
 
-    fn accepted(&mut self, _: &dyn Fn() -> Result<Vec<u8>, Error>) {}
+    fn accepted(&mut self, _: &State<'_>) {}
 }
 
 fn file(image: impl Into<DynamicImage>, format: ImageFormat) -> Source {

@@ -3,7 +3,7 @@
 use tch::{Device, Tensor};
 
 use crate::checkpoint;
-use crate::image::with_chroma_of;
+use crate::image;
 use crate::inputs::{
     Inputs, StyleImage, bounds, extent_of, fitted, from_network, mask_at, to_network,
 };
@@ -14,7 +14,7 @@ use crate::objective::{self, Loss, Mode};
 use crate::scales::{Extent, resized};
 use crate::targets::Targets;
 use crate::vgg::{Arithmetic, Vgg};
-use crate::{Control, Error, Outcome, Picture, Precision, Request};
+use crate::{Control, Error, Format, Outcome, Picture, Precision, Request};
 
 /// A job under way.
 pub(crate) struct Job<'a> {
@@ -213,7 +213,12 @@ impl Job<'_> {
                 }
             });
             match step {
-                Ok(Step::Accepted) => self.monitor.accepted(minimizer),
+                Ok(Step::Accepted) => {
+                    let means = self.request.objective.means;
+                    let x = minimizer.best().0.f_reshape(shape)?;
+                    let picture = || preview(&self.inputs.shown(&x, means)?);
+                    self.monitor.accepted(minimizer, &picture);
+                }
                 Ok(Step::Stalled) => match self.sharpened(minimizer)? {
                     Some(exact) => loss = exact,
                     None if minimizer.forget() => self.monitor.commit(),
@@ -281,10 +286,7 @@ impl Job<'_> {
         self.monitor.switch(Arithmetic::F32);
         let x = to_network(&image, means, self.vgg.device())?;
         let (loss, terms) = self.with_room(|job| job.loss()?.score(job.vgg, &x))?;
-        let image = match &self.inputs.chroma {
-            Some(colors) => with_chroma_of(&image, colors)?,
-            None => image,
-        };
+        let image = self.inputs.colored(image)?;
         Ok(Picture {
             width: self.inputs.extent.width,
             height: self.inputs.extent.height,
@@ -293,6 +295,7 @@ impl Job<'_> {
             evaluations: self.monitor.evaluations(),
             loss,
             terms,
+            curve: self.monitor.curve().to_vec(),
             precision: match ended_in {
                 Arithmetic::F32 => Precision::F32,
                 Arithmetic::Bf16 => Precision::Bf16,
@@ -313,6 +316,12 @@ fn point(vgg: &Vgg, loss: &Loss, x: &Tensor) -> Result<Point, Error> {
         loss: evaluation.loss,
         gradient: evaluation.gradient,
     })
+}
+
+/// An image as a JPEG.
+fn preview(image: &Tensor) -> Result<Vec<u8>, Error> {
+    let Extent { width, height } = extent_of(image)?;
+    image::encode([width, height], &pixels_of(image)?, Format::Jpeg)
 }
 
 /// R, G, B of each pixel in 0 to 1, row by row.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::golden::{engine, engine_with, layers, source};
 use crate::{
-    Colors, ContentLoss, Control, Engine, Error, Format, Init, Means, Objective, Observer,
-    Optimizer, Outcome, Picture, Pooling, Precision, Progress, Request, Size, Source, Style,
-    StyleLoss, TotalVariation,
+    Colors, ContentLoss, Control, CurvePoint, Engine, Error, Format, Init, Means, Objective,
+    Observer, Optimizer, Outcome, Picture, Pooling, Precision, Progress, Request, Size, Source,
+    State, Style, StyleLoss, TotalVariation,
 };
 
 fn style(name: &str, share: f64) -> Style {
@@ -57,6 +57,8 @@ struct Watcher {
     interrupt_at: BTreeSet<u32>,
     seen: Vec<Progress>,
     checkpoints: Vec<Vec<u8>>,
+    /// The last picture on the way.
+    preview: Vec<u8>,
 }
 
 impl Observer for Watcher {
@@ -73,8 +75,10 @@ impl Observer for Watcher {
         }
     }
 
-    fn accepted(&mut self, checkpoint: &dyn Fn() -> Result<Vec<u8>, Error>) {
-        self.checkpoints.push(checkpoint().expect("encodes"));
+    fn accepted(&mut self, state: &State<'_>) {
+        let checkpoint = (state.checkpoint)();
+        self.checkpoints.push(checkpoint.expect("encodes"));
+        self.preview = (state.picture)().expect("encodes");
     }
 }
 
@@ -126,7 +130,44 @@ fn an_interrupted_job_ends_with_the_same_bits() {
             assert_eq!(whole.pixels, resumed.pixels, "{precision:?} {optimizer:?}");
             assert_eq!(whole.loss.to_bits(), resumed.loss.to_bits());
             assert_eq!(whole.evaluations, resumed.evaluations);
+            assert_eq!(whole.curve, resumed.curve);
         }
+    }
+}
+
+#[test]
+fn shows_the_picture_on_the_way_and_how_the_loss_fell() {
+    let mut engine = engine();
+    let request = Request {
+        colors: Colors::Luminance,
+        ..request()
+    };
+    let mut watcher = Watcher {
+        interrupt_at: [6].into(),
+        ..Watcher::default()
+    };
+    let outcome = engine.stylize(&request, None, &mut watcher);
+    assert!(matches!(outcome, Ok(Outcome::Interrupted { .. })));
+    let preview = ::image::load_from_memory(&watcher.preview).expect("an image");
+    assert_eq!((preview.width(), preview.height()), (24, 24));
+
+    let mut watcher = Watcher::default();
+    let picture = finished(engine.stylize(&request, None, &mut watcher));
+    let preview = ::image::load_from_memory(&watcher.preview).expect("an image");
+    let preview = preview.into_rgb32f();
+    let away = preview.as_raw().iter().zip(&picture.pixels);
+    let away: f32 = away.map(|(a, b)| (a - b).abs()).sum::<f32>() / picture.pixels.len() as f32;
+    assert!(
+        away < 0.02,
+        "the last preview is {away} away from the picture"
+    );
+
+    let last = picture.curve.last().expect("a point");
+    assert_eq!(last.evaluations, picture.evaluations);
+    assert!((last.loss / picture.loss - 1.0).abs() < 1e-3, "{last:?}");
+    for scale in picture.curve.chunk_by(|a, b| a.scale == b.scale) {
+        let falls = |pair: &[CurvePoint]| pair[1].loss < pair[0].loss;
+        assert!(scale.windows(2).all(falls), "{scale:?}");
     }
 }
 

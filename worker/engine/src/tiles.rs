@@ -144,7 +144,11 @@ impl Tile {
     pub fn core(&self, activations: &Tensor, layer: Layer) -> Result<Tensor, Error> {
         let (_, _, height, width) = activations.size4()?;
         let rows = self.rows.within(height, layer.stride());
-        part(activations, rows, self.columns.within(width, layer.stride()))
+        part(
+            activations,
+            rows,
+            self.columns.within(width, layer.stride()),
+        )
     }
 
     /// The tile's own pixels in what [`Self::cut`] gives, and one more row and column where the

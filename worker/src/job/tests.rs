@@ -184,6 +184,7 @@ pub fn picture() -> Picture {
         loss: 6.0,
         terms: BTreeMap::from([("tv".to_owned(), 6.0)]),
         precision: Precision::F32,
+        curve: Vec::new(),
     }
 }
 

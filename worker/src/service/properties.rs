@@ -13,7 +13,7 @@ use bytes::Bytes;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
-use stylefleet_engine::{Control, Description, Engine, Error, Observer, Outcome, Request};
+use stylefleet_engine::{Control, Description, Engine, Error, Observer, Outcome, Request, State};
 use stylefleet_proto::lifecycle::{self, ATTEMPTS, DEATHS, Settlement};
 use stylefleet_proto::{Digest, Event, Failure, Happening, Image, Job, JobId, Record, Style, keys};
 use stylefleet_transport::broker::{
@@ -578,7 +578,11 @@ impl Stylize for Actor {
                 if grown {
                     let kept = keys::checkpoint(&job.id);
                     wait(|| {
-                        observer.accepted(&|| Ok(state(begun + 1)));
+                        observer.accepted(&State {
+                            evaluations: begun + 1,
+                            checkpoint: &|| Ok(state(begun + 1)),
+                            picture: &|| Ok(Vec::new()),
+                        });
                         worker.is_dead() || worker.has_kept(&kept)
                     });
                 }

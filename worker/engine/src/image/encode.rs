@@ -3,48 +3,45 @@
 use std::io::Cursor;
 
 use ::image::codecs::jpeg::JpegEncoder;
-use ::image::{DynamicImage, ImageBuffer, ImageFormat, Rgb};
+use ::image::{DynamicImage, ImageBuffer, ImageFormat};
 
-use crate::{Error, Format, Picture};
+use crate::{Error, Format};
 
 const JPEG_QUALITY: u8 = 95;
 
-/// Encodes a picture; values are rounded to the nearest that the format holds.
-pub(crate) fn encode(picture: &Picture, format: Format) -> Result<Vec<u8>, Error> {
+/// Encodes R, G, B of each pixel, row by row, in 0 to 1; values are rounded to the nearest that the
+/// format holds.
+pub(crate) fn encode(
+    [width, height]: [u32; 2],
+    pixels: &[f32],
+    format: Format,
+) -> Result<Vec<u8>, Error> {
+    let rgb8 = || {
+        let quantised = pixels
+            .iter()
+            .map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8);
+        ImageBuffer::from_raw(width, height, quantised.collect()).map(DynamicImage::ImageRgb8)
+    };
+    let rgb16 = || {
+        let quantised = pixels
+            .iter()
+            .map(|v| (v.clamp(0.0, 1.0) * 65535.0).round() as u16);
+        ImageBuffer::from_raw(width, height, quantised.collect()).map(DynamicImage::ImageRgb16)
+    };
+    let image = match format {
+        Format::Png | Format::Jpeg => rgb8(),
+        Format::Tiff => rgb16(),
+    };
+    let image =
+        image.ok_or_else(|| Error::image("picture", format!("has not {width}x{height} pixels")))?;
     let mut file = Cursor::new(Vec::new());
     let written = match format {
-        Format::Png => rgb8(picture)?.write_to(&mut file, ImageFormat::Png),
+        Format::Png => image.write_to(&mut file, ImageFormat::Png),
         Format::Jpeg => {
-            let encoder = JpegEncoder::new_with_quality(&mut file, JPEG_QUALITY);
-            rgb8(picture)?.write_with_encoder(encoder)
+            image.write_with_encoder(JpegEncoder::new_with_quality(&mut file, JPEG_QUALITY))
         }
-        Format::Tiff => rgb16(picture)?.write_to(&mut file, ImageFormat::Tiff),
+        Format::Tiff => image.write_to(&mut file, ImageFormat::Tiff),
     };
     written.map_err(|e| Error::image("picture", format!("cannot be encoded: {e}")))?;
     Ok(file.into_inner())
-}
-
-fn rgb8(picture: &Picture) -> Result<DynamicImage, Error> {
-    let quantised = |v: &f32| (v.clamp(0.0, 1.0) * 255.0).round() as u8;
-    let pixels = picture.pixels.iter().map(quantised).collect();
-    buffer::<u8>(picture, pixels).map(DynamicImage::ImageRgb8)
-}
-
-fn rgb16(picture: &Picture) -> Result<DynamicImage, Error> {
-    let quantised = |v: &f32| (v.clamp(0.0, 1.0) * 65535.0).round() as u16;
-    let pixels = picture.pixels.iter().map(quantised).collect();
-    buffer::<u16>(picture, pixels).map(DynamicImage::ImageRgb16)
-}
-
-fn buffer<T: ::image::Primitive>(
-    picture: &Picture,
-    pixels: Vec<T>,
-) -> Result<ImageBuffer<Rgb<T>, Vec<T>>, Error>
-where
-    Rgb<T>: ::image::Pixel<Subpixel = T>,
-{
-    ImageBuffer::from_raw(picture.width, picture.height, pixels).ok_or_else(|| {
-        let (width, height) = (picture.width, picture.height);
-        Error::image("picture", format!("has not {width}x{height} pixels"))
-    })
 }

@@ -215,7 +215,8 @@ fn a_restored_minimiser_goes_on_bit_for_bit() {
             let found = tensors.iter().find(|(found, _)| found == name);
             Ok(found.expect("is there").1.copy())
         };
-        let mut restored = Minimizer::restore(&scalars, None, Device::Cpu, &mut take).expect("restores");
+        let mut restored =
+            Minimizer::restore(&scalars, None, Device::Cpu, &mut take).expect("restores");
         go_on(&mut original, 10);
         go_on(&mut restored, 10);
         assert_eq!(

@@ -215,7 +215,12 @@ impl Loss {
         for (region, slope) in self.regions.iter().zip(slopes) {
             let mask = region.mask(layer);
             let mask = mask.map(|mask| tile.place(mask, layer)).transpose()?;
-            parts.push(pulled(self.objective.style_loss, slope, &own, mask.as_ref())?);
+            parts.push(pulled(
+                self.objective.style_loss,
+                slope,
+                &own,
+                mask.as_ref(),
+            )?);
         }
         if let Some(target) = self.content.get(&layer) {
             let factor = 2.0 * self.content_factor(layer, target);

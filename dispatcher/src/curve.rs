@@ -1,0 +1,87 @@
+//! The curve of a loss, as a chart.
+
+use plotters::prelude::*;
+use stylefleet_proto::Curve;
+
+/// Width and height of the chart in pixels.
+const SIZE: (u32, u32) = (720, 420);
+
+/// An SVG of how the loss fell, on a logarithmic scale: a line for each scale that the picture went
+/// through. Fails where `curve` has nothing to draw.
+pub fn chart(title: &str, curve: &Curve) -> Result<String, String> {
+    let losses = curve.evaluations.iter().zip(&curve.loss).zip(&curve.scale);
+    let points: Vec<(u32, f64, u32)> = losses
+        .map(|((&evaluations, &loss), &scale)| (evaluations, loss, scale))
+        .filter(|(_, loss, _)| loss.is_finite() && *loss > 0.0)
+        .collect();
+    let last = points.last().ok_or("it has no points")?.0;
+    let lowest = points.iter().map(|point| point.1).fold(f64::MAX, f64::min);
+    let highest = points.iter().map(|point| point.1).fold(0.0, f64::max);
+    let mut chart = String::new();
+    draw(
+        &mut chart,
+        title,
+        &points,
+        last,
+        lowest / 1.5..highest * 1.5,
+    )
+    .map_err(|e| e.to_string())?;
+    Ok(chart)
+}
+
+fn draw(
+    into: &mut String,
+    title: &str,
+    points: &[(u32, f64, u32)],
+    last: u32,
+    losses: std::ops::Range<f64>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let area = SVGBackend::with_string(into, SIZE).into_drawing_area();
+    area.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&area)
+        .caption(title, ("sans-serif", 18))
+        .margin(12)
+        .x_label_area_size(40)
+        .y_label_area_size(70)
+        .build_cartesian_2d(0..last + 1, losses.log_scale())?;
+    chart
+        .configure_mesh()
+        .x_desc("evaluations")
+        .y_desc("loss")
+        .y_label_formatter(&|loss| format!("{loss:.0e}"))
+        .light_line_style(WHITE)
+        .draw()?;
+    for (number, scale) in points.chunk_by(|a, b| a.2 == b.2).enumerate() {
+        let line = scale.iter().map(|point| (point.0, point.1));
+        chart.draw_series(LineSeries::new(
+            line,
+            Palette99::pick(number).stroke_width(2),
+        ))?;
+    }
+    area.present()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_a_line_for_each_scale() {
+        let curve = Curve {
+            scale: vec![1, 1, 2, 2],
+            evaluations: vec![1, 10, 11, 20],
+            loss: vec![1e9, 1e5, 1e7, f64::NAN],
+        };
+        let svg = chart("a & b", &curve).expect("draws");
+        assert_eq!(svg.matches("<polyline").count() - axes(&svg), 2, "{svg}");
+        assert!(svg.contains("a &amp; b"), "{svg}");
+        chart("nothing", &Curve::default()).expect_err("nothing to draw");
+    }
+
+    /// Lines of the axes, which are black.
+    fn axes(svg: &str) -> usize {
+        let black = |line: &&str| line.contains("<polyline") && line.contains("#000000");
+        svg.lines().filter(black).count()
+    }
+}

@@ -1,0 +1,75 @@
+//! How the loss of a job fell, thinned so that a long job's curve is no longer than a short one's.
+
+use serde::{Deserialize, Serialize};
+
+use crate::CurvePoint;
+
+/// Most points kept: more than a chart shows.
+const MOST: usize = 512;
+
+/// The loss after iterations: all of them, or every second, every fourth, ...
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Curve {
+    points: Vec<CurvePoint>,
+    /// Iterations from one point to the next.
+    stride: u32,
+    /// Iterations since the last point.
+    since: u32,
+}
+
+impl Default for Curve {
+    fn default() -> Self {
+        Self {
+            points: Vec::new(),
+            stride: 1,
+            since: 0,
+        }
+    }
+}
+
+impl Curve {
+    /// Takes note of an iteration.
+    pub fn push(&mut self, point: CurvePoint) {
+        self.since += 1;
+        if self.since < self.stride {
+            return;
+        }
+        self.since = 0;
+        self.points.push(point);
+        if self.points.len() > MOST {
+            let mut is_second = true;
+            self.points.retain(|_| {
+                is_second = !is_second;
+                !is_second
+            });
+            self.stride *= 2;
+        }
+    }
+
+    /// The points, oldest first.
+    pub fn points(&self) -> &[CurvePoint] {
+        &self.points
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_curve_is_thinned_evenly() {
+        let mut curve = Curve::default();
+        for evaluations in 1..=10_000 {
+            curve.push(CurvePoint {
+                scale: 1,
+                evaluations,
+                loss: 1.0,
+            });
+        }
+        let at: Vec<u32> = curve.points().iter().map(|p| p.evaluations).collect();
+        assert!((MOST / 2..=MOST).contains(&at.len()), "{}", at.len());
+        assert_eq!(at[0], 1);
+        let steps: Vec<u32> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(steps.iter().all(|step| *step == curve.stride), "{steps:?}");
+    }
+}

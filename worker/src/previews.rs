@@ -1,0 +1,81 @@
+//! Progress pictures, on their way from the engine's thread to the store.
+
+use stylefleet_engine::State;
+use stylefleet_proto::{Happening, JobId, keys};
+use stylefleet_transport::store::Store;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::events::Events;
+
+/// Pictures that may wait for a slow store; more are left out.
+const WAITING: usize = 2;
+
+/// The engine's end.
+#[derive(Debug)]
+pub struct Previews {
+    /// Evaluations from one picture to the next; 0: none are made.
+    every: u32,
+    /// Pictures due by now.
+    due: u32,
+    made: Sender<Preview>,
+}
+
+/// The store's end.
+#[derive(Debug)]
+pub struct Hanger(Receiver<Preview>);
+
+#[derive(Debug)]
+struct Preview {
+    evaluations: u32,
+    file: Result<Vec<u8>, stylefleet_engine::Error>,
+}
+
+/// Both ends, for a job that goes on after so many `evaluations`.
+pub fn channel_of(every: u32, evaluations: u32) -> (Previews, Hanger) {
+    let (made, receiver) = channel(WAITING);
+    let previews = Previews {
+        every,
+        due: evaluations.checked_div(every).unwrap_or(0),
+        made,
+    };
+    (previews, Hanger(receiver))
+}
+
+impl Previews {
+    /// Has a picture made if one is due.
+    pub fn offer(&mut self, state: &State<'_>) {
+        let due = state.evaluations.checked_div(self.every).unwrap_or(0);
+        if due <= self.due {
+            return;
+        }
+        self.due = due;
+        // Where there is no room the store is slow, and pictures are the least of its work.
+        if let Ok(room) = self.made.try_reserve() {
+            room.send(Preview {
+                evaluations: due * self.every,
+                file: (state.picture)(),
+            });
+        }
+    }
+}
+
+impl Hanger {
+    /// Writes pictures until the engine's end is dropped. One that fails is noted; the job goes on
+    /// without.
+    pub async fn hang(mut self, store: &dyn Store, job: &JobId, events: &Events) {
+        while let Some(Preview { evaluations, file }) = self.0.recv().await {
+            let hung = match file {
+                Ok(file) => {
+                    let key = keys::preview(job, evaluations);
+                    let put = store.put(&key, file.into()).await;
+                    put.map_err(|e| e.to_string())
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            match hung {
+                Ok(()) => events.tell(Happening::Previewed { evaluations }),
+                Err(reason) => events.note(format!("no progress picture was kept: {reason}")),
+            }
+        }
+    }
+}
