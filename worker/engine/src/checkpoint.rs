@@ -1,8 +1,10 @@
 //! A job's whole state as bytes: a safetensors file whose metadata carries what is no tensor.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -43,31 +45,61 @@ struct Header {
     scalars: Scalars,
 }
 
-/// Encodes where a job stands.
+/// Encodes where a job stands. Tensors are copied one after the other, so that no more memory is
+/// taken than the bytes themselves need.
 pub(crate) fn encode(position: &Position, minimizer: &Minimizer) -> Result<Vec<u8>, Error> {
-    let (scalars, tensors) = minimizer.save()?;
+    let (scalars, tensors) = minimizer.save();
     let header = Header {
         version: VERSION,
         position: position.clone(),
         scalars,
     };
     let header = serde_json::to_string(&header).map_err(unusable)?;
-    let data = tensors
-        .iter()
-        .map(|(name, tensor)| Ok((name, tensor.size(), bytes_of(tensor)?)))
-        .collect::<Result<Vec<_>, Error>>()?;
-    let views = data
-        .iter()
-        .map(|(name, shape, bytes)| {
-            let shape = shape.iter().map(|&n| n as usize).collect();
-            Ok((
-                name,
-                TensorView::new(Dtype::F32, shape, bytes).map_err(unusable)?,
-            ))
-        })
-        .collect::<Result<Vec<_>, Error>>()?;
+    let failure = RefCell::new(None);
+    let saved = tensors.iter().map(|(name, tensor)| {
+        let shape = tensor.size().iter().map(|&n| n as usize).collect();
+        let saved = Saved {
+            tensor,
+            shape,
+            failure: &failure,
+        };
+        (name, saved)
+    });
     let metadata = HashMap::from([(HEADER.to_owned(), header)]);
-    safetensors::serialize(views, Some(metadata)).map_err(unusable)
+    let bytes = safetensors::serialize(saved, Some(metadata)).map_err(unusable)?;
+    failure.into_inner().map_or(Ok(bytes), Err)
+}
+
+/// A 32-bit tensor to be written.
+struct Saved<'a> {
+    tensor: &'a Tensor,
+    shape: Vec<usize>,
+    /// Where a device does not give its data.
+    failure: &'a RefCell<Option<Error>>,
+}
+
+impl View for Saved<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        bytes_of(self.tensor).map_or_else(
+            |error| {
+                self.failure.replace(Some(error));
+                Cow::Borrowed(&[][..])
+            },
+            Cow::Owned,
+        )
+    }
+
+    fn data_len(&self) -> usize {
+        self.tensor.numel() * size_of::<f32>()
+    }
 }
 
 /// Decodes what [`encode`] made of a job that goes through `scales`.
@@ -81,11 +113,10 @@ pub(crate) fn decode(
         .get(header.position.scale)
         .ok_or_else(|| unusable("it has more scales than the job"))?;
     let expected = 3 * extent.pixels() as i64;
-    let mut take = |name: &str, dimensions: usize| {
+    let mut take = |name: &str| {
         let view = file.tensor(name).map_err(unusable)?;
         let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-        let fits = shape.len() == dimensions && shape.last() == Some(&expected);
-        if view.dtype() != Dtype::F32 || !fits {
+        if view.dtype() != Dtype::F32 || shape != [expected] {
             return Err(unusable(format!(
                 "{name} is {shape:?}, the job has {expected} variables"
             )));

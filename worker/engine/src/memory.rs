@@ -14,8 +14,9 @@ const BASE: u64 = 700 << 20;
 /// Bytes a pixel for the picture as a whole: the inputs, and the tensors of the minimiser but for
 /// its pairs.
 const WHOLE: u64 = 260;
-/// Bytes a pixel for one pair of L-BFGS.
-const PAIR: u64 = 24;
+/// Bytes a pixel for one pair of L-BFGS: three channels of two tensors, and the same in a checkpoint
+/// that is on its way to the store.
+const PAIR: u64 = 48;
 /// Pairs of L-BFGS: the most there are any use of, and the fewest that it is itself with.
 const PAIRS: (u64, u64) = (20, 3);
 /// A tile of this many pixels is not nearly all surroundings; for less, pairs are given up first.

@@ -110,9 +110,9 @@ impl Adam {
         best_loss: f64,
         iterations: u32,
         device: Device,
-        take: &mut dyn FnMut(&str, usize) -> Result<Tensor, Error>,
+        take: &mut dyn FnMut(&str) -> Result<Tensor, Error>,
     ) -> Result<Self, Error> {
-        let mut take = |name: &str| Ok::<_, Error>(take(name, 1)?.f_to_device(device)?);
+        let mut take = |name: &str| Ok::<_, Error>(take(name)?.f_to_device(device)?);
         Ok(Self {
             point: Point {
                 x: take("x")?,

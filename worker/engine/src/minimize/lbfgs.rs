@@ -172,8 +172,8 @@ impl Lbfgs {
         Ok(())
     }
 
-    /// Place, gradient, and the pairs, oldest first, as rows of `s` and `y`.
-    pub fn save(&self) -> Result<(Scalars, Vec<(String, Tensor)>), Error> {
+    /// Place, gradient, and the pairs, numbered from the oldest.
+    pub fn save(&self) -> (Scalars, Vec<(String, Tensor)>) {
         let scalars = Scalars::Lbfgs {
             loss: self.point.loss,
             pairs: self.pairs.len(),
@@ -182,19 +182,11 @@ impl Lbfgs {
             ("x".to_owned(), self.point.x.shallow_clone()),
             ("gradient".to_owned(), self.point.gradient.shallow_clone()),
         ];
-        if !self.pairs.is_empty() {
-            let stack = |of: fn(&Pair) -> &Tensor| {
-                // On the CPU: the device may have no room for a copy.
-                let rows = self
-                    .pairs
-                    .iter()
-                    .map(|pair| of(pair).f_to_device(Device::Cpu));
-                Tensor::f_stack(&rows.collect::<Result<Vec<_>, _>>()?, 0)
-            };
-            tensors.push(("s".to_owned(), stack(|pair| &pair.s)?));
-            tensors.push(("y".to_owned(), stack(|pair| &pair.y)?));
+        for (number, pair) in self.pairs.iter().enumerate() {
+            tensors.push((format!("s.{number}"), pair.s.shallow_clone()));
+            tensors.push((format!("y.{number}"), pair.y.shallow_clone()));
         }
-        Ok((scalars, tensors))
+        (scalars, tensors)
     }
 
     pub fn restore(
@@ -202,27 +194,19 @@ impl Lbfgs {
         pairs: usize,
         spectrum: Option<Spectrum>,
         device: Device,
-        take: &mut dyn FnMut(&str, usize) -> Result<Tensor, Error>,
+        take: &mut dyn FnMut(&str) -> Result<Tensor, Error>,
     ) -> Result<Self, Error> {
+        let mut take = |name: &str| Ok::<_, Error>(take(name)?.f_to_device(device)?);
         let start = Point {
-            x: take("x", 1)?.f_to_device(device)?,
+            x: take("x")?,
             loss,
-            gradient: take("gradient", 1)?.f_to_device(device)?,
+            gradient: take("gradient")?,
         };
         let mut lbfgs = Self::new(start, pairs, spectrum);
-        if pairs > 0 {
-            let (s, y) = (take("s", 2)?, take("y", 2)?);
-            let rows = [&s, &y].map(|rows| rows.size()[0] as usize);
-            if rows != [pairs; 2] {
-                return Err(Error::Checkpoint(format!(
-                    "it has {rows:?} pairs, not {pairs}"
-                )));
-            }
-            for (s, y) in s.f_unbind_copy(0)?.into_iter().zip(y.f_unbind_copy(0)?) {
-                let (s, y) = (s.f_to_device(device)?, y.f_to_device(device)?);
-                let pair = Pair::new(s, y, lbfgs.spectrum.as_ref())?;
-                lbfgs.pairs.extend(pair);
-            }
+        for number in 0..pairs {
+            let (s, y) = (take(&format!("s.{number}"))?, take(&format!("y.{number}"))?);
+            let pair = Pair::new(s, y, lbfgs.spectrum.as_ref())?;
+            lbfgs.pairs.extend(pair);
         }
         Ok(lbfgs)
     }

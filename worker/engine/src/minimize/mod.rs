@@ -125,20 +125,20 @@ impl Minimizer {
     }
 
     /// The whole state, to be given to [`Minimizer::restore`].
-    pub fn save(&self) -> Result<(Scalars, Vec<(String, Tensor)>), Error> {
-        Ok(match self {
-            Self::Lbfgs(lbfgs) => lbfgs.save()?,
+    pub fn save(&self) -> (Scalars, Vec<(String, Tensor)>) {
+        match self {
+            Self::Lbfgs(lbfgs) => lbfgs.save(),
             Self::Adam(adam) => adam.save(),
-        })
+        }
     }
 
-    /// The minimiser that [`Minimizer::save`] saw, on `device`. `take` gives a tensor by its name
-    /// and number of dimensions.
+    /// The minimiser that [`Minimizer::save`] saw, on `device`. `take` gives a tensor by its
+    /// name.
     pub fn restore(
         scalars: &Scalars,
         spectrum: Option<Spectrum>,
         device: Device,
-        take: &mut dyn FnMut(&str, usize) -> Result<Tensor, Error>,
+        take: &mut dyn FnMut(&str) -> Result<Tensor, Error>,
     ) -> Result<Self, Error> {
         Ok(match *scalars {
             Scalars::Lbfgs { loss, pairs } => {

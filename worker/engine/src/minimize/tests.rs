@@ -210,8 +210,8 @@ fn a_restored_minimiser_goes_on_bit_for_bit() {
         };
         // More iterations than pairs are remembered.
         go_on(&mut original, 30);
-        let (scalars, tensors) = original.save().expect("saves");
-        let mut take = |name: &str, _: usize| {
+        let (scalars, tensors) = original.save();
+        let mut take = |name: &str| {
             let found = tensors.iter().find(|(found, _)| found == name);
             Ok(found.expect("is there").1.copy())
         };
