@@ -2,7 +2,6 @@
 //!
 //! Start reading at [`job`].
 
-mod allocator;
 mod checkpoints;
 mod cli;
 mod config;
@@ -39,7 +38,7 @@ use crate::config::Settings;
 const CANNOT_BEGIN: u8 = 2;
 
 fn main() -> ExitCode {
-    allocator::keep_what_is_freed();
+    stylefleet_engine::allocator::keep_what_is_freed();
     match run(Cli::parse().command) {
         Ok(code) => code,
         Err((code, error)) => {

@@ -9,13 +9,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use stylefleet_engine::allocator;
 use stylefleet_proto::Happening;
 use stylefleet_transport::broker::{BrokerError, Claim, WorkerEnd};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::allocator;
 use crate::events::Events;
 use crate::failure::Failure;
 use crate::job::{Attempt, Bench, Computed, Prepared, Why};

@@ -88,6 +88,8 @@ impl From<tch::TchError> for Error {
             "out of memory",
             "can't allocate memory",
             "not enough memory",
+            "alloc_failed",                 // cuBLAS, cuDNN
+            "could not create a primitive", // oneDNN, which gives no reason
         ];
         if memory.iter().any(|sign| text.to_lowercase().contains(sign)) {
             Self::OutOfMemory(line)

@@ -4,6 +4,7 @@
 //! [`Observer`], through which it can be interrupted and checkpointed. The engine knows no queue,
 //! no store and no async runtime, and no type of libtorch leaves it.
 
+pub mod allocator;
 mod checkpoint;
 mod curve;
 mod device;

@@ -2,6 +2,7 @@
 
 use tch::{Device, Tensor};
 
+use crate::allocator;
 use crate::checkpoint;
 use crate::image;
 use crate::inputs::{
@@ -111,6 +112,7 @@ impl Job<'_> {
         if !self.memory.shrink(now, &self.request.objective) {
             return Err(Error::OutOfMemory(reason));
         }
+        allocator::stop_keeping();
         let mega = (now / 2) as f64 / 1e6;
         self.monitor.note(&format!(
             "out of memory: goes on in tiles of {mega:.2} megapixels"
