@@ -1,10 +1,11 @@
 //! `stylefleet run`, with real workers and the real network, on tiny pictures.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use image::{ColorType, DynamicImage, GenericImageView};
 use serde_json::{Value, json};
-use stylefleet_tests::{Run, Scene, content, stylefleet};
+use stylefleet_tests::{Run, Scene, content, stylefleet, worker};
 
 fn open(scene: &Scene, file: &str) -> DynamicImage {
     image::open(scene.path(file)).unwrap_or_else(|e| panic!("{file}: {e}"))
@@ -282,6 +283,42 @@ fn progress_pictures_and_the_curve_of_the_loss_come_with_the_picture() {
         .run_json(&[command, "--evaluations 20"])
         .expect_code(0);
     assert_eq!(again.events_of("kept").len(), 1, "{}", again.so_far());
+}
+
+#[test]
+fn a_job_that_runs_out_of_memory_goes_on_in_smaller_tiles() {
+    let scene = Scene::with_pictures();
+    let command = ["boat.png --style wave.png --size 896 --scales 1 --evaluations 2"];
+    // Believing in more than there is, the worker takes the picture whole, which needs far more than
+    // one step of this ladder. What it needs for itself differs from machine to machine.
+    let mut limits = (1_300_000..).step_by(200_000).take(10);
+    let ended = limits.find_map(|kilobytes| {
+        let worker = worker().display().to_string();
+        let script = format!("#!/bin/sh\nulimit -d {kilobytes}\nexec '{worker}' \"$@\"\n");
+        scene.write("limited", script);
+        let runs = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(scene.path("limited"), runs).expect("sets");
+        let mut limited = scene.run_command(&[command[0], "--memory 30GiB"]);
+        limited
+            .arg("--json")
+            .env("STYLEFLEET_WORKER", scene.path("limited"));
+        let ended = Run::start(limited).end();
+        (ended.code() == 0).then_some(ended)
+    });
+    let ended = ended.expect("one of the limits suffices");
+    let notes = ended.events_of("note");
+    let is_smaller = |note: &Value| {
+        let text = note["text"].as_str().unwrap_or_default();
+        text.contains("out of memory: goes on in tiles of")
+    };
+    assert!(notes.iter().any(is_smaller), "{}", ended.so_far());
+
+    let made = open(&scene, "out/boat.wave.png");
+    std::fs::remove_dir_all(scene.path("out")).expect("removes");
+    scene.run(&command).expect_code(0);
+    let whole = open(&scene, "out/boat.wave.png");
+    let difference = difference(&made, &whole);
+    assert!(difference < 0.005, "{difference}");
 }
 
 #[test]
