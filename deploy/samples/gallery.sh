@@ -29,6 +29,7 @@ large        --style styles/wave.png --style-scale 2
 small        --style styles/wave.png --style-scale 0.5
 blend        --style styles/wave.png=1 --style styles/glass.png=1
 texture      --style styles/night.png --init noise --content-weight 0
+progress     --style styles/wave.png --preview-every 75 --curve
 END
 }
 
@@ -37,4 +38,10 @@ pictures | while read -r name options; do
     # shellcheck disable=SC2086 # a list
     "$bin/stylefleet" run contents/lighthouse.png $options --size 304 --format jpeg --out "$work/$name"
     mv "$work/$name"/*.jpg "gallery/$name.jpg"
+    for curve in "$work/$name"/*.svg; do
+        [ ! -e "$curve" ] || mv "$curve" "gallery/$name.svg"
+    done
+    for preview in "$work/$name"/*.previews/*; do
+        [ ! -e "$preview" ] || mv "$preview" "gallery/$name.${preview##*/}"
+    done
 done

@@ -19,6 +19,7 @@ HEAD = (
     "saved picture's loss",
 )
 
+TRIED = Path(__file__).with_name("tried.md")
 NOTES = """\
 ## How this was measured
 
@@ -158,7 +159,8 @@ def main():
         print(f"\n## Against {rival['tool']}, {rival['size']}×{rival['size']}\n")
         print(table(rival, ours))
     print(f"\n## A batch\n\n{batch(many)}\n")
-    print(NOTES, end="")
+    print(NOTES)
+    print(TRIED.read_text(), end="")
 
 
 if __name__ == "__main__":
