@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn gives_up_size_of_tiles_first_then_pairs_then_the_job() {
-        let fits = [16, 8, 6, 5].map(|gib| fit(2048, gib << 30).expect("fits"));
+        let fits = [20, 8, 5, 3].map(|gib| fit(2048, gib << 30).expect("fits"));
         assert_eq!(fits[0].pairs, 20);
         assert!(fits[0].most_pixels >= 2048 * 2048);
         assert_eq!(fits[1].pairs, 20);
