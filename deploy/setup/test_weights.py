@@ -5,6 +5,7 @@ against the source's own convention.
 """
 import contextlib
 import io
+import itertools
 import math
 import os
 import sys
@@ -34,19 +35,24 @@ def random_vgg():
     """{(our layer, weight or bias): tensor}, large enough to compute with."""
     random = torch.Generator().manual_seed(1)
     return {(ours, kind): torch.randn(shape if kind == "weight" else shape[:1], generator=random) / 20
-            for ours, _, _, shape in weights.layers() for kind in ("weight", "bias")}
+            for ours, _, _, shape in weights.layers("VGG19") for kind in ("weight", "bias")}
 
 
 VGG = random_vgg()
-NAMES = {ours: (keras, torch_name) for ours, keras, torch_name, _ in weights.layers()}
 
 
-def state_dict():
-    return {f"{NAMES[ours][1]}.{kind}": value.clone() for (ours, kind), value in VGG.items()}
+def named(name, network):
+    """The network's tensors under the names that name(a layer as weights.layers has it, kind) gives."""
+    return {name(layer, kind): VGG[layer[0], kind].clone()
+            for layer in weights.layers(network) for kind in ("weight", "bias")}
 
 
-def ours():
-    return {f"{layer}.{kind}": value for (layer, kind), value in VGG.items()}
+def state_dict(network="VGG19"):
+    return named(lambda layer, kind: f"{layer[2]}.{kind}", network)
+
+
+def ours(network="VGG19"):
+    return named(lambda layer, kind: f"{layer[0]}.{kind}", network)
 
 
 class WithFolder(unittest.TestCase):
@@ -80,12 +86,21 @@ class WithFolder(unittest.TestCase):
 
 
 class Converters(WithFolder):
+    def test_torchs_indices_are_those_of_its_networks(self):
+        for network, indices in [("VGG19", (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)),
+                                 ("VGG16", (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28))]:
+            found = [torch_name for _, _, torch_name, _ in weights.layers(network)]
+            self.assertEqual(found, [f"features.{index}" for index in indices])
+
     def test_state_dict_of_every_container(self):
-        for legacy in (False, True):
-            with self.subTest(legacy=legacy):
-                self.assert_same(self.convert(self.save(state_dict(), legacy), "state-dict"), ours())
-        safetensors.torch.save_file(ours(), self.path("source.safetensors"))
-        self.assert_same(self.convert(self.path("source.safetensors")), ours())
+        for network, legacy in itertools.product(weights.NETWORKS, (False, True)):
+            with self.subTest(network=network, legacy=legacy):
+                source = self.save(state_dict(network), legacy)
+                self.assert_same(self.convert(source, "state-dict"), ours(network))
+        for network in weights.NETWORKS:
+            with self.subTest(network=network):
+                safetensors.torch.save_file(ours(network), self.path("source.safetensors"))
+                self.assert_same(self.convert(self.path("source.safetensors")), ours(network))
 
     def test_parameters_and_views_of_a_storage_shared_by_others(self):
         content = {name: torch.nn.Parameter(value) for name, value in state_dict().items()}
@@ -110,35 +125,43 @@ class Converters(WithFolder):
         del rest["conv1_1.weight"], rest["conv1_1.bias"], converted["conv1_1.weight"], converted["conv1_1.bias"]
         self.assert_same(converted, rest)
 
+    def test_torchvisions_vgg16_is_its_vgg19_without_three_layers(self):
+        vgg19, vgg16 = (self.convert(self.save(state_dict(network)), "torchvision") for network in ("VGG19", "VGG16"))
+        self.assert_same(vgg16, {name: vgg19[name] for name in ours("VGG16")})
+
     def test_codebook(self):
-        content, expected = {}, {}
-        for layer, keras, _, shape in weights.layers():
-            codes = torch.randint(256, shape, dtype=torch.uint8)
-            table = torch.randn(256)
-            content |= {f"{keras}_W_q": codes, f"{keras}_W_table": table, f"{keras}_b": VGG[layer, "bias"]}
-            expected |= {f"{layer}.weight": table[codes.long()], f"{layer}.bias": VGG[layer, "bias"]}
-        self.assert_same(self.convert(self.save(content, legacy=True)), expected)
+        for network in weights.NETWORKS:
+            content, expected = {}, {}
+            for layer, keras, _, shape in weights.layers(network):
+                codes = torch.randint(256, shape, dtype=torch.uint8)
+                table = torch.randn(256)
+                content |= {f"{keras}_W_q": codes, f"{keras}_W_table": table, f"{keras}_b": VGG[layer, "bias"]}
+                expected |= {f"{layer}.weight": table[codes.long()], f"{layer}.bias": VGG[layer, "bias"]}
+            with self.subTest(network=network):
+                self.assert_same(self.convert(self.save(content, legacy=True)), expected)
 
     @unittest.skipIf(h5py is None, "h5py is not installed here: the .h5 converter goes untested")
     def test_keras(self):
-        for leaf in ("{layer}/{layer}_{short}_1:0", "{layer}/{layer}/{long}:0", "model_weights/{layer}/{long}"):
-            with self.subTest(leaf=leaf), h5py.File(self.path("source.h5"), "w") as file:
+        leaves = ("{layer}/{layer}_{short}_1:0", "{layer}/{layer}/{long}:0", "model_weights/{layer}/{long}")
+        for network, leaf in itertools.product(weights.NETWORKS, leaves):
+            with self.subTest(network=network, leaf=leaf), h5py.File(self.path("source.h5"), "w") as file:
                 file.create_dataset("block1_pool/nothing", data=numpy.zeros(()))
-                for (layer, kind), value in VGG.items():
+                for (layer, kind), value in named(lambda layer, kind: (layer[1], kind), network).items():
                     value = value.permute(2, 3, 1, 0) if kind == "weight" else value
                     short, long = ("W", "kernel") if kind == "weight" else ("b", "bias")
-                    file[leaf.format(layer=NAMES[layer][0], short=short, long=long)] = value.numpy()
+                    file[leaf.format(layer=layer, short=short, long=long)] = value.numpy()
                 file.flush()
-                self.assert_same(self.convert(self.path("source.h5")), ours())
+                self.assert_same(self.convert(self.path("source.h5")), ours(network))
 
     def test_output_is_the_same_bytes_every_time_and_says_what_it_is(self):
-        source = self.save(ours())
-        first = weights.convert(source)
-        self.assertEqual(first, weights.convert(source))
-        tensorfile.write_atomically(self.path("out"), first)
-        with safetensors.safe_open(self.path("out"), "pt") as file:
-            self.assertEqual(file.metadata()["format"], "stylefleet-vgg19")
-            self.assertRegex(file.metadata()["source"], "^state-dict, sha256 [0-9a-f]{64}$")
+        for network in weights.NETWORKS:
+            source = self.save(ours(network))
+            first = weights.convert(source)
+            self.assertEqual(first, weights.convert(source))
+            tensorfile.write_atomically(self.path("out"), first)
+            with safetensors.safe_open(self.path("out"), "pt") as file:
+                self.assertEqual(file.metadata()["format"], f"stylefleet-{network.lower()}")
+                self.assertRegex(file.metadata()["source"], "^state-dict, sha256 [0-9a-f]{64}$")
 
 
 class BadInput(WithFolder):
@@ -168,13 +191,17 @@ class BadInput(WithFolder):
 
     def test_another_network(self):
         self.assert_bad("has no features.0.weight", self.save({"layer1.weight": torch.ones(2)}))
-        self.assert_bad("holds no VGG19 layer", self.save({"layer1.weight": torch.ones(2)}), "auto")
+        self.assert_bad("holds no layer of VGG", self.save({"layer1.weight": torch.ones(2)}), "auto")
         content = state_dict()
         del content["features.34.bias"]
         self.assert_bad("has no features.34.bias", self.save(content))
+        for network, lost in (("VGG19", "features.16"), ("VGG16", "features.17")):
+            content = state_dict(network)
+            del content[f"{lost}.weight"], content[f"{lost}.bias"]
+            self.assert_bad(f"has no {lost}.weight", self.save(content))
 
     def test_wrong_shape_type_order_and_values(self):
-        flaws = [(torch.ones(64, 3, 5, 5), r"is \[64, 3, 5, 5\], VGG19's is \[64, 3, 3, 3\]"),
+        flaws = [(torch.ones(64, 3, 5, 5), r"is \[64, 3, 5, 5\], VGG's is \[64, 3, 3, 3\]"),
                  (torch.ones(64, 3, 3, 3).half(), "is F16, not F32"),
                  (torch.ones(64, 3, 3, 3).to(memory_format=torch.channels_last), "contiguous"),
                  (torch.full((64, 3, 3, 3), math.nan), "weight of conv1_1 holds NaN"),

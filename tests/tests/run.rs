@@ -72,7 +72,7 @@ fn every_content_is_redrawn_in_every_style_with_its_story_beside_it() {
             (sum / loss - 1.0).abs() < 1e-3,
             "{sum} is not {loss}: {terms:?}"
         );
-        for part in ["stylefleet", "libtorch", "weights"] {
+        for part in ["stylefleet", "libtorch", "network", "weights"] {
             assert!(story["versions"][part].is_string(), "{story}");
         }
     }

@@ -121,6 +121,7 @@ fn the_doctor_says_what_the_worker_computes_with() {
         ),
         ("threads", "1"),
         ("cpu capability", &text("cpu_capability")),
+        ("network", "VGG19"),
         ("weights sha256", &text("weights_sha256")),
         ("one evaluation", " s at 256x256"),
     ] {

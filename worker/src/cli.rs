@@ -63,7 +63,7 @@ pub struct Flags {
     /// Threads to compute with on the CPU; 0: libtorch chooses.
     #[arg(long, value_name = "N")]
     pub threads: Option<u32>,
-    /// Weights of VGG19: a file as deploy/setup makes it, or store:SHA256.
+    /// Weights of VGG19 or VGG16: a file as deploy/setup makes it, or store:SHA256.
     #[arg(long, value_name = "FILE")]
     pub weights: Option<String>,
     /// Folder for what can be fetched again.

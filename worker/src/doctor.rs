@@ -35,6 +35,7 @@ struct EngineReport {
     cuda_devices: u32,
     threads: usize,
     cpu_capability: String,
+    network: String,
     weights_sha256: String,
 }
 
@@ -86,6 +87,7 @@ fn describe(engine: &Engine) -> EngineReport {
         cuda_devices: description.cuda_devices,
         threads: description.threads,
         cpu_capability: description.cpu_capability,
+        network: description.network,
         weights_sha256: description.weights_sha256,
     }
 }
@@ -124,6 +126,7 @@ fn lines(report: &Report) -> String {
     ];
     if let Some(engine) = &report.engine {
         facts.extend([
+            ("network", engine.network.clone()),
             ("weights sha256", engine.weights_sha256.clone()),
             ("libtorch", engine.libtorch.clone()),
             ("device", engine.device.clone()),

@@ -14,6 +14,7 @@ pub fn record(
     let versions = [
         ("stylefleet", env!("CARGO_PKG_VERSION")),
         ("libtorch", &engine.libtorch),
+        ("network", &engine.network),
         ("weights", &engine.weights_sha256),
     ];
     Record {

@@ -31,7 +31,7 @@ pub struct Options {
     pub device: String,
     /// Threads to compute with on the CPU; none lets libtorch choose.
     pub threads: Option<usize>,
-    /// The weights of VGG19 as `deploy/setup` makes them.
+    /// The weights of VGG19 or VGG16 as `deploy/setup` makes them.
     pub weights: PathBuf,
     /// Largest image accepted, in pixels; checked before it is decoded.
     pub max_pixels: u64,
@@ -54,6 +54,8 @@ pub struct Description {
     pub threads: usize,
     /// Vector instructions that the CPU has.
     pub cpu_capability: String,
+    /// The network that the weights are of: `VGG19` or `VGG16`.
+    pub network: String,
     /// SHA-256 of the weights file, in hexadecimal.
     pub weights_sha256: String,
 }
@@ -83,7 +85,7 @@ pub struct Evaluation {
     pub gradient: Vec<f32>,
 }
 
-/// VGG19 on a device. One job at a time.
+/// A network on a device. One job at a time.
 #[derive(Debug)]
 pub struct Engine {
     vgg: Vgg,
@@ -113,6 +115,7 @@ impl Engine {
                 libtorch: LIBTORCH.to_owned(),
                 threads: usize::try_from(tch::get_num_threads()).unwrap_or(1),
                 cpu_capability: device::cpu_capability(),
+                network: vgg.network().to_string(),
                 weights_sha256,
             },
             targets: Targets::default(),

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use safetensors::SafeTensors;
+use safetensors::{SafeTensors, serialize_to_file};
 use tch::Tensor;
 
 use crate::vgg::{Arithmetic, Vgg};
@@ -25,17 +25,41 @@ pub(crate) fn weights() -> PathBuf {
     PathBuf::from(path.expect("STYLEFLEET_WEIGHTS names the weights: run the tests by `make test`"))
 }
 
+/// What VGG19 has and VGG16 does not.
+pub(crate) const NOT_IN_VGG16: [&str; 3] = ["conv3_4", "conv4_4", "conv5_4"];
+
+/// A file in `folder` with the weights that set-up fetched, but for those whose names begin so.
+pub(crate) fn weights_without(dropped: &[&str], folder: &Path) -> PathBuf {
+    let bytes = std::fs::read(weights()).expect("is there");
+    let file = SafeTensors::deserialize(&bytes).expect("is safetensors");
+    let is_kept = |name: &str| !dropped.iter().any(|dropped| name.starts_with(dropped));
+    let kept = file.iter().filter(|(name, _)| is_kept(name));
+    let path = folder.join("weights.safetensors");
+    serialize_to_file(kept, None, &path).expect("writes");
+    path
+}
+
+/// A file in `folder` that stands for VGG16's weights.
+pub(crate) fn vgg16(folder: &Path) -> PathBuf {
+    weights_without(&NOT_IN_VGG16, folder)
+}
+
 pub(crate) fn engine() -> Engine {
     engine_with(None)
 }
 
 /// An engine whose jobs may take so many bytes.
 pub(crate) fn engine_with(memory: Option<u64>) -> Engine {
+    engine_of(weights(), memory)
+}
+
+/// An engine with these weights.
+pub(crate) fn engine_of(weights: PathBuf, memory: Option<u64>) -> Engine {
     let options = Options {
         device: "cpu".into(),
         // Tests run side by side: more threads each would only get in each other's way.
         threads: Some(1),
-        weights: weights(),
+        weights,
         max_pixels: 1 << 20,
         memory,
     };

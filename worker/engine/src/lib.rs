@@ -1,4 +1,5 @@
-//! Style transfer on one device, synchronously: VGG19, the objectives, L-BFGS, coarse to fine.
+//! Style transfer on one device, synchronously: VGG19 or VGG16, the objectives, L-BFGS,
+//! coarse to fine.
 //!
 //! [`Engine::open`] loads the network; [`Engine::stylize`] redraws one picture and reports to an
 //! [`Observer`], through which it can be interrupted and checkpointed. The engine knows no queue,

@@ -162,7 +162,7 @@ impl Layer {
         (0..Self::COUNT as u8).map(Self)
     }
 
-    /// Place among the 16, from 0.
+    /// Place among VGG19's 16, from 0.
     pub fn index(self) -> usize {
         usize::from(self.0)
     }

@@ -1,4 +1,4 @@
-//! The convolutions of VGG19 (Simonyan and Zisserman, arXiv 1409.1556).
+//! The convolutions of VGG19 or VGG16 (Simonyan and Zisserman, arXiv 1409.1556).
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
 
 use crate::device;
-use crate::weights::{self, Convolution};
+use crate::weights::{self, Convolution, Network, Weights};
 use crate::{Error, Layer, Pooling};
 
 /// Arithmetic of the network, decided.
@@ -37,7 +37,7 @@ impl Arithmetic {
     }
 }
 
-/// Times a convolution like VGG19's deeper ones. Where there is hardware for bf16 it gains
+/// Times a convolution like the network's deeper ones. Where there is hardware for bf16 it gains
 /// twofold and more, so noise does not tip the scale.
 fn is_faster_in_bf16(device: Device) -> Result<bool, Error> {
     let _no_grad = tch::no_grad_guard();
@@ -60,9 +60,10 @@ fn is_faster_in_bf16(device: Device) -> Result<bool, Error> {
     Ok(seconds[1] * 4 < seconds[0] * 3)
 }
 
-/// The 16 convolutions on a device.
+/// The network's convolutions on a device.
 #[derive(Debug)]
 pub(crate) struct Vgg {
+    network: Network,
     f32: Vec<Convolution>,
     /// Made when first asked for.
     bf16: Option<Vec<Convolution>>,
@@ -72,13 +73,22 @@ pub(crate) struct Vgg {
 impl Vgg {
     /// Loads the weights to `device`; also gives the file's SHA-256.
     pub fn load(path: &Path, device: Device) -> Result<(Self, String), Error> {
-        let (convolutions, sha256) = weights::read(path)?;
+        let Weights {
+            network,
+            convolutions,
+            sha256,
+        } = weights::read(path)?;
         let vgg = Self {
+            network,
             f32: converted(&convolutions, Kind::Float, device)?,
             bf16: None,
             device,
         };
         Ok((vgg, sha256))
+    }
+
+    pub fn network(&self) -> Network {
+        self.network
     }
 
     pub fn device(&self) -> Device {
@@ -95,7 +105,7 @@ impl Vgg {
 
     /// Activations `[1, C, h, w]` after the ReLU of each of the `wanted` layers, in their order
     /// from the picture inwards. `image` is `[1, 3, H, W]`, 32-bit, B, G, R, means subtracted.
-    /// Layers past the last one wanted do not run.
+    /// Layers past the last one wanted do not run; one that the network does not have is an error.
     pub fn features(
         &self,
         image: &Tensor,
@@ -103,18 +113,20 @@ impl Vgg {
         pooling: Pooling,
         arithmetic: Arithmetic,
     ) -> Result<Vec<Tensor>, Error> {
+        self.check(wanted)?;
         let deep = match (&self.bf16, arithmetic) {
             (Some(bf16), Arithmetic::Bf16) => bf16,
             _ => &self.f32,
         };
         let mut found = Vec::with_capacity(wanted.len());
         let mut x = image.shallow_clone();
-        for layer in Layer::all() {
+        for convolution in deep {
             if found.len() == wanted.len() {
                 break;
             }
-            let (block, convolution) = layer.place();
-            if block > 1 && convolution == 1 {
+            let layer = convolution.layer;
+            let (block, place) = layer.place();
+            if block > 1 && place == 1 {
                 x = pool(&x, pooling)?;
             }
             // The first convolution costs next to nothing and sees the picture itself, whose grey
@@ -122,7 +134,7 @@ impl Vgg {
             let weights = if layer.index() == 0 {
                 &self.f32[0]
             } else {
-                &deep[layer.index()]
+                convolution
             };
             x = convolve(&x, &weights.weight, Some(&weights.bias))?.f_relu_()?;
             if layer.index() == 0 {
@@ -133,6 +145,18 @@ impl Vgg {
             }
         }
         Ok(found)
+    }
+
+    /// Refuses layers that the network does not have.
+    fn check(&self, wanted: &[Layer]) -> Result<(), Error> {
+        let network = self.network;
+        match wanted.iter().find(|layer| !network.has(**layer)) {
+            None => Ok(()),
+            Some(layer) => Err(Error::Request(format!(
+                "{layer} is not a layer of {network}, which this worker's weights are of: take \
+                 another layer, or weights of VGG19"
+            ))),
+        }
     }
 }
 
@@ -149,6 +173,7 @@ fn converted(from: &[Convolution], kind: Kind, device: Device) -> Result<Vec<Con
         .map(|convolution| {
             let weight = convolution.weight.f_to_device(device)?.f_to_kind(kind)?;
             Ok(Convolution {
+                layer: convolution.layer,
                 weight: channels_last(&weight)?,
                 bias: convolution.bias.f_to_device(device)?.f_to_kind(kind)?,
             })
@@ -167,4 +192,44 @@ fn channels_last(tensor: &Tensor) -> Result<Tensor, Error> {
 /// A 3 x 3 convolution with a border of zeros, size kept.
 fn convolve(input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, Error> {
     Ok(input.f_conv2d(weight, bias, [1, 1], [1, 1], [1, 1], 1)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden;
+
+    /// After a ReLU a convolution with the identity changes nothing.
+    fn identity(channels: i64) -> Tensor {
+        let eye = Tensor::eye(channels, (Kind::Float, Device::Cpu));
+        let centre = eye.reshape([channels, channels, 1, 1]);
+        centre.constant_pad_nd([1, 1, 1, 1])
+    }
+
+    #[test]
+    fn vgg16_is_vgg19_where_what_it_lacks_changes_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (vgg16, _) = Vgg::load(&golden::vgg16(folder.path()), Device::Cpu).expect("loads");
+        let (mut vgg19, _) = Vgg::load(&golden::weights(), Device::Cpu).expect("loads");
+        for convolution in &mut vgg19.f32 {
+            if !vgg16.network.has(convolution.layer) {
+                convolution.weight = identity(convolution.layer.channels());
+                convolution.bias = convolution.bias.zeros_like();
+            }
+        }
+        let layers: Vec<_> = Layer::all().filter(|l| vgg16.network.has(*l)).collect();
+        assert_eq!(layers.len(), 13);
+        let picture = Tensor::rand([1, 3, 75, 52], (Kind::Float, Device::Cpu)) * 255.0 - 120.0;
+        for pooling in [Pooling::Max, Pooling::Average] {
+            let [of_16, of_19] = [&vgg16, &vgg19].map(|vgg| {
+                let features = vgg.features(&picture, &layers, pooling, Arithmetic::F32);
+                features.expect("runs")
+            });
+            for ((layer, ours), theirs) in layers.iter().zip(&of_16).zip(&of_19) {
+                assert_eq!(ours.size(), theirs.size(), "{layer}");
+                let off = ((ours - theirs).norm() / theirs.norm()).double_value(&[]);
+                assert!(off < 1e-5, "{layer} is off by {off}");
+            }
+        }
+    }
 }

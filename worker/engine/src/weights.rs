@@ -1,5 +1,6 @@
-//! Reads the weights of VGG19's convolutions.
+//! Reads the weights of the network's convolutions; which network it is, they tell.
 
+use std::fmt;
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
@@ -12,9 +13,44 @@ use crate::{Error, Layer};
 /// its SHA-256.
 pub const SETUP_FILE: &str = "vgg19-d53e7d51.safetensors";
 
+/// A network of Simonyan and Zisserman's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// Up to four convolutions in a block: every [`Layer`].
+    Vgg19,
+    /// No more than three: all but conv3_4, conv4_4 and conv5_4.
+    Vgg16,
+}
+
+impl Network {
+    pub fn has(self, layer: Layer) -> bool {
+        self == Self::Vgg19 || layer.place().1 < 4
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Vgg19 => "VGG19",
+            Self::Vgg16 => "VGG16",
+        })
+    }
+}
+
+/// What a file holds.
+#[derive(Debug)]
+pub(crate) struct Weights {
+    pub network: Network,
+    /// The network's convolutions, from the picture inwards.
+    pub convolutions: Vec<Convolution>,
+    /// Of the file, in hexadecimal.
+    pub sha256: String,
+}
+
 /// Weight and bias of one convolution, 32-bit, on the CPU.
 #[derive(Debug)]
 pub(crate) struct Convolution {
+    pub layer: Layer,
     /// `[out, in, 3, 3]`
     pub weight: Tensor,
     /// `[out]`
@@ -24,9 +60,9 @@ pub(crate) struct Convolution {
 /// Channels that leave each of the five blocks' convolutions.
 const CHANNELS: [i64; 5] = [64, 128, 256, 512, 512];
 
-/// The 16 convolutions and the SHA-256 of the file, from a safetensors file with `convB_C.weight`
-/// and `convB_C.bias` for an input of B, G, R in 0 to 255, means subtracted.
-pub(crate) fn read(path: &Path) -> Result<(Vec<Convolution>, String), Error> {
+/// Reads a safetensors file with `convB_C.weight` and `convB_C.bias` for an input of B, G, R in 0 to
+/// 255, means subtracted.
+pub(crate) fn read(path: &Path) -> Result<Weights, Error> {
     let refuse = |reason: String| Error::Weights {
         path: path.display().to_string(),
         reason,
@@ -45,11 +81,13 @@ pub(crate) fn read(path: &Path) -> Result<(Vec<Convolution>, String), Error> {
     }
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|e| refuse(format!("is no safetensors file ({e}): run `make setup`")))?;
+    let network = network_of(&file).map_err(refuse)?;
     let mut channels_in = 3;
     let mut convolutions = Vec::with_capacity(Layer::COUNT);
-    for layer in Layer::all() {
+    for layer in Layer::all().filter(|layer| network.has(*layer)) {
         let channels = CHANNELS[usize::from(layer.place().0) - 1];
         convolutions.push(Convolution {
+            layer,
             weight: tensor(
                 &file,
                 &format!("{layer}.weight"),
@@ -60,7 +98,29 @@ pub(crate) fn read(path: &Path) -> Result<(Vec<Convolution>, String), Error> {
         });
         channels_in = channels;
     }
-    Ok((convolutions, sha256))
+    Ok(Weights {
+        network,
+        convolutions,
+        sha256,
+    })
+}
+
+/// VGG16 where none of the layers is there that VGG19 alone has, VGG19 where all are.
+fn network_of(file: &SafeTensors<'_>) -> Result<Network, String> {
+    let is_there = |layer: &Layer| {
+        let part = |part| file.tensor(&format!("{layer}.{part}"));
+        part("weight").is_ok() || part("bias").is_ok()
+    };
+    let of_vgg19 = Layer::all().filter(|layer| !Network::Vgg16.has(*layer));
+    let (there, missing): (Vec<_>, Vec<_>) = of_vgg19.partition(is_there);
+    match (&there[..], &missing[..]) {
+        (_, []) => Ok(Network::Vgg19),
+        ([], _) => Ok(Network::Vgg16),
+        ([there, ..], [missing, ..]) => Err(format!(
+            "has {there} but no {missing}: VGG19 has both and VGG16 has neither: convert it with \
+             deploy/setup/weights.py"
+        )),
+    }
 }
 
 /// The checksum in the name of set-up's file, [`SETUP_FILE`].
@@ -75,7 +135,8 @@ fn tensor(file: &SafeTensors<'_>, name: &str, shape: &[i64]) -> Result<Tensor, S
     let found: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
     if view.dtype() != Dtype::F32 || found != shape {
         return Err(format!(
-            "{name} is {:?} {found:?}, must be F32 {shape:?}: it is not VGG19's",
+            "{name} is {:?} {found:?}, must be F32 {shape:?}: it is neither VGG19's nor \
+             VGG16's",
             view.dtype()
         ));
     }
@@ -98,6 +159,7 @@ fn tensor(file: &SafeTensors<'_>, name: &str, shape: &[i64]) -> Result<Tensor, S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::golden::{NOT_IN_VGG16, weights_without};
 
     #[test]
     fn a_damaged_file_is_told_by_the_checksum_in_its_name() {
@@ -112,5 +174,27 @@ mod tests {
             refused.contains("SHA-256 begins with d53e7d51"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn what_is_neither_network_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let without = |dropped: &[&str]| read(&weights_without(dropped, folder.path()));
+        let network = |dropped| without(dropped).expect("reads").network;
+        assert_eq!(network(&[]), Network::Vgg19);
+        assert_eq!(network(&NOT_IN_VGG16), Network::Vgg16);
+        for (dropped, reason) in [
+            (&["conv4_4"][..], "has conv3_4 but no conv4_4"),
+            (&["conv3_4", "conv5_4"], "has conv4_4 but no conv3_4"),
+            (
+                &["conv3_4", "conv4_4", "conv5_4.weight"],
+                "has conv5_4 but no conv3_4",
+            ),
+            (&["conv5_4.bias"], "has no conv5_4.bias"),
+            (&["conv3_3"], "has no conv3_3.weight"),
+        ] {
+            let refused = without(dropped).expect_err("is neither").to_string();
+            assert!(refused.contains(reason), "{dropped:?}: {refused}");
+        }
     }
 }

@@ -84,6 +84,7 @@ impl Scene {
             libtorch: "2".into(),
             threads: 1,
             cpu_capability: "none".into(),
+            network: "VGG19".into(),
             weights_sha256: "3".into(),
         };
         let actor = Actor { description, part };

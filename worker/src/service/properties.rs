@@ -636,6 +636,7 @@ fn description() -> Description {
         libtorch: "2".to_owned(),
         threads: 1,
         cpu_capability: "none".to_owned(),
+        network: "VGG19".to_owned(),
         weights_sha256: "3".to_owned(),
     }
 }
