@@ -280,9 +280,10 @@ fn the_store_is_enough_for_most() {
     assert_eq!(stage.count("b", "waiting"), 1);
     let fetch = "fetch a --out pictures --previews --curve";
     assert_eq!(stage.answer(&[fetch])["fetched"], 1);
-    for file in ["boat.wave.previews/000001.jpg", "boat.wave.svg"] {
-        assert!(stage.scene.path("pictures").join(file).exists(), "{file}");
-    }
+    assert!(stage.scene.path("pictures/boat.wave.svg").exists());
+    // The first is always kept; those after it only where the store keeps up.
+    let previews = std::fs::read_dir(stage.scene.path("pictures/boat.wave.previews"));
+    assert!(previews.expect("a folder").count() > 0);
     let refused = stage.run(&["submit boat.png --style wave.png --batch c", QUICK]);
     refused.expect_complaint(&["cannot be reached"]);
     let blind = stage.start(&["watch b --json"]);
