@@ -43,7 +43,7 @@ fn draw(
         .margin(12)
         .x_label_area_size(40)
         .y_label_area_size(70)
-        .build_cartesian_2d(0..last + 1, losses.log_scale())?;
+        .build_cartesian_2d(0..last.saturating_add(1), losses.log_scale())?;
     chart
         .configure_mesh()
         .x_desc("evaluations")

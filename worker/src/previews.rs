@@ -7,7 +7,8 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::events::Events;
 
-/// Pictures that may wait for a slow store; more are left out. They are JPEGs of some megabytes at most.
+/// Pictures that may wait for a slow store; more are left out. They are JPEGs of some megabytes at
+/// most.
 const WAITING: usize = 16;
 
 /// The engine's end.

@@ -25,7 +25,8 @@ pub struct Signs {
     pub nearly_done: CancellationToken,
 }
 
-/// Tells events of the engine's doings, offers its state to those who keep it, and interrupts it when it is to stop.
+/// Tells events of the engine's doings, offers its state to those who keep it, and interrupts it
+/// when it is to stop.
 #[derive(Debug)]
 pub struct Watch {
     events: Events,
