@@ -213,8 +213,7 @@ impl Loss {
         let own = tile.core(activations, layer)?;
         let mut parts = Vec::with_capacity(slopes.len() + 1);
         for (region, slope) in self.regions.iter().zip(slopes) {
-            let mask = region.mask(layer);
-            let mask = mask.map(|mask| tile.place(mask, layer)).transpose()?;
+            let mask = mask_in(tile, region, layer)?;
             parts.push(pulled(
                 self.objective.style_loss,
                 slope,
@@ -290,8 +289,7 @@ impl Loss {
             let own = tile.core(activations, layer)?;
             if self.style_layers.contains(&layer) {
                 for region in &self.regions {
-                    let mask = region.mask(layer);
-                    let mask = mask.map(|mask| tile.place(mask, layer)).transpose()?;
+                    let mask = mask_in(tile, region, layer)?;
                     let loss = self.objective.style_loss;
                     all_moments.push(moments(loss, &own, mask.as_ref())?);
                 }
@@ -406,6 +404,12 @@ impl Loss {
         }
         Ok(whole)
     }
+}
+
+/// How much each of a tile's own positions counts for a region, if not all the same.
+fn mask_in(tile: &Tile, region: &Region, layer: Layer) -> Result<Option<Tensor>, Error> {
+    let mask = region.mask(layer);
+    mask.map(|mask| tile.place(mask, layer)).transpose()
 }
 
 /// The same values, to be differentiated by.
