@@ -1,10 +1,11 @@
 #!/bin/sh
-# Makes the pictures of GALLERY.md anew: about 10 minutes on two cores. Needs a release build.
+# Makes the pictures of GALLERY.md anew: about 15 minutes on two cores. Needs a release build.
 #
 #   gallery.sh [NAME ...]    all, or those named
 #
 # Read from the environment: STYLEFLEET_CACHE, CARGO_TARGET_DIR, STYLEFLEET_WEIGHTS (see
-# deploy/setup/setup.sh).
+# deploy/setup/setup.sh); STYLEFLEET_VGG16, a file of VGG16's weights: the picture that needs it is
+# left out where there is none.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 cache=${STYLEFLEET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stylefleet}
@@ -29,14 +30,21 @@ large        --style styles/wave.png --style-scale 2
 small        --style styles/wave.png --style-scale 0.5
 blend        --style styles/wave.png=1 --style styles/glass.png=1
 texture      --style styles/night.png --init noise --content-weight 0
+normalized   --style styles/wave.png --normalize-gradients --content-weight 0.3 --tv-weight 0.01
+average      --style styles/night.png --optimizer adam --average 0.9
+size-608     --style styles/wave.png --size 608 --evaluations 100
+one-scale    --style styles/wave.png --size 608 --evaluations 100 --scales 1
 progress     --style styles/wave.png --preview-every 75 --curve
 END
+    [ -z "${STYLEFLEET_VGG16:-}" ] || echo "vgg16 --style styles/night.png"
 }
 
 pictures | while read -r name options; do
     [ $# -eq 0 ] || case " $* " in *" $name "*) ;; *) continue ;; esac
+    case $options in *--size*) ;; *) options="$options --size 304" ;; esac
+    [ "$name" != vgg16 ] || export STYLEFLEET_WEIGHTS="$STYLEFLEET_VGG16" # the last of all
     # shellcheck disable=SC2086 # a list
-    "$bin/stylefleet" run contents/lighthouse.png $options --size 304 --format jpeg --out "$work/$name"
+    "$bin/stylefleet" run contents/lighthouse.png $options --format jpeg --out "$work/$name"
     mv "$work/$name"/*.jpg "gallery/$name.jpg"
     for curve in "$work/$name"/*.svg; do
         [ ! -e "$curve" ] || mv "$curve" "gallery/$name.svg"

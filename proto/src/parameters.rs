@@ -20,6 +20,8 @@ pub const MAX_EVALUATIONS: u32 = 100_000;
 const MAX_SCALES: u32 = 10;
 /// Largest weight of a loss.
 const MAX_LOSS_WEIGHT: f64 = 1e12;
+/// Slowest decay of a mean of places: it looks back over ten thousand.
+const MAX_AVERAGE: f64 = 0.9999;
 /// Largest weight of a layer among layers or a style among styles.
 pub(crate) const MAX_SHARE: f64 = 1e6;
 
@@ -56,6 +58,9 @@ pub struct Parameters {
     pub seed: u64,
     /// File format of the picture.
     pub format: Format,
+    /// Decay of the mean of all places that a scale ends with; 0: it ends with the best place.
+    #[serde(default)]
+    pub average: f64,
 }
 
 /// Size of a picture in pixels.
@@ -113,6 +118,9 @@ pub struct Objective {
     /// Strength of the style; none: the weights as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strength: Option<f64>,
+    /// Divide each layer's term by the mean magnitude of its gradient at the content.
+    #[serde(default)]
+    pub normalize_gradients: bool,
 }
 
 /// A layer and its share of the loss.
@@ -160,6 +168,7 @@ impl Parameters {
         }
         number("tolerance", self.tolerance, 0.0..=1.0)?;
         number("style_scale", self.style_scale, 0.1..=4.0)?;
+        number("average", self.average, 0.0..=MAX_AVERAGE)?;
         if self.stretch_style && self.style_scale != 1.0 {
             return Err(Invalid::new(
                 "style_scale",
@@ -252,6 +261,7 @@ impl TryFrom<wire::Parameters> for Parameters {
             precision: enumerated("precision", from.precision)?,
             seed: from.seed,
             format: enumerated("format", from.format)?,
+            average: from.average,
         };
         parameters.validate()?;
         Ok(parameters)
@@ -286,6 +296,7 @@ impl From<&Parameters> for wire::Parameters {
             precision: from.precision.into(),
             seed: from.seed,
             format: from.format.into(),
+            average: from.average,
         }
     }
 }
@@ -306,6 +317,7 @@ impl TryFrom<wire::Objective> for Objective {
             total_variation: enumerated("total_variation", from.total_variation)?,
             tv_weight: from.tv_weight,
             strength: from.strength,
+            normalize_gradients: from.normalize_gradients,
         })
     }
 }
@@ -333,6 +345,7 @@ impl From<&Objective> for wire::Objective {
             total_variation: from.total_variation.into(),
             tv_weight: from.tv_weight,
             strength: from.strength,
+            normalize_gradients: from.normalize_gradients,
         }
     }
 }

@@ -64,6 +64,7 @@ impl Preset {
             precision: Precision::Auto,
             seed: 0,
             format: Format::Png,
+            average: 0.0,
         };
         match self {
             Self::Studio => defaults,
@@ -140,6 +141,7 @@ fn notebook() -> Objective {
         total_variation: TotalVariation::Notebook,
         tv_weight: 0.2,
         strength: None,
+        normalize_gradients: false,
     }
 }
 
@@ -156,6 +158,7 @@ fn gatys() -> Objective {
         total_variation: TotalVariation::L2,
         tv_weight: 0.0,
         strength: None,
+        normalize_gradients: false,
     }
 }
 

@@ -73,8 +73,9 @@ fn objectives() -> impl Strategy<Value = Objective> {
     );
     let weights = (weights(1e12), weights(1e12), weights(1e12));
     let strength = option::of(0.0..=1.0);
-    (kinds, layers(), layers(), weights, strength).prop_map(
-        |(kinds, content_layers, style_layers, weights, strength)| Objective {
+    let measures = (strength, any::<bool>());
+    (kinds, layers(), layers(), weights, measures).prop_map(
+        |(kinds, content_layers, style_layers, weights, measures)| Objective {
             means: kinds.0,
             pooling: kinds.1,
             content_layers,
@@ -85,7 +86,8 @@ fn objectives() -> impl Strategy<Value = Objective> {
             style_weight: weights.1,
             total_variation: kinds.4,
             tv_weight: weights.2,
-            strength,
+            strength: measures.0,
+            normalize_gradients: measures.1,
         },
     )
 }
@@ -129,6 +131,7 @@ fn parameters() -> impl Strategy<Value = Parameters> {
         option::of(f64::MIN_POSITIVE..=f64::MAX),
         0.0..=1.0,
         select(vec![Precision::Auto, Precision::F32, Precision::Bf16]),
+        0.0..=0.9999,
     );
     (look, effort).prop_map(|(look, effort)| Parameters {
         size: look.0,
@@ -146,6 +149,7 @@ fn parameters() -> impl Strategy<Value = Parameters> {
         stop_below: effort.4,
         tolerance: effort.5,
         precision: effort.6,
+        average: effort.7,
     })
 }
 
@@ -372,6 +376,7 @@ fn other_asks() -> Vec<(&'static str, Change)> {
         precision: _,
         seed: _,
         format: _,
+        average: _,
     } = parameters;
     let Objective {
         means: _,
@@ -385,6 +390,7 @@ fn other_asks() -> Vec<(&'static str, Change)> {
         total_variation: _,
         tv_weight: _,
         strength: _,
+        normalize_gradients: _,
     } = objective;
     vec![
         ("content", |job| job.content = image("another")),
@@ -475,6 +481,10 @@ fn other_asks() -> Vec<(&'static str, Change)> {
         ("no strength at all", |job| {
             job.parameters.objective.strength = Some(0.0)
         }),
+        ("normalize_gradients", |job| {
+            job.parameters.objective.normalize_gradients = true
+        }),
+        ("average", |job| job.parameters.average = 0.5),
         ("style_weight", |job| {
             job.parameters.objective.style_weight *= 2.0
         }),
@@ -596,6 +606,10 @@ fn what_is_out_of_its_range_is_refused_by_name() {
         }),
         ("parameters.objective.tv_weight", |job| {
             objective(job).tv_weight = f64::NAN
+        }),
+        ("parameters.average", |job| parameters(job).average = 1.0),
+        ("parameters.average", |job| {
+            parameters(job).average = f64::NAN
         }),
         ("parameters.objective.strength", |job| {
             objective(job).strength = Some(1.1)

@@ -230,7 +230,8 @@ fn masks_strength_and_statistics_come_with_the_job() {
     let mask = image::GrayImage::from_fn(24, 18, white);
     mask.save(scene.path("left.png")).expect("writes");
     let masked = "boat.png --style wave.png --mask left.png --style grid.png --mask none";
-    let more = "--strength 0.6 --style-loss wasserstein --size 24 --evaluations 4";
+    let more = "--strength 0.6 --style-loss wasserstein --normalize-gradients --average 0.5 \
+                --size 24 --evaluations 4";
     scene.run(&[masked, more]).expect_code(0);
     let story = scene.json("out/boat.wave+grid.json");
     assert_eq!(story["styles"][0]["mask"]["name"], "left.png");
@@ -238,12 +239,16 @@ fn masks_strength_and_statistics_come_with_the_job() {
     let objective = &story["parameters"]["objective"];
     assert_eq!(objective["strength"], 0.6);
     assert_eq!(objective["style_loss"], "wasserstein");
+    assert_eq!(objective["normalize_gradients"], true);
+    assert_eq!(objective["content_weight"], 1.0);
+    assert_eq!(story["parameters"]["average"], 0.5);
 
     // The same from a batch file.
     scene.write(
         "batch.toml",
         "[defaults]\nstyle = ['wave.png', 'grid.png']\nmask = ['left.png', 'none']\n\
-         strength = 0.6\nstyle-loss = 'wasserstein'\nsize = 24\nevaluations = 4\n\
+         strength = 0.6\nstyle-loss = 'wasserstein'\nnormalize-gradients = true\naverage = 0.5\n\
+         size = 24\nevaluations = 4\n\
          [[job]]\ncontent = 'boat.png'\n",
     );
     let again = scene.run_json(&["--file batch.toml"]).expect_code(0);
@@ -494,6 +499,7 @@ fn wrong_usage_exits_2_and_does_nothing() {
         ),
         (format!("{usual} --format bmp"), &["bmp"]),
         (format!("{usual} --strength 2"), &["strength", "0 to 1"]),
+        (format!("{usual} --average 1"), &["average", "0.9999"]),
         (format!("{usual} --style-loss l2"), &["l2", "wasserstein"]),
         (format!("{usual} --memory lots"), &["--memory", "lots"]),
         (
@@ -545,6 +551,8 @@ fn the_help_teaches_every_option() {
         "--mask",
         "--strength",
         "--style-loss",
+        "--normalize-gradients",
+        "--average",
         "--memory",
         "--precision",
         "--device",

@@ -45,6 +45,7 @@ pub fn request(
             Precision::Bf16 => engine::Precision::Bf16,
         },
         seed: parameters.seed,
+        average: parameters.average,
     })
 }
 
@@ -87,6 +88,7 @@ fn objective(objective: &Objective) -> Result<engine::Objective, UnknownLayer> {
         },
         tv_weight: objective.tv_weight,
         strength: objective.strength,
+        normalize_gradients: objective.normalize_gradients,
     })
 }
 
@@ -182,11 +184,15 @@ mod tests {
                 style_scale: 1.6,
                 stretch_style: true,
                 seed: 17,
+                average: 0.9,
                 ..preset.parameters()
             };
             parameters.objective.strength = Some(0.7);
+            parameters.objective.normalize_gradients = true;
             let request = of(&parameters);
             assert_eq!(request.objective.strength, Some(0.7));
+            assert!(request.objective.normalize_gradients);
+            assert_eq!(request.average, 0.9);
             assert_eq!(request.evaluations, 11);
             assert_eq!(request.coarse_evaluations, 12);
             assert_eq!(request.scales, 3);

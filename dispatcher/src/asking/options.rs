@@ -9,7 +9,7 @@ use std::str::FromStr;
 use bytesize::ByteSize;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use stylefleet_proto::{
-    Format, Init, Optimizer, Parameters, Pooling, Precision, Preset, StyleLoss,
+    Format, Init, LayerWeight, Optimizer, Parameters, Pooling, Precision, Preset, StyleLoss,
 };
 
 use crate::asking::remote::is_remote;
@@ -110,6 +110,15 @@ pub struct Options {
     #[arg(long, value_name = "HOW", value_parser = word::<StyleStatistics>, help_heading = OBJECTIVE)]
     pub style_loss: Option<StyleStatistics>,
 
+    /// Scale each layer so that its pull at the content is its weight, alike at every size
+    /// [default: false]
+    ///
+    /// The pull is the mean magnitude of the gradient along the layer's activations. Weights of styles,
+    /// contents and layers that are not given are 1.
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", help_heading = OBJECTIVE)]
+    pub normalize_gradients: Option<bool>,
+
     /// Weight of likeness to the styles, 0 to 1e12 [default: preset's]
     #[arg(long, value_name = "X", help_heading = OBJECTIVE)]
     pub style_weight: Option<f64>,
@@ -171,6 +180,13 @@ pub struct Options {
     #[arg(long, value_name = "O", value_parser = word::<Optimizer>, help_heading = EFFORT)]
     pub optimizer: Option<Optimizer>,
 
+    /// End each scale with the mean of the places it came to, newest most, not with the best one: a
+    /// decay of 0 (no mean) to 0.9999 [default: 0]
+    ///
+    /// 0.9 looks back over some ten iterations.
+    #[arg(long, value_name = "DECAY", help_heading = EFFORT)]
+    pub average: Option<f64>,
+
     /// Arithmetic of the network: auto (what the device is fastest with), f32, bf16 [default: preset's]
     #[arg(long, value_name = "P", value_parser = word::<Precision>, help_heading = EFFORT)]
     pub precision: Option<Precision>,
@@ -205,8 +221,8 @@ impl Options {
         over! {
             content style mask name blend out preset
             size init keep_colors seed format
-            strength style_loss style_weight content_weight tv_weight style_layers content_layers pooling style_scale
-            evaluations coarse_evaluations scales stop_below tolerance optimizer precision
+            strength style_loss normalize_gradients style_weight content_weight tv_weight style_layers content_layers pooling style_scale
+            evaluations coarse_evaluations scales stop_below tolerance optimizer average precision
             device threads memory max_pixels
         }
     }
@@ -251,6 +267,7 @@ impl Options {
         set(&mut p.scales, &self.scales);
         set(&mut p.tolerance, &self.tolerance);
         set(&mut p.style_scale, &self.style_scale);
+        set(&mut p.average, &self.average);
         set(&mut p.precision, &self.precision);
         set(&mut p.seed, &self.seed);
         set(&mut p.format, &self.format);
@@ -262,12 +279,17 @@ impl Options {
             Some(Start::File(_)) | None => {}
         }
         let o = &mut p.objective;
+        let even = |layers: &mut [LayerWeight]| layers.iter_mut().for_each(|l| l.weight = 1.0);
         if self.style_loss == Some(StyleStatistics::Wasserstein) {
             o.style_loss = StyleLoss::Wasserstein;
             o.style_weight = 1.0;
-            o.style_layers
-                .iter_mut()
-                .for_each(|entry| entry.weight = 1.0);
+            even(&mut o.style_layers);
+        }
+        if self.normalize_gradients == Some(true) {
+            o.normalize_gradients = true;
+            (o.style_weight, o.content_weight) = (1.0, 1.0);
+            even(&mut o.style_layers);
+            even(&mut o.content_layers);
         }
         o.strength = self.strength.or(o.strength);
         set(&mut o.pooling, &self.pooling);

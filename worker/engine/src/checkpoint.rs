@@ -15,7 +15,7 @@ use crate::scales::Extent;
 use crate::vgg::Arithmetic;
 
 /// Raised when the meaning of a checkpoint changes.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Under this name the metadata holds the [`Header`] as JSON.
 const HEADER: &str = "stylefleet";
 

@@ -227,6 +227,7 @@ impl Engine {
             total_variation: TotalVariation::L2,
             tv_weight: 0.0,
             strength: None,
+            normalize_gradients: false,
         };
         let side = i64::from(side);
         let picture = Tensor::f_ones([1, 3, side, side], (Kind::Float, self.vgg.device()))?;

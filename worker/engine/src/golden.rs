@@ -135,6 +135,7 @@ pub(crate) fn objective(name: &str) -> Objective {
         total_variation: TotalVariation::L2,
         tv_weight: 0.0,
         strength: None,
+        normalize_gradients: false,
     };
     match name {
         "gatys" => gatys,

@@ -37,6 +37,9 @@ pub struct Request {
     pub precision: Precision,
     /// Seed of the noise.
     pub seed: u64,
+    /// Decay, 0 to below 1, of the mean of all places that a scale ends with, newest most; 0: it ends
+    /// with the best place.
+    pub average: f64,
 }
 
 /// A style of the blend.
@@ -121,6 +124,10 @@ pub struct Objective {
     /// against what they come to at the content, at every size anew, so that a half is alike for all.
     /// None: the weights as they are.
     pub strength: Option<f64>,
+    /// Divide each layer's term by the mean magnitude of its gradient along the layer's activations,
+    /// at the content, at every size anew; for content terms, where all positions of a channel were
+    /// equal.
+    pub normalize_gradients: bool,
 }
 
 /// A layer and its share of the loss.

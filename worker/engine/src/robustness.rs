@@ -127,7 +127,7 @@ fn objectives() -> impl Strategy<Value = Objective> {
         prop_oneof![Just(Notebook), Just(L1), Just(L2)],
     );
     let strength = proptest::option::of(prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0]);
-    let numbers = (weights(), weights(), weights(), strength);
+    let numbers = (weights(), weights(), weights(), strength, any::<bool>());
     (kinds, numbers, layers(), layers()).prop_map(|(kinds, numbers, content, style)| Objective {
         means: kinds.0,
         pooling: kinds.1,
@@ -138,6 +138,7 @@ fn objectives() -> impl Strategy<Value = Objective> {
         style_weight: numbers.1,
         tv_weight: numbers.2,
         strength: numbers.3,
+        normalize_gradients: numbers.4,
         content_layers: content,
         style_layers: style,
     })
@@ -172,7 +173,8 @@ fn requests() -> impl Strategy<Value = Request> {
         any::<bool>(),
         0.1..4.0,
     );
-    let efforts = (1..6_u32, 1..4_u32, 0..3_u32, any::<u64>());
+    let average = prop_oneof![Just(0.0), 0.0..1.0];
+    let efforts = (1..6_u32, 1..4_u32, 0..3_u32, any::<u64>(), average);
     let inputs = (images(), vec(style, 1..3), start, size);
     (inputs, objectives(), looks, efforts).prop_map(|(inputs, objective, looks, efforts)| Request {
         content: inputs.0,
@@ -189,6 +191,7 @@ fn requests() -> impl Strategy<Value = Request> {
         coarse_evaluations: efforts.1,
         scales: efforts.2,
         seed: efforts.3,
+        average: efforts.4,
         stop_below: None,
         tolerance: 0.0,
     })

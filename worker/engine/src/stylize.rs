@@ -65,11 +65,11 @@ impl Job<'_> {
                     evaluations: self.monitor.committed_evaluations(),
                 });
             }
-            let (best, _) = minimizer.best();
+            let result = minimizer.result()?;
             if self.monitor.is_last_scale() {
-                return self.picture(best).map(Outcome::Finished);
+                return self.picture(&result).map(Outcome::Finished);
             }
-            let refined = self.refined(best)?;
+            let refined = self.refined(&result)?;
             self.monitor.next_scale();
             (loss, minimizer) = self.begin_scale(&refined)?;
         }
@@ -140,7 +140,8 @@ impl Job<'_> {
         self.monitor.commit();
         let spectrum = Spectrum::new(self.monitor.extent(), self.vgg.device())?;
         let optimizer = self.request.optimizer;
-        let minimizer = Minimizer::new(optimizer, point, self.fit()?.pairs, Some(spectrum))?;
+        let (pairs, average) = (self.fit()?.pairs, self.request.average);
+        let minimizer = Minimizer::new(optimizer, point, pairs, Some(spectrum), average)?;
         Ok((loss, minimizer))
     }
 
@@ -217,8 +218,8 @@ impl Job<'_> {
             match step {
                 Ok(Step::Accepted) => {
                     let means = self.request.objective.means;
-                    let x = minimizer.best().0.f_reshape(shape)?;
-                    let picture = || preview(&self.inputs.shown(&x, means)?);
+                    let shown = |x: &Tensor| self.inputs.shown(&x.f_reshape(shape)?, means);
+                    let picture = || preview(&shown(&minimizer.result()?)?);
                     self.monitor.accepted(minimizer, &picture);
                 }
                 Ok(Step::Stalled) => match self.sharpened(minimizer)? {
@@ -268,9 +269,9 @@ impl Job<'_> {
 
     /// The picture to go on from at the next scale. What is carried over is the change against
     /// the start, so that the details which only the finer start has are there at once.
-    fn refined(&self, best: &Tensor) -> Result<Tensor, Error> {
+    fn refined(&self, result: &Tensor) -> Result<Tensor, Error> {
         let scale = self.monitor.scale();
-        let x = best.f_reshape(shape_of(self.monitor.scales()[scale]))?;
+        let x = result.f_reshape(shape_of(self.monitor.scales()[scale]))?;
         let change = x.f_sub(&self.start(scale)?)?;
         let refined = self
             .start(scale + 1)?
@@ -280,10 +281,10 @@ impl Job<'_> {
     }
 
     /// The finished picture, with the loss that it has once held to the valid range.
-    fn picture(&mut self, best: &Tensor) -> Result<Picture, Error> {
+    fn picture(&mut self, result: &Tensor) -> Result<Picture, Error> {
         let means = self.request.objective.means;
         let ended_in = self.monitor.arithmetic();
-        let x = best.f_reshape(shape_of(self.inputs.extent))?;
+        let x = result.f_reshape(shape_of(self.inputs.extent))?;
         let image = from_network(&x, means)?;
         self.monitor.switch(Arithmetic::F32);
         let x = to_network(&image, means, self.vgg.device())?;

@@ -36,6 +36,7 @@ fn request() -> Request {
             total_variation: TotalVariation::L2,
             tv_weight: 1e-4,
             strength: None,
+            normalize_gradients: false,
         },
         colors: Colors::Style,
         optimizer: Optimizer::Lbfgs,
@@ -48,6 +49,7 @@ fn request() -> Request {
         stretch_style: false,
         precision: Precision::F32,
         seed: 0,
+        average: 0.0,
     }
 }
 
@@ -101,6 +103,11 @@ fn an_interrupted_job_ends_with_the_same_bits() {
             let request = Request {
                 precision,
                 optimizer,
+                average: if precision == Precision::F32 {
+                    0.8
+                } else {
+                    0.0
+                },
                 ..request()
             };
             let whole = run(&mut engine, &request);
@@ -566,6 +573,92 @@ fn strength_goes_from_the_content_to_the_style() {
 }
 
 #[test]
+fn a_mean_of_places_is_a_picture_beside_the_best() {
+    let mut engine = engine();
+    for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
+        let mut made = |average| {
+            let request = Request {
+                optimizer,
+                evaluations: 40,
+                average,
+                ..request()
+            };
+            run(&mut engine, &request)
+        };
+        let (best, mean) = (made(0.0), made(0.9));
+        assert!(best.pixels != mean.pixels, "{optimizer:?}");
+        assert!(mean.loss < 1.2 * best.loss, "{} {}", mean.loss, best.loss);
+    }
+}
+
+#[test]
+fn normalized_layers_pull_alike_whatever_their_size() {
+    let mut engine = engine();
+    let mut made = |normalize_gradients, deep: f64, side| {
+        let mut request = Request {
+            size: Size::Longest(side),
+            scales: 1,
+            evaluations: 1,
+            ..request()
+        };
+        let objective = &mut request.objective;
+        objective.normalize_gradients = normalize_gradients;
+        objective.style_layers = layers(&[(1, 1), (4, 1)], |_| 1.0);
+        objective.style_layers[1].weight = deep;
+        objective.tv_weight = 0.0;
+        run(&mut engine, &request).terms
+    };
+    let plain = made(false, 1.0, 48);
+    let ratio = plain["conv4_1"] / plain["conv1_1"];
+    assert!(!(0.01..100.0).contains(&ratio), "{ratio} is even already");
+    let even = made(true, 1.0, 48);
+    let ratio = even["conv4_1"] / even["conv1_1"];
+    assert!((0.01..100.0).contains(&ratio), "{even:?}");
+    let double = made(true, 2.0, 48);
+    let twice = double["conv4_1"] / even["conv4_1"];
+    assert!((twice - 2.0).abs() < 1e-3, "{double:?}");
+    assert!((double["conv1_1"] / even["conv1_1"] - 1.0).abs() < 1e-3);
+    // As much for each of four times the pixels.
+    let large = made(true, 1.0, 96);
+    for (layer, term) in &large {
+        let more = term / even[layer];
+        assert!(
+            layer == "content" || (2.0..8.0).contains(&more),
+            "{layer}: {more}"
+        );
+    }
+}
+
+/// Coarse to fine, a large picture is a small one with more detail; at its own size alone, its
+/// strokes are smaller.
+#[test]
+fn a_large_picture_looks_like_a_small_one() {
+    let mut engine = engine();
+    let mut made = |side, scales| {
+        let mut request = Request {
+            size: Size::Longest(side),
+            coarse_evaluations: 30,
+            evaluations: if side == 32 { 30 } else { 15 },
+            scales,
+            ..request()
+        };
+        request.objective.content_weight = 0.05;
+        let picture = run(&mut engine, &request);
+        let (width, height) = (picture.width, picture.height);
+        let picture = ::image::Rgb32FImage::from_raw(width, height, picture.pixels);
+        let picture = picture.expect("has all its pixels");
+        ::image::imageops::thumbnail(&picture, 32, 32)
+    };
+    let away = |a: &::image::Rgb32FImage, b: &::image::Rgb32FImage| {
+        let differences = a.as_raw().iter().zip(b.as_raw());
+        differences.map(|(a, b)| (a - b).powi(2)).sum::<f32>()
+    };
+    let small = made(32, 1);
+    let [like, unlike] = [3, 1].map(|scales| away(&made(128, scales), &small));
+    assert!(like < 0.5 * unlike, "{like} and {unlike}");
+}
+
+#[test]
 fn wasserstein_brings_mean_and_covariance_to_the_styles() {
     let mut request = request();
     request.objective.style_loss = StyleLoss::Wasserstein;
@@ -665,4 +758,33 @@ fn vgg16s_gradient_is_the_slope_of_the_loss() {
         (slope / length - 1.0).abs() < 0.01,
         "{slope} is not {length}"
     );
+}
+
+/// Needs a process of its own, and five minutes:
+/// `cargo test --release -p stylefleet-engine -- --ignored --exact tests::sixteen_megapixels_in_four_gibibytes`
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "takes minutes, and the peak of the whole process"]
+fn sixteen_megapixels_in_four_gibibytes() {
+    let side = 4096;
+    let plasma = |x: u32, y: u32| ::image::Rgb([(x / 16) as u8, (y / 16) as u8, (x ^ y) as u8]);
+    let mut content = std::io::Cursor::new(Vec::new());
+    ::image::RgbImage::from_fn(side, side, plasma)
+        .write_to(&mut content, ::image::ImageFormat::Png)
+        .expect("encodes");
+    let content = Source {
+        name: "content".into(),
+        bytes: content.into_inner(),
+    };
+    let x = vec![1.0; 3 * (side * side) as usize];
+    let styles = [(source("starry_night_64x64.png"), 1.0)];
+    let found = engine().evaluate(&objective("gatys"), &content, &styles, &x, 1 << 19);
+    let found = found.expect("evaluates");
+    assert!(found.gradient.iter().all(|slope| slope.is_finite()));
+    let status = std::fs::read_to_string("/proc/self/status").expect("reads");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+    let peak: u64 = peak.expect("is told").parse().expect("a number");
+    eprintln!("loss {:e}, peak {} MiB", found.loss, peak >> 10);
+    assert!(peak < 4 << 20, "{peak} KiB");
 }

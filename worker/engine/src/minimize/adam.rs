@@ -3,7 +3,7 @@
 
 use tch::{Device, Tensor};
 
-use super::{Bounds, Point, Scalars, Step};
+use super::{Bounds, MethodScalars, Point, Step};
 use crate::Error;
 
 /// Step size, in grey levels.
@@ -16,7 +16,7 @@ const EPSILON: f64 = 1e-8;
 /// Adam and where it stands.
 #[derive(Debug)]
 pub(crate) struct Adam {
-    point: Point,
+    pub point: Point,
     best: (Tensor, f64),
     mean: Tensor,
     square: Tensor,
@@ -88,8 +88,8 @@ impl Adam {
         self.point = point;
     }
 
-    pub fn save(&self) -> (Scalars, Vec<(String, Tensor)>) {
-        let scalars = Scalars::Adam {
+    pub fn save(&self) -> (MethodScalars, Vec<(String, Tensor)>) {
+        let scalars = MethodScalars::Adam {
             loss: self.point.loss,
             best_loss: self.best.1,
             iterations: self.iterations,

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use tch::{Device, Tensor};
 
 use super::line_search::{self, Trial};
-use super::{Bounds, Point, Scalars, Spectrum, Step};
+use super::{Bounds, MethodScalars, Point, Spectrum, Step};
 use crate::Error;
 
 /// Largest change of one variable in the very first step: one grey level. What the curvature is
@@ -173,8 +173,8 @@ impl Lbfgs {
     }
 
     /// Place, gradient, and the pairs, numbered from the oldest.
-    pub fn save(&self) -> (Scalars, Vec<(String, Tensor)>) {
-        let scalars = Scalars::Lbfgs {
+    pub fn save(&self) -> (MethodScalars, Vec<(String, Tensor)>) {
+        let scalars = MethodScalars::Lbfgs {
             loss: self.point.loss,
             pairs: self.pairs.len(),
         };

@@ -1,6 +1,7 @@
 //! Minimisers of a function of many variables, on device tensors.
 
 mod adam;
+mod average;
 mod bounds;
 mod lbfgs;
 mod line_search;
@@ -11,6 +12,7 @@ use tch::{Device, Tensor};
 
 use crate::{Error, Optimizer};
 use adam::Adam;
+use average::{Average, AverageScalars};
 pub(crate) use bounds::Bounds;
 use lbfgs::Lbfgs;
 pub(crate) use spectrum::Spectrum;
@@ -35,15 +37,27 @@ pub(crate) enum Step {
 /// A minimiser and its whole state. An iteration either ends or leaves the state as it was, so
 /// that it can be saved between any two evaluations.
 #[derive(Debug)]
-pub(crate) enum Minimizer {
+pub(crate) struct Minimizer {
+    method: Method,
+    average: Option<Average>,
+}
+
+#[derive(Debug)]
+enum Method {
     Lbfgs(Lbfgs),
     Adam(Adam),
 }
 
 /// The parts of a minimiser's state that are no tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Scalars {
+    method: MethodScalars,
+    average: Option<AverageScalars>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Scalars {
+enum MethodScalars {
     Lbfgs {
         loss: f64,
         pairs: usize,
@@ -57,17 +71,23 @@ pub(crate) enum Scalars {
 
 impl Minimizer {
     /// A minimiser that stands at `start`. L-BFGS keeps no more than so many `pairs`, and looks at
-    /// the bands of `spectrum` apart.
+    /// the bands of `spectrum` apart. A decay of 0 is no `average`.
     pub fn new(
         optimizer: Optimizer,
         start: Point,
         pairs: usize,
         spectrum: Option<Spectrum>,
+        average: f64,
     ) -> Result<Self, Error> {
-        Ok(match optimizer {
-            Optimizer::Lbfgs => Self::Lbfgs(Lbfgs::new(start, pairs, spectrum)),
-            Optimizer::Adam => Self::Adam(Adam::new(start)?),
-        })
+        let average = match average > 0.0 {
+            true => Some(Average::new(average, &start.x)?),
+            false => None,
+        };
+        let method = match optimizer {
+            Optimizer::Lbfgs => Method::Lbfgs(Lbfgs::new(start, pairs, spectrum)),
+            Optimizer::Adam => Method::Adam(Adam::new(start)?),
+        };
+        Ok(Self { method, average })
     }
 
     /// One iteration within `bounds`. Where `evaluate` gives none, the budget is used up, and the
@@ -78,58 +98,78 @@ impl Minimizer {
         bounds: &Bounds,
         evaluate: &mut dyn FnMut(&Tensor) -> Result<Option<Point>, H>,
     ) -> Result<Step, H> {
-        match self {
-            Self::Lbfgs(lbfgs) => lbfgs.step(bounds, evaluate),
-            Self::Adam(adam) => adam.step(bounds, evaluate),
+        let step = match &mut self.method {
+            Method::Lbfgs(lbfgs) => lbfgs.step(bounds, evaluate)?,
+            Method::Adam(adam) => adam.step(bounds, evaluate)?,
+        };
+        if let (Step::Accepted, Some(average)) = (step, &mut self.average) {
+            average.add(match &self.method {
+                Method::Lbfgs(lbfgs) => &lbfgs.point.x,
+                Method::Adam(adam) => &adam.point.x,
+            })?;
         }
+        Ok(step)
     }
 
     /// The best place found, and the loss there.
     pub fn best(&self) -> (&Tensor, f64) {
-        match self {
-            Self::Lbfgs(lbfgs) => (&lbfgs.point.x, lbfgs.point.loss),
-            Self::Adam(adam) => adam.best(),
+        match &self.method {
+            Method::Lbfgs(lbfgs) => (&lbfgs.point.x, lbfgs.point.loss),
+            Method::Adam(adam) => adam.best(),
         }
+    }
+
+    /// What has come of it: the mean of the places if one is wanted, else the best place.
+    pub fn result(&self) -> Result<Tensor, Error> {
+        let mean = self.average.as_ref().map(Average::mean).transpose()?;
+        let best = || self.best().0.shallow_clone();
+        Ok(mean.flatten().unwrap_or_else(best))
     }
 
     /// Forgets what was learnt of the function's shape, but not the point. Says whether there
     /// was anything to forget.
     pub fn forget(&mut self) -> bool {
-        match self {
-            Self::Lbfgs(lbfgs) => lbfgs.forget(),
-            Self::Adam(_) => false,
+        match &mut self.method {
+            Method::Lbfgs(lbfgs) => lbfgs.forget(),
+            Method::Adam(_) => false,
         }
     }
 
     /// Has L-BFGS keep no more than so many pairs.
     pub fn keep(&mut self, pairs: usize) {
-        if let Self::Lbfgs(lbfgs) = self {
+        if let Method::Lbfgs(lbfgs) = &mut self.method {
             lbfgs.keep(pairs);
         }
     }
 
     /// Replaces loss and gradient where it stands, as when the arithmetic changes.
     pub fn reevaluated(&mut self, point: Point) {
-        match self {
-            Self::Lbfgs(lbfgs) => lbfgs.point = point,
-            Self::Adam(adam) => adam.reevaluated(point),
+        match &mut self.method {
+            Method::Lbfgs(lbfgs) => lbfgs.point = point,
+            Method::Adam(adam) => adam.reevaluated(point),
         }
     }
 
     /// Whether it is of that kind.
     pub fn is(&self, optimizer: Optimizer) -> bool {
         matches!(
-            (self, optimizer),
-            (Self::Lbfgs(_), Optimizer::Lbfgs) | (Self::Adam(_), Optimizer::Adam)
+            (&self.method, optimizer),
+            (Method::Lbfgs(_), Optimizer::Lbfgs) | (Method::Adam(_), Optimizer::Adam)
         )
     }
 
     /// The whole state, to be given to [`Minimizer::restore`].
     pub fn save(&self) -> (Scalars, Vec<(String, Tensor)>) {
-        match self {
-            Self::Lbfgs(lbfgs) => lbfgs.save(),
-            Self::Adam(adam) => adam.save(),
-        }
+        let (method, mut tensors) = match &self.method {
+            Method::Lbfgs(lbfgs) => lbfgs.save(),
+            Method::Adam(adam) => adam.save(),
+        };
+        let average = self.average.as_ref().map(|average| {
+            let (scalars, tensor) = average.save();
+            tensors.push(tensor);
+            scalars
+        });
+        (Scalars { method, average }, tensors)
     }
 
     /// The minimiser that [`Minimizer::save`] saw, on `device`. `take` gives a tensor by its
@@ -140,15 +180,21 @@ impl Minimizer {
         device: Device,
         take: &mut dyn FnMut(&str) -> Result<Tensor, Error>,
     ) -> Result<Self, Error> {
-        Ok(match *scalars {
-            Scalars::Lbfgs { loss, pairs } => {
-                Self::Lbfgs(Lbfgs::restore(loss, pairs, spectrum, device, take)?)
+        let method = match scalars.method {
+            MethodScalars::Lbfgs { loss, pairs } => {
+                Method::Lbfgs(Lbfgs::restore(loss, pairs, spectrum, device, take)?)
             }
-            Scalars::Adam {
+            MethodScalars::Adam {
                 loss,
                 best_loss,
                 iterations,
-            } => Self::Adam(Adam::restore(loss, best_loss, iterations, device, take)?),
+            } => Method::Adam(Adam::restore(loss, best_loss, iterations, device, take)?),
+        };
+        let average = scalars.average.as_ref();
+        let average = average.map(|average| Average::restore(average, device, take));
+        Ok(Self {
+            method,
+            average: average.transpose()?,
         })
     }
 }

@@ -39,7 +39,7 @@ fn minimize(
 ) -> Run {
     let mut evaluations = 1;
     let start = point(f, &Tensor::from_slice(start));
-    let mut minimizer = Minimizer::new(optimizer, start, 20, None).expect("begins");
+    let mut minimizer = Minimizer::new(optimizer, start, 20, None, 0.0).expect("begins");
     while minimizer.best().1 > enough && evaluations < most {
         let step = minimizer.step(bounds, &mut |x: &Tensor| {
             evaluations += 1;
@@ -200,7 +200,7 @@ fn a_restored_minimiser_goes_on_bit_for_bit() {
         let f: Function<'_> = &rosenbrock;
         let start: Vec<f32> = [-1.2, 1.0].repeat(50);
         let start = point(f, &Tensor::from_slice(&start));
-        let mut original = Minimizer::new(optimizer, start, 20, None).expect("begins");
+        let mut original = Minimizer::new(optimizer, start, 20, None, 0.9).expect("begins");
         let go_on = |minimizer: &mut Minimizer, iterations: usize| {
             for _ in 0..iterations {
                 minimizer
@@ -225,7 +225,37 @@ fn a_restored_minimiser_goes_on_bit_for_bit() {
             "{optimizer:?}"
         );
         assert!(original.best().0.equal(restored.best().0), "{optimizer:?}");
+        let [mean, again] = [original, restored].map(|m| m.result().expect("no error"));
+        assert!(mean.equal(&again), "{optimizer:?}");
     }
+}
+
+#[test]
+fn the_mean_counts_newer_places_more() {
+    let f: Function<'_> = &rosenbrock;
+    let start = || point(f, &Tensor::from_slice(&[-1.2f32, 1.0]));
+    let best = |m: &Minimizer| Vec::<f32>::try_from(m.best().0).expect("flat");
+    let mut minimizer = Minimizer::new(Optimizer::Lbfgs, start(), 20, None, 0.75).expect("begins");
+    let result = |m: &Minimizer| Vec::<f32>::try_from(m.result().expect("no error")).expect("flat");
+    assert_eq!(result(&minimizer), best(&minimizer), "no place yet");
+    let mut mean = [0.0f64; 2];
+    let mut all = 0.0;
+    for _ in 0..6 {
+        let step = minimizer.step(&free(), &mut |x: &Tensor| Ok::<_, Error>(Some(point(f, x))));
+        assert_eq!(step.expect("no error"), Step::Accepted);
+        // What was before counts three quarters of what it did.
+        all = 0.75 * all + 1.0;
+        for (mean, place) in mean.iter_mut().zip(best(&minimizer)) {
+            *mean += (f64::from(place) - *mean) / all;
+        }
+        for (found, mean) in result(&minimizer).into_iter().zip(mean) {
+            assert!(
+                (f64::from(found) - mean).abs() < 1e-5,
+                "{found} is not {mean}"
+            );
+        }
+    }
+    assert_ne!(result(&minimizer), best(&minimizer));
 }
 
 /// An evaluation that fails in the middle of a line search leaves no trace.
@@ -233,7 +263,7 @@ fn a_restored_minimiser_goes_on_bit_for_bit() {
 fn an_interrupted_iteration_changes_nothing() {
     let f: Function<'_> = &rosenbrock;
     let start = point(f, &Tensor::from_slice(&[-1.2f32, 1.0]));
-    let mut minimizer = Minimizer::new(Optimizer::Lbfgs, start, 20, None).expect("begins");
+    let mut minimizer = Minimizer::new(Optimizer::Lbfgs, start, 20, None, 0.0).expect("begins");
     let before = minimizer.best().0.copy();
     let step = minimizer.step(&free(), &mut |_: &Tensor| {
         Err::<Option<Point>, _>(Error::Request("interrupted".into()))

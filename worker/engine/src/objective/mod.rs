@@ -28,6 +28,7 @@ const EVEN: f64 = 0.05;
 /// An objective with its targets, at one scale.
 #[derive(Debug)]
 pub(crate) struct Loss {
+    /// Its weights are those that count at this scale.
     objective: Objective,
     arithmetic: Arithmetic,
     extent: Extent,
@@ -37,9 +38,10 @@ pub(crate) struct Loss {
     content: BTreeMap<Layer, Tensor>,
     style_layers: Vec<Layer>,
     regions: Vec<Region>,
-    /// What style and content are multiplied by.
-    balance: (f64, f64),
 }
+
+/// The loss's slopes along the moments: of each layer, one for each region.
+type Slopes = BTreeMap<Layer, Vec<Tensor>>;
 
 /// How the network runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,11 +109,13 @@ impl Loss {
             content: BTreeMap::new(),
             regions: regions(objective.style_loss, &style_layers, styles)?,
             style_layers,
-            balance: (1.0, 1.0),
         };
         loss.content = loss.activations(vgg, content, &content_layers)?;
+        if objective.normalize_gradients {
+            loss.normalize(vgg, content)?;
+        }
         if let Some(strength) = objective.strength {
-            loss.balance = loss.balanced(vgg, content, strength)?;
+            loss.balance(vgg, content, strength)?;
         }
         Ok(loss)
     }
@@ -164,7 +168,7 @@ impl Loss {
     }
 
     /// The terms' names and values, and the slope of their sum along each of the moments.
-    fn slopes(&self, mut sums: Sums) -> Result<(Vec<String>, Tensor, Vec<Tensor>), Error> {
+    fn slopes(&self, mut sums: Sums) -> Result<(Vec<String>, Tensor, Slopes), Error> {
         for moments in &mut sums.moments {
             *moments = variable(moments)?;
         }
@@ -174,6 +178,9 @@ impl Loss {
             0 => Vec::new(),
             _ => Tensor::f_run_backward(&[terms.f_sum(Kind::Float)?], &moments, false, false)?,
         };
+        let mut slopes = slopes.into_iter();
+        let of_layer = |&layer| (layer, slopes.by_ref().take(self.regions.len()).collect());
+        let slopes = self.style_layers.iter().map(of_layer).collect();
         Ok((names, terms.f_detach()?, slopes))
     }
 
@@ -181,16 +188,10 @@ impl Loss {
     ///
     /// To the activations that is done by hand: half the work of libtorch's own way through the
     /// moments, and in the network's arithmetic.
-    fn followed_back(&self, view: View, slopes: &[Tensor], tile: &Tile) -> Result<Tensor, Error> {
+    fn followed_back(&self, view: View, slopes: &Slopes, tile: &Tile) -> Result<Tensor, Error> {
         let mut terms: Vec<_> = view.variation.into_iter().collect();
-        let mut slopes = slopes.iter();
         for (&layer, activations) in self.layers.iter().zip(&view.activations) {
-            let count = match self.style_layers.contains(&layer) {
-                true => self.regions.len(),
-                false => 0,
-            };
-            let slopes: Vec<_> = slopes.by_ref().take(count).collect();
-            let gradient = self.layer_gradient(layer, &activations.f_detach()?, &slopes, tile)?;
+            let gradient = self.layer_gradient(layer, &activations.f_detach()?, slopes, tile)?;
             // Summed in its own kind: a conversion would lay the gradient out anew, and slowly.
             let term = activations.f_mul(&gradient)?.f_sum(activations.kind())?;
             terms.push(term.f_to_kind(Kind::Float)?);
@@ -200,44 +201,65 @@ impl Loss {
         gradient.ok_or_else(|| Error::Torch("no gradient came back".into()))
     }
 
-    /// d loss / d activations of a layer, which has one slope for each region if it is a style layer:
-    /// zero around the tile's own positions.
+    /// d loss / d activations of a layer: zero around the tile's own positions.
     fn layer_gradient(
         &self,
         layer: Layer,
         activations: &Tensor,
-        slopes: &[&Tensor],
+        slopes: &Slopes,
         tile: &Tile,
     ) -> Result<Tensor, Error> {
         let _no_grad = tch::no_grad_guard();
         let own = tile.core(activations, layer)?;
-        let mut parts = Vec::with_capacity(slopes.len() + 1);
-        for (region, slope) in self.regions.iter().zip(slopes) {
-            let mask = mask_in(tile, region, layer)?;
-            parts.push(pulled(
-                self.objective.style_loss,
-                slope,
-                &own,
-                mask.as_ref(),
-            )?);
-        }
-        if let Some(target) = self.content.get(&layer) {
-            let factor = 2.0 * self.content_factor(layer, target);
-            let away = own.f_sub(&tile.place(target, layer)?)?;
-            parts.push(away.f_mul_scalar(factor)?);
-        }
-        let mut parts = parts.into_iter();
-        let none = || Error::Torch(format!("no term looks at {layer}"));
-        let mut gradient = parts.next().ok_or_else(none)?;
-        for part in parts {
-            gradient = gradient.f_add_(&part)?;
-        }
+        let style = self.style_gradient(layer, &own, slopes, tile)?;
+        let content = self.content_gradient(layer, &own, tile)?;
+        let gradient = match (style, content) {
+            (Some(mut style), Some(content)) => style.f_add_(&content)?,
+            (Some(gradient), None) | (None, Some(gradient)) => gradient,
+            (None, None) => return Err(Error::Torch(format!("no term looks at {layer}"))),
+        };
         if gradient.size() == activations.size() {
             return Ok(gradient);
         }
         let around = activations.f_zeros_like()?;
         tile.core(&around, layer)?.f_copy_(&gradient)?;
         Ok(around)
+    }
+
+    /// d style loss / d a tile's own activations of a layer, if it is a style layer.
+    fn style_gradient(
+        &self,
+        layer: Layer,
+        own: &Tensor,
+        slopes: &Slopes,
+        tile: &Tile,
+    ) -> Result<Option<Tensor>, Error> {
+        let mut sum: Option<Tensor> = None;
+        let slopes = slopes.get(&layer).into_iter().flatten();
+        for (region, slope) in self.regions.iter().zip(slopes) {
+            let mask = mask_in(tile, region, layer)?;
+            let part = pulled(self.objective.style_loss, slope, own, mask.as_ref())?;
+            sum = Some(match sum {
+                Some(mut sum) => sum.f_add_(&part)?,
+                None => part,
+            });
+        }
+        Ok(sum)
+    }
+
+    /// d content loss / d a tile's own activations of a layer, if it is a content layer.
+    fn content_gradient(
+        &self,
+        layer: Layer,
+        own: &Tensor,
+        tile: &Tile,
+    ) -> Result<Option<Tensor>, Error> {
+        let Some(target) = self.content.get(&layer) else {
+            return Ok(None);
+        };
+        let factor = 2.0 * self.content_factor(layer, target);
+        let away = own.f_sub(&tile.place(target, layer)?)?;
+        Ok(Some(away.f_mul_scalar(factor)?))
     }
 
     /// Sums over the whole picture, not to be differentiated.
@@ -325,7 +347,7 @@ impl Loss {
         });
         for ((layer, region), moments) in of_layers.zip(&sums.moments) {
             let weight = objective.style_weight * weight_of(&objective.style_layers, layer);
-            let (weight, loss) = (weight * self.balance.0, objective.style_loss);
+            let loss = objective.style_loss;
             terms.push(region.term(loss, layer, moments, weight, self.extent)?);
             names.push(layer.to_string());
         }
@@ -344,23 +366,68 @@ impl Loss {
             ContentLoss::HalfSum => 0.5,
             ContentLoss::Mean => 1.0 / target.numel() as f64,
         };
-        form * weight * self.balance.1
+        form * weight
     }
 
-    /// What style and content are to be multiplied by for a style of that strength. What there is to
-    /// balance is the content's variation against the style that the content lacks; their ratio is
-    /// that of (1 - strength) to strength, squared, and in the middle [`EVEN`].
-    fn balanced(&self, vgg: &Vgg, content: &Tensor, strength: f64) -> Result<(f64, f64), Error> {
+    /// Weighs each layer such that the magnitudes of its terms' gradient along its activations, at
+    /// the content, sum to the layer's weight for each value of the picture. The content's terms are
+    /// at their least there: theirs is taken where all positions of a channel are equal.
+    fn normalize(&mut self, vgg: &Vgg, content: &Tensor) -> Result<(), Error> {
+        let (_, _, slopes) = tch::with_grad(|| self.slopes(self.sums(vgg, content)?))?;
+        let mut style_pulls: BTreeMap<Layer, f64> = BTreeMap::new();
+        for tile in &self.tiles {
+            let view = self.view(vgg, &tile.cut(content)?, tile)?;
+            for (&layer, activations) in self.layers.iter().zip(&view.activations) {
+                let own = tile.core(activations, layer)?;
+                if let Some(gradient) = self.style_gradient(layer, &own, &slopes, tile)? {
+                    *style_pulls.entry(layer).or_default() += magnitude(&gradient)?;
+                }
+            }
+        }
+        let mut content_pulls = BTreeMap::new();
+        for (&layer, activations) in &self.content {
+            let factor = 2.0 * self.content_factor(layer, activations);
+            let pull = magnitude(&varied(activations)?)? * factor;
+            content_pulls.insert(layer, pull);
+        }
+        let values = 3.0 * self.extent.pixels() as f64;
+        let objective = &mut self.objective;
+        for (weight, layers, pulls) in [
+            (
+                objective.style_weight,
+                &mut objective.style_layers,
+                style_pulls,
+            ),
+            (
+                objective.content_weight,
+                &mut objective.content_layers,
+                content_pulls,
+            ),
+        ] {
+            for entry in layers {
+                let pull = pulls.get(&entry.layer).copied().unwrap_or(0.0);
+                let normal = values * entry.weight * weight / pull;
+                // A layer that does not pull says nothing: it stays as it is.
+                if normal.is_finite() {
+                    entry.weight *= normal;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Weighs style and content for a style of that strength. What there is to balance is the
+    /// content's variation against the style that the content lacks; their ratio is that of
+    /// (1 - strength) to strength, squared, and in the middle [`EVEN`].
+    fn balance(&mut self, vgg: &Vgg, content: &Tensor, strength: f64) -> Result<(), Error> {
         let (_, terms) = self.score(vgg, content)?;
         let of_style = |(name, _): &(&String, &f64)| !["content", "tv"].contains(&name.as_str());
         let style: f64 = terms.iter().filter(of_style).map(|(_, term)| term).sum();
         let mut variation = 0.0;
         for (&layer, activations) in &self.content {
-            let activations = activations.f_to_kind(Kind::Float)?;
-            let mean = activations.f_mean_dim([2, 3].as_slice(), true, Kind::Float)?;
-            let factor = self.content_factor(layer, &activations);
-            let term = squares(&activations, &mean)?.f_mul_scalar(factor)?;
-            variation += term.f_double_value(&[])?;
+            let factor = self.content_factor(layer, activations);
+            let squares = varied(activations)?.f_square()?.f_sum(Kind::Float)?;
+            variation += squares.f_mul_scalar(factor)?.f_double_value(&[])?;
         }
         let even = match style / variation {
             ratio if ratio.is_finite() && ratio > 0.0 => ratio,
@@ -372,10 +439,13 @@ impl Loss {
             // Gram matrices are compared by squares, distances are not squared again.
             StyleLoss::Wasserstein => EVEN.sqrt(),
         };
-        Ok(match strength {
-            0.0 => (0.0, 1.0),
-            strength => (1.0, middle * even * (1.0 / strength - 1.0).powi(2)),
-        })
+        match strength {
+            0.0 => self.objective.style_weight = 0.0,
+            strength => {
+                self.objective.content_weight *= middle * even * (1.0 / strength - 1.0).powi(2);
+            }
+        }
+        Ok(())
     }
 
     /// Activations of the whole picture, by layer.
@@ -410,6 +480,18 @@ impl Loss {
 fn mask_in(tile: &Tile, region: &Region, layer: Layer) -> Result<Option<Tensor>, Error> {
     let mask = region.mask(layer);
     mask.map(|mask| tile.place(mask, layer)).transpose()
+}
+
+/// Activations without what all positions of a channel have in common, 32-bit.
+fn varied(activations: &Tensor) -> Result<Tensor, Error> {
+    let activations = activations.f_to_kind(Kind::Float)?;
+    let mean = activations.f_mean_dim([2, 3].as_slice(), true, Kind::Float)?;
+    Ok(activations.f_sub(&mean)?)
+}
+
+/// Sum of the magnitudes; this waits for the device.
+fn magnitude(tensor: &Tensor) -> Result<f64, Error> {
+    Ok(tensor.f_abs()?.f_sum(Kind::Float)?.f_double_value(&[])?)
 }
 
 /// The same values, to be differentiated by.

@@ -50,10 +50,15 @@ fn tiles_give_the_whole_pictures_loss_and_gradient() {
         strength: Some(0.7),
         ..objective("neural-style")
     };
+    let normalized = Objective {
+        normalize_gradients: true,
+        ..objective("gatys")
+    };
     let cases = [
         ("notebook", &vgg19, objective("notebook")),
         ("neural-style", &vgg19, objective("neural-style")),
         ("wasserstein", &vgg19, wasserstein),
+        ("normalized", &vgg19, normalized),
         ("VGG16", &vgg16, objective("neural-style")),
     ];
     for (name, vgg, objective) in cases {
