@@ -40,9 +40,10 @@ NOTES = """\
   before anything is measured.
 - The other tools let pixels leave 0 to 255 while they optimise, and clamp them when they
   save: what they save scores worse than what they report. Stylefleet stays within the bounds, so
-  its picture is what it reports, up to bf16 and rounding to 8 bits. Hence two goals: *internal* is the loss
-  that the rival had inside, the harder one, which its own picture does not have; *saved* is the
-  loss of the picture that the rival's user gets.
+  its picture is what it reports, up to bf16 and rounding to 8 bits. Hence two goals: *saved* is the
+  loss of the picture that the rival's user gets; *internal* is the loss that the rival had inside,
+  which its own picture does not have, and which after many steps no picture may have: **never** says
+  that Stylefleet's had not got there when its evaluations were used up.
 - `notebook.py` is this project's plain port of the 2017 notebook's procedure: style and picture
   through the network as one batch at every evaluation, 50 restarts of scipy's L-BFGS-B with m=10
   and maxfun=20, 32 bits. pastiche and neural-style (the package of that name, of neural-style-pt's
@@ -58,14 +59,21 @@ def row(cells):
     return f"| {' | '.join(cells)} |"
 
 
-def figures(result, until, rival):
+def times_faster(rival, result, target):
+    """How many times as fast the rival's loss was reached, if it was."""
+    if result["internal"] > rival[target]:
+        return "never"
+    return f"{rival['wall'] / result['wall']:.1f}"
+
+
+def figures(result, until, faster):
     return row(
         [
             result["tool"],
             result["precision"],
             until,
             f"{result['wall']:.1f}",
-            f"{rival['wall'] / result['wall']:.1f}",
+            faster,
             f"{result['startup']:.1f}",
             f"{result['per_evaluation']:.3f}",
             " + ".join(str(count) for count in result["evaluations"] if count),
@@ -90,8 +98,10 @@ def table(rival, ours):
     """The rival's figures and Stylefleet's on the rival's objective, and the commands."""
     own_end = f"{rival['evaluations'][0]} evaluations"
     lines = [row(HEAD), row(["---"] * 3 + ["---:"] * (len(HEAD) - 3))]
-    lines.append(figures(rival, own_end, rival))
-    lines += [figures(result, until(result, rival, target), rival) for target, result in ours]
+    lines.append(figures(rival, own_end, "1.0"))
+    for target, result in ours:
+        faster = times_faster(rival, result, target)
+        lines.append(figures(result, until(result, rival, target), faster))
     lines += ["", "```sh", *(result["command"] for result in (rival, *(r for _, r in ours))), "```"]
     return "\n".join(lines)
 
@@ -116,14 +126,14 @@ def batch(figures):
 
 
 def summary(rival, ours):
-    faster = {target: rival["wall"] / result["wall"] for target, result in ours}
+    faster = {target: times_faster(rival, result, target) for target, result in ours}
     each = rival["per_evaluation"] / ours[0][1]["per_evaluation"]
     memory = ours[0][1]["peak_mb"] / rival["peak_mb"]
     return row(
         [
             f"{rival['tool']}, {rival['size']}×{rival['size']}",
-            f"{faster['internal']:.1f}",
-            f"**{faster['saved']:.1f}**",
+            faster["internal"],
+            f"**{faster['saved']}**",
             f"{each:.2f}",
             f"{memory:.0%}",
         ]

@@ -17,8 +17,9 @@ import torch.nn.functional as F
 import network
 
 NOTEBOOK_LAYERS = [(1, 2), (2, 2), (3, 4), (4, 4), (5, 4)]
-PASTICHE_STYLE = [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]
-PASTICHE_CONTENT = (4, 2)
+# Of pastiche and neural-style alike.
+STYLE_LAYERS = [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]
+CONTENT_LAYER = (4, 2)
 OBJECTIVES = ("notebook", "pastiche", "neural-style")
 
 
@@ -47,9 +48,9 @@ def notebook_terms(picture, drawn, style):
 
 def pastiche_terms(drawn, content, style):
     """pastiche's loss with its default weights, from activations [C, h, w] by layer."""
-    apart = F.mse_loss(drawn[PASTICHE_CONTENT], content[PASTICHE_CONTENT])
+    apart = F.mse_loss(drawn[CONTENT_LAYER], content[CONTENT_LAYER])
     terms = {"content": 0.01 * apart}
-    for layer in PASTICHE_STYLE:
+    for layer in STYLE_LAYERS:
         ours, theirs = (gram(a) / a[0].numel() for a in (drawn[layer], style[layer]))
         terms[name(layer)] = 10.0 / len(ours) ** 2 * F.mse_loss(ours, theirs)
     return terms
@@ -57,9 +58,9 @@ def pastiche_terms(drawn, content, style):
 
 def neural_style_terms(picture, drawn, content, style):
     """neural-style's loss with its default weights, from a picture [1, 3, H, W] and activations."""
-    apart = F.mse_loss(drawn[PASTICHE_CONTENT], content[PASTICHE_CONTENT])
+    apart = F.mse_loss(drawn[CONTENT_LAYER], content[CONTENT_LAYER])
     terms = {"content": 5.0 * apart}
-    for layer in PASTICHE_STYLE:
+    for layer in STYLE_LAYERS:
         ours, theirs = (gram(a) / a.numel() for a in (drawn[layer], style[layer]))
         terms[name(layer)] = 100.0 * F.mse_loss(ours, theirs)
     down, right = picture.diff(dim=2), picture.diff(dim=3)
@@ -71,7 +72,7 @@ def scorer(weights, objective, content, style, dtype=torch.float64):
     """A function from a picture to its loss by term; pictures are files, or tensors."""
     vgg = network.Vgg19(weights, dtype)
     means = network.SWAPPED if objective == "notebook" else network.MEANS
-    layers = NOTEBOOK_LAYERS if objective == "notebook" else [*PASTICHE_STYLE, PASTICHE_CONTENT]
+    layers = NOTEBOOK_LAYERS if objective == "notebook" else [*STYLE_LAYERS, CONTENT_LAYER]
 
     def activations(picture):
         return {layer: found[0] for layer, found in vgg(picture, layers).items()}

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 use serde::de::value::{Error as WordError, StrDeserializer};
-use stylefleet_proto::{Colors, Layer, LayerWeight, Size, UnknownLayer};
+use stylefleet_proto::{Colors, Layer, LayerWeight, MAX_PREVIEW_EVERY, Size, UnknownLayer};
 
 /// What is wrong with a value.
 #[derive(Debug, thiserror::Error)]
@@ -242,6 +242,11 @@ impl From<KeepColors> for Colors {
             KeepColors::Histogram => Self::Histogram,
         }
     }
+}
+
+/// Reads how many evaluations lie between progress pictures.
+pub fn preview_every() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(MAX_PREVIEW_EVERY))
 }
 
 /// Reads one of an enum's words, as a batch file would.

@@ -103,9 +103,9 @@ pub async fn fetch(
         .try_collect()
         .await?;
     if extras.previews {
-        for entry in &batch.manifest.jobs {
-            gallery.hang_previews(entry).await?;
-        }
+        stream::iter(batch.manifest.jobs.iter().map(Ok))
+            .try_for_each_concurrent(AT_ONCE, |entry| gallery.hang_previews(entry))
+            .await?;
     }
     let there = pictures.iter().filter(|picture| picture.file.is_some());
     let (kept, fetched): (Vec<_>, Vec<_>) = there.partition(|picture| picture.kept);

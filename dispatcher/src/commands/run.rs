@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytesize::ByteSize;
-use stylefleet_proto::MAX_PREVIEW_EVERY;
 use stylefleet_transport::store::{FolderStore, Store};
 
 use crate::asking::intake::{Porter, Title};
 use crate::asking::options::{Options, WHOLE};
 use crate::asking::plan::{Asked, Plan};
-use crate::asking::values::Devices;
+use crate::asking::values::{Devices, preview_every};
 use crate::batch;
 use crate::board::Board;
 use crate::commands::{CommandError, Ending};
@@ -102,11 +101,6 @@ pub enum RunError {
         "another stylefleet run is using {}: wait for its end, or choose another folder with --out", .0.display()
     )]
     Busy(PathBuf),
-}
-
-/// What --preview-every takes.
-pub fn preview_every() -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(1..=i64::from(MAX_PREVIEW_EVERY))
 }
 
 /// Does what is asked.

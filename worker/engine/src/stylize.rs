@@ -239,7 +239,8 @@ impl Job<'_> {
     }
 
     /// Goes over to 32 bits where the minimiser stands, and keeps what it learnt. None where that
-    /// gets no further: it is not wanted, was done already, or the memory does not hold it.
+    /// gets no further: it is not wanted, was done already, the loss is low enough, or the memory
+    /// does not hold it.
     fn sharpened(&mut self, minimizer: &mut Minimizer) -> Result<Option<Loss>, Error> {
         let may_sharpen = self.request.precision == Precision::Auto
             && self.monitor.arithmetic() == Arithmetic::Bf16
@@ -251,20 +252,34 @@ impl Job<'_> {
         self.monitor.switch(Arithmetic::F32);
         let x = minimizer.best().0;
         let x = x.f_reshape(shape_of(self.monitor.extent()))?;
-        match self.with_room(|job| job.loss_at(&x)) {
-            Ok((loss, point)) => {
+        match self.with_room(|job| job.unsatisfied_at(&x)) {
+            Ok(Some((loss, point))) => {
                 // An interruption waits for the next evaluation.
                 self.monitor.evaluated(point.loss);
                 minimizer.reevaluated(point);
                 self.monitor.commit();
                 Ok(Some(loss))
             }
-            Err(Error::OutOfMemory(_) | Error::Memory { .. }) => {
+            Ok(None) | Err(Error::OutOfMemory(_) | Error::Memory { .. }) => {
                 self.monitor.switch(Arithmetic::Bf16);
                 Ok(None)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// [`Job::loss_at`] a place, unless its loss is low enough for the job to end there: the
+    /// gradient takes most of the memory.
+    fn unsatisfied_at(&mut self, x: &Tensor) -> Result<Option<(Loss, Point)>, Error> {
+        let loss = self.loss()?;
+        if self.request.stop_below.is_some() {
+            let (exact, _) = loss.score(self.vgg, x)?;
+            if self.monitor.is_satisfied(exact) {
+                return Ok(None);
+            }
+        }
+        let point = point(self.vgg, &loss, x)?;
+        Ok(Some((loss, point)))
     }
 
     /// The picture to go on from at the next scale. What is carried over is the change against

@@ -136,10 +136,12 @@ impl Vgg {
             } else {
                 convolution
             };
-            x = convolve(&x, &weights.weight, Some(&weights.bias))?.f_relu_()?;
+            x = convolve(&x, &weights.weight, Some(&weights.bias))?;
             if layer.index() == 0 {
+                // Before the ReLU, which keeps what it gives for the way back.
                 x = x.f_to_kind(arithmetic.kind())?;
             }
+            x = x.f_relu_()?;
             if wanted.contains(&layer) {
                 found.push(x.shallow_clone());
             }

@@ -25,6 +25,9 @@ use terms::{squares, total_variation};
 /// end is a small part of what it comes to at the content; of the content's variation, most.
 const EVEN: f64 = 0.05;
 
+/// Most pixels of a tile: of 64 channels' values there, kernels that count in 32 bits lose none.
+const COUNTABLE: u64 = 1 << 24;
+
 /// An objective with its targets, at one scale.
 #[derive(Debug)]
 pub(crate) struct Loss {
@@ -502,7 +505,7 @@ fn variable(tensor: &Tensor) -> Result<Tensor, Error> {
 /// Tiles of a picture whose activations are wanted at `layers`.
 fn tiled(extent: Extent, layers: &[Layer], most_pixels: u64) -> Vec<Tile> {
     match layers.last() {
-        Some(&deepest) => tiles(extent, deepest, most_pixels),
+        Some(&deepest) => tiles(extent, deepest, most_pixels.min(COUNTABLE)),
         None => tiles(extent, Layer::first(), u64::MAX),
     }
 }

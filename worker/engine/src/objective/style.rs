@@ -8,6 +8,8 @@ use tch::{Kind, Tensor};
 use crate::scales::Extent;
 use crate::{Error, Layer, StyleLoss};
 
+/// Positions whose moments are summed at once.
+const PART: usize = 1 << 16;
 /// Eigenvalues below this part of the largest are rounding errors.
 const NEGLIGIBLE: f64 = 1e-10;
 
@@ -49,12 +51,20 @@ pub(super) fn moments(
     activations: &Tensor,
     mask: Option<&Tensor>,
 ) -> Result<Tensor, Error> {
-    let positions = by_position(loss, &activations.f_to_kind(Kind::Float)?)?;
-    let counted = match mask {
-        Some(mask) => positions.f_mul(&mask.f_reshape([-1, 1])?)?,
-        None => positions.shallow_clone(),
-    };
-    Ok(positions.f_tr()?.f_matmul(&counted)?)
+    let positions = by_position(loss, activations)?;
+    let mask = mask.map(|mask| mask.f_reshape([-1, 1])).transpose()?;
+    let mut sum = Tensor::f_zeros([positions.size()[1]; 2], (Kind::Float, positions.device()))?;
+    // Part by part: 32-bit copies of all at once would take twice what the network keeps.
+    for start in (0..positions.size()[0]).step_by(PART) {
+        let length = (positions.size()[0] - start).min(PART as i64);
+        let part = positions.f_narrow(0, start, length)?.f_to_kind(Kind::Float)?;
+        let counted = match &mask {
+            Some(mask) => part.f_mul(&mask.f_narrow(0, start, length)?)?,
+            None => part.shallow_clone(),
+        };
+        sum = sum.f_addmm_(&part.f_tr()?, &counted)?;
+    }
+    Ok(sum)
 }
 
 /// d loss / d activations, laid out and rounded like those, of a loss that changes by `slope` with
