@@ -193,7 +193,8 @@ impl Loss {
     /// moments, and in the network's arithmetic.
     fn followed_back(&self, view: View, slopes: &Slopes, tile: &Tile) -> Result<Tensor, Error> {
         let mut terms: Vec<_> = view.variation.into_iter().collect();
-        for (&layer, activations) in self.layers.iter().zip(&view.activations) {
+        // From here on the graph alone holds the activations, and lets go of each on its way back.
+        for (&layer, activations) in self.layers.iter().zip(view.activations) {
             let gradient = self.layer_gradient(layer, &activations.f_detach()?, slopes, tile)?;
             // Summed in its own kind: a conversion would lay the gradient out anew, and slowly.
             let term = activations.f_mul(&gradient)?.f_sum(activations.kind())?;
