@@ -128,7 +128,7 @@ def batch(figures):
 def summary(rival, ours):
     faster = {target: times_faster(rival, result, target) for target, result in ours}
     each = rival["per_evaluation"] / ours[0][1]["per_evaluation"]
-    memory = ours[0][1]["peak_mb"] / rival["peak_mb"]
+    memory = ours[1][1]["peak_mb"] / rival["peak_mb"]
     return row(
         [
             f"{rival['tool']}, {rival['size']}×{rival['size']}",
@@ -140,7 +140,7 @@ def summary(rival, ours):
     )
 
 
-SUMMARY = ("against", "faster to its own loss", "to its picture's loss", "an evaluation", "memory")
+SUMMARY = ("against", "faster to its own loss", "to its picture's loss", "an evaluation", "memory, to that")
 
 
 def main():

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::golden::{engine, engine_of, engine_with, layers, objective, source, vgg16};
+use crate::golden::{engine, engine_of, engine_with, layers, objective, source, vgg16, weights};
 use crate::{
     Colors, ContentLoss, Control, CurvePoint, Engine, Error, Format, Init, Means, Objective,
-    Observer, Optimizer, Outcome, Picture, Pooling, Precision, Progress, Request, Size, Source,
-    State, Style, StyleLoss, TotalVariation,
+    Observer, Optimizer, Options, Outcome, Picture, Pooling, Precision, Progress, Request, Size,
+    Source, State, Style, StyleLoss, TotalVariation,
 };
 
 fn style(name: &str, share: f64) -> Style {
@@ -778,7 +778,15 @@ fn sixteen_megapixels_in_four_gibibytes() {
     };
     let x = vec![1.0; 3 * (side * side) as usize];
     let styles = [(source("starry_night_64x64.png"), 1.0)];
-    let found = engine().evaluate(&objective("gatys"), &content, &styles, &x, 1 << 19);
+    let options = Options {
+        device: "cpu".into(),
+        threads: None,
+        weights: weights(),
+        max_pixels: u64::from(side * side),
+        memory: None,
+    };
+    let engine = Engine::open(&options).expect("opens");
+    let found = engine.evaluate(&objective("gatys"), &content, &styles, &x, 1 << 19);
     let found = found.expect("evaluates");
     assert!(found.gradient.iter().all(|slope| slope.is_finite()));
     let status = std::fs::read_to_string("/proc/self/status").expect("reads");

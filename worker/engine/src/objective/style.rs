@@ -57,7 +57,9 @@ pub(super) fn moments(
     // Part by part: 32-bit copies of all at once would take twice what the network keeps.
     for start in (0..positions.size()[0]).step_by(PART) {
         let length = (positions.size()[0] - start).min(PART as i64);
-        let part = positions.f_narrow(0, start, length)?.f_to_kind(Kind::Float)?;
+        let part = positions
+            .f_narrow(0, start, length)?
+            .f_to_kind(Kind::Float)?;
         let counted = match &mask {
             Some(mask) => part.f_mul(&mask.f_narrow(0, start, length)?)?,
             None => part.shallow_clone(),
