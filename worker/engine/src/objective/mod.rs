@@ -6,6 +6,7 @@
 
 mod style;
 mod terms;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -16,14 +17,10 @@ use crate::inputs::extent_of;
 use crate::scales::Extent;
 use crate::tiles::{Tile, tiles};
 use crate::vgg::{Arithmetic, Vgg};
-use crate::{ContentLoss, Error, Layer, LayerWeight, Objective, StyleLoss};
+use crate::{ContentLoss, Error, Layer, LayerWeight, Objective};
 use style::{Region, divisor, moments, positions, pulled, regions, sides};
 pub(crate) use style::{Statistics, Style};
 use terms::{squares, total_variation};
-
-/// Content to style at a strength of one half, chosen by eye: what is left of the style loss in the
-/// end is a small part of what it comes to at the content; of the content's variation, most.
-const EVEN: f64 = 0.05;
 
 /// Most pixels of a tile: of 64 channels' values there, kernels that count in 32 bits lose none.
 const COUNTABLE: u64 = 1 << 24;
@@ -373,85 +370,6 @@ impl Loss {
         form * weight
     }
 
-    /// Weighs each layer such that the magnitudes of its terms' gradient along its activations, at
-    /// the content, sum to the layer's weight for each value of the picture. The content's terms are
-    /// at their least there: theirs is taken where all positions of a channel are equal.
-    fn normalize(&mut self, vgg: &Vgg, content: &Tensor) -> Result<(), Error> {
-        let (_, _, slopes) = tch::with_grad(|| self.slopes(self.sums(vgg, content)?))?;
-        let mut style_pulls: BTreeMap<Layer, f64> = BTreeMap::new();
-        for tile in &self.tiles {
-            let view = self.view(vgg, &tile.cut(content)?, tile)?;
-            for (&layer, activations) in self.layers.iter().zip(&view.activations) {
-                let own = tile.core(activations, layer)?;
-                if let Some(gradient) = self.style_gradient(layer, &own, &slopes, tile)? {
-                    *style_pulls.entry(layer).or_default() += magnitude(&gradient)?;
-                }
-            }
-        }
-        let mut content_pulls = BTreeMap::new();
-        for (&layer, activations) in &self.content {
-            let factor = 2.0 * self.content_factor(layer, activations);
-            let pull = magnitude(&varied(activations)?)? * factor;
-            content_pulls.insert(layer, pull);
-        }
-        let values = 3.0 * self.extent.pixels() as f64;
-        let objective = &mut self.objective;
-        for (weight, layers, pulls) in [
-            (
-                objective.style_weight,
-                &mut objective.style_layers,
-                style_pulls,
-            ),
-            (
-                objective.content_weight,
-                &mut objective.content_layers,
-                content_pulls,
-            ),
-        ] {
-            for entry in layers {
-                let pull = pulls.get(&entry.layer).copied().unwrap_or(0.0);
-                let normal = values * entry.weight * weight / pull;
-                // A layer that does not pull says nothing: it stays as it is.
-                if normal.is_finite() {
-                    entry.weight *= normal;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Weighs style and content for a style of that strength. What there is to balance is the
-    /// content's variation against the style that the content lacks; their ratio is that of
-    /// (1 - strength) to strength, squared, and in the middle [`EVEN`].
-    fn balance(&mut self, vgg: &Vgg, content: &Tensor, strength: f64) -> Result<(), Error> {
-        let (_, terms) = self.score(vgg, content)?;
-        let of_style = |(name, _): &(&String, &f64)| !["content", "tv"].contains(&name.as_str());
-        let style: f64 = terms.iter().filter(of_style).map(|(_, term)| term).sum();
-        let mut variation = 0.0;
-        for (&layer, activations) in &self.content {
-            let factor = self.content_factor(layer, activations);
-            let squares = varied(activations)?.f_square()?.f_sum(Kind::Float)?;
-            variation += squares.f_mul_scalar(factor)?.f_double_value(&[])?;
-        }
-        let even = match style / variation {
-            ratio if ratio.is_finite() && ratio > 0.0 => ratio,
-            // One of them says nothing: there is nothing to balance.
-            _ => 1.0,
-        };
-        let middle = match self.objective.style_loss {
-            StyleLoss::PerPosition | StyleLoss::Notebook => EVEN,
-            // Gram matrices are compared by squares, distances are not squared again.
-            StyleLoss::Wasserstein => EVEN.sqrt(),
-        };
-        match strength {
-            0.0 => self.objective.style_weight = 0.0,
-            strength => {
-                self.objective.content_weight *= middle * even * (1.0 / strength - 1.0).powi(2);
-            }
-        }
-        Ok(())
-    }
-
     /// Activations of the whole picture, by layer.
     fn activations(
         &self,
@@ -484,18 +402,6 @@ impl Loss {
 fn mask_in(tile: &Tile, region: &Region, layer: Layer) -> Result<Option<Tensor>, Error> {
     let mask = region.mask(layer);
     mask.map(|mask| tile.place(mask, layer)).transpose()
-}
-
-/// Activations without what all positions of a channel have in common, 32-bit.
-fn varied(activations: &Tensor) -> Result<Tensor, Error> {
-    let activations = activations.f_to_kind(Kind::Float)?;
-    let mean = activations.f_mean_dim([2, 3].as_slice(), true, Kind::Float)?;
-    Ok(activations.f_sub(&mean)?)
-}
-
-/// Sum of the magnitudes; this waits for the device.
-fn magnitude(tensor: &Tensor) -> Result<f64, Error> {
-    Ok(tensor.f_abs()?.f_sum(Kind::Float)?.f_double_value(&[])?)
 }
 
 /// The same values, to be differentiated by.

@@ -3,6 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::*;
+use crate::StyleLoss;
 use crate::golden::{objective, vgg16, weights};
 use crate::inputs::to_network;
 
