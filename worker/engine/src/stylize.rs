@@ -71,6 +71,7 @@ impl Job<'_> {
             }
             let refined = self.refined(&result)?;
             self.monitor.next_scale();
+            allocator::give_back();
             (loss, minimizer) = self.begin_scale(&refined)?;
         }
     }
@@ -249,7 +250,7 @@ impl Job<'_> {
         if !may_sharpen {
             return Ok(None);
         }
-        self.monitor.switch(Arithmetic::F32);
+        self.switch(Arithmetic::F32);
         let x = minimizer.best().0;
         let x = x.f_reshape(shape_of(self.monitor.extent()))?;
         match self.with_room(|job| job.unsatisfied_at(&x)) {
@@ -261,11 +262,17 @@ impl Job<'_> {
                 Ok(Some(loss))
             }
             Ok(None) | Err(Error::OutOfMemory(_) | Error::Memory { .. }) => {
-                self.monitor.switch(Arithmetic::Bf16);
+                self.switch(Arithmetic::Bf16);
                 Ok(None)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The arithmetic from now on. What the other one left is free in pieces that do not fit.
+    fn switch(&mut self, arithmetic: Arithmetic) {
+        self.monitor.switch(arithmetic);
+        allocator::give_back();
     }
 
     /// [`Job::loss_at`] a place, unless its loss is low enough for the job to end there: the
@@ -301,7 +308,7 @@ impl Job<'_> {
         let ended_in = self.monitor.arithmetic();
         let x = result.f_reshape(shape_of(self.inputs.extent))?;
         let image = from_network(&x, means)?;
-        self.monitor.switch(Arithmetic::F32);
+        self.switch(Arithmetic::F32);
         let x = to_network(&image, means, self.vgg.device())?;
         let (loss, terms) = self.with_room(|job| job.loss()?.score(job.vgg, &x))?;
         let image = self.inputs.colored(image)?;
