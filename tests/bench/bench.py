@@ -137,8 +137,9 @@ class Bench:
             # Each a little less of it, and so another picture.
             part = picture.crop((number, 0, picture.width, picture.height))
             part.resize((size, size), Image.BICUBIC).save(work / f"contents/{number:02}.png")
-        arguments = ["run", "contents", "--style", str(SAMPLES / "styles/night.png"), "--json"]
-        arguments += ["--out", "out", "--size", str(size), "--evaluations", str(evaluations)]
+        shutil.copy(SAMPLES / "styles/night.png", work / "style.png")
+        arguments = ["run", "contents", "--style", "style.png", "--json", "--out", "out"]
+        arguments += ["--size", str(size), "--evaluations", str(evaluations)]
         arguments += ["--coarse-evaluations", str(evaluations), "--device", "cpu"]
         program = [str(self.args.bin / "stylefleet")]
         read = measure.READERS["stylefleet"]
