@@ -118,7 +118,7 @@ pub struct Objective {
     /// Strength of the style; none: the weights as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strength: Option<f64>,
-    /// Divide each layer's term by the mean magnitude of its gradient at the content.
+    /// Scale each layer's term such that its gradient at the content is as large as its weight says.
     #[serde(default)]
     pub normalize_gradients: bool,
 }

@@ -113,8 +113,8 @@ pub struct Options {
     /// Scale each layer so that its pull at the content is its weight, alike at every size
     /// [default: false]
     ///
-    /// The pull is the mean magnitude of the gradient along the layer's activations. Weights of styles,
-    /// contents and layers that are not given are 1.
+    /// The pull is the sum of the gradient's magnitudes along the layer's activations, over the picture's
+    /// values, three a pixel. Weights of styles, contents and layers that are not given are 1.
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", help_heading = OBJECTIVE)]
     pub normalize_gradients: Option<bool>,

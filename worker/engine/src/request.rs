@@ -124,9 +124,9 @@ pub struct Objective {
     /// against what they come to at the content, at every size anew, so that a half is alike for all.
     /// None: the weights as they are.
     pub strength: Option<f64>,
-    /// Divide each layer's term by the mean magnitude of its gradient along the layer's activations,
-    /// at the content, at every size anew; for content terms, where all positions of a channel were
-    /// equal.
+    /// Scale each layer's term such that the magnitudes of its gradient along the layer's activations,
+    /// at the content, sum to the weight times the picture's values, three a pixel, at every size anew;
+    /// for content terms, where all positions of a channel were equal.
     pub normalize_gradients: bool,
 }
 
