@@ -5,6 +5,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(["stylefleet.proto"], ["."])?;
     let mut config = prost_build::Config::new();
     for name in [
+        "Network",
         "Means",
         "Pooling",
         "ContentLoss",

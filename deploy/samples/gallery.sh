@@ -36,7 +36,7 @@ size-608     --style styles/wave.png --size 608 --evaluations 100
 one-scale    --style styles/wave.png --size 608 --evaluations 100 --scales 1
 progress     --style styles/wave.png --preview-every 75 --curve
 END
-    [ -z "${STYLEFLEET_VGG16:-}" ] || echo "vgg16 --style styles/night.png"
+    [ -z "${STYLEFLEET_VGG16:-}" ] || echo "vgg16 --style styles/night.png --network vgg16"
 }
 
 pictures | while read -r name options; do

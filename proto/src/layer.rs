@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Network;
+
 /// One of VGG19's 16 convolutions, standing for the activation after its ReLU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -46,6 +48,14 @@ impl Layer {
     /// The convolution within its block, from 1.
     pub const fn convolution(self) -> u8 {
         self.convolution
+    }
+
+    /// Whether the network has it.
+    pub fn is_of(self, network: Network) -> bool {
+        match network {
+            Network::Vgg19 => true,
+            Network::Vgg16 => self.convolution < 4,
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub use job::{BatchId, Image, Job, JobId, MAX_PREVIEW_EVERY, Name, Priority, Sty
 pub use layer::{Layer, UnknownLayer};
 pub use parameters::{
     Colors, ContentLoss, Format, Init, LayerWeight, MAX_EVALUATIONS, MAX_SIDE, MIN_SIDE, Means,
-    Objective, Optimizer, Parameters, Pooling, Precision, Size, StyleLoss, TotalVariation,
+    Network, Objective, Optimizer, Parameters, Pooling, Precision, Size, StyleLoss, TotalVariation,
 };
 pub use presets::Preset;
 pub use records::{Accepted, Curve, Failure, Manifest, ManifestEntry, Record, Scored, Start};

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::invalid::{enumerated, integer, number, positive, required};
 pub use crate::wire::{
-    Colors, ContentLoss, Format, Means, Optimizer, Pooling, Precision, StyleLoss, TotalVariation,
+    Colors, ContentLoss, Format, Means, Network, Optimizer, Pooling, Precision, StyleLoss,
+    TotalVariation,
 };
 use crate::{Image, Invalid, Layer, wire};
 
@@ -95,6 +96,9 @@ pub enum Init {
 /// The losses and their weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Objective {
+    /// The network whose activations are compared.
+    #[serde(default)]
+    pub network: Network,
     /// The channel means subtracted.
     pub means: Means,
     /// Pooling between blocks.
@@ -184,8 +188,8 @@ impl Parameters {
 
 impl Objective {
     fn validate(&self) -> Result<(), Invalid> {
-        check_layers("content_layers", &self.content_layers)?;
-        check_layers("style_layers", &self.style_layers)?;
+        check_layers("content_layers", &self.content_layers, self.network)?;
+        check_layers("style_layers", &self.style_layers, self.network)?;
         for (field, weight) in [
             ("content_weight", self.content_weight),
             ("style_weight", self.style_weight),
@@ -213,7 +217,7 @@ impl Objective {
     }
 }
 
-fn check_layers(field: &str, layers: &[LayerWeight]) -> Result<(), Invalid> {
+fn check_layers(field: &str, layers: &[LayerWeight], network: Network) -> Result<(), Invalid> {
     for (i, entry) in layers.iter().enumerate() {
         number(
             &format!("{field}.{}", entry.layer),
@@ -222,6 +226,13 @@ fn check_layers(field: &str, layers: &[LayerWeight]) -> Result<(), Invalid> {
         )?;
         if layers[..i].iter().any(|before| before.layer == entry.layer) {
             return Err(Invalid::new(field, format!("names {} twice", entry.layer)));
+        }
+        if !entry.layer.is_of(network) {
+            let lacks = format!(
+                "names {}, which VGG16 does not have: take another layer, or VGG19",
+                entry.layer
+            );
+            return Err(Invalid::new(field, lacks));
         }
     }
     Ok(())
@@ -306,6 +317,7 @@ impl TryFrom<wire::Objective> for Objective {
 
     fn try_from(from: wire::Objective) -> Result<Self, Invalid> {
         Ok(Self {
+            network: enumerated("network", from.network)?,
             means: enumerated("means", from.means)?,
             pooling: enumerated("pooling", from.pooling)?,
             content_layers: layers("content_layers", from.content_layers)?,
@@ -334,6 +346,7 @@ impl From<&Objective> for wire::Objective {
                 .collect()
         };
         Self {
+            network: from.network.into(),
             means: from.means.into(),
             pooling: from.pooling.into(),
             content_layers: layers(&from.content_layers),

@@ -127,6 +127,7 @@ fn studio() -> Objective {
 
 fn notebook() -> Objective {
     Objective {
+        network: Network::Vgg19,
         means: Means::Swapped,
         pooling: Pooling::Max,
         content_layers: Vec::new(),
@@ -147,6 +148,7 @@ fn notebook() -> Objective {
 
 fn gatys() -> Objective {
     Objective {
+        network: Network::Vgg19,
         means: Means::Bgr,
         pooling: Pooling::Max,
         content_layers: layers([(4, 2, 1.0)]),

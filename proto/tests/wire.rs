@@ -13,9 +13,9 @@ use proptest::sample::{select, subsequence};
 use prost::Message;
 use stylefleet_proto::{
     BatchId, Colors, ContentLoss, Digest, Event, Format, Happening, Image, Init, Job, JobId, Layer,
-    LayerWeight, MAX_EVALUATIONS, MAX_PREVIEW_EVERY, MAX_SIDE, MIN_SIDE, Means, Name, Objective,
-    Optimizer, Parameters, Pooling, Precision, Preset, Priority, Size, Style, StyleLoss, ToWorker,
-    TotalVariation, keys, wire,
+    LayerWeight, MAX_EVALUATIONS, MAX_PREVIEW_EVERY, MAX_SIDE, MIN_SIDE, Means, Name, Network,
+    Objective, Optimizer, Parameters, Pooling, Precision, Preset, Priority, Size, Style, StyleLoss,
+    ToWorker, TotalVariation, keys, wire,
 };
 
 // Every valid job.
@@ -31,11 +31,13 @@ fn images() -> impl Strategy<Value = Image> {
     })
 }
 
-fn layers() -> impl Strategy<Value = Vec<LayerWeight>> {
+fn layers(network: Network) -> impl Strategy<Value = Vec<LayerWeight>> {
     let all: Vec<_> = (1..=5)
         .flat_map(|block| (1..=4).filter_map(move |convolution| Layer::new(block, convolution)))
+        .filter(|layer| layer.is_of(network))
         .collect();
-    let some = subsequence(all, 0..=16);
+    let most = all.len();
+    let some = subsequence(all, 0..=most);
     some.prop_flat_map(|layers| {
         let weights = vec(weights(1e6), layers.len());
         weights.prop_map(move |weights| {
@@ -74,8 +76,11 @@ fn objectives() -> impl Strategy<Value = Objective> {
     let weights = (weights(1e12), weights(1e12), weights(1e12));
     let strength = option::of(0.0..=1.0);
     let measures = (strength, any::<bool>());
-    (kinds, layers(), layers(), weights, measures).prop_map(
-        |(kinds, content_layers, style_layers, weights, measures)| Objective {
+    let network = select(vec![Network::Vgg19, Network::Vgg16]);
+    let layers = network.prop_flat_map(|network| (Just(network), layers(network), layers(network)));
+    (kinds, layers, weights, measures).prop_map(
+        |(kinds, (network, content_layers, style_layers), weights, measures)| Objective {
+            network,
             means: kinds.0,
             pooling: kinds.1,
             content_layers,
@@ -379,6 +384,7 @@ fn other_asks() -> Vec<(&'static str, Change)> {
         average: _,
     } = parameters;
     let Objective {
+        network: _,
         means: _,
         pooling: _,
         content_layers: _,
@@ -448,6 +454,9 @@ fn other_asks() -> Vec<(&'static str, Change)> {
         ("precision", |job| job.parameters.precision = Precision::F32),
         ("seed", |job| job.parameters.seed = 1),
         ("format", |job| job.parameters.format = Format::Tiff),
+        ("network", |job| {
+            job.parameters.objective.network = Network::Vgg16
+        }),
         ("means", |job| {
             job.parameters.objective.means = Means::Swapped
         }),
@@ -606,6 +615,13 @@ fn what_is_out_of_its_range_is_refused_by_name() {
         }),
         ("parameters.objective.tv_weight", |job| {
             objective(job).tv_weight = f64::NAN
+        }),
+        ("parameters.objective.network", |job| {
+            objective(job).network = 2
+        }),
+        ("parameters.objective.content_layers", |job| {
+            objective(job).network = Network::Vgg16.into();
+            objective(job).content_layers[0].layer = "conv4_4".into();
         }),
         ("parameters.average", |job| parameters(job).average = 1.0),
         ("parameters.average", |job| {

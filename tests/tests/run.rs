@@ -256,6 +256,21 @@ fn masks_strength_and_statistics_come_with_the_job() {
 }
 
 #[test]
+fn a_job_of_another_network_is_refused() {
+    let scene = Scene::with_pictures();
+    let job = "boat.png --style wave.png --size 24 --network vgg16";
+    let ended = scene.run_json(&[job]).expect_code(1);
+    let failed = ended.events_of("failed");
+    let reason = failed[0]["reason"].as_str().expect("a reason");
+    for part in ["asks for VGG16", "weights are of VGG19"] {
+        assert!(reason.contains(part), "{reason}");
+    }
+    // What no worker could do, no worker is asked for.
+    let ended = scene.run(&[job, "--preset notebook"]).expect_code(2);
+    ended.expect_complaint(&["conv3_4", "VGG16 does not have"]);
+}
+
+#[test]
 fn a_worker_keeps_to_the_memory_that_it_may_take() {
     let scene = Scene::with_pictures();
     let little = "boat.png --style wave.png --size 32 --evaluations 1 --memory 300MB";
@@ -551,6 +566,7 @@ fn the_help_teaches_every_option() {
         "--mask",
         "--strength",
         "--style-loss",
+        "--network",
         "--normalize-gradients",
         "--average",
         "--memory",

@@ -2,8 +2,8 @@
 
 use stylefleet_engine::{self as engine, Request, Source};
 use stylefleet_proto::{
-    Colors, ContentLoss, Format, LayerWeight, Means, Objective, Optimizer, Parameters, Pooling,
-    Precision, Size, StyleLoss, TotalVariation, UnknownLayer,
+    Colors, ContentLoss, Format, LayerWeight, Means, Network, Objective, Optimizer, Parameters,
+    Pooling, Precision, Size, StyleLoss, TotalVariation, UnknownLayer,
 };
 
 /// The engine's request.
@@ -60,6 +60,10 @@ pub fn format(format: Format) -> engine::Format {
 
 fn objective(objective: &Objective) -> Result<engine::Objective, UnknownLayer> {
     Ok(engine::Objective {
+        network: match objective.network {
+            Network::Vgg19 => engine::Network::Vgg19,
+            Network::Vgg16 => engine::Network::Vgg16,
+        },
         means: match objective.means {
             Means::Bgr => engine::Means::Bgr,
             Means::Swapped => engine::Means::Swapped,
@@ -155,6 +159,7 @@ mod tests {
             parameters.objective.style_loss = StyleLoss::try_from(three).expect("exists");
             parameters.format = Format::try_from(three).expect("exists");
             parameters.optimizer = Optimizer::try_from(two).expect("exists");
+            parameters.objective.network = Network::try_from(two).expect("exists");
             parameters.objective.means = Means::try_from(two).expect("exists");
             parameters.objective.pooling = Pooling::try_from(two).expect("exists");
             parameters.objective.content_loss = ContentLoss::try_from(two).expect("exists");
@@ -165,6 +170,7 @@ mod tests {
             assert_same(&[parameters.format], &[format(parameters.format)]);
             let (ours, theirs) = (&parameters.objective, &request.objective);
             assert_same(&[ours.means], &[theirs.means]);
+            assert_same(&[ours.network], &[theirs.network]);
             assert_same(&[ours.pooling], &[theirs.pooling]);
             assert_same(&[ours.content_loss], &[theirs.content_loss]);
             assert_same(&[ours.style_loss], &[theirs.style_loss]);

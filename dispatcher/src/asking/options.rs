@@ -9,7 +9,8 @@ use std::str::FromStr;
 use bytesize::ByteSize;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use stylefleet_proto::{
-    Format, Init, LayerWeight, Optimizer, Parameters, Pooling, Precision, Preset, StyleLoss,
+    Format, Init, LayerWeight, Network, Optimizer, Parameters, Pooling, Precision, Preset,
+    StyleLoss,
 };
 
 use crate::asking::remote::is_remote;
@@ -144,6 +145,13 @@ pub struct Options {
     #[serde(deserialize_with = "written")]
     pub content_layers: Option<Layers>,
 
+    /// Network that compares: vgg19, vgg16 [default: vgg19]
+    ///
+    /// Workers take jobs of the network that their weights are of, and fail others. VGG16 has no
+    /// conv3_4, conv4_4 and conv5_4, which the notebook preset looks at.
+    #[arg(long, value_name = "NET", value_parser = word::<Network>, help_heading = OBJECTIVE)]
+    pub network: Option<Network>,
+
     /// Pooling in the network: max, average [default: preset's]
     #[arg(long, value_name = "HOW", value_parser = word::<Pooling>, help_heading = OBJECTIVE)]
     pub pooling: Option<Pooling>,
@@ -221,7 +229,7 @@ impl Options {
         over! {
             content style mask name blend out preset
             size init keep_colors seed format
-            strength style_loss normalize_gradients style_weight content_weight tv_weight style_layers content_layers pooling style_scale
+            strength style_loss normalize_gradients style_weight content_weight tv_weight style_layers content_layers network pooling style_scale
             evaluations coarse_evaluations scales stop_below tolerance optimizer average precision
             device threads memory max_pixels
         }
@@ -292,6 +300,7 @@ impl Options {
             even(&mut o.content_layers);
         }
         o.strength = self.strength.or(o.strength);
+        set(&mut o.network, &self.network);
         set(&mut o.pooling, &self.pooling);
         set(&mut o.content_weight, &self.content_weight);
         set(&mut o.style_weight, &self.style_weight);

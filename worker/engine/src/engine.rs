@@ -138,6 +138,7 @@ impl Engine {
         checkpoint: Option<&[u8]>,
         observer: &mut dyn Observer,
     ) -> Result<Outcome, Error> {
+        self.check(&request.objective)?;
         let inputs = Inputs::load(request, self.max_pixels, observer)?;
         let scales = schedule(inputs.extent, request.scales);
         let arithmetic = match request.precision {
@@ -167,6 +168,7 @@ impl Engine {
         x: &[f32],
         most_pixels: u64,
     ) -> Result<Evaluation, Error> {
+        self.check(objective)?;
         let mode = Mode {
             arithmetic: Arithmetic::F32,
             most_pixels,
@@ -216,6 +218,7 @@ impl Engine {
                 .collect()
         };
         let objective = Objective {
+            network: self.vgg.network(),
             means: Means::Bgr,
             pooling: Pooling::Max,
             content_layers: layers(&mut layer(4, 2)),
@@ -246,5 +249,17 @@ impl Engine {
         let start = Instant::now();
         loss.evaluate(&self.vgg, &picture)?;
         Ok(start.elapsed().as_secs_f64())
+    }
+
+    /// Refuses objectives of another network than the weights are of.
+    fn check(&self, objective: &Objective) -> Result<(), Error> {
+        let (wanted, have) = (objective.network, self.vgg.network());
+        if wanted == have {
+            return Ok(());
+        }
+        Err(Error::Request(format!(
+            "it asks for {wanted}, and this worker's weights are of {have}: give the worker weights \
+             of {wanted}, or ask for {have}"
+        )))
     }
 }

@@ -11,8 +11,8 @@ use tch::Tensor;
 
 use crate::vgg::{Arithmetic, Vgg};
 use crate::{
-    ContentLoss, Engine, Layer, LayerWeight, Means, Objective, Options, Pooling, Source, StyleLoss,
-    TotalVariation,
+    ContentLoss, Engine, Layer, LayerWeight, Means, Network, Objective, Options, Pooling, Source,
+    StyleLoss, TotalVariation,
 };
 
 fn folder() -> PathBuf {
@@ -124,6 +124,7 @@ pub(crate) fn layers(places: &[(u8, u8)], weight: impl Fn(f64) -> f64) -> Vec<La
 pub(crate) fn objective(name: &str) -> Objective {
     let firsts = [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)];
     let gatys = Objective {
+        network: Network::Vgg19,
         means: Means::Bgr,
         pooling: Pooling::Max,
         content_layers: layers(&[(4, 2)], |_| 1.0),

@@ -32,8 +32,8 @@ pub use error::Error;
 pub use observer::{Control, Observer, Progress, State};
 pub use picture::{CurvePoint, Picture};
 pub use request::{
-    Colors, ContentLoss, Format, Init, Layer, LayerWeight, Means, Objective, Optimizer, Pooling,
-    Precision, Request, Size, Source, Style, StyleLoss, TotalVariation,
+    Colors, ContentLoss, Format, Init, Layer, LayerWeight, Means, Network, Objective, Optimizer,
+    Pooling, Precision, Request, Size, Source, Style, StyleLoss, TotalVariation,
 };
 pub use weights::SETUP_FILE;
 

@@ -100,6 +100,8 @@ pub enum Size {
 /// subtracted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Objective {
+    /// The network whose activations are compared: the engine's weights must be of it.
+    pub network: Network,
     /// The channel means subtracted.
     pub means: Means,
     /// Pooling between blocks.
@@ -201,6 +203,30 @@ impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (block, convolution) = self.place();
         write!(f, "conv{block}_{convolution}")
+    }
+}
+
+/// A network of Simonyan and Zisserman (arXiv 1409.1556).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// Up to four convolutions in a block: every [`Layer`].
+    Vgg19,
+    /// No more than three: all but conv3_4, conv4_4 and conv5_4.
+    Vgg16,
+}
+
+impl Network {
+    pub(crate) fn has(self, layer: Layer) -> bool {
+        self == Self::Vgg19 || layer.place().1 < 4
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Vgg19 => "VGG19",
+            Self::Vgg16 => "VGG16",
+        })
     }
 }
 

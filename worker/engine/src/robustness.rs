@@ -10,9 +10,9 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use crate::golden::engine;
 use crate::{
-    Colors, ContentLoss, Control, Error, Init, Layer, LayerWeight, Means, Objective, Observer,
-    Optimizer, Outcome, Pooling, Precision, Progress, Request, Size, Source, State, Style,
-    StyleLoss, TotalVariation,
+    Colors, ContentLoss, Control, Error, Init, Layer, LayerWeight, Means, Network, Objective,
+    Observer, Optimizer, Outcome, Pooling, Precision, Progress, Request, Size, Source, State,
+    Style, StyleLoss, TotalVariation,
 };
 
 /// Evaluations that no request may go beyond.
@@ -129,6 +129,7 @@ fn objectives() -> impl Strategy<Value = Objective> {
     let strength = proptest::option::of(prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0]);
     let numbers = (weights(), weights(), weights(), strength, any::<bool>());
     (kinds, numbers, layers(), layers()).prop_map(|(kinds, numbers, content, style)| Objective {
+        network: Network::Vgg19,
         means: kinds.0,
         pooling: kinds.1,
         content_loss: kinds.2,

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::golden::{engine, engine_of, engine_with, layers, objective, source, vgg16, weights};
 use crate::{
-    Colors, ContentLoss, Control, CurvePoint, Engine, Error, Format, Init, Means, Objective,
-    Observer, Optimizer, Options, Outcome, Picture, Pooling, Precision, Progress, Request, Size,
-    Source, State, Style, StyleLoss, TotalVariation,
+    Colors, ContentLoss, Control, CurvePoint, Engine, Error, Format, Init, Means, Network,
+    Objective, Observer, Optimizer, Options, Outcome, Picture, Pooling, Precision, Progress,
+    Request, Size, Source, State, Style, StyleLoss, TotalVariation,
 };
 
 fn style(name: &str, share: f64) -> Style {
@@ -25,6 +25,7 @@ fn request() -> Request {
         init: Init::Content,
         size: Size::Longest(48),
         objective: Objective {
+            network: Network::Vgg19,
             means: Means::Bgr,
             pooling: Pooling::Average,
             content_layers: layers(&[(4, 2)], |_| 1.0),
@@ -690,6 +691,7 @@ fn vgg16_does_with_the_layers_that_it_has() {
     engine.time_evaluation(32).expect("runs");
     let deep = Request {
         objective: Objective {
+            network: Network::Vgg16,
             pooling: Pooling::Average,
             ..objective("gatys")
         },
@@ -703,20 +705,25 @@ fn vgg16_does_with_the_layers_that_it_has() {
         picture.loss
     );
 
-    let missing = Request {
-        objective: objective("notebook"),
-        ..request()
+    let mut missing = request();
+    missing.objective = Objective {
+        network: Network::Vgg16,
+        ..objective("notebook")
     };
-    let refused = engine.stylize(&missing, None, &mut Watcher::default());
-    let refused = refused.expect_err("conv3_4 is not there");
-    assert!(matches!(refused, Error::Request(_)), "{refused:?}");
-    let refused = refused.to_string();
-    assert!(
-        refused.contains("conv3_4 is not a layer of VGG16") && refused.contains("VGG19"),
-        "{refused}"
-    );
+    for (refused, why) in [
+        (&missing, "conv3_4 is not a layer of VGG16"),
+        (
+            &request(),
+            "asks for VGG19, and this worker's weights are of VGG16",
+        ),
+    ] {
+        let refused = engine.stylize(refused, None, &mut Watcher::default());
+        let refused = refused.expect_err(why);
+        assert!(matches!(refused, Error::Request(_)), "{refused:?}");
+        assert!(refused.to_string().contains(why), "{refused}");
+    }
     // A layer that does not count is not looked at.
-    let mut without = request();
+    let mut without = deep;
     without
         .objective
         .style_layers
@@ -730,6 +737,7 @@ fn vgg16s_gradient_is_the_slope_of_the_loss() {
     let folder = tempfile::tempdir().expect("a folder");
     let engine = engine_of(vgg16(folder.path()), None);
     let objective = Objective {
+        network: Network::Vgg16,
         pooling: Pooling::Average,
         ..objective("gatys")
     };

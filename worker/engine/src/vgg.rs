@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
 
 use crate::device;
-use crate::weights::{self, Convolution, Network, Weights};
-use crate::{Error, Layer, Pooling};
+use crate::weights::{self, Convolution, Weights};
+use crate::{Error, Layer, Network, Pooling};
 
 /// Arithmetic of the network, decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -155,8 +155,7 @@ impl Vgg {
         match wanted.iter().find(|layer| !network.has(**layer)) {
             None => Ok(()),
             Some(layer) => Err(Error::Request(format!(
-                "{layer} is not a layer of {network}, which this worker's weights are of: take \
-                 another layer, or weights of VGG19"
+                "{layer} is not a layer of {network}: take another layer, or VGG19"
             ))),
         }
     }

@@ -1,41 +1,16 @@
 //! Reads the weights of the network's convolutions; which network it is, they tell.
 
-use std::fmt;
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
-use crate::{Error, Layer};
+use crate::{Error, Layer, Network};
 
 /// The file that `deploy/setup/setup.sh` leaves in the cache folder; the digits in its name begin
 /// its SHA-256.
 pub const SETUP_FILE: &str = "vgg19-d53e7d51.safetensors";
-
-/// A network of Simonyan and Zisserman's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Network {
-    /// Up to four convolutions in a block: every [`Layer`].
-    Vgg19,
-    /// No more than three: all but conv3_4, conv4_4 and conv5_4.
-    Vgg16,
-}
-
-impl Network {
-    pub fn has(self, layer: Layer) -> bool {
-        self == Self::Vgg19 || layer.place().1 < 4
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Vgg19 => "VGG19",
-            Self::Vgg16 => "VGG16",
-        })
-    }
-}
 
 /// What a file holds.
 #[derive(Debug)]
