@@ -4,6 +4,7 @@
 //! sums. So a picture can be evaluated tile by tile, exactly: one pass adds up the moments, and
 //! tells how the loss depends on them; a second one follows that back to the pixels.
 
+mod gradient;
 mod style;
 mod terms;
 mod weights;
@@ -11,14 +12,14 @@ mod weights;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::inputs::extent_of;
 use crate::scales::Extent;
 use crate::tiles::{Tile, tiles};
 use crate::vgg::{Arithmetic, Vgg};
 use crate::{ContentLoss, Error, Layer, LayerWeight, Objective};
-use style::{Region, divisor, moments, positions, pulled, regions, sides};
+use style::{Region, divisor, moments, positions, regions, sides};
 pub(crate) use style::{Statistics, Style};
 use terms::{squares, total_variation};
 
@@ -39,9 +40,6 @@ pub(crate) struct Loss {
     style_layers: Vec<Layer>,
     regions: Vec<Region>,
 }
-
-/// The loss's slopes along the moments: of each layer, one for each region.
-type Slopes = BTreeMap<Layer, Vec<Tensor>>;
 
 /// How the network runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,125 +140,6 @@ impl Loss {
         let (names, terms) = self.terms(self.sums(vgg, picture)?)?;
         let terms = valued(names, &terms)?;
         Ok((terms.values().sum(), terms))
-    }
-
-    /// The terms' names and values, and the gradient of their sum.
-    fn differentiate(
-        &self,
-        vgg: &Vgg,
-        picture: &Tensor,
-    ) -> Result<(Vec<String>, Tensor, Tensor), Error> {
-        if let [whole] = &self.tiles[..] {
-            let view = self.view(vgg, &variable(picture)?, whole)?;
-            let (names, terms, slopes) = self.slopes(self.sums_of(&view, whole)?)?;
-            let gradient = self.followed_back(view, &slopes, whole)?;
-            return Ok((names, terms, gradient));
-        }
-        let (names, terms, slopes) = self.slopes(self.sums(vgg, picture)?)?;
-        let gradient = picture.f_zeros_like()?;
-        for tile in &self.tiles {
-            let seen = variable(&tile.cut(picture)?.f_contiguous()?)?;
-            let of_tile = self.followed_back(self.view(vgg, &seen, tile)?, &slopes, tile)?;
-            let _no_grad = tch::no_grad_guard();
-            let _sum = tile.cut(&gradient)?.f_add_(&of_tile)?;
-        }
-        Ok((names, terms, gradient))
-    }
-
-    /// The terms' names and values, and the slope of their sum along each of the moments.
-    fn slopes(&self, mut sums: Sums) -> Result<(Vec<String>, Tensor, Slopes), Error> {
-        for moments in &mut sums.moments {
-            *moments = variable(moments)?;
-        }
-        let moments: Vec<_> = sums.moments.iter().map(Tensor::shallow_clone).collect();
-        let (names, terms) = self.terms(sums)?;
-        let slopes = match moments.len() {
-            0 => Vec::new(),
-            _ => Tensor::f_run_backward(&[terms.f_sum(Kind::Float)?], &moments, false, false)?,
-        };
-        let mut slopes = slopes.into_iter();
-        let of_layer = |&layer| (layer, slopes.by_ref().take(self.regions.len()).collect());
-        let slopes = self.style_layers.iter().map(of_layer).collect();
-        Ok((names, terms.f_detach()?, slopes))
-    }
-
-    /// d loss / d what is seen of a tile, given the loss's slopes along the moments.
-    ///
-    /// To the activations that is done by hand: half the work of libtorch's own way through the
-    /// moments, and in the network's arithmetic.
-    fn followed_back(&self, view: View, slopes: &Slopes, tile: &Tile) -> Result<Tensor, Error> {
-        let mut terms: Vec<_> = view.variation.into_iter().collect();
-        // From here on the graph alone holds the activations, and lets go of each on its way back.
-        for (&layer, activations) in self.layers.iter().zip(view.activations) {
-            let gradient = self.layer_gradient(layer, &activations.f_detach()?, slopes, tile)?;
-            // Summed in its own kind: a conversion would lay the gradient out anew, and slowly.
-            let term = activations.f_mul(&gradient)?.f_sum(activations.kind())?;
-            terms.push(term.f_to_kind(Kind::Float)?);
-        }
-        let total = Tensor::f_stack(&terms, 0)?.f_sum(Kind::Float)?;
-        let gradient = Tensor::f_run_backward(&[total], &[view.seen], false, false)?.pop();
-        gradient.ok_or_else(|| Error::Torch("no gradient came back".into()))
-    }
-
-    /// d loss / d activations of a layer: zero around the tile's own positions.
-    fn layer_gradient(
-        &self,
-        layer: Layer,
-        activations: &Tensor,
-        slopes: &Slopes,
-        tile: &Tile,
-    ) -> Result<Tensor, Error> {
-        let _no_grad = tch::no_grad_guard();
-        let own = tile.core(activations, layer)?;
-        let style = self.style_gradient(layer, &own, slopes, tile)?;
-        let content = self.content_gradient(layer, &own, tile)?;
-        let gradient = match (style, content) {
-            (Some(mut style), Some(content)) => style.f_add_(&content)?,
-            (Some(gradient), None) | (None, Some(gradient)) => gradient,
-            (None, None) => return Err(Error::Torch(format!("no term looks at {layer}"))),
-        };
-        if gradient.size() == activations.size() {
-            return Ok(gradient);
-        }
-        let around = activations.f_zeros_like()?;
-        tile.core(&around, layer)?.f_copy_(&gradient)?;
-        Ok(around)
-    }
-
-    /// d style loss / d a tile's own activations of a layer, if it is a style layer.
-    fn style_gradient(
-        &self,
-        layer: Layer,
-        own: &Tensor,
-        slopes: &Slopes,
-        tile: &Tile,
-    ) -> Result<Option<Tensor>, Error> {
-        let mut sum: Option<Tensor> = None;
-        let slopes = slopes.get(&layer).into_iter().flatten();
-        for (region, slope) in self.regions.iter().zip(slopes) {
-            let mask = mask_in(tile, region, layer)?;
-            let part = pulled(self.objective.style_loss, slope, own, mask.as_ref())?;
-            sum = Some(match sum {
-                Some(mut sum) => sum.f_add_(&part)?,
-                None => part,
-            });
-        }
-        Ok(sum)
-    }
-
-    /// d content loss / d a tile's own activations of a layer, if it is a content layer.
-    fn content_gradient(
-        &self,
-        layer: Layer,
-        own: &Tensor,
-        tile: &Tile,
-    ) -> Result<Option<Tensor>, Error> {
-        let Some(target) = self.content.get(&layer) else {
-            return Ok(None);
-        };
-        let factor = 2.0 * self.content_factor(layer, target);
-        let away = own.f_sub(&tile.place(target, layer)?)?;
-        Ok(Some(away.f_mul_scalar(factor)?))
     }
 
     /// Sums over the whole picture, not to be differentiated.
@@ -402,11 +281,6 @@ impl Loss {
 fn mask_in(tile: &Tile, region: &Region, layer: Layer) -> Result<Option<Tensor>, Error> {
     let mask = region.mask(layer);
     mask.map(|mask| tile.place(mask, layer)).transpose()
-}
-
-/// The same values, to be differentiated by.
-fn variable(tensor: &Tensor) -> Result<Tensor, Error> {
-    Ok(tensor.f_detach()?.f_requires_grad_(true)?)
 }
 
 /// Tiles of a picture whose activations are wanted at `layers`.

@@ -1,0 +1,174 @@
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use stylefleet_proto::{Accepted, Failure, Manifest, ManifestEntry, Preset, keys};
+use stylefleet_transport::broker::{MemoryBroker, WorkerEnd};
+use stylefleet_transport::store::MemoryStore;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::*;
+use crate::documents;
+use crate::output::Output;
+
+/// Keeps what it is shown.
+#[derive(Clone, Default)]
+struct Shown {
+    lines: Arc<Mutex<Vec<String>>>,
+    /// Told once of each line.
+    told: Arc<Notify>,
+}
+
+impl Output for Shown {
+    fn show(&mut self, news: &News<'_>) {
+        let news = serde_json::to_value(news).expect("JSON");
+        let text = |field: &str| news[field].as_str().unwrap_or_default().to_owned();
+        let line = format!("{} {}", text("event"), text("name"));
+        self.lines.lock().expect("whole").push(line);
+        self.told.notify_one();
+    }
+
+    fn remark(&mut self, text: &str) {
+        self.lines
+            .lock()
+            .expect("whole")
+            .push(format!("remark {text}"));
+        self.told.notify_one();
+    }
+}
+
+impl Shown {
+    async fn wait_for(&self, line: &str) {
+        let lines = || self.lines.lock().expect("whole").clone();
+        while !lines().iter().any(|shown| shown == line) {
+            let told = timeout(Duration::from_secs(20), self.told.notified()).await;
+            told.unwrap_or_else(|_| panic!("no {line} but {:?}", lines()));
+        }
+    }
+}
+
+fn job(number: u8) -> JobId {
+    format!("{number:064x}").parse().expect("an id")
+}
+
+fn batch(jobs: &[(u8, &str)]) -> Batch {
+    let entry = |&(number, name): &(u8, &str)| ManifestEntry {
+        job: job(number),
+        name: name.parse().expect("a name"),
+        preset: Preset::Studio,
+    };
+    Batch {
+        manifest: Manifest {
+            batch: "b".parse().expect("a name"),
+            jobs: jobs.iter().map(entry).collect(),
+            unix_seconds: 0,
+        },
+        accepted: Accepted {
+            jobs: jobs.iter().map(|(number, _)| job(*number)).collect(),
+        },
+    }
+}
+
+fn event(number: u8, happening: Happening) -> Event {
+    Event {
+        job: job(number),
+        worker: "w".to_owned(),
+        attempt: 1,
+        unix_millis: 1,
+        happening,
+    }
+}
+
+async fn fail(store: &MemoryStore, number: u8) {
+    let failure = Failure {
+        job: job(number),
+        reason: "too bad".to_owned(),
+        attempts: 1,
+    };
+    let key = keys::failed(&job(number));
+    let written = documents::write(store, &key, &failure).await;
+    written.expect("writes");
+}
+
+fn failed() -> Happening {
+    Happening::Failed {
+        retryable: false,
+        reason: "too bad".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn late_watchers_learn_what_happened() {
+    let store = Arc::new(MemoryStore::default());
+    let broker = MemoryBroker::default();
+    fail(&store, 1).await;
+    let started = Happening::Started {
+        resumed_evaluations: 0,
+        device: "cpu".to_owned(),
+    };
+    broker.tell(event(1, started.clone()));
+    broker.tell(event(2, started));
+    let shown = Shown::default();
+    let board = Board::new(3, Box::new(shown.clone()));
+    let end = broker.clone();
+    let connect = async || Ok(Arc::new(end.clone()) as Arc<dyn DispatcherEnd>);
+    let batch = batch(&[(1, "a"), (2, "b"), (2, "also b")]);
+    let mut signals = Signals::listen().expect("listens");
+    let work = async {
+        shown.wait_for("started b").await;
+        // What is told but is not so is not believed.
+        broker.tell(event(2, failed()));
+        broker.tell(event(2, Happening::Note("still at it".to_owned())));
+        shown.wait_for("note b").await;
+        let put = store.put(&keys::cancelled(&job(2)), Bytes::new()).await;
+        put.expect("writes");
+        broker.tell(event(2, Happening::Cancelled));
+    };
+    let watch = watch(&batch, board, store.clone(), PAUSE, connect, &mut signals);
+    let (tally, ()) = tokio::join!(watch, work);
+    let tally = tally.expect("watches");
+    assert_eq!(
+        (tally.failed, tally.cancelled, tally.unfinished()),
+        (1, 2, 0)
+    );
+    assert_eq!(Ending::of(&tally), Ending::SomeFailed);
+    let lines = shown.lines.lock().expect("whole").clone();
+    let (ends, summary) = (["cancelled b", "cancelled also b"], "summary ");
+    let begun = ["failed a", "started b", "note b"];
+    assert_eq!(lines, [&begun[..], &ends, &[summary]].concat());
+}
+
+#[tokio::test]
+async fn the_store_is_enough() {
+    let store = Arc::new(MemoryStore::default());
+    let shown = Shown::default();
+    let board = Board::new(1, Box::new(shown.clone()));
+    // Tried often, complained of once.
+    let tries = AtomicU32::new(0);
+    let tried = Notify::new();
+    let connect = async || {
+        tries.fetch_add(1, Ordering::Relaxed);
+        tried.notify_one();
+        Err(BrokerError::Lost("it is away".to_owned()))
+    };
+    let mut signals = Signals::listen().expect("listens");
+    let batch = batch(&[(1, "a")]);
+    let pause = Duration::from_millis(1);
+    let work = async {
+        while tries.load(Ordering::Relaxed) < 3 {
+            tried.notified().await;
+        }
+        fail(&store, 1).await;
+    };
+    let watch = watch(&batch, board, store.clone(), pause, connect, &mut signals);
+    let (tally, ()) = tokio::join!(watch, work);
+    assert_eq!(tally.expect("watches").failed, 1);
+    let lines = shown.lines.lock().expect("whole").clone();
+    assert_eq!(
+        lines.len(),
+        3,
+        "one remark, one end, one summary: {lines:?}"
+    );
+    assert!(lines[0].contains("it is away"), "{lines:?}");
+}

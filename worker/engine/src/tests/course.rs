@@ -1,0 +1,249 @@
+//! How a job goes: budgets, interruptions, checkpoints, and that it is the same each time.
+
+use super::*;
+
+#[test]
+fn an_interrupted_job_ends_with_the_same_bits() {
+    let mut engine = engine();
+    for precision in [Precision::F32, Precision::Bf16] {
+        for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
+            let request = Request {
+                precision,
+                optimizer,
+                average: if precision == Precision::F32 {
+                    0.8
+                } else {
+                    0.0
+                },
+                ..request()
+            };
+            let whole = run(&mut engine, &request);
+            // In the coarse scale, at its end, and twice in the fine one; each time another
+            // engine goes on, which remembers nothing.
+            let mut checkpoint: Option<Vec<u8>> = None;
+            for at in [4, 8, 11, 17] {
+                let mut watcher = Watcher {
+                    interrupt_at: [at].into(),
+                    ..Watcher::default()
+                };
+                engine = self::engine();
+                match engine.stylize(&request, checkpoint.as_deref(), &mut watcher) {
+                    Ok(Outcome::Interrupted {
+                        checkpoint: kept,
+                        evaluations,
+                    }) => {
+                        assert_eq!(Engine::evaluations_in(&kept).expect("reads"), evaluations);
+                        assert!(evaluations <= at);
+                        checkpoint = Some(kept);
+                    }
+                    other => panic!("{precision:?} {optimizer:?}: not interrupted: {other:?}"),
+                }
+            }
+            let resumed = engine.stylize(&request, checkpoint.as_deref(), &mut Watcher::default());
+            let resumed = finished(resumed);
+            assert_eq!(whole.pixels, resumed.pixels, "{precision:?} {optimizer:?}");
+            assert_eq!(whole.loss.to_bits(), resumed.loss.to_bits());
+            assert_eq!(whole.evaluations, resumed.evaluations);
+            assert_eq!(whole.curve, resumed.curve);
+        }
+    }
+}
+
+#[test]
+fn goes_on_from_a_checkpoint_made_on_the_way() {
+    let mut engine = engine();
+    let mut watcher = Watcher::default();
+    let whole = finished(engine.stylize(&request(), None, &mut watcher));
+    assert!(watcher.checkpoints.len() > 8);
+    for checkpoint in watcher.checkpoints.iter().step_by(3) {
+        let resumed = engine.stylize(&request(), Some(checkpoint), &mut Watcher::default());
+        assert_eq!(whole.pixels, finished(resumed).pixels);
+    }
+}
+
+#[test]
+fn shows_the_picture_on_the_way_and_how_the_loss_fell() {
+    let mut engine = engine();
+    let request = Request {
+        colors: Colors::Luminance,
+        ..request()
+    };
+    let mut watcher = Watcher {
+        interrupt_at: [6].into(),
+        ..Watcher::default()
+    };
+    let outcome = engine.stylize(&request, None, &mut watcher);
+    assert!(matches!(outcome, Ok(Outcome::Interrupted { .. })));
+    let preview = ::image::load_from_memory(&watcher.preview).expect("an image");
+    assert_eq!((preview.width(), preview.height()), (24, 24));
+
+    let mut watcher = Watcher::default();
+    let picture = finished(engine.stylize(&request, None, &mut watcher));
+    let preview = ::image::load_from_memory(&watcher.preview).expect("an image");
+    let preview = preview.into_rgb32f();
+    let away = preview.as_raw().iter().zip(&picture.pixels);
+    let away: f32 = away.map(|(a, b)| (a - b).abs()).sum::<f32>() / picture.pixels.len() as f32;
+    assert!(
+        away < 0.02,
+        "the last preview is {away} away from the picture"
+    );
+
+    let last = picture.curve.last().expect("a point");
+    assert_eq!(last.evaluations, picture.evaluations);
+    assert!((last.loss / picture.loss - 1.0).abs() < 1e-3, "{last:?}");
+    for scale in picture.curve.chunk_by(|a, b| a.scale == b.scale) {
+        let falls = |pair: &[CurvePoint]| pair[1].loss < pair[0].loss;
+        assert!(scale.windows(2).all(falls), "{scale:?}");
+    }
+}
+
+#[test]
+fn keeps_to_its_budgets_and_gets_better() {
+    let mut watcher = Watcher::default();
+    let picture = finished(engine().stylize(&request(), None, &mut watcher));
+    assert_eq!((picture.width, picture.height), (48, 48));
+    assert_eq!(picture.pixels.len(), 48 * 48 * 3);
+    assert_eq!(picture.evaluations, 20);
+    let counted: Vec<_> = watcher
+        .seen
+        .iter()
+        .map(|p| (p.scale, p.width, p.evaluation))
+        .collect();
+    let coarse = (1..=8).map(|i| (1, 24, i));
+    let fine = (1..=12).map(|i| (2, 48, i));
+    assert_eq!(counted, coarse.chain(fine).collect::<Vec<_>>());
+    assert!(
+        picture.loss < 0.5 * watcher.seen[8].loss,
+        "{}",
+        picture.loss
+    );
+    let sum: f64 = picture.terms.values().sum();
+    assert!((picture.loss - sum).abs() < 1e-6 * sum);
+}
+
+/// What is told while optimising is what the saved picture has: nothing is lost in cutting it to
+/// the valid range.
+#[test]
+fn the_saved_picture_has_the_loss_that_was_told() {
+    let mut watcher = Watcher::default();
+    let picture = finished(engine().stylize(&request(), None, &mut watcher));
+    let told = watcher.seen.last().expect("some").loss;
+    assert!(
+        (picture.loss / told - 1.0).abs() < 1e-3,
+        "{} was told as {told}",
+        picture.loss
+    );
+}
+
+#[test]
+fn stops_where_it_is_told_to() {
+    let mut engine = engine();
+    let loss = run(&mut engine, &request()).loss;
+    let enough = Request {
+        stop_below: Some(2.0 * loss),
+        ..request()
+    };
+    let picture = run(&mut engine, &enough);
+    assert!(
+        picture.evaluations < 20 && picture.loss < 2.1 * loss,
+        "{}",
+        picture.evaluations
+    );
+    let settled = Request {
+        tolerance: 0.9999,
+        coarse_evaluations: 30,
+        ..request()
+    };
+    assert!(run(&mut engine, &settled).evaluations < 42);
+}
+
+/// A budget that ends within a line search keeps the best point that the search has seen.
+#[test]
+fn a_tiny_budget_still_gets_better() {
+    let mut engine = engine();
+    let mut loss = |evaluations| {
+        run(
+            &mut engine,
+            &Request {
+                evaluations,
+                scales: 1,
+                ..request()
+            },
+        )
+        .loss
+    };
+    assert!(loss(2) < loss(1));
+}
+
+#[test]
+fn a_checkpoint_of_the_other_optimizer_is_refused() {
+    let mut engine = engine();
+    let mut watcher = Watcher::default();
+    finished(engine.stylize(&request(), None, &mut watcher));
+    let adam = Request {
+        optimizer: Optimizer::Adam,
+        ..request()
+    };
+    let refused = engine.stylize(
+        &adam,
+        Some(&watcher.checkpoints[3]),
+        &mut Watcher::default(),
+    );
+    assert!(matches!(refused, Err(Error::Checkpoint(_))), "{refused:?}");
+}
+
+#[test]
+fn a_checkpoint_of_no_use_is_refused() {
+    let mut engine = engine();
+    let mut watcher = Watcher {
+        interrupt_at: [3].into(),
+        ..Watcher::default()
+    };
+    let Ok(Outcome::Interrupted { checkpoint, .. }) =
+        engine.stylize(&request(), None, &mut watcher)
+    else {
+        panic!("was not interrupted");
+    };
+    let larger = Request {
+        size: Size::Longest(64),
+        ..request()
+    };
+    let half = &checkpoint[..checkpoint.len() / 2];
+    for (request, checkpoint) in [
+        (&larger, &checkpoint[..]),
+        (&request(), half),
+        (&larger, b"{}"),
+    ] {
+        let refused = engine.stylize(request, Some(checkpoint), &mut Watcher::default());
+        assert!(matches!(refused, Err(Error::Checkpoint(_))), "{refused:?}");
+    }
+}
+
+/// Targets are kept from job to job, but only for jobs that ask the same of a style.
+#[test]
+fn what_an_engine_did_before_changes_nothing() {
+    let fresh = run(&mut engine(), &request());
+    let mut engine = engine();
+    let mut without_style = request();
+    without_style.objective.style_weight = 0.0;
+    run(&mut engine, &without_style);
+    let mut fewer_layers = request();
+    fewer_layers.objective.style_layers[0].weight = 0.0;
+    run(&mut engine, &fewer_layers);
+    assert_eq!(run(&mut engine, &request()).pixels, fresh.pixels);
+}
+
+#[test]
+fn encodes_every_format() {
+    let picture = run(
+        &mut engine(),
+        &Request {
+            evaluations: 1,
+            scales: 1,
+            ..request()
+        },
+    );
+    for format in [Format::Png, Format::Jpeg, Format::Tiff] {
+        assert!(picture.encode(format).expect("encodes").len() > 1000);
+    }
+}

@@ -1,0 +1,100 @@
+//! Large pictures, little memory.
+
+use super::*;
+
+#[test]
+fn little_memory_makes_the_same_picture_in_tiles() {
+    let request = Request {
+        size: Size::Exact {
+            width: 272,
+            height: 250,
+        },
+        scales: 1,
+        evaluations: 4,
+        ..request()
+    };
+    let whole = run(&mut engine(), &request);
+    let mut engine = engine_with(Some(900 << 20));
+    let tiled = run(&mut engine, &request);
+    assert!(
+        whole.pixels != tiled.pixels,
+        "there was memory for all of it"
+    );
+    let pairs = whole.pixels.iter().zip(&tiled.pixels);
+    let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst < 1e-3, "a pixel is off by {worst}");
+    assert!((whole.loss / tiled.loss - 1.0).abs() < 1e-4);
+
+    let too_little = engine_with(Some(700 << 20)).stylize(&request, None, &mut Watcher::default());
+    let refused = too_little.expect_err("does not fit").to_string();
+    assert!(
+        refused.contains("272x250") && refused.contains("--memory"),
+        "{refused}"
+    );
+}
+
+/// Coarse to fine, a large picture is a small one with more detail; at its own size alone, its
+/// strokes are smaller.
+#[test]
+fn a_large_picture_looks_like_a_small_one() {
+    let mut engine = engine();
+    let mut made = |side, scales| {
+        let mut request = Request {
+            size: Size::Longest(side),
+            coarse_evaluations: 30,
+            evaluations: if side == 32 { 30 } else { 15 },
+            scales,
+            ..request()
+        };
+        request.objective.content_weight = 0.05;
+        let picture = run(&mut engine, &request);
+        let (width, height) = (picture.width, picture.height);
+        let picture = ::image::Rgb32FImage::from_raw(width, height, picture.pixels);
+        let picture = picture.expect("has all its pixels");
+        ::image::imageops::thumbnail(&picture, 32, 32)
+    };
+    let away = |a: &::image::Rgb32FImage, b: &::image::Rgb32FImage| {
+        let differences = a.as_raw().iter().zip(b.as_raw());
+        differences.map(|(a, b)| (a - b).powi(2)).sum::<f32>()
+    };
+    let small = made(32, 1);
+    let [like, unlike] = [3, 1].map(|scales| away(&made(128, scales), &small));
+    assert!(like < 0.5 * unlike, "{like} and {unlike}");
+}
+
+/// Needs a process of its own, and five minutes:
+/// `cargo test --release -p stylefleet-engine -- --ignored --exact tests::sizes::sixteen_megapixels_in_four_gibibytes`
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "takes minutes, and the peak of the whole process"]
+fn sixteen_megapixels_in_four_gibibytes() {
+    let side = 4096;
+    let plasma = |x: u32, y: u32| ::image::Rgb([(x / 16) as u8, (y / 16) as u8, (x ^ y) as u8]);
+    let mut content = std::io::Cursor::new(Vec::new());
+    ::image::RgbImage::from_fn(side, side, plasma)
+        .write_to(&mut content, ::image::ImageFormat::Png)
+        .expect("encodes");
+    let content = Source {
+        name: "content".into(),
+        bytes: content.into_inner(),
+    };
+    let x = vec![1.0; 3 * (side * side) as usize];
+    let styles = [(source("starry_night_64x64.png"), 1.0)];
+    let options = Options {
+        device: "cpu".into(),
+        threads: None,
+        weights: weights(),
+        max_pixels: u64::from(side * side),
+        memory: None,
+    };
+    let engine = Engine::open(&options).expect("opens");
+    let found = engine.evaluate(&objective("gatys"), &content, &styles, &x, 1 << 19);
+    let found = found.expect("evaluates");
+    assert!(found.gradient.iter().all(|slope| slope.is_finite()));
+    let status = std::fs::read_to_string("/proc/self/status").expect("reads");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+    let peak: u64 = peak.expect("is told").parse().expect("a number");
+    eprintln!("loss {:e}, peak {} MiB", found.loss, peak >> 10);
+    assert!(peak < 4 << 20, "{peak} KiB");
+}
