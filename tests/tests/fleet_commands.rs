@@ -146,6 +146,13 @@ fn what_is_submitted_twice_is_done_once() {
         .map(done)
         .collect();
     assert_eq!(done.iter().flatten().sum::<u64>(), 3, "{batches}");
+
+    let shown =
+        "submit boat.png --style wave.png --seed 1 --preview-every 1 --curve --wait --out shown";
+    stage.run(&[shown, QUICK]).expect_code(0);
+    assert!(stage.scene.path("shown/boat.wave.svg").exists());
+    let previews = std::fs::read_dir(stage.scene.path("shown/boat.wave.previews"));
+    assert!(previews.expect("a folder").count() > 0);
     drop(worker);
 }
 

@@ -16,6 +16,7 @@ use crate::asking::plan::{Asked, Plan};
 use crate::asking::remote::Remotes;
 use crate::asking::values::preview_every;
 use crate::board::Board;
+use crate::commands::fetch::Extras;
 use crate::commands::{CommandError, Ending, connect, open_store, watch};
 use crate::config::Settings;
 use crate::output::{self, Line, News};
@@ -64,9 +65,14 @@ pub struct SubmitArgs {
     #[arg(long)]
     pub wait: bool,
 
-    /// With --wait: then fetch the pictures into DIR, as `fetch` does
+    /// With --wait: then fetch the pictures into DIR, as `fetch` does, with the progress pictures
+    /// that --preview-every asks for
     #[arg(long, value_name = "DIR", requires = "wait")]
     pub out: Option<PathBuf>,
+
+    /// With --out: a chart of how the loss fell too, in NAME.svg
+    #[arg(long, requires = "out")]
+    pub curve: bool,
 
     /// Print one JSON object per event, one a line, on standard output
     #[arg(long)]
@@ -98,6 +104,10 @@ pub async fn run(args: SubmitArgs, settings: &Settings) -> Result<Ending, Comman
     let follow = watch::Follow {
         json: args.json,
         out: args.out.clone(),
+        extras: Extras {
+            previews: args.preview_every.is_some(),
+            curve: args.curve,
+        },
     };
     let wait = args.wait;
     let submitted = tokio::select! {

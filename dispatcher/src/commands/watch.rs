@@ -51,6 +51,8 @@ pub struct Follow {
     pub json: bool,
     /// Where pictures go in the end; none: they stay in the store.
     pub out: Option<PathBuf>,
+    /// What goes there beside them.
+    pub extras: fetch::Extras,
 }
 
 /// Does what is asked.
@@ -60,6 +62,7 @@ pub async fn run(args: WatchArgs, settings: &Settings) -> Result<Ending, Command
     let follow = Follow {
         json: args.json,
         out: None,
+        extras: fetch::Extras::default(),
     };
     follow
         .batch(&args.batch, store, settings, &mut signals)
@@ -87,13 +90,8 @@ impl Follow {
         let ending = Ending::of(&tally);
         match self.out {
             Some(folder) if ending != Ending::Interrupted => {
-                let fetched = fetch::fetch(
-                    store,
-                    &batch.manifest.batch,
-                    &folder,
-                    fetch::Extras::default(),
-                )
-                .await?;
+                let batch = &batch.manifest.batch;
+                let fetched = fetch::fetch(store, batch, &folder, self.extras).await?;
                 if !self.json {
                     fetched.print();
                 }
