@@ -224,7 +224,7 @@ fn every_layers_means_are_the_golden_ones() {
         let x: Vec<f32> = x.iter().map(|&v| v as f32).collect();
         let x = Tensor::from_slice(&x).reshape(shape);
         let features = vgg.features(&x, &layers, Pooling::Max, Arithmetic::F32);
-        for (layer, feature) in layers.iter().zip(features.expect("runs")) {
+        for (layer, feature) in features.expect("runs") {
             let (block, convolution) = layer.place();
             let (_, means) = &golden.tensors[&format!("mean.block{block}_conv{convolution}")];
             let found = feature.mean_dim([0i64, 2, 3].as_slice(), false, tch::Kind::Double);

@@ -176,6 +176,12 @@ impl Layer {
         usize::from(self.0)
     }
 
+    /// Whether there is a pooling between it and the layer before.
+    pub(crate) fn follows_pooling(self) -> bool {
+        let (block, convolution) = self.place();
+        block > 1 && convolution == 1
+    }
+
     /// Pixels from one of the layer's positions to the next.
     pub fn stride(self) -> i64 {
         1 << (self.place().0 - 1)

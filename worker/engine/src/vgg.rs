@@ -103,8 +103,8 @@ impl Vgg {
         Ok(())
     }
 
-    /// Activations `[1, C, h, w]` after the ReLU of each of the `wanted` layers, in their order
-    /// from the picture inwards. `image` is `[1, 3, H, W]`, 32-bit, B, G, R, means subtracted.
+    /// Activations `[1, C, h, w]` after the ReLU of each of the `wanted` layers, from the picture
+    /// inwards, as `wanted` is. `image` is `[1, 3, H, W]`, 32-bit, B, G, R, means subtracted.
     /// Layers past the last one wanted do not run; one that the network does not have is an error.
     pub fn features(
         &self,
@@ -112,41 +112,96 @@ impl Vgg {
         wanted: &[Layer],
         pooling: Pooling,
         arithmetic: Arithmetic,
-    ) -> Result<Vec<Tensor>, Error> {
+    ) -> Result<Vec<(Layer, Tensor)>, Error> {
+        let is_kept = |layer| wanted.contains(&layer);
+        self.run(image, wanted, is_kept, pooling, arithmetic)
+    }
+
+    /// [`Vgg::features`], and the activations of all layers between: what [`Vgg::backward`] needs.
+    pub fn forward(
+        &self,
+        image: &Tensor,
+        wanted: &[Layer],
+        pooling: Pooling,
+        arithmetic: Arithmetic,
+    ) -> Result<Vec<(Layer, Tensor)>, Error> {
+        self.run(image, wanted, |_| true, pooling, arithmetic)
+    }
+
+    fn run(
+        &self,
+        image: &Tensor,
+        wanted: &[Layer],
+        is_kept: impl Fn(Layer) -> bool,
+        pooling: Pooling,
+        arithmetic: Arithmetic,
+    ) -> Result<Vec<(Layer, Tensor)>, Error> {
+        let _no_grad = tch::no_grad_guard();
         self.check(wanted)?;
+        let mut kept = Vec::new();
+        let mut x = image.shallow_clone();
+        for convolution in self.convolutions(arithmetic) {
+            let layer = convolution.layer;
+            if wanted.last().is_none_or(|&deepest| deepest < layer) {
+                break;
+            }
+            if layer.follows_pooling() {
+                x = pool(&x, pooling)?;
+            }
+            x = convolve(&x, &convolution.weight, Some(&convolution.bias))?;
+            // Of the first layer; before the ReLU, so that this is in place.
+            x = x.f_to_kind(arithmetic.kind())?.f_relu_()?;
+            if is_kept(layer) {
+                kept.push((layer, x.shallow_clone()));
+            }
+        }
+        Ok(kept)
+    }
+
+    /// The way back through what [`Vgg::forward`] gave: d loss / d image, 32-bit, laid out with the
+    /// channels innermost. `pull` says what a layer's activations themselves do to the loss, if
+    /// anything. None where nothing does.
+    ///
+    /// By hand, since libtorch would keep more than the activations: where each maximum was, in
+    /// 64 bits, and every product on the way.
+    pub fn backward(
+        &self,
+        mut activations: Vec<(Layer, Tensor)>,
+        pooling: Pooling,
+        arithmetic: Arithmetic,
+        mut pull: impl FnMut(Layer, &Tensor) -> Result<Option<Tensor>, Error>,
+    ) -> Result<Option<Tensor>, Error> {
+        let _no_grad = tch::no_grad_guard();
+        let convolutions: Vec<_> = self.convolutions(arithmetic).collect();
+        let mut gradient: Option<Tensor> = None;
+        while let Some((layer, mut activation)) = activations.pop() {
+            let convolution = convolutions[activations.len()];
+            let mut change = match (gradient.take(), pull(layer, &activation)?) {
+                (Some(mut gradient), Some(pulled)) => gradient.f_add_(&pulled)?,
+                (Some(gradient), None) | (None, Some(gradient)) => gradient,
+                (None, None) => continue,
+            };
+            // ReLU. The activation has done its work: what is above zero takes its place.
+            change = change.f_mul_(&activation.f_gt_(0.0)?)?;
+            drop(activation);
+            let weight = &convolution.weight;
+            change = convolve_back(&change.f_to_kind(weight.kind())?, weight)?;
+            if let (true, Some((_, below))) = (layer.follows_pooling(), activations.last()) {
+                change = pool_back(&change, below, pooling)?;
+            }
+            gradient = Some(change);
+        }
+        Ok(gradient)
+    }
+
+    /// The convolutions from the picture inwards. The first costs next to nothing and sees the
+    /// picture itself, whose grey levels bf16 would round: it stays 32-bit.
+    fn convolutions(&self, arithmetic: Arithmetic) -> impl Iterator<Item = &Convolution> {
         let deep = match (&self.bf16, arithmetic) {
             (Some(bf16), Arithmetic::Bf16) => bf16,
             _ => &self.f32,
         };
-        let mut found = Vec::with_capacity(wanted.len());
-        let mut x = image.shallow_clone();
-        for convolution in deep {
-            if found.len() == wanted.len() {
-                break;
-            }
-            let layer = convolution.layer;
-            let (block, place) = layer.place();
-            if block > 1 && place == 1 {
-                x = pool(&x, pooling)?;
-            }
-            // The first convolution costs next to nothing and sees the picture itself, whose grey
-            // levels bf16 would round: it stays 32-bit.
-            let weights = if layer.index() == 0 {
-                &self.f32[0]
-            } else {
-                convolution
-            };
-            x = convolve(&x, &weights.weight, Some(&weights.bias))?;
-            if layer.index() == 0 {
-                // Before the ReLU, which keeps what it gives for the way back.
-                x = x.f_to_kind(arithmetic.kind())?;
-            }
-            x = x.f_relu_()?;
-            if wanted.contains(&layer) {
-                found.push(x.shallow_clone());
-            }
-        }
-        Ok(found)
+        self.f32.iter().take(1).chain(deep.iter().skip(1))
     }
 
     /// Refuses layers that the network does not have.
@@ -165,6 +220,23 @@ fn pool(x: &Tensor, pooling: Pooling) -> Result<Tensor, Error> {
     Ok(match pooling {
         Pooling::Max => x.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?,
         Pooling::Average => x.f_avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None)?,
+    })
+}
+
+/// d loss / d what was pooled, `below`, from d loss / d what came of it.
+fn pool_back(change: &Tensor, below: &Tensor, pooling: Pooling) -> Result<Tensor, Error> {
+    Ok(match pooling {
+        Pooling::Max => {
+            let (sides, none, one) = ([2, 2], [0, 0], [1, 1]);
+            // To look again where the maxima are is cheap; to remember it is not.
+            let (_, places) = below.f_max_pool2d_with_indices(sides, sides, none, one, false)?;
+            below.f_max_pool2d_with_indices_backward(
+                change, sides, sides, none, one, false, &places,
+            )?
+        }
+        Pooling::Average => {
+            below.f_avg_pool2d_backward(change, [2, 2], [2, 2], [0, 0], false, true, None)?
+        }
     })
 }
 
@@ -193,6 +265,11 @@ fn channels_last(tensor: &Tensor) -> Result<Tensor, Error> {
 /// A 3 x 3 convolution with a border of zeros, size kept.
 fn convolve(input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, Error> {
     Ok(input.f_conv2d(weight, bias, [1, 1], [1, 1], [1, 1], 1)?)
+}
+
+/// d loss / d input of [`convolve`], from d loss / d its output.
+fn convolve_back(change: &Tensor, weight: &Tensor) -> Result<Tensor, Error> {
+    Ok(change.f_conv_transpose2d(weight, None::<Tensor>, [1, 1], [1, 1], [0, 0], 1, [1, 1])?)
 }
 
 #[cfg(test)]
@@ -226,7 +303,7 @@ mod tests {
                 let features = vgg.features(&picture, &layers, pooling, Arithmetic::F32);
                 features.expect("runs")
             });
-            for ((layer, ours), theirs) in layers.iter().zip(&of_16).zip(&of_19) {
+            for ((layer, ours), (_, theirs)) in of_16.iter().zip(&of_19) {
                 assert_eq!(ours.size(), theirs.size(), "{layer}");
                 let off = ((ours - theirs).norm() / theirs.norm()).double_value(&[]);
                 assert!(off < 1e-5, "{layer} is off by {off}");

@@ -21,20 +21,31 @@ impl Loss {
         picture: &Tensor,
     ) -> Result<(Vec<String>, Tensor, Tensor), Error> {
         if let [whole] = &self.tiles[..] {
-            let view = self.view(vgg, &variable(picture)?, whole)?;
+            let view = self.view_back(vgg, picture, whole)?;
             let (names, terms, slopes) = self.slopes(self.sums_of(&view, whole)?)?;
-            let gradient = self.followed_back(view, &slopes, whole)?;
+            let gradient = self.followed_back(vgg, view, &slopes, whole)?;
             return Ok((names, terms, gradient));
         }
         let (names, terms, slopes) = self.slopes(self.sums(vgg, picture)?)?;
         let gradient = picture.f_zeros_like()?;
         for tile in &self.tiles {
-            let seen = variable(&tile.cut(picture)?.f_contiguous()?)?;
-            let of_tile = self.followed_back(self.view(vgg, &seen, tile)?, &slopes, tile)?;
+            let view = self.view_back(vgg, picture, tile)?;
+            let of_tile = self.followed_back(vgg, view, &slopes, tile)?;
             let _no_grad = tch::no_grad_guard();
             let _sum = tile.cut(&gradient)?.f_add_(&of_tile)?;
         }
         Ok((names, terms, gradient))
+    }
+
+    /// A tile of `picture` through the network, to be followed back.
+    fn view_back(&self, vgg: &Vgg, picture: &Tensor, tile: &Tile) -> Result<View, Error> {
+        let seen = variable(&tile.cut(picture)?)?;
+        let pooling = self.objective.pooling;
+        Ok(View {
+            activations: vgg.forward(&seen, &self.layers, pooling, self.arithmetic)?,
+            variation: self.variation(&seen, tile)?,
+            seen,
+        })
     }
 
     /// The terms' names and values, and the slope of their sum along each of the moments.
@@ -55,21 +66,35 @@ impl Loss {
     }
 
     /// d loss / d what is seen of a tile, given the loss's slopes along the moments.
-    ///
-    /// To the activations that is done by hand: half the work of libtorch's own way through the
-    /// moments, and in the network's arithmetic.
-    fn followed_back(&self, view: View, slopes: &Slopes, tile: &Tile) -> Result<Tensor, Error> {
-        let mut terms: Vec<_> = view.variation.into_iter().collect();
-        // From here on the graph alone holds the activations, and lets go of each on its way back.
-        for (&layer, activations) in self.layers.iter().zip(view.activations) {
-            let gradient = self.layer_gradient(layer, &activations.f_detach()?, slopes, tile)?;
-            // Summed in its own kind: a conversion would lay the gradient out anew, and slowly.
-            let term = activations.f_mul(&gradient)?.f_sum(activations.kind())?;
-            terms.push(term.f_to_kind(Kind::Float)?);
+    fn followed_back(
+        &self,
+        vgg: &Vgg,
+        view: View,
+        slopes: &Slopes,
+        tile: &Tile,
+    ) -> Result<Tensor, Error> {
+        let View {
+            seen,
+            activations,
+            variation,
+        } = view;
+        let pull = |layer, activations: &Tensor| {
+            let is_looked_at = self.layers.contains(&layer);
+            let pulled =
+                is_looked_at.then(|| self.layer_gradient(layer, activations, slopes, tile));
+            pulled.transpose()
+        };
+        let (pooling, arithmetic) = (self.objective.pooling, self.arithmetic);
+        let perceived = vgg.backward(activations, pooling, arithmetic, pull)?;
+        let smooth = match variation {
+            Some(term) => Tensor::f_run_backward(&[term], &[seen], false, false)?.pop(),
+            None => None,
+        };
+        match (perceived, smooth) {
+            (Some(perceived), Some(smooth)) => Ok(perceived.f_add(&smooth)?),
+            (Some(gradient), None) | (None, Some(gradient)) => Ok(gradient),
+            (None, None) => Err(Error::Torch("no gradient came back".into())),
         }
-        let total = Tensor::f_stack(&terms, 0)?.f_sum(Kind::Float)?;
-        let gradient = Tensor::f_run_backward(&[total], &[view.seen], false, false)?.pop();
-        gradient.ok_or_else(|| Error::Torch("no gradient came back".into()))
     }
 
     /// d loss / d activations of a layer: zero around the tile's own positions.
@@ -80,7 +105,6 @@ impl Loss {
         slopes: &Slopes,
         tile: &Tile,
     ) -> Result<Tensor, Error> {
-        let _no_grad = tch::no_grad_guard();
         let own = tile.core(activations, layer)?;
         let style = self.style_gradient(layer, &own, slopes, tile)?;
         let content = self.content_gradient(layer, &own, tile)?;

@@ -64,8 +64,9 @@ pub(crate) struct Evaluation {
 struct View {
     /// The pixels of the tile and of what is around it.
     seen: Tensor,
-    /// The activations there, layer by layer.
-    activations: Vec<Tensor>,
+    /// The activations there, from the picture inwards: of the layers that a term looks at, or of
+    /// all down to those.
+    activations: Vec<(Layer, Tensor)>,
     /// The total variation of the tile's own pixels, if it counts.
     variation: Option<Tensor>,
 }
@@ -147,10 +148,7 @@ impl Loss {
         let _no_grad = tch::no_grad_guard();
         let mut tiles = self.tiles.iter();
         let mut next = || {
-            let of_tile = |tile: &Tile| {
-                let view = self.view(vgg, &tile.cut(picture)?, tile)?;
-                self.sums_of(&view, tile)
-            };
+            let of_tile = |tile: &Tile| self.sums_of(&self.view(vgg, picture, tile)?, tile);
             tiles.next().map(of_tile).transpose()
         };
         let no_tile = || Error::Torch("a picture without tiles".into());
@@ -166,20 +164,26 @@ impl Loss {
         Ok(total)
     }
 
-    /// One tile through the network. `seen` is what the network sees for it.
-    fn view(&self, vgg: &Vgg, seen: &Tensor, tile: &Tile) -> Result<View, Error> {
-        let objective = &self.objective;
-        let mut variation = None;
-        if objective.tv_weight > 0.0 {
-            let (pixels, own) = tile.pixels(seen)?;
-            let term = total_variation(objective.total_variation, &pixels, own)?;
-            variation = Some(term.f_mul_scalar(objective.tv_weight)?);
-        }
+    /// A tile of `picture` through the network.
+    fn view(&self, vgg: &Vgg, picture: &Tensor, tile: &Tile) -> Result<View, Error> {
+        let seen = tile.cut(picture)?;
+        let pooling = self.objective.pooling;
         Ok(View {
-            seen: seen.shallow_clone(),
-            activations: vgg.features(seen, &self.layers, objective.pooling, self.arithmetic)?,
-            variation,
+            activations: vgg.features(&seen, &self.layers, pooling, self.arithmetic)?,
+            variation: self.variation(&seen, tile)?,
+            seen,
         })
+    }
+
+    /// The total variation of a tile's own pixels, if it counts.
+    fn variation(&self, seen: &Tensor, tile: &Tile) -> Result<Option<Tensor>, Error> {
+        let (kind, weight) = (self.objective.total_variation, self.objective.tv_weight);
+        if weight == 0.0 {
+            return Ok(None);
+        }
+        let (pixels, own) = tile.pixels(seen)?;
+        let variation = total_variation(kind, &pixels, own)?;
+        Ok(Some(variation.f_mul_scalar(weight)?))
     }
 
     /// Sums over one tile's own positions, not to be differentiated.
@@ -187,7 +191,7 @@ impl Loss {
         let _no_grad = tch::no_grad_guard();
         let mut all_moments = Vec::with_capacity(self.style_layers.len() * self.regions.len());
         let mut content: Option<Tensor> = None;
-        for (&layer, activations) in self.layers.iter().zip(&view.activations) {
+        for &(layer, ref activations) in &view.activations {
             let own = tile.core(activations, layer)?;
             if self.style_layers.contains(&layer) {
                 for region in &self.regions {
@@ -259,12 +263,12 @@ impl Loss {
         let pooling = self.objective.pooling;
         if let [_] = self.tiles[..] {
             let whole = vgg.features(picture, layers, pooling, self.arithmetic)?;
-            return Ok(layers.iter().copied().zip(whole).collect());
+            return Ok(whole.into_iter().collect());
         }
         let mut whole: BTreeMap<Layer, Tensor> = BTreeMap::new();
         for tile in &self.tiles {
             let seen = vgg.features(&tile.cut(picture)?, layers, pooling, self.arithmetic)?;
-            for (&layer, seen) in layers.iter().zip(&seen) {
+            for &(layer, ref seen) in &seen {
                 let whole = match whole.entry(layer) {
                     Entry::Occupied(there) => there.into_mut(),
                     Entry::Vacant(none) => none.insert(room_for(seen, self.extent, layer)?),
@@ -323,7 +327,7 @@ pub(crate) fn statistics(
     for tile in tiled(extent, &layers, mode.most_pixels) {
         let seen = tile.cut(style)?;
         let features = vgg.features(&seen, &layers, objective.pooling, mode.arithmetic)?;
-        for (&layer, feature) in layers.iter().zip(&features) {
+        for &(layer, ref feature) in &features {
             let part = moments(objective.style_loss, &tile.core(feature, layer)?, None)?;
             let sum = match sums.get(&layer) {
                 Some(sum) => sum.f_add(&part)?,

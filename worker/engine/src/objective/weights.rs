@@ -39,8 +39,8 @@ impl Loss {
         let (_, _, slopes) = tch::with_grad(|| self.slopes(self.sums(vgg, content)?))?;
         let mut pulls = BTreeMap::new();
         for tile in &self.tiles {
-            let view = self.view(vgg, &tile.cut(content)?, tile)?;
-            for (&layer, activations) in self.layers.iter().zip(&view.activations) {
+            let view = self.view(vgg, content, tile)?;
+            for &(layer, ref activations) in &view.activations {
                 let own = tile.core(activations, layer)?;
                 if let Some(gradient) = self.style_gradient(layer, &own, &slopes, tile)? {
                     *pulls.entry(layer).or_default() += magnitude(&gradient)?;
