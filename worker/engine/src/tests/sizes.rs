@@ -14,7 +14,7 @@ fn little_memory_makes_the_same_picture_in_tiles() {
         ..request()
     };
     let whole = run(&mut engine(), &request);
-    let mut engine = engine_with(Some(900 << 20));
+    let mut engine = engine_with(Some(800 << 20));
     let tiled = run(&mut engine, &request);
     assert!(
         whole.pixels != tiled.pixels,
