@@ -163,7 +163,7 @@ impl Vgg {
     /// anything. None where nothing does.
     ///
     /// By hand, since libtorch would keep more than the activations: where each maximum was, in
-    /// 64 bits, and every product on the way.
+    /// 64 bits, and what joins the layers' pulls.
     pub fn backward(
         &self,
         mut activations: Vec<(Layer, Tensor)>,
