@@ -24,7 +24,7 @@ import network
 HERE = Path(__file__).resolve().parent
 SAMPLES = HERE.parents[1] / "deploy/samples"
 IMAGES = ["--content", "content.png", "--style", "style.png"]
-PLENTY = 1000  # evaluations, as the others take: --stop-below is what shall end Stylefleet's runs
+PLENTY = 2000  # evaluations: --stop-below is what shall end Stylefleet's runs
 
 
 def prepare(work, size):
