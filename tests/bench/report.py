@@ -157,7 +157,7 @@ def main():
     print(
         "How many times as fast `stylefleet run` reaches the loss that another tool ends at, start-up"
         " included, how long one of its evaluations takes that tool, and how much of its memory"
-        " Stylefleet needs, in the longer of both runs:\n"
+        " Stylefleet needs, in the run that took more:\n"
     )
     print("\n".join([row(SUMMARY), row(["---"] + ["---:"] * (len(SUMMARY) - 1))]))
     print("\n".join(summary(*race) for race in races))
