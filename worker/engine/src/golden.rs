@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use safetensors::{SafeTensors, serialize_to_file};
 use tch::Tensor;
 
-use crate::vgg::{Arithmetic, Vgg};
+use crate::vgg::{Arithmetic, Kept, Vgg};
 use crate::{
     ContentLoss, Engine, Layer, LayerWeight, Means, Network, Objective, Options, Pooling, Source,
     StyleLoss, TotalVariation,
@@ -223,7 +223,7 @@ fn every_layers_means_are_the_golden_ones() {
         let (shape, x) = &golden.tensors["x"];
         let x: Vec<f32> = x.iter().map(|&v| v as f32).collect();
         let x = Tensor::from_slice(&x).reshape(shape);
-        let features = vgg.features(&x, &layers, Pooling::Max, Arithmetic::F32);
+        let features = vgg.features(&x, &layers, Kept::Wanted, Pooling::Max, Arithmetic::F32);
         for (layer, feature) in features.expect("runs") {
             let (block, convolution) = layer.place();
             let (_, means) = &golden.tensors[&format!("mean.block{block}_conv{convolution}")];

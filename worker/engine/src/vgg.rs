@@ -37,6 +37,15 @@ impl Arithmetic {
     }
 }
 
+/// Activations that are kept on the way through the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Of the layers wanted.
+    Wanted,
+    /// Of those between too: what [`Vgg::backward`] needs.
+    All,
+}
+
 /// Times a convolution like the network's deeper ones. Where there is hardware for bf16 it gains
 /// twofold and more, so noise does not tip the scale.
 fn is_faster_in_bf16(device: Device) -> Result<bool, Error> {
@@ -103,42 +112,20 @@ impl Vgg {
         Ok(())
     }
 
-    /// Activations `[1, C, h, w]` after the ReLU of each of the `wanted` layers, from the picture
+    /// Activations `[1, C, h, w]` after the ReLU of the layers that are `kept`, from the picture
     /// inwards, as `wanted` is. `image` is `[1, 3, H, W]`, 32-bit, B, G, R, means subtracted.
     /// Layers past the last one wanted do not run; one that the network does not have is an error.
     pub fn features(
         &self,
         image: &Tensor,
         wanted: &[Layer],
-        pooling: Pooling,
-        arithmetic: Arithmetic,
-    ) -> Result<Vec<(Layer, Tensor)>, Error> {
-        let is_kept = |layer| wanted.contains(&layer);
-        self.run(image, wanted, is_kept, pooling, arithmetic)
-    }
-
-    /// [`Vgg::features`], and the activations of all layers between: what [`Vgg::backward`] needs.
-    pub fn forward(
-        &self,
-        image: &Tensor,
-        wanted: &[Layer],
-        pooling: Pooling,
-        arithmetic: Arithmetic,
-    ) -> Result<Vec<(Layer, Tensor)>, Error> {
-        self.run(image, wanted, |_| true, pooling, arithmetic)
-    }
-
-    fn run(
-        &self,
-        image: &Tensor,
-        wanted: &[Layer],
-        is_kept: impl Fn(Layer) -> bool,
+        kept: Kept,
         pooling: Pooling,
         arithmetic: Arithmetic,
     ) -> Result<Vec<(Layer, Tensor)>, Error> {
         let _no_grad = tch::no_grad_guard();
         self.check(wanted)?;
-        let mut kept = Vec::new();
+        let mut found = Vec::new();
         let mut x = image.shallow_clone();
         for convolution in self.convolutions(arithmetic) {
             let layer = convolution.layer;
@@ -151,14 +138,14 @@ impl Vgg {
             x = convolve(&x, &convolution.weight, Some(&convolution.bias))?;
             // Of the first layer; before the ReLU, so that this is in place.
             x = x.f_to_kind(arithmetic.kind())?.f_relu_()?;
-            if is_kept(layer) {
-                kept.push((layer, x.shallow_clone()));
+            if kept == Kept::All || wanted.contains(&layer) {
+                found.push((layer, x.shallow_clone()));
             }
         }
-        Ok(kept)
+        Ok(found)
     }
 
-    /// The way back through what [`Vgg::forward`] gave: d loss / d image, 32-bit, laid out with the
+    /// The way back through [`Vgg::features`] that kept all: d loss / d image, 32-bit, laid out with the
     /// channels innermost. `pull` says what a layer's activations themselves do to the loss, if
     /// anything. None where nothing does.
     ///
@@ -300,7 +287,8 @@ mod tests {
         let picture = Tensor::rand([1, 3, 75, 52], (Kind::Float, Device::Cpu)) * 255.0 - 120.0;
         for pooling in [Pooling::Max, Pooling::Average] {
             let [of_16, of_19] = [&vgg16, &vgg19].map(|vgg| {
-                let features = vgg.features(&picture, &layers, pooling, Arithmetic::F32);
+                let features =
+                    vgg.features(&picture, &layers, Kept::Wanted, pooling, Arithmetic::F32);
                 features.expect("runs")
             });
             for ((layer, ours), (_, theirs)) in of_16.iter().zip(&of_19) {

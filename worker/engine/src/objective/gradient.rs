@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 use super::style::pulled;
 use super::{Loss, Sums, View, mask_in};
 use crate::tiles::Tile;
-use crate::vgg::Vgg;
+use crate::vgg::{Kept, Vgg};
 use crate::{Error, Layer};
 
 /// The loss's slopes along the moments: of each layer, one for each region.
@@ -21,7 +21,7 @@ impl Loss {
         picture: &Tensor,
     ) -> Result<(Vec<String>, Tensor, Tensor), Error> {
         if let [whole] = &self.tiles[..] {
-            let view = self.view_back(vgg, picture, whole)?;
+            let view = self.view(vgg, variable(picture)?, whole, Kept::All)?;
             let (names, terms, slopes) = self.slopes(self.sums_of(&view, whole)?)?;
             let gradient = self.followed_back(vgg, view, &slopes, whole)?;
             return Ok((names, terms, gradient));
@@ -29,23 +29,12 @@ impl Loss {
         let (names, terms, slopes) = self.slopes(self.sums(vgg, picture)?)?;
         let gradient = picture.f_zeros_like()?;
         for tile in &self.tiles {
-            let view = self.view_back(vgg, picture, tile)?;
+            let view = self.view(vgg, variable(&tile.cut(picture)?)?, tile, Kept::All)?;
             let of_tile = self.followed_back(vgg, view, &slopes, tile)?;
             let _no_grad = tch::no_grad_guard();
             let _sum = tile.cut(&gradient)?.f_add_(&of_tile)?;
         }
         Ok((names, terms, gradient))
-    }
-
-    /// A tile of `picture` through the network, to be followed back.
-    fn view_back(&self, vgg: &Vgg, picture: &Tensor, tile: &Tile) -> Result<View, Error> {
-        let seen = variable(&tile.cut(picture)?)?;
-        let pooling = self.objective.pooling;
-        Ok(View {
-            activations: vgg.forward(&seen, &self.layers, pooling, self.arithmetic)?,
-            variation: self.variation(&seen, tile)?,
-            seen,
-        })
     }
 
     /// The terms' names and values, and the slope of their sum along each of the moments.

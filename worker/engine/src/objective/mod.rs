@@ -17,7 +17,7 @@ use tch::Tensor;
 use crate::inputs::extent_of;
 use crate::scales::Extent;
 use crate::tiles::{Tile, tiles};
-use crate::vgg::{Arithmetic, Vgg};
+use crate::vgg::{Arithmetic, Kept, Vgg};
 use crate::{ContentLoss, Error, Layer, LayerWeight, Objective};
 use style::{Region, divisor, moments, positions, regions, sides};
 pub(crate) use style::{Statistics, Style};
@@ -148,7 +148,10 @@ impl Loss {
         let _no_grad = tch::no_grad_guard();
         let mut tiles = self.tiles.iter();
         let mut next = || {
-            let of_tile = |tile: &Tile| self.sums_of(&self.view(vgg, picture, tile)?, tile);
+            let of_tile = |tile: &Tile| {
+                let view = self.view(vgg, tile.cut(picture)?, tile, Kept::Wanted)?;
+                self.sums_of(&view, tile)
+            };
             tiles.next().map(of_tile).transpose()
         };
         let no_tile = || Error::Torch("a picture without tiles".into());
@@ -164,12 +167,11 @@ impl Loss {
         Ok(total)
     }
 
-    /// A tile of `picture` through the network.
-    fn view(&self, vgg: &Vgg, picture: &Tensor, tile: &Tile) -> Result<View, Error> {
-        let seen = tile.cut(picture)?;
+    /// A tile through the network, which sees `seen` for it.
+    fn view(&self, vgg: &Vgg, seen: Tensor, tile: &Tile, kept: Kept) -> Result<View, Error> {
         let pooling = self.objective.pooling;
         Ok(View {
-            activations: vgg.features(&seen, &self.layers, pooling, self.arithmetic)?,
+            activations: vgg.features(&seen, &self.layers, kept, pooling, self.arithmetic)?,
             variation: self.variation(&seen, tile)?,
             seen,
         })
@@ -262,12 +264,18 @@ impl Loss {
     ) -> Result<BTreeMap<Layer, Tensor>, Error> {
         let pooling = self.objective.pooling;
         if let [_] = self.tiles[..] {
-            let whole = vgg.features(picture, layers, pooling, self.arithmetic)?;
+            let whole = vgg.features(picture, layers, Kept::Wanted, pooling, self.arithmetic)?;
             return Ok(whole.into_iter().collect());
         }
         let mut whole: BTreeMap<Layer, Tensor> = BTreeMap::new();
         for tile in &self.tiles {
-            let seen = vgg.features(&tile.cut(picture)?, layers, pooling, self.arithmetic)?;
+            let seen = vgg.features(
+                &tile.cut(picture)?,
+                layers,
+                Kept::Wanted,
+                pooling,
+                self.arithmetic,
+            )?;
             for &(layer, ref seen) in &seen {
                 let whole = match whole.entry(layer) {
                     Entry::Occupied(there) => there.into_mut(),
@@ -326,7 +334,13 @@ pub(crate) fn statistics(
     let mut sums = Statistics::new();
     for tile in tiled(extent, &layers, mode.most_pixels) {
         let seen = tile.cut(style)?;
-        let features = vgg.features(&seen, &layers, objective.pooling, mode.arithmetic)?;
+        let features = vgg.features(
+            &seen,
+            &layers,
+            Kept::Wanted,
+            objective.pooling,
+            mode.arithmetic,
+        )?;
         for &(layer, ref feature) in &features {
             let part = moments(objective.style_loss, &tile.core(feature, layer)?, None)?;
             let sum = match sums.get(&layer) {

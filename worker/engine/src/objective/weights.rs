@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
 use super::Loss;
-use crate::vgg::Vgg;
+use crate::vgg::{Kept, Vgg};
 use crate::{Error, Layer, LayerWeight, StyleLoss};
 
 /// Content to style at a strength of one half, chosen by eye: what is left of the style loss in the
@@ -39,7 +39,7 @@ impl Loss {
         let (_, _, slopes) = tch::with_grad(|| self.slopes(self.sums(vgg, content)?))?;
         let mut pulls = BTreeMap::new();
         for tile in &self.tiles {
-            let view = self.view(vgg, content, tile)?;
+            let view = self.view(vgg, tile.cut(content)?, tile, Kept::Wanted)?;
             for &(layer, ref activations) in &view.activations {
                 let own = tile.core(activations, layer)?;
                 if let Some(gradient) = self.style_gradient(layer, &own, &slopes, tile)? {
