@@ -3,11 +3,10 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use stylefleet_engine::Engine;
+use stylefleet_engine::{Engine, cuda};
 
 use crate::config::Settings;
 
@@ -18,7 +17,8 @@ const SIDE: u32 = 256;
 struct Report {
     version: &'static str,
     weights: String,
-    cuda_linked: bool,
+    /// Whether this libtorch has CUDA.
+    cuda: bool,
     nvidia_driver: bool,
     #[serde(flatten)]
     engine: Option<EngineReport>,
@@ -53,11 +53,13 @@ pub fn run(settings: &Settings, json: bool, out: OwnedFd) -> std::io::Result<Exi
 }
 
 fn examine(settings: &Settings) -> Report {
+    // First of all, and whatever the device: libtorch is to count the GPUs.
+    let cuda = cuda::load();
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION"),
         weights: settings.weights().display().to_string(),
-        cuda_linked: is_loaded("libtorch_cuda"),
-        nvidia_driver: Path::new("/proc/driver/nvidia/version").exists(),
+        cuda: cuda.is_ok(),
+        nvidia_driver: cuda::has_driver(),
         ..Report::default()
     };
     match Engine::open(&settings.engine()) {
@@ -74,7 +76,7 @@ fn examine(settings: &Settings) -> Report {
     if settings.engine().device != "cpu" {
         report
             .failures
-            .extend(unused_gpu(&report).map(str::to_owned));
+            .extend(unused_gpu(&report, cuda.err()));
     }
     report
 }
@@ -92,35 +94,30 @@ fn describe(engine: &Engine) -> EngineReport {
     }
 }
 
-/// Why a GPU that is there would stand idle.
-fn unused_gpu(report: &Report) -> Option<&'static str> {
+/// Why a GPU that is there would stand idle. `missing` is why CUDA cannot be loaded.
+fn unused_gpu(report: &Report, missing: Option<String>) -> Option<String> {
     if !report.nvidia_driver {
-        None
-    } else if !report.cuda_linked {
-        Some(
-            "cuda: this machine has an NVIDIA driver but this program no CUDA: build it with a \
-             libtorch for CUDA",
-        )
-    } else if report.engine.as_ref().is_some_and(|e| e.cuda_devices == 0) {
-        Some(
-            "cuda: this machine has an NVIDIA driver but libtorch sees no device: check nvidia-smi \
-             and CUDA_VISIBLE_DEVICES, and that the driver is as new as libtorch's CUDA",
-        )
-    } else {
-        None
+        return None;
     }
-}
-
-/// Whether a library of this name is in this process.
-fn is_loaded(library: &str) -> bool {
-    std::fs::read_to_string("/proc/self/maps").is_ok_and(|maps| maps.contains(library))
+    if let Some(reason) = missing {
+        return Some(format!(
+            "cuda: this machine has an NVIDIA driver but this libtorch no CUDA ({reason}): build the \
+             worker with one that has"
+        ));
+    }
+    let sees_none = report.engine.as_ref().is_some_and(|e| e.cuda_devices == 0);
+    sees_none.then(|| {
+        "cuda: this machine has an NVIDIA driver but libtorch sees no device: check nvidia-smi and \
+         CUDA_VISIBLE_DEVICES, and that the driver is as new as libtorch's CUDA"
+            .to_owned()
+    })
 }
 
 fn lines(report: &Report) -> String {
     let yes_no = |yes| if yes { "yes" } else { "no" }.to_owned();
     let mut facts = vec![
         ("stylefleet-worker", report.version.to_owned()),
-        ("cuda linked", yes_no(report.cuda_linked)),
+        ("libtorch has cuda", yes_no(report.cuda)),
         ("nvidia driver", yes_no(report.nvidia_driver)),
         ("weights", report.weights.clone()),
     ];

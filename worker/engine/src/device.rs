@@ -1,44 +1,42 @@
 //! The device to compute on.
 
 use sysinfo::System;
-use tch::{Cuda, Device};
+use tch::Device;
 
-use crate::Error;
+use crate::{Error, cuda};
 
 /// Reads `auto`, `cpu`, `cuda` or `cuda:N`. What was asked for by name is there or is an error;
 /// `auto` alone chooses.
 pub(crate) fn resolve(asked: &str) -> Result<Device, Error> {
-    let devices = cuda_devices();
-    let index = match asked {
-        "cpu" => return Ok(Device::Cpu),
-        "auto" if devices == 0 => return Ok(Device::Cpu),
-        "auto" | "cuda" => Some(0),
-        other => other.strip_prefix("cuda:").and_then(|n| n.parse().ok()),
-    };
     let refuse = |reason: String| Error::Device {
         device: asked.to_owned(),
         reason,
     };
-    match index {
-        None => Err(refuse("is none of auto, cpu, cuda:N".into())),
-        Some(_) if devices == 0 => Err(refuse(
-            "libtorch sees no CUDA device here: check the driver with nvidia-smi and \
-             `stylefleet-worker doctor`, or choose --device cpu"
-                .into(),
-        )),
-        Some(index) if index < devices as usize => Ok(Device::Cuda(index)),
-        Some(_) => Err(refuse(format!(
+    let index: usize = match asked {
+        "cpu" => return Ok(Device::Cpu),
+        "auto" if !cuda::has_driver() => return Ok(Device::Cpu),
+        "auto" | "cuda" => 0,
+        other => other
+            .strip_prefix("cuda:")
+            .and_then(|n| n.parse().ok())
+            .ok_or_else(|| refuse("is none of auto, cpu, cuda:N".into()))?,
+    };
+    let loaded = cuda::load();
+    let devices = cuda::devices();
+    match (asked, loaded) {
+        ("auto", _) if devices == 0 => Ok(Device::Cpu),
+        (_, Err(reason)) => Err(refuse(format!(
+            "this libtorch has no CUDA ({reason}): build the worker with one that has, or choose \
+             --device cpu"
+        ))),
+        (_, Ok(())) if devices == 0 => Err(refuse(format!(
+            "no CUDA device here ({}): check the driver with nvidia-smi, or choose --device cpu",
+            cuda::complaint()
+        ))),
+        _ if index < devices as usize => Ok(Device::Cuda(index)),
+        _ => Err(refuse(format!(
             "there are {devices} CUDA devices here, counted from 0"
         ))),
-    }
-}
-
-/// CUDA devices that this process sees.
-pub(crate) fn cuda_devices() -> u32 {
-    if Cuda::is_available() {
-        u32::try_from(Cuda::device_count()).unwrap_or(0)
-    } else {
-        0
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
 use crate::checkpoint;
+use crate::cuda;
 use crate::device;
 use crate::inputs::{self, Inputs};
 use crate::memory::Memory;
@@ -46,7 +47,7 @@ pub struct Options {
 pub struct Description {
     /// The device: `cpu`, `cuda:0`, ...
     pub device: String,
-    /// CUDA devices that this process sees.
+    /// CUDA devices that this process sees; it does not look where it was told `cpu`.
     pub cuda_devices: u32,
     /// Version of libtorch.
     pub libtorch: String,
@@ -111,7 +112,7 @@ impl Engine {
             automatic: Arithmetic::automatic(device)?,
             description: Description {
                 device: device::name(device),
-                cuda_devices: device::cuda_devices(),
+                cuda_devices: cuda::devices(),
                 libtorch: LIBTORCH.to_owned(),
                 threads: usize::try_from(tch::get_num_threads()).unwrap_or(1),
                 cpu_capability: device::cpu_capability(),

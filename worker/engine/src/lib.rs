@@ -7,6 +7,7 @@
 
 pub mod allocator;
 mod checkpoint;
+pub mod cuda;
 mod curve;
 mod device;
 mod engine;

@@ -1,0 +1,54 @@
+//! CUDA's half of libtorch, which is loaded only where it is of use.
+//!
+//! On a machine without a GPU it would cost every worker a quarter of a GB and a fifth of a second
+//! (BENCHMARKS.md). libtorch asks itself once whether it is there: [`load`] goes before all else.
+#![expect(unsafe_code, reason = "what a library does as it is loaded, no compiler knows")]
+
+use std::sync::OnceLock;
+
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LAZY};
+use tch::{Cuda, Device, Kind, Tensor};
+
+use crate::Error;
+
+/// Comes with libtorch, and registers its kernels as it is loaded.
+const LIBRARY: &str = "libtorch_cuda.so";
+/// Comes with NVIDIA's driver; in containers, from the host.
+const DRIVER: &str = "libcuda.so.1";
+
+static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
+
+/// Whether NVIDIA's driver is installed here.
+pub fn has_driver() -> bool {
+    open(DRIVER).is_ok()
+}
+
+/// Makes CUDA known to libtorch; the error is why it cannot be. Once in a process: a second call
+/// answers what the first did.
+pub fn load() -> Result<(), String> {
+    LOADED.get_or_init(|| open(LIBRARY)).clone()
+}
+
+/// CUDA devices that this process sees; none where CUDA was not loaded.
+pub(crate) fn devices() -> u32 {
+    if LOADED.get().is_some_and(Result::is_ok) && Cuda::is_available() {
+        u32::try_from(Cuda::device_count()).unwrap_or(0)
+    } else {
+        0
+    }
+}
+
+/// Why libtorch sees no device, in its own words.
+pub(crate) fn complaint() -> String {
+    match Tensor::f_zeros([1], (Kind::Float, Device::Cuda(0))) {
+        Ok(_) => "libtorch sees none".to_owned(),
+        Err(error) => Error::from(error).to_string(),
+    }
+}
+
+/// Loads a shared library for good: as the loader finds it, with the program's rpath first.
+fn open(library: &str) -> Result<(), String> {
+    // SAFETY: both are libraries of their makers, whose initialisers ask nothing of who loads them.
+    let library = unsafe { Library::open(Some(library), RTLD_LAZY | RTLD_GLOBAL) };
+    library.map(std::mem::forget).map_err(|e| e.to_string())
+}
