@@ -3,18 +3,26 @@
 #
 #   libraries.sh BINARY ROOT IMAGE
 #
-# Beside what the binary is linked with: cuDNN's parts and NVRTC's builtins, which are opened by name
-# when they are first needed.
+# Beside what the binary is linked with: CUDA's half of libtorch with all that it is linked with, which
+# the worker loads where there is a GPU, and cuDNN's parts and NVRTC's builtins, which are opened by
+# name when they are first needed.
 set -eu
 
 [ $# = 3 ] || { echo "usage: libraries.sh BINARY ROOT IMAGE" >&2; exit 2; }
 binary=$1 root=$(realpath "$2") image=$3
 
+needed() { ldd "$1" | awk '$3 ~ /^\// { print $3 }'; }
+
 if ldd "$binary" | grep 'not found' >&2; then
     echo "libraries.sh: $binary lacks the libraries above" >&2
     exit 1
 fi
-ldd "$binary" | awk '$3 ~ /^\// { print $3 }' | while read -r library; do
+cuda=$(needed "$binary" | sed -n 's|libtorch_cpu\.so$|libtorch_cuda.so|p')
+[ -e "$cuda" ] || cuda=
+{
+    needed "$binary"
+    [ -z "$cuda" ] || { echo "$cuda"; needed "$cuda"; }
+} | sort -u | while read -r library; do
     # As the loader finds it (torch/lib/../../nvidia/...), without the dots.
     library=$(realpath --no-symlinks "$library")
     case $library in "$root"/*) ;; *) continue ;; esac

@@ -311,10 +311,10 @@ fn libtorch_of_the_worker() -> String {
     let output = Command::new("ldd").arg(worker()).output().expect("ldd");
     let text = String::from_utf8(output.stdout).expect("text");
     let library = text.lines().find_map(|line| {
-        let path = line.trim().strip_prefix("libtorch.so => ")?;
+        let path = line.trim().strip_prefix("libtorch_cpu.so => ")?;
         Some(PathBuf::from(path.split(" (").next()?))
     });
-    let folder = library.expect("libtorch.so is found");
+    let folder = library.expect("libtorch_cpu.so is found");
     folder
         .parent()
         .expect("a folder")

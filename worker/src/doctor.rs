@@ -74,9 +74,7 @@ fn examine(settings: &Settings) -> Report {
     }
     // Who asks for the CPU by name wants no GPU.
     if settings.engine().device != "cpu" {
-        report
-            .failures
-            .extend(unused_gpu(&report, cuda.err()));
+        report.failures.extend(unused_gpu(&report, cuda.err()));
     }
     report
 }

@@ -2,7 +2,10 @@
 //!
 //! On a machine without a GPU it would cost every worker a quarter of a GB and a fifth of a second
 //! (BENCHMARKS.md). libtorch asks itself once whether it is there: [`load`] goes before all else.
-#![expect(unsafe_code, reason = "what a library does as it is loaded, no compiler knows")]
+#![expect(
+    unsafe_code,
+    reason = "what a library does as it is loaded, no compiler knows"
+)]
 
 use std::sync::OnceLock;
 

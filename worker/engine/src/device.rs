@@ -1,7 +1,7 @@
 //! The device to compute on.
 
 use sysinfo::System;
-use tch::Device;
+use tch::{Device, Tensor};
 
 use crate::{Error, cuda};
 
@@ -46,6 +46,20 @@ pub(crate) fn name(device: Device) -> String {
         Device::Cuda(index) => format!("cuda:{index}"),
         _ => "cpu".to_owned(),
     }
+}
+
+/// A copy on `device`; what is there already is shared. To a GPU it goes from page-locked memory:
+/// the host does not wait for it.
+pub(crate) fn upload(tensor: &Tensor, device: Device) -> Result<Tensor, Error> {
+    if tensor.device() == device {
+        return Ok(tensor.shallow_clone());
+    }
+    // `pin_memory` itself does this too, and warns of the device that tch tells it.
+    Ok(match tensor.f_internal_pin_memory(device) {
+        Ok(pinned) => pinned.f_to_device_(device, tensor.f_kind()?, true, false)?,
+        // Only so much can be locked.
+        Err(_) => tensor.f_to_device(device)?,
+    })
 }
 
 /// Bytes that a job on `device` may take where nobody says: a part of the machine's, or of the

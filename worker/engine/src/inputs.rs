@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
+use crate::device::upload;
 use crate::image::{decode, grey, recolored, with_chroma_of, with_histogram_of};
 use crate::minimize::Bounds;
 use crate::scales::{self, Extent, resized};
@@ -132,7 +133,7 @@ pub(crate) fn read(source: &Source, max_pixels: u64) -> Result<(Tensor, Vec<Stri
 /// To what the network takes: B, G, R, less the means, on its device.
 pub(crate) fn to_network(image: &Tensor, means: Means, device: Device) -> Result<Tensor, Error> {
     let image = image.f_flip([1])?.f_sub(&mean_tensor(means)?)?;
-    Ok(image.f_contiguous()?.f_to_device(device)?)
+    upload(&image.f_contiguous()?, device)
 }
 
 /// Back from what the network takes, held to the valid range.
@@ -162,7 +163,7 @@ fn mean_tensor(means: Means) -> Result<Tensor, Error> {
 /// A mask at another size, 0 to 1, on the device.
 pub(crate) fn mask_at(mask: &Tensor, extent: Extent, device: Device) -> Result<Tensor, Error> {
     let mask = fitted(mask, extent)?.f_div_scalar(255.0)?;
-    Ok(mask.f_to_device(device)?)
+    upload(&mask, device)
 }
 
 /// Resized, and held to the valid range, which bicubic interpolation leaves.

@@ -10,10 +10,10 @@ use crate::vgg::Arithmetic;
 use crate::{Error, Layer, Objective};
 
 /// libtorch, the network in both arithmetics, and what allocators keep.
-const BASE: u64 = 700 << 20;
+const BASE: u64 = 450 << 20;
 /// Bytes a pixel for the picture as a whole: the inputs, and the tensors of the minimiser but for
 /// its pairs.
-const WHOLE: u64 = 260;
+const WHOLE: u64 = 160;
 /// Bytes a pixel for one pair of L-BFGS: three channels of two tensors, and the same in a checkpoint
 /// that is on its way to the store.
 const PAIR: u64 = 48;

@@ -51,6 +51,10 @@ impl Job<'_> {
     /// Works until the job ends or is interrupted.
     pub fn run(mut self, checkpoint: Option<&[u8]>) -> Result<Outcome, Error> {
         let _no_grad = tch::no_grad_guard();
+        // Before the smaller scales have taken their hours.
+        if let Some(&largest) = self.monitor.scales().last() {
+            self.fit_of(largest)?;
+        }
         let (mut loss, mut minimizer) = match checkpoint {
             Some(bytes) => self.restore(bytes)?,
             None => {
@@ -83,15 +87,19 @@ impl Job<'_> {
             return Err(Error::Checkpoint("it is of the other optimizer".into()));
         }
         self.monitor.resume(position, minimizer.best().1);
-        minimizer.keep(self.fit()?.pairs);
+        minimizer.keep(self.fit()?.pairs)?;
         Ok((self.with_room(Self::loss)?, minimizer))
     }
 
     /// How the picture fits into memory at the scale at work.
     fn fit(&self) -> Result<Fit, Error> {
+        self.fit_of(self.monitor.extent())
+    }
+
+    fn fit_of(&self, extent: Extent) -> Result<Fit, Error> {
         let objective = &self.request.objective;
         self.memory
-            .fit(self.monitor.extent(), objective, self.monitor.arithmetic())
+            .fit(extent, objective, self.monitor.arithmetic())
     }
 
     /// Does `work`, with smaller and smaller tiles where the memory turns out not to hold them.
@@ -257,7 +265,7 @@ impl Job<'_> {
             Ok(Some((loss, point))) => {
                 // An interruption waits for the next evaluation.
                 self.monitor.evaluated(point.loss);
-                minimizer.reevaluated(point);
+                minimizer.reevaluated(point)?;
                 self.monitor.commit();
                 Ok(Some(loss))
             }

@@ -23,8 +23,9 @@ pub(crate) struct Lbfgs {
     pub point: Point,
     /// Pairs of steps and gradient changes that describe the curvature.
     pairs: VecDeque<Pair>,
-    /// Most pairs kept.
-    memory: usize,
+    /// Room for pairs to come, taken at once: a tensor that stayed amid what an evaluation frees
+    /// would spoil the place of the next one's largest.
+    room: Vec<(Tensor, Tensor)>,
     /// Octaves that the first guess of the Hessian tells apart; none: it is the same for all.
     spectrum: Option<Spectrum>,
 }
@@ -66,13 +67,15 @@ impl Pair {
 }
 
 impl Lbfgs {
-    pub fn new(start: Point, memory: usize, spectrum: Option<Spectrum>) -> Self {
-        Self {
-            point: start,
+    pub fn new(start: &Point, memory: usize, spectrum: Option<Spectrum>) -> Result<Self, Error> {
+        let mut lbfgs = Self {
+            point: start.copy()?,
             pairs: VecDeque::new(),
-            memory,
+            room: Vec::new(),
             spectrum,
-        }
+        };
+        lbfgs.keep(memory)?;
+        Ok(lbfgs)
     }
 
     /// One iteration: a direction, and a line search along it.
@@ -102,7 +105,7 @@ impl Lbfgs {
         })?;
         match found {
             Some(trial) => {
-                self.accept(trial.kept)?;
+                self.accept(&trial.kept)?;
                 Ok(Step::Accepted)
             }
             None => Ok(Step::Stalled),
@@ -111,19 +114,30 @@ impl Lbfgs {
 
     pub fn forget(&mut self) -> bool {
         let any = !self.pairs.is_empty();
-        self.pairs.clear();
+        while self.drop_oldest() {}
         any
     }
 
-    pub fn keep(&mut self, memory: usize) {
-        self.memory = memory;
-        self.drop_oldest(memory);
+    /// Keeps no more than so many pairs.
+    pub fn keep(&mut self, memory: usize) -> Result<(), Error> {
+        while self.pairs.len() > memory {
+            self.drop_oldest();
+        }
+        let x = &self.point.x;
+        let room = memory - self.pairs.len();
+        self.room.truncate(room);
+        while self.room.len() < room {
+            self.room.push((x.f_empty_like()?, x.f_empty_like()?));
+        }
+        Ok(())
     }
 
-    fn drop_oldest(&mut self, left: usize) {
-        while self.pairs.len() > left {
-            self.pairs.pop_front();
-        }
+    /// False where there is none.
+    fn drop_oldest(&mut self) -> bool {
+        let oldest = self.pairs.pop_front();
+        let any = oldest.is_some();
+        self.room.extend(oldest.map(|pair| (pair.s, pair.y)));
+        any
     }
 
     fn first_step(&self, direction: &Tensor) -> Result<f64, Error> {
@@ -161,14 +175,26 @@ impl Lbfgs {
         bounds.admissible(&self.point.x, &direction.f_masked_fill(&held, 0.0)?)
     }
 
-    fn accept(&mut self, next: Point) -> Result<(), Error> {
+    fn accept(&mut self, next: &Point) -> Result<(), Error> {
         let s = next.x.f_sub(&self.point.x)?;
         let y = next.gradient.f_sub(&self.point.gradient)?;
-        if let Some(pair) = Pair::new(s, y, self.spectrum.as_ref())? {
-            self.drop_oldest(self.memory.saturating_sub(1));
-            self.pairs.push_back(pair);
+        self.learn(s, y)?;
+        self.point.become_like(next)
+    }
+
+    /// Keeps a step and what it did to the gradient, if that is of use.
+    fn learn(&mut self, s: Tensor, y: Tensor) -> Result<(), Error> {
+        let Some(pair) = Pair::new(s, y, self.spectrum.as_ref())? else {
+            return Ok(());
+        };
+        if self.room.is_empty() {
+            self.drop_oldest();
         }
-        self.point = next;
+        if let Some((mut s, mut y)) = self.room.pop() {
+            s.f_copy_(&pair.s)?;
+            y.f_copy_(&pair.y)?;
+            self.pairs.push_back(Pair { s, y, ..pair });
+        }
         Ok(())
     }
 
@@ -202,11 +228,9 @@ impl Lbfgs {
             loss,
             gradient: take("gradient")?,
         };
-        let mut lbfgs = Self::new(start, pairs, spectrum);
+        let mut lbfgs = Self::new(&start, pairs, spectrum)?;
         for number in 0..pairs {
-            let (s, y) = (take(&format!("s.{number}"))?, take(&format!("y.{number}"))?);
-            let pair = Pair::new(s, y, lbfgs.spectrum.as_ref())?;
-            lbfgs.pairs.extend(pair);
+            lbfgs.learn(take(&format!("s.{number}"))?, take(&format!("y.{number}"))?)?;
         }
         Ok(lbfgs)
     }

@@ -25,6 +25,26 @@ pub(crate) struct Point {
     pub gradient: Tensor,
 }
 
+impl Point {
+    fn copy(&self) -> Result<Self, Error> {
+        let mut copy = Self {
+            x: self.x.f_empty_like()?,
+            loss: self.loss,
+            gradient: self.gradient.f_empty_like()?,
+        };
+        copy.become_like(self)?;
+        Ok(copy)
+    }
+
+    /// Takes over the values of `other`, in the tensors that it has.
+    fn become_like(&mut self, other: &Self) -> Result<(), Error> {
+        self.x.f_copy_(&other.x)?;
+        self.gradient.f_copy_(&other.gradient)?;
+        self.loss = other.loss;
+        Ok(())
+    }
+}
+
 /// What an iteration came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -84,7 +104,7 @@ impl Minimizer {
             false => None,
         };
         let method = match optimizer {
-            Optimizer::Lbfgs => Method::Lbfgs(Lbfgs::new(start, pairs, spectrum)),
+            Optimizer::Lbfgs => Method::Lbfgs(Lbfgs::new(&start, pairs, spectrum)?),
             Optimizer::Adam => Method::Adam(Adam::new(start)?),
         };
         Ok(Self { method, average })
@@ -136,17 +156,21 @@ impl Minimizer {
     }
 
     /// Has L-BFGS keep no more than so many pairs.
-    pub fn keep(&mut self, pairs: usize) {
-        if let Method::Lbfgs(lbfgs) = &mut self.method {
-            lbfgs.keep(pairs);
+    pub fn keep(&mut self, pairs: usize) -> Result<(), Error> {
+        match &mut self.method {
+            Method::Lbfgs(lbfgs) => lbfgs.keep(pairs),
+            Method::Adam(_) => Ok(()),
         }
     }
 
     /// Replaces loss and gradient where it stands, as when the arithmetic changes.
-    pub fn reevaluated(&mut self, point: Point) {
+    pub fn reevaluated(&mut self, point: Point) -> Result<(), Error> {
         match &mut self.method {
-            Method::Lbfgs(lbfgs) => lbfgs.point = point,
-            Method::Adam(adam) => adam.reevaluated(point),
+            Method::Lbfgs(lbfgs) => lbfgs.point.become_like(&point),
+            Method::Adam(adam) => {
+                adam.reevaluated(point);
+                Ok(())
+            }
         }
     }
 
@@ -158,7 +182,7 @@ impl Minimizer {
         )
     }
 
-    /// The whole state, to be given to [`Minimizer::restore`].
+    /// The whole state, to be given to [`Minimizer::restore`]; the next step changes the tensors.
     pub fn save(&self) -> (Scalars, Vec<(String, Tensor)>) {
         let (method, mut tensors) = match &self.method {
             Method::Lbfgs(lbfgs) => lbfgs.save(),

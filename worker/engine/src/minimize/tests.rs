@@ -1,5 +1,7 @@
 //! The minimisers on functions whose minima are known.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 /// A function of `x` that gives value and gradient.
@@ -228,6 +230,26 @@ fn a_restored_minimiser_goes_on_bit_for_bit() {
         let [mean, again] = [original, restored].map(|m| m.result().expect("no error"));
         assert!(mean.equal(&again), "{optimizer:?}");
     }
+}
+
+/// Tensors that came and went between evaluations would break up the memory that these need.
+#[test]
+fn what_lbfgs_remembers_stays_where_it_is() {
+    let f: Function<'_> = &rosenbrock;
+    let start = point(f, &Tensor::from_slice(&[-1.2f32, 1.0].repeat(50)));
+    let mut minimizer = Minimizer::new(Optimizer::Lbfgs, start, 5, None, 0.0).expect("begins");
+    let mut places_after = |iterations: usize| -> BTreeSet<usize> {
+        for _ in 0..iterations {
+            let step = minimizer.step(&free(), &mut |x: &Tensor| Ok::<_, Error>(Some(point(f, x))));
+            assert_eq!(step.expect("no error"), Step::Accepted);
+        }
+        let (_, tensors) = minimizer.save();
+        let places = tensors.iter().map(|(_, tensor)| tensor.data_ptr() as usize);
+        places.collect()
+    };
+    let first = places_after(10);
+    assert_eq!(first.len(), 2 + 2 * 5);
+    assert_eq!(places_after(7), first);
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn little_memory_makes_the_same_picture_in_tiles() {
         ..request()
     };
     let whole = run(&mut engine(), &request);
-    let mut engine = engine_with(Some(800 << 20));
+    let mut engine = engine_with(Some(550 << 20));
     let tiled = run(&mut engine, &request);
     assert!(
         whole.pixels != tiled.pixels,
@@ -25,8 +25,15 @@ fn little_memory_makes_the_same_picture_in_tiles() {
     assert!(worst < 1e-3, "a pixel is off by {worst}");
     assert!((whole.loss / tiled.loss - 1.0).abs() < 1e-4);
 
-    let too_little = engine_with(Some(700 << 20)).stylize(&request, None, &mut Watcher::default());
+    // Smaller scales would fit, and would be in vain.
+    let request = Request {
+        scales: 3,
+        ..request
+    };
+    let mut watcher = Watcher::default();
+    let too_little = engine_with(Some(495 << 20)).stylize(&request, None, &mut watcher);
     let refused = too_little.expect_err("does not fit").to_string();
+    assert!(watcher.seen.is_empty(), "{:?}", watcher.seen);
     assert!(
         refused.contains("272x250") && refused.contains("--memory"),
         "{refused}"
