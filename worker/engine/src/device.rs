@@ -21,20 +21,22 @@ pub(crate) fn resolve(asked: &str) -> Result<Device, Error> {
             .and_then(|n| n.parse().ok())
             .ok_or_else(|| refuse("is none of auto, cpu, cuda:N".into()))?,
     };
-    let loaded = cuda::load();
-    let devices = cuda::devices();
-    match (asked, loaded) {
-        ("auto", _) if devices == 0 => Ok(Device::Cpu),
-        (_, Err(reason)) => Err(refuse(format!(
+    if let Err(reason) = cuda::load()
+        && asked != "auto"
+    {
+        return Err(refuse(format!(
             "this libtorch has no CUDA ({reason}): build the worker with one that has, or choose \
              --device cpu"
-        ))),
-        (_, Ok(())) if devices == 0 => Err(refuse(format!(
+        )));
+    }
+    match cuda::devices() {
+        0 if asked == "auto" => Ok(Device::Cpu),
+        0 => Err(refuse(format!(
             "no CUDA device here ({}): check the driver with nvidia-smi, or choose --device cpu",
             cuda::complaint()
         ))),
-        _ if index < devices as usize => Ok(Device::Cuda(index)),
-        _ => Err(refuse(format!(
+        devices if index < devices as usize => Ok(Device::Cuda(index)),
+        devices => Err(refuse(format!(
             "there are {devices} CUDA devices here, counted from 0"
         ))),
     }

@@ -87,7 +87,7 @@ impl Job<'_> {
             return Err(Error::Checkpoint("it is of the other optimizer".into()));
         }
         self.monitor.resume(position, minimizer.best().1);
-        minimizer.keep(self.fit()?.pairs)?;
+        self.with_room(|job| minimizer.keep(job.fit()?.pairs))?;
         Ok((self.with_room(Self::loss)?, minimizer))
     }
 
@@ -147,10 +147,11 @@ impl Job<'_> {
         }
         self.monitor.evaluated(point.loss);
         self.monitor.commit();
-        let spectrum = Spectrum::new(self.monitor.extent(), self.vgg.device())?;
-        let optimizer = self.request.optimizer;
-        let (pairs, average) = (self.fit()?.pairs, self.request.average);
-        let minimizer = Minimizer::new(optimizer, point, pairs, Some(spectrum), average)?;
+        let minimizer = self.with_room(|job| {
+            let spectrum = Spectrum::new(job.monitor.extent(), job.vgg.device())?;
+            let (optimizer, average) = (job.request.optimizer, job.request.average);
+            Minimizer::new(optimizer, &point, job.fit()?.pairs, Some(spectrum), average)
+        })?;
         Ok((loss, minimizer))
     }
 

@@ -24,13 +24,14 @@ pub(crate) struct Adam {
 }
 
 impl Adam {
-    pub fn new(start: Point) -> Result<Self, Error> {
+    pub fn new(start: &Point) -> Result<Self, Error> {
+        let point = start.copy()?;
         Ok(Self {
-            best: (start.x.shallow_clone(), start.loss),
-            mean: start.x.f_zeros_like()?,
-            square: start.x.f_zeros_like()?,
+            best: (point.x.shallow_clone(), point.loss),
+            mean: point.x.f_zeros_like()?,
+            square: point.x.f_zeros_like()?,
             iterations: 0,
-            point: start,
+            point,
         })
     }
 

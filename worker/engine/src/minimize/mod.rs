@@ -94,7 +94,7 @@ impl Minimizer {
     /// the bands of `spectrum` apart. A decay of 0 is no `average`.
     pub fn new(
         optimizer: Optimizer,
-        start: Point,
+        start: &Point,
         pairs: usize,
         spectrum: Option<Spectrum>,
         average: f64,
@@ -104,7 +104,7 @@ impl Minimizer {
             false => None,
         };
         let method = match optimizer {
-            Optimizer::Lbfgs => Method::Lbfgs(Lbfgs::new(&start, pairs, spectrum)?),
+            Optimizer::Lbfgs => Method::Lbfgs(Lbfgs::new(start, pairs, spectrum)?),
             Optimizer::Adam => Method::Adam(Adam::new(start)?),
         };
         Ok(Self { method, average })

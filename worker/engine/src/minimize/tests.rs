@@ -41,7 +41,7 @@ fn minimize(
 ) -> Run {
     let mut evaluations = 1;
     let start = point(f, &Tensor::from_slice(start));
-    let mut minimizer = Minimizer::new(optimizer, start, 20, None, 0.0).expect("begins");
+    let mut minimizer = Minimizer::new(optimizer, &start, 20, None, 0.0).expect("begins");
     while minimizer.best().1 > enough && evaluations < most {
         let step = minimizer.step(bounds, &mut |x: &Tensor| {
             evaluations += 1;
@@ -202,7 +202,7 @@ fn a_restored_minimiser_goes_on_bit_for_bit() {
         let f: Function<'_> = &rosenbrock;
         let start: Vec<f32> = [-1.2, 1.0].repeat(50);
         let start = point(f, &Tensor::from_slice(&start));
-        let mut original = Minimizer::new(optimizer, start, 20, None, 0.9).expect("begins");
+        let mut original = Minimizer::new(optimizer, &start, 20, None, 0.9).expect("begins");
         let go_on = |minimizer: &mut Minimizer, iterations: usize| {
             for _ in 0..iterations {
                 minimizer
@@ -237,7 +237,7 @@ fn a_restored_minimiser_goes_on_bit_for_bit() {
 fn what_lbfgs_remembers_stays_where_it_is() {
     let f: Function<'_> = &rosenbrock;
     let start = point(f, &Tensor::from_slice(&[-1.2f32, 1.0].repeat(50)));
-    let mut minimizer = Minimizer::new(Optimizer::Lbfgs, start, 5, None, 0.0).expect("begins");
+    let mut minimizer = Minimizer::new(Optimizer::Lbfgs, &start, 5, None, 0.0).expect("begins");
     let mut places_after = |iterations: usize| -> BTreeSet<usize> {
         for _ in 0..iterations {
             let step = minimizer.step(&free(), &mut |x: &Tensor| Ok::<_, Error>(Some(point(f, x))));
@@ -257,7 +257,7 @@ fn the_mean_counts_newer_places_more() {
     let f: Function<'_> = &rosenbrock;
     let start = || point(f, &Tensor::from_slice(&[-1.2f32, 1.0]));
     let best = |m: &Minimizer| Vec::<f32>::try_from(m.best().0).expect("flat");
-    let mut minimizer = Minimizer::new(Optimizer::Lbfgs, start(), 20, None, 0.75).expect("begins");
+    let mut minimizer = Minimizer::new(Optimizer::Lbfgs, &start(), 20, None, 0.75).expect("begins");
     let result = |m: &Minimizer| Vec::<f32>::try_from(m.result().expect("no error")).expect("flat");
     assert_eq!(result(&minimizer), best(&minimizer), "no place yet");
     let mut mean = [0.0f64; 2];
@@ -285,7 +285,7 @@ fn the_mean_counts_newer_places_more() {
 fn an_interrupted_iteration_changes_nothing() {
     let f: Function<'_> = &rosenbrock;
     let start = point(f, &Tensor::from_slice(&[-1.2f32, 1.0]));
-    let mut minimizer = Minimizer::new(Optimizer::Lbfgs, start, 20, None, 0.0).expect("begins");
+    let mut minimizer = Minimizer::new(Optimizer::Lbfgs, &start, 20, None, 0.0).expect("begins");
     let before = minimizer.best().0.copy();
     let step = minimizer.step(&free(), &mut |_: &Tensor| {
         Err::<Option<Point>, _>(Error::Request("interrupted".into()))
