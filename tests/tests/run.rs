@@ -5,7 +5,7 @@ use std::path::Path;
 
 use image::{ColorType, DynamicImage, GenericImageView};
 use serde_json::{Value, json};
-use stylefleet_tests::{Run, Scene, content, stylefleet, worker};
+use stylefleet_tests::{Ended, Run, Scene, content, stylefleet, worker};
 
 fn open(scene: &Scene, file: &str) -> DynamicImage {
     image::open(scene.path(file)).unwrap_or_else(|e| panic!("{file}: {e}"))
@@ -21,6 +21,15 @@ fn difference(one: &DynamicImage, other: &DynamicImage) -> f32 {
         .map(|(a, b)| (a - b).abs())
         .sum();
     sum / one.as_raw().len() as f32
+}
+
+/// Checks what the job that failed says of why.
+fn expect_reason(ended: &Ended, parts: &[&str]) {
+    let failed = ended.events_of("failed");
+    let reason = failed[0]["reason"].as_str().expect("a reason");
+    for part in parts {
+        assert!(reason.contains(part), "{reason}");
+    }
 }
 
 #[test]
@@ -260,11 +269,7 @@ fn a_job_of_another_network_is_refused() {
     let scene = Scene::with_pictures();
     let job = "boat.png --style wave.png --size 24 --network vgg16";
     let ended = scene.run_json(&[job]).expect_code(1);
-    let failed = ended.events_of("failed");
-    let reason = failed[0]["reason"].as_str().expect("a reason");
-    for part in ["asks for VGG16", "weights are of VGG19"] {
-        assert!(reason.contains(part), "{reason}");
-    }
+    expect_reason(&ended, &["asks for VGG16", "weights are of VGG19"]);
     // What no worker could do, no worker is asked for.
     let ended = scene.run(&[job, "--preset notebook"]).expect_code(2);
     ended.expect_complaint(&["conv3_4", "VGG16 does not have"]);
@@ -275,11 +280,7 @@ fn a_worker_keeps_to_the_memory_that_it_may_take() {
     let scene = Scene::with_pictures();
     let little = "boat.png --style wave.png --size 32 --evaluations 1 --memory 300MB";
     let ended = scene.run_json(&[little]).expect_code(1);
-    let failed = ended.events_of("failed");
-    let reason = failed[0]["reason"].as_str().expect("a reason");
-    for part in ["32x24", "0.3 GiB", "--memory"] {
-        assert!(reason.contains(part), "{reason}");
-    }
+    expect_reason(&ended, &["32x24", "0.3 GiB", "--memory"]);
 }
 
 #[test]
