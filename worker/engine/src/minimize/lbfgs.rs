@@ -215,6 +215,7 @@ impl Lbfgs {
         (scalars, tensors)
     }
 
+    /// With no more room than the pairs that are there take; [`Lbfgs::keep`] makes more.
     pub fn restore(
         loss: f64,
         pairs: usize,
@@ -228,9 +229,11 @@ impl Lbfgs {
             loss,
             gradient: take("gradient")?,
         };
-        let mut lbfgs = Self::new(&start, pairs, spectrum)?;
+        let mut lbfgs = Self::new(&start, 0, spectrum)?;
         for number in 0..pairs {
-            lbfgs.learn(take(&format!("s.{number}"))?, take(&format!("y.{number}"))?)?;
+            let (s, y) = (take(&format!("s.{number}"))?, take(&format!("y.{number}"))?);
+            let pair = Pair::new(s, y, lbfgs.spectrum.as_ref())?;
+            lbfgs.pairs.extend(pair);
         }
         Ok(lbfgs)
     }

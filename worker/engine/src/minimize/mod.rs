@@ -196,8 +196,8 @@ impl Minimizer {
         (Scalars { method, average }, tensors)
     }
 
-    /// The minimiser that [`Minimizer::save`] saw, on `device`. `take` gives a tensor by its
-    /// name.
+    /// The minimiser that [`Minimizer::save`] saw, on `device`, to be told how many pairs to
+    /// [`Minimizer::keep`]. `take` gives a tensor by its name.
     pub fn restore(
         scalars: &Scalars,
         spectrum: Option<Spectrum>,

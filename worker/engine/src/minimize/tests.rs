@@ -219,6 +219,7 @@ fn a_restored_minimiser_goes_on_bit_for_bit() {
         };
         let mut restored =
             Minimizer::restore(&scalars, None, Device::Cpu, &mut take).expect("restores");
+        restored.keep(20).expect("no error");
         go_on(&mut original, 10);
         go_on(&mut restored, 10);
         assert_eq!(

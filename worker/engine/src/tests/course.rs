@@ -209,14 +209,27 @@ fn a_checkpoint_of_no_use_is_refused() {
         ..request()
     };
     let half = &checkpoint[..checkpoint.len() / 2];
+    let boastful = with_more_pairs(&checkpoint);
     for (request, checkpoint) in [
         (&larger, &checkpoint[..]),
         (&request(), half),
+        (&request(), &boastful),
         (&larger, b"{}"),
     ] {
         let refused = engine.stylize(request, Some(checkpoint), &mut Watcher::default());
         assert!(matches!(refused, Err(Error::Checkpoint(_))), "{refused:?}");
     }
+}
+
+/// The same checkpoint, which says that it has more pairs than any memory holds.
+fn with_more_pairs(checkpoint: &[u8]) -> Vec<u8> {
+    let (length, rest) = checkpoint.split_first_chunk::<8>().expect("a length");
+    let (header, tensors) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let header = std::str::from_utf8(header).expect("JSON");
+    let more = header.replacen(r#"\"pairs\":"#, r#"\"pairs\":999999999"#, 1);
+    assert_ne!(more, header);
+    let length = (more.len() as u64).to_le_bytes();
+    [&length, more.as_bytes(), tensors].concat()
 }
 
 /// Targets are kept from job to job, but only for jobs that ask the same of a style.
