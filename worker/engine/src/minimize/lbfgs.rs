@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::line_search::{self, Trial};
 use super::{Bounds, MethodScalars, Point, Spectrum, Step};
@@ -37,8 +37,8 @@ struct Pair {
     s: Tensor,
     /// Change of gradient.
     y: Tensor,
-    /// 1 / s.y, on the device.
-    rho: Tensor,
+    /// y.y, on the device.
+    yy: Tensor,
     /// s.y / y.y of each octave, or of everything, on the device: the newest pair's scales the first
     /// guess of the inverse Hessian (equation 7.20).
     gamma: Tensor,
@@ -57,12 +57,15 @@ impl Pair {
         if let Some(spectrum) = spectrum {
             gamma = spectrum.gammas(&s, &y, &gamma)?;
         }
-        Ok(Some(Self {
-            rho: sy.f_reciprocal()?,
-            gamma,
-            s,
-            y,
-        }))
+        Ok(Some(Self { s, y, yy, gamma }))
+    }
+
+    /// 1 / s.y, given what is to count of s; zero, so that the pair says nothing, where that is not
+    /// convex. On the device.
+    fn rho(&self, s: &Tensor) -> Result<Tensor, Error> {
+        let sy = s.f_dot(&self.y)?;
+        let not_convex = sy.f_le_tensor(&self.yy.f_mul_scalar(CONVEX)?)?;
+        Ok(sy.f_reciprocal()?.f_masked_fill_(&not_convex, 0.0)?)
     }
 }
 
@@ -150,29 +153,35 @@ impl Lbfgs {
     }
 
     /// The two-loop recursion: minus the inverse Hessian's guess times the gradient, among the
-    /// variables that no bound holds.
+    /// variables that no bound holds. The others are left out of the pairs too: what leads to the
+    /// minimum on the bounds is the inverse of the free variables' Hessian, not their part of the whole
+    /// inverse (Bertsekas, cited for [`Bounds`]).
     fn direction(&self, bounds: &Bounds) -> Result<Tensor, Error> {
         let mut direction = bounds.admissible(&self.point.x, &self.point.gradient.f_neg()?)?;
-        // What a bound holds stays held, or the direction need not lead down.
-        let held = direction.f_eq(0.0)?;
         let Some(newest) = self.pairs.back() else {
             return Ok(direction);
         };
-        let mut alphas = Vec::with_capacity(self.pairs.len());
+        // What a bound holds stays held, or the direction need not lead down.
+        let free = direction.f_ne(0.0)?.f_to_kind(Kind::Float)?;
+        let mut scalars = Vec::with_capacity(self.pairs.len());
         for pair in self.pairs.iter().rev() {
-            let alpha = pair.s.f_dot(&direction)?.f_mul_(&pair.rho)?;
+            let s = pair.s.f_mul(&free)?;
+            let rho = pair.rho(&s)?;
+            let alpha = s.f_dot(&direction)?.f_mul_(&rho)?;
             direction = direction.f_addcmul_(&pair.y, &alpha.f_neg()?)?;
-            alphas.push(alpha);
+            scalars.push((rho, alpha));
         }
+        direction = direction.f_mul_(&free)?;
         direction = match &self.spectrum {
-            Some(spectrum) => spectrum.scaled(&direction, &newest.gamma)?,
+            Some(spectrum) => spectrum.scaled(&direction, &newest.gamma)?.f_mul_(&free)?,
             None => direction.f_mul_(&newest.gamma)?,
         };
-        for (pair, mut alpha) in self.pairs.iter().zip(alphas.into_iter().rev()) {
-            let beta = pair.y.f_dot(&direction)?.f_mul_(&pair.rho)?;
-            direction = direction.f_addcmul_(&pair.s, &alpha.f_sub_(&beta)?)?;
+        for (pair, (rho, mut alpha)) in self.pairs.iter().zip(scalars.into_iter().rev()) {
+            let beta = pair.y.f_dot(&direction)?.f_mul_(&rho)?;
+            let s = pair.s.f_mul(&free)?;
+            direction = direction.f_addcmul_(&s, &alpha.f_sub_(&beta)?)?;
         }
-        bounds.admissible(&self.point.x, &direction.f_masked_fill(&held, 0.0)?)
+        bounds.admissible(&self.point.x, &direction)
     }
 
     fn accept(&mut self, next: &Point) -> Result<(), Error> {

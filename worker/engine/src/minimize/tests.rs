@@ -171,6 +171,45 @@ fn bounds_that_hold_some_variables_leave_the_others_free() {
     );
 }
 
+/// A chain of springs, some of which are a thousand times as stiff as others; every third link is
+/// drawn to where the bounds do not let it. scipy 1.17's L-BFGS-B with m=20 comes as near to the minimum
+/// in 59 evaluations; ours may take half as many more.
+#[test]
+fn what_bounds_hold_does_not_hinder_the_others() {
+    let chain = |x: &[f64]| {
+        let mut value = 0.0;
+        let mut gradient = vec![0.0; x.len()];
+        for (i, &at) in x.iter().enumerate() {
+            let away = at - if i % 3 == 0 { 4.0 } else { 0.1 };
+            value += 0.5 * away * away;
+            gradient[i] += away;
+        }
+        for (i, pair) in x.windows(2).enumerate() {
+            let stiffness = 1e3f64.powf((i % 7) as f64 / 6.0);
+            let stretch = pair[0] - pair[1];
+            value += 0.5 * stiffness * stretch * stretch;
+            gradient[i] += stiffness * stretch;
+            gradient[i + 1] -= stiffness * stretch;
+        }
+        (value, gradient)
+    };
+    let enough = 178.08213 * (1.0 + 1e-5);
+    let run = minimize(
+        Optimizer::Lbfgs,
+        &chain,
+        &[0.0; 100],
+        &bounds(-1.0, 1.0),
+        enough,
+        2000,
+    );
+    assert!(run.loss <= enough, "{}", run.loss);
+    assert!(
+        run.evaluations <= 59 * 3 / 2,
+        "{} evaluations",
+        run.evaluations
+    );
+}
+
 #[test]
 fn adam_gets_down() {
     let f = |x: &[f64]| {
