@@ -61,14 +61,15 @@ def precision(picture):
     return json.loads(record.read_text())["precision"] if record.exists() else "f32"
 
 
-def today():
-    return date.today().isoformat()
+def measured():
+    """When, and on what: --keep may find figures of another day, and of another machine."""
+    return {"date": date.today().isoformat(), "cpu": machine.hardware()["CPU"]}
 
 
 class Bench:
-    def __init__(self, args):
+    def __init__(self, args, results):
         self.args = args
-        self.results = args.work / "results"
+        self.results = results
         self.results.mkdir(parents=True, exist_ok=True)
 
     def measure(self, name, tool, objective, size, program, arguments, picture):
@@ -80,7 +81,7 @@ class Bench:
             shutil.rmtree(work / name, ignore_errors=True)
             read = measure.READERS[tool]
             result = measure.run(name, program, arguments, read, work, self.args.patience)
-            result |= {"tool": tool, "objective": objective, "size": size, "date": today()}
+            result |= {"tool": tool, "objective": objective, "size": size} | measured()
             result["saved"] = score(work, objective, picture)
             result["precision"] = precision(work / picture)
             file.write_text(json.dumps(result, indent=1))
@@ -113,20 +114,27 @@ class Bench:
         tool = "neural-style"
         return self.measure(name, tool, tool, size, program, arguments, f"{name}.png")
 
-    def stylefleet(self, rival, target):
-        """To the rival's loss: that of its saved picture, or the lower one it had inside."""
+    def stylefleet(self, rival, name, *options):
+        """Stylefleet with the rival's objective, at its size."""
         objective, size = rival["objective"], rival["size"]
-        name = f"stylefleet-{rival['tool']}-{size}-{target}"
+        name = f"stylefleet-{rival['tool']}-{size}-{name}"
         program = [str(self.args.bin / "stylefleet")]
         arguments = ["run", "content.png", "--style", "style.png", "--out", name, "--json"]
-        arguments += ["--preset", objective, "--size", f"{size}x{size}", "--device", "cpu"]
-        arguments += ["--evaluations", str(PLENTY), "--stop-below", repr(rival[target])]
+        arguments += ["--preset", objective, "--size", f"{size}x{size}", "--device", "cpu", *options]
         picture = f"{name}/content.style.png"
         return self.measure(name, "stylefleet", objective, size, program, arguments, picture)
 
     def race(self, rival):
+        """To the rival's loss: that of its saved picture, or the lower one it had inside."""
         for target in ("internal", "saved"):
-            self.stylefleet(rival, target)
+            goal = ["--evaluations", str(PLENTY), "--stop-below", repr(rival[target])]
+            self.stylefleet(rival, target, *goal)
+
+    def weigh(self, rival):
+        """As many evaluations as the rival's, in either arithmetic."""
+        for precision in ("auto", "f32"):
+            length = ["--evaluations", str(rival["evaluations"][0]), "--precision", precision]
+            self.stylefleet(rival, precision, *length)
 
     def batch(self, pictures, size, evaluations):
         """Many pictures in one style: what all of it takes against what their optimisations do."""
@@ -151,7 +159,7 @@ class Bench:
         records = [json.loads(record.read_text()) for record in (work / "out").glob("*.json")]
         assert len(records) == pictures
         seconds = [record["seconds"] for record in records]
-        result |= {"pictures": pictures, "size": size, "seconds": seconds, "date": today()}
+        result |= {"pictures": pictures, "size": size, "seconds": seconds} | measured()
         file.write_text(json.dumps(result, indent=1))
 
 
@@ -168,20 +176,27 @@ def main():
     args.patience = 0 if args.quick else 180
     if not args.keep:
         shutil.rmtree(args.work, ignore_errors=True)
-    bench = Bench(args)
+    results = args.work / "results"
+    bench = Bench(args, results)
+    # Runs just so long that what a tool remembers of earlier steps has reached its full size.
+    memory = Bench(args, results / "memory")
     if args.quick:
         bench.race(bench.notebook(64, restarts=2))
         bench.race(bench.pastiche(64, steps=20))
         bench.race(bench.neural_style(64, steps=20))
         bench.batch(3, 64, evaluations=10)
+        memory.weigh(memory.pastiche(96, steps=10))
     else:
         bench.race(bench.notebook(256, restarts=50))
         bench.batch(20, 256, evaluations=50)
+        memory.weigh(memory.pastiche(512, steps=120))
+        memory.weigh(memory.neural_style(512, steps=120))
+        memory.weigh(memory.notebook(512, restarts=2))
         bench.race(bench.pastiche(500, steps=1000))
         bench.race(bench.neural_style(500, steps=1000))
         bench.race(bench.notebook(512, restarts=50))
-    about = machine.describe(args.bin) | {"date": today()}
-    (bench.results / "about.json").write_text(json.dumps(about, indent=1))
+    about = machine.describe(args.bin) | measured()
+    (results / "about.json").write_text(json.dumps(about, indent=1))
 
 
 if __name__ == "__main__":

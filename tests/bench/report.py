@@ -49,6 +49,8 @@ NOTES = """\
   and maxfun=20, 32 bits. pastiche and neural-style (the package of that name, of neural-style-pt's
   author) are unchanged, with their defaults but for the options shown; the weights are the ones that
   pastiche brings, for all.
+- **memory**: runs of one length for all, 512×512, long enough that pastiche and neural-style remember
+  the 100 steps that they keep, and Stylefleet its 20.
 - **batch**: the seconds of the optimisations are Stylefleet's own, from each picture's record; the wall
   is that of the whole command, start-up, decoding and encoding included.
 - CUDA was not measured: all of it ran on the CPU.
@@ -116,12 +118,15 @@ def quiet(results):
     )
 
 
-def measured(rival, ours):
-    """The days of a table: with --keep they need not be one."""
-    days = {result["date"] for _, result in ours}
-    if days == {rival["date"]}:
-        return f"Measured on {rival['date']}."
-    return f"{rival['tool']} measured on {rival['date']}, Stylefleet on {', '.join(sorted(days))}."
+def measured(*results):
+    """When and on what: with --keep, all of a table need not be of one day and machine."""
+    tools = {}
+    for result in results:
+        tools.setdefault(f"on {result['date']}, {result['cpu']}", set()).add(result["tool"])
+    if len(tools) == 1:
+        return f"Measured {next(iter(tools))}."
+    places = (f"{' and '.join(sorted(names))} {place}" for place, names in tools.items())
+    return f"Measured: {'; '.join(places)}."
 
 
 def batch(figures):
@@ -129,55 +134,83 @@ def batch(figures):
     return (
         f"{figures['pictures']} pictures of {figures['size']} pixels in one style: {figures['wall']:.1f} s,"
         f" **{figures['wall'] / work:.3f} times** the {work:.1f} s of their optimisations."
-        f" Measured on {figures['date']}.\n\n"
+        f" {measured(figures)}\n\n"
         f"```sh\n{figures['command']}\n```"
     )
 
 
-def summary(rival, ours):
+def memory(races):
+    """Peaks of runs of the same length."""
+    head = ("tool", "precision", "evaluations", "peak MB", "of the other tool's")
+    lines = [row(head), row(["---"] * 2 + ["---:"] * (len(head) - 2))]
+    for rival, ours in races:
+        for result in (rival, *ours):
+            name = result["tool"]
+            if result is not rival:
+                name += f", {rival['tool']}'s objective"
+            evaluations = f"{result['evaluations'][0]}"
+            share = f"{result['peak_mb'] / rival['peak_mb']:.0%}"
+            lines.append(row([name, result["precision"], evaluations, f"{result['peak_mb']:.0f}", share]))
+    results = [result for rival, ours in races for result in (rival, *ours)]
+    commands = "\n".join(result["command"] for result in results)
+    return f"{measured(*results)}\n\n" + "\n".join(lines) + f"\n\n```sh\n{commands}\n```"
+
+
+def summary(rival, ours, weighed):
     faster = {target: times_faster(rival, result, target) for target, result in ours}
     each = rival["per_evaluation"] / ours[0][1]["per_evaluation"]
-    memory = max(result["peak_mb"] for _, result in ours) / rival["peak_mb"]
+    peaks = [max(r["peak_mb"] for r in few) / tool["peak_mb"] for tool, few in weighed if tool["tool"] == rival["tool"]]
     return row(
         [
             f"{rival['tool']}, {rival['size']}×{rival['size']}",
             faster["internal"],
             f"**{faster['saved']}**",
             f"{each:.2f}",
-            f"{memory:.0%}",
+            f"{peaks[0]:.0%}" if peaks else "-",
         ]
     )
 
 
+def pairs(results, names):
+    """Each rival's figures, with Stylefleet's on its objective, those of `names`."""
+    rivals = [result for result in results.values() if result["tool"] != "stylefleet"]
+    rivals.sort(key=lambda rival: (rival["tool"], rival["size"]))
+    for rival in rivals:
+        name = f"stylefleet-{rival['tool']}-{rival['size']}"
+        yield rival, [results[f"{name}-{one}"] for one in names]
+
+
+def read(folder):
+    return {file.stem: json.loads(file.read_text()) for file in folder.glob("*.json")}
+
+
 SUMMARY = ("against", "faster to its own loss", "to its picture's loss", "an evaluation", "memory")
+TARGETS = ("internal", "saved")
 
 
 def main():
     folder = Path(sys.argv[1]) / "results"
-    load = {file.stem: json.loads(file.read_text()) for file in folder.glob("*.json")}
-    about, many = load.pop("about"), load.pop("batch")
-    rivals = [result for result in load.values() if result["tool"] != "stylefleet"]
-    rivals.sort(key=lambda rival: (rival["tool"], rival["size"]))
-    races = []
-    for rival in rivals:
-        name = f"stylefleet-{rival['tool']}-{rival['size']}"
-        races.append((rival, [(t, load[f"{name}-{t}"]) for t in ("internal", "saved")]))
+    results = read(folder)
+    about, many = results.pop("about"), results.pop("batch")
+    races = [(rival, list(zip(TARGETS, ours))) for rival, ours in pairs(results, TARGETS)]
+    weighed = list(pairs(read(folder / "memory"), ("auto", "f32")))
     print(f"# Benchmarks\n\nWritten by `make bench` on {about['date']}; not to be edited.\n")
     print(
         "How many times as fast `stylefleet run` reaches the loss that another tool ends at, start-up"
         " included, how long one of its evaluations takes that tool, and how much of its memory"
-        " Stylefleet needs, in the run that took more:\n"
+        " Stylefleet needs at 512×512, in the arithmetic that takes more:\n"
     )
     print("\n".join([row(SUMMARY), row(["---"] + ["---:"] * (len(SUMMARY) - 1))]))
-    print("\n".join(summary(*race) for race in races))
+    print("\n".join(summary(*race, weighed) for race in races))
     print()
     print("\n".join(f"- {key}: {value}" for key, value in about["machine"].items()))
     print("- versions:", ", ".join(" ".join(pair) for pair in about["versions"].items()))
-    print(f"\n{quiet([*load.values(), many])}")
+    print(f"\n{quiet([*results.values(), many])}")
     for rival, ours in races:
         print(f"\n## Against {rival['tool']}, {rival['size']}×{rival['size']}\n")
-        print(f"{measured(rival, ours)}\n")
+        print(f"{measured(rival, *(result for _, result in ours))}\n")
         print(table(rival, ours))
+    print(f"\n## Memory\n\n{memory(weighed)}")
     print(f"\n## A batch\n\n{batch(many)}\n")
     print(NOTES)
     print(TRIED.read_text(), end="")
