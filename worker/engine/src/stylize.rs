@@ -51,9 +51,9 @@ impl Job<'_> {
     /// Works until the job ends or is interrupted.
     pub fn run(mut self, checkpoint: Option<&[u8]>) -> Result<Outcome, Error> {
         let _no_grad = tch::no_grad_guard();
-        // Before the smaller scales have taken their hours.
+        // Before all scales have taken their hours: the finished picture's loss is taken in 32 bits.
         if let Some(&largest) = self.monitor.scales().last() {
-            self.fit_of(largest)?;
+            self.fit_of(largest, Arithmetic::F32)?;
         }
         let (mut loss, mut minimizer) = match checkpoint {
             Some(bytes) => self.restore(bytes)?,
@@ -93,13 +93,11 @@ impl Job<'_> {
 
     /// How the picture fits into memory at the scale at work.
     fn fit(&self) -> Result<Fit, Error> {
-        self.fit_of(self.monitor.extent())
+        self.fit_of(self.monitor.extent(), self.monitor.arithmetic())
     }
 
-    fn fit_of(&self, extent: Extent) -> Result<Fit, Error> {
-        let objective = &self.request.objective;
-        self.memory
-            .fit(extent, objective, self.monitor.arithmetic())
+    fn fit_of(&self, extent: Extent, arithmetic: Arithmetic) -> Result<Fit, Error> {
+        self.memory.fit(extent, &self.request.objective, arithmetic)
     }
 
     /// Does `work`, with smaller and smaller tiles where the memory turns out not to hold them.

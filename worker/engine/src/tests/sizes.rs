@@ -40,6 +40,27 @@ fn little_memory_makes_the_same_picture_in_tiles() {
     );
 }
 
+/// In bf16 less is needed, but for the finished picture's loss.
+#[test]
+fn what_is_not_refused_at_once_is_finished() {
+    let request = Request {
+        precision: Precision::Bf16,
+        size: Size::Longest(240),
+        scales: 1,
+        evaluations: 1,
+        ..request()
+    };
+    let refused = engine_with(Some(1)).stylize(&request, None, &mut Watcher::default());
+    let Err(Error::Memory { needed, .. }) = refused else {
+        panic!("one byte was enough: {refused:?}");
+    };
+    run(&mut engine_with(Some(needed)), &request);
+    let mut watcher = Watcher::default();
+    let refused = engine_with(Some(needed - 1)).stylize(&request, None, &mut watcher);
+    assert!(matches!(refused, Err(Error::Memory { .. })), "{refused:?}");
+    assert!(watcher.seen.is_empty(), "{:?}", watcher.seen);
+}
+
 /// Coarse to fine, a large picture is a small one with more detail; at its own size alone, its
 /// strokes are smaller.
 #[test]
