@@ -29,15 +29,16 @@ pub(crate) struct Inputs {
     pub chroma: Option<Tensor>,
 }
 
-/// A style image, at its own shape.
+/// A style image.
 #[derive(Debug)]
 pub(crate) struct StyleImage {
+    /// At its own shape, and no larger than the picture needs it.
     pub image: Tensor,
     /// How much it counts relative to the others.
     pub share: f64,
     /// Where it counts, `[1, 1, H, W]`, 0 to 255, at the picture's size; none: everywhere.
     pub mask: Option<Tensor>,
-    /// Identifies the image: hash of the file, and of whatever it was recoloured by.
+    /// Identifies the image: hash of the file, its size here, and whatever it was recoloured by.
     pub identity: [u8; 32],
 }
 
@@ -53,13 +54,18 @@ impl Inputs {
             notes.iter().for_each(|note| observer.noted(note));
             Ok::<_, Error>(image)
         };
-        let content = read(&request.content)?;
+        let mut content = read(&request.content)?;
         let extent = scales::picture(request.size, extent_of(&content)?);
-        let content = fitted(&content, extent)?;
+        content = fitted(&content, extent)?;
         let mut styles = Vec::with_capacity(request.styles.len());
-        for style in &request.styles {
-            let mut hash = Sha256::new_with_prefix(&style.image.bytes);
+        for (index, style) in request.styles.iter().enumerate() {
             let mut image = read(&style.image)?;
+            let is_start = matches!(request.init, Init::Style(start) if start == index);
+            if !is_start {
+                image = reduced(image, request, extent)?;
+            }
+            let mut hash = Sha256::new_with_prefix(&style.image.bytes);
+            hash.update(format!("{:?}", extent_of(&image)?));
             match request.colors {
                 Colors::Style => {}
                 Colors::Match => image = recolored(&image, &content)?,
@@ -124,10 +130,21 @@ impl Inputs {
     }
 }
 
+/// A style image, no larger than it is ever looked at: photographs of paintings are large.
+fn reduced(image: Tensor, request: &Request, picture: Extent) -> Result<Tensor, Error> {
+    let own = extent_of(&image)?;
+    let largest = scales::style(request, own, picture);
+    if largest.pixels() < own.pixels() {
+        fitted(&image, largest)
+    } else {
+        Ok(image)
+    }
+}
+
 /// An image at its own size, and what a person should know of how it was read.
 pub(crate) fn read(source: &Source, max_pixels: u64) -> Result<(Tensor, Vec<String>), Error> {
     let decoded = decode(source, max_pixels)?;
-    Ok((tensor(&decoded.pixels)?, decoded.notes))
+    Ok((tensor(decoded.pixels)?, decoded.notes))
 }
 
 /// To what the network takes: B, G, R, less the means, on its device.
@@ -179,19 +196,21 @@ pub(crate) fn extent_of(image: &Tensor) -> Result<Extent, Error> {
     })
 }
 
-fn tensor(pixels: &::image::Rgb32FImage) -> Result<Tensor, Error> {
+/// Works in place where it can: an image may be the largest thing that a job ever has in memory.
+fn tensor(pixels: ::image::Rgb32FImage) -> Result<Tensor, Error> {
     let (width, height) = (i64::from(pixels.width()), i64::from(pixels.height()));
-    let image = Tensor::f_from_slice(pixels.as_raw())?
-        .f_reshape([1, height, width, 3])?
-        .f_permute([0, 3, 1, 2])?
-        .f_contiguous()?;
+    let rows = Tensor::f_from_slice(pixels.as_raw())?;
+    drop(pixels);
+    let rows = rows.f_reshape([1, height, width, 3])?;
+    let mut image = rows.f_permute([0, 3, 1, 2])?.f_contiguous()?;
+    drop(rows);
     // A 32-bit TIFF may hold anything. Rounding to 16 bits gives 8-bit values back exactly.
     Ok(image
-        .f_nan_to_num(0.0, 1.0, 0.0)?
-        .f_clamp(0.0, 1.0)?
-        .f_mul_scalar(65535.0)?
-        .f_round()?
-        .f_div_scalar(257.0)?)
+        .f_nan_to_num_(0.0, 1.0, 0.0)?
+        .f_clamp_(0.0, 1.0)?
+        .f_mul_scalar_(65535.0)?
+        .f_round_()?
+        .f_div_scalar_(257.0)?)
 }
 
 fn noise(extent: Extent, seed: u64) -> Result<Tensor, Error> {

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use crate::{Error, Size};
+use crate::{Error, Request, Size};
 
 /// The coarsest scale's longer side is at least this, where scales are chosen automatically...
 const COARSEST_LONGER: u32 = 64;
@@ -43,6 +43,15 @@ pub(crate) fn picture(size: Size, content: Extent) -> Extent {
     match size {
         Size::Longest(longer) => content.fitted(f64::from(longer)),
         Size::Exact { width, height } => Extent { width, height },
+    }
+}
+
+/// The size at which a style image of size `style` is looked at beside a picture of size `picture`.
+pub(crate) fn style(request: &Request, style: Extent, picture: Extent) -> Extent {
+    if request.stretch_style {
+        picture
+    } else {
+        style.fitted(f64::from(picture.longer()) * request.style_scale)
     }
 }
 

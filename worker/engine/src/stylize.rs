@@ -12,7 +12,7 @@ use crate::memory::{Fit, Memory};
 use crate::minimize::{Minimizer, Point, Spectrum, Step};
 use crate::monitor::Monitor;
 use crate::objective::{self, Loss, Mode};
-use crate::scales::{Extent, resized};
+use crate::scales::{self, Extent, resized};
 use crate::targets::Targets;
 use crate::vgg::{Arithmetic, Vgg};
 use crate::{Control, Error, Format, Outcome, Picture, Precision, Request};
@@ -171,12 +171,7 @@ impl Job<'_> {
         let picture = self.monitor.extent();
         let mut styles = Vec::with_capacity(self.inputs.styles.len());
         for style in &self.inputs.styles {
-            let extent = if self.request.stretch_style {
-                picture
-            } else {
-                let longer = f64::from(picture.longer()) * self.request.style_scale;
-                extent_of(&style.image)?.fitted(longer)
-            };
+            let extent = scales::style(self.request, extent_of(&style.image)?, picture);
             let targets = &mut self.targets;
             styles.push(targets.of(style, extent, objective, self.vgg, mode)?);
         }

@@ -243,6 +243,12 @@ fn what_an_engine_did_before_changes_nothing() {
     let mut fewer_layers = request();
     fewer_layers.objective.style_layers[0].weight = 0.0;
     run(&mut engine, &fewer_layers);
+    let smaller = Request {
+        size: Size::Longest(24),
+        scales: 1,
+        ..request()
+    };
+    run(&mut engine, &smaller);
     assert_eq!(run(&mut engine, &request()).pixels, fresh.pixels);
 }
 

@@ -1,6 +1,7 @@
 //! Large pictures, little memory.
 
 use super::*;
+use crate::inputs::{Inputs, extent_of};
 
 #[test]
 fn little_memory_makes_the_same_picture_in_tiles() {
@@ -59,6 +60,24 @@ fn what_is_not_refused_at_once_is_finished() {
     let refused = engine_with(Some(needed - 1)).stylize(&request, None, &mut watcher);
     assert!(matches!(refused, Err(Error::Memory { .. })), "{refused:?}");
     assert!(watcher.seen.is_empty(), "{:?}", watcher.seen);
+}
+
+#[test]
+fn a_style_image_is_kept_no_larger_than_it_is_looked_at() {
+    let width = |style_scale, init| {
+        let request = Request {
+            style_scale,
+            init,
+            ..request()
+        };
+        let inputs = Inputs::load(&request, 1 << 20, &mut Watcher::default()).expect("loads");
+        extent_of(&inputs.styles[0].image).expect("a size").width
+    };
+    // The picture has 48 pixels, the style 64.
+    assert_eq!(width(1.0, Init::Content), 48);
+    assert_eq!(width(0.5, Init::Content), 24);
+    assert_eq!(width(2.0, Init::Content), 64);
+    assert_eq!(width(0.5, Init::Style(0)), 64);
 }
 
 /// Coarse to fine, a large picture is a small one with more detail; at its own size alone, its
