@@ -69,7 +69,7 @@ pub struct Flags {
     /// Folder for what can be fetched again.
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// Largest image accepted, in pixels; to decode one takes 24 bytes a pixel.
+    /// Largest image accepted, in pixels; to decode one takes up to 28 bytes a pixel.
     #[arg(long, value_name = "N")]
     pub max_pixels: Option<u64>,
     /// Memory that a job may take, such as 4GiB; auto: most of the machine's, all of a GPU's.

@@ -213,8 +213,8 @@ pub struct Options {
     #[serde(deserialize_with = "written")]
     pub memory: Option<ByteSize>,
 
-    /// Largest image accepted, in pixels, 1 or more; it is checked before decoding, which takes a worker
-    /// 24 bytes a pixel [default: 100 million]
+    /// Largest image accepted, in pixels, 1 or more; it is checked before decoding, which takes a worker up
+    /// to 28 bytes a pixel [default: 100 million]
     #[arg(long, value_name = "N", help_heading = WHOLE)]
     pub max_pixels: Option<NonZero<u64>>,
 }

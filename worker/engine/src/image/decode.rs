@@ -139,16 +139,19 @@ fn to_srgb(pixels: &mut Rgb32FImage, profile: &[u8], grey: bool) -> Result<(), S
             TransformOptions::default(),
         )
         .map_err(|e| format!("its colour profile cannot be converted ({e})"))?;
-    let from: Vec<f32> = match layout {
-        Layout::Gray => pixels.pixels().map(|pixel| pixel.0[0]).collect(),
-        _ => pixels.as_raw().clone(),
-    };
-    let mut to = vec![0.0; pixels.as_raw().len()];
-    transform
-        .transform(&from, &mut to)
-        .map_err(|e| format!("its colour profile cannot be applied ({e})"))?;
-    for (value, converted) in pixels.iter_mut().zip(to) {
-        *value = converted.clamp(0.0, 1.0);
+    let length = 3 * pixels.width() as usize;
+    let mut to = vec![0.0; length];
+    for row in pixels.chunks_exact_mut(length) {
+        let from: Vec<f32> = match layout {
+            Layout::Gray => row.iter().step_by(3).copied().collect(),
+            _ => row.to_vec(),
+        };
+        transform
+            .transform(&from, &mut to)
+            .map_err(|e| format!("its colour profile cannot be applied ({e})"))?;
+        for (value, converted) in row.iter_mut().zip(&to) {
+            *value = converted.clamp(0.0, 1.0);
+        }
     }
     Ok(())
 }
