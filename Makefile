@@ -72,7 +72,7 @@ fuzz: ## fuzz the parsers, each for FUZZ_SECONDS; needs a nightly toolchain and 
 			-- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 
-bench: build ## measure against other tools; rewrites BENCHMARKS.md (about three hours)
+bench: build ## measure against other tools; rewrites BENCHMARKS.md (about three and a half hours)
 	@$(WITH_ENV) tests/bench/run.sh
 
 bench-fleet: build ## measure a whole fleet on this machine; rewrites its section of BENCHMARKS.md

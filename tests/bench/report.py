@@ -156,17 +156,16 @@ def memory(races):
     return f"{measured(*results)}\n\n" + "\n".join(lines) + f"\n\n```sh\n{commands}\n```"
 
 
-def summary(rival, ours, weighed):
+def summary(rival, ours, share):
     faster = {target: times_faster(rival, result, target) for target, result in ours}
     each = rival["per_evaluation"] / ours[0][1]["per_evaluation"]
-    peaks = [max(r["peak_mb"] for r in few) / tool["peak_mb"] for tool, few in weighed if tool["tool"] == rival["tool"]]
     return row(
         [
             f"{rival['tool']}, {rival['size']}×{rival['size']}",
             faster["internal"],
             f"**{faster['saved']}**",
             f"{each:.2f}",
-            f"{peaks[0]:.0%}" if peaks else "-",
+            "-" if share is None else f"{share:.0%}",
         ]
     )
 
@@ -194,6 +193,7 @@ def main():
     about, many = results.pop("about"), results.pop("batch")
     races = [(rival, list(zip(TARGETS, ours))) for rival, ours in pairs(results, TARGETS)]
     weighed = list(pairs(read(folder / "memory"), ("auto", "f32")))
+    shares = {tool["tool"]: max(r["peak_mb"] for r in ours) / tool["peak_mb"] for tool, ours in weighed}
     print(f"# Benchmarks\n\nWritten by `make bench` on {about['date']}; not to be edited.\n")
     print(
         "How many times as fast `stylefleet run` reaches the loss that another tool ends at, start-up"
@@ -201,7 +201,7 @@ def main():
         " Stylefleet needs at 512×512, in the arithmetic that takes more:\n"
     )
     print("\n".join([row(SUMMARY), row(["---"] + ["---:"] * (len(SUMMARY) - 1))]))
-    print("\n".join(summary(*race, weighed) for race in races))
+    print("\n".join(summary(*race, shares.get(race[0]["tool"])) for race in races))
     print()
     print("\n".join(f"- {key}: {value}" for key, value in about["machine"].items()))
     print("- versions:", ", ".join(" ".join(pair) for pair in about["versions"].items()))

