@@ -74,6 +74,8 @@ impl Job<'_> {
                 return self.picture(&result).map(Outcome::Finished);
             }
             let refined = self.refined(&result)?;
+            // The larger scale needs the memory.
+            drop((result, minimizer));
             self.monitor.next_scale();
             allocator::give_back();
             (loss, minimizer) = self.begin_scale(&refined)?;
