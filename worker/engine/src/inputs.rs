@@ -60,6 +60,7 @@ impl Inputs {
         let mut styles = Vec::with_capacity(request.styles.len());
         for (index, style) in request.styles.iter().enumerate() {
             let mut image = read(&style.image)?;
+            // The start is stretched to the picture, which may ask for more of it.
             let is_start = matches!(request.init, Init::Style(start) if start == index);
             if !is_start {
                 image = reduced(image, request, extent)?;
