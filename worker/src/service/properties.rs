@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -30,6 +30,8 @@ use crate::job::tests::{job, picture, progress};
 
 /// Longer than any course of events.
 const FOREVER: Duration = Duration::from_secs(30);
+/// How long an engine evaluates where nobody stops it.
+const A_WHILE: Duration = Duration::from_millis(50);
 
 /// A course of events. Once it is over, jobs succeed and workers live.
 #[derive(Debug, Clone)]
@@ -199,7 +201,7 @@ impl World {
                 is_dead: AtomicBool::new(false),
                 faults: Mutex::new(life.faults),
                 holds: Mutex::default(),
-                kept: Mutex::default(),
+                tried: Mutex::default(),
             });
             let actor = Actor(worker.clone(), description());
             let service = Service {
@@ -313,6 +315,12 @@ impl World {
         self.store.contains(key).await.expect("looks")
     }
 
+    /// The job that has `key` for what `of` names.
+    fn whose(&self, key: &str, of: fn(&JobId) -> String) -> Option<JobId> {
+        let mut ids = self.jobs.iter().map(|job| job.id);
+        ids.find(|id| of(id) == key)
+    }
+
     /// Looks into a job's entry, or changes it.
     fn note<T>(&self, job: &JobId, note: impl FnOnce(&mut Entry) -> T) -> T {
         let place = self.jobs.iter().position(|known| known.id == *job);
@@ -332,8 +340,8 @@ struct Worker {
     faults: Mutex<BTreeMap<u32, Fault>>,
     /// Its claims, and whether they hold.
     holds: Mutex<Vec<(Job, Hold)>>,
-    /// Keys that it wrote.
-    kept: Mutex<Vec<String>>,
+    /// Keys that it wrote, or tried to, since it claimed their jobs.
+    tried: Mutex<Vec<String>>,
 }
 
 /// Why something was not done, as far as a worker can tell.
@@ -362,6 +370,7 @@ impl Worker {
                 let lost = std::mem::take(&mut *lock(&self.holds));
                 for (job, hold) in lost {
                     self.world.publish(&job).await;
+                    self.world.note(&job.id, |entry| entry.drops += 1);
                     hold.lost.cancel();
                     hold.void.cancel();
                 }
@@ -409,34 +418,33 @@ impl Worker {
         self.is_dead.load(SeqCst)
     }
 
-    fn has_kept(&self, key: &str) -> bool {
-        lock(&self.kept).iter().any(|kept| kept == key)
+    fn has_tried(&self, key: &str) -> bool {
+        lock(&self.tried).iter().any(|tried| tried == key)
     }
 
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
         let put = self.world.store.put(key, bytes).await;
-        if let Some(job) = self
-            .world
-            .jobs
-            .iter()
-            .find(|job| keys::checkpoint(&job.id) == key)
-        {
-            self.world.note(&job.id, |entry| entry.kills = 0);
+        if let Some(job) = self.world.whose(key, keys::checkpoint) {
+            self.world.note(&job, |entry| entry.kills = 0);
         }
-        lock(&self.kept).push(key.to_owned());
         put
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        let deleted = self.world.store.delete(key).await;
+        // It takes back the word that it is at the job: the job did not kill it.
+        if let Some(job) = self.world.whose(key, keys::started) {
+            self.world.note(&job, |entry| entry.kills = 0);
+        }
+        deleted
     }
 
     async fn put_new(&self, key: &str, bytes: Bytes) -> Result<bool, StoreError> {
         let is_new = self.world.store.put_new(key, bytes.clone()).await;
         if matches!(is_new, Ok(true))
-            && let Some(job) = self
-                .world
-                .jobs
-                .iter()
-                .find(|job| keys::result(&job.id) == key)
+            && let Some(job) = self.world.whose(key, keys::result)
         {
-            self.world.finished(&job.id, &bytes).await;
+            self.world.finished(&job, &bytes).await;
         }
         is_new
     }
@@ -469,7 +477,9 @@ impl Store for Worker {
 
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
         self.guard(key);
-        self.deal(self.put(key, bytes)).await?
+        let dealt = self.deal(self.put(key, bytes)).await;
+        lock(&self.tried).push(key.to_owned());
+        dealt?
     }
 
     async fn put_new(&self, key: &str, bytes: Bytes) -> Result<bool, StoreError> {
@@ -478,7 +488,7 @@ impl Store for Worker {
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.guard(key);
-        self.deal(self.world.store.delete(key)).await?
+        self.deal(self.delete(key)).await?
     }
 
     async fn list(&self, folder: &str) -> Result<Vec<String>, StoreError> {
@@ -499,6 +509,8 @@ impl WorkerEnd for Worker {
         self.world.claimed(&claim);
         let job = claim.job.clone();
         lock(&self.holds).push((job.clone(), claim.hold.clone()));
+        let (mark, kept) = (keys::started(&job.id), keys::checkpoint(&job.id));
+        lock(&self.tried).retain(|tried| *tried != mark && *tried != kept);
         match self.deal(async { claim }).await {
             Ok(claim) => Ok(Some(claim)),
             Err(Trouble) => {
@@ -569,21 +581,23 @@ impl Stylize for Actor {
             }
             Part::Panic => panic!("it panics"),
             Part::Stay => {
-                wait(|| observer.evaluated(&progress(1)) == Control::Interrupt);
+                wait(A_WHILE, || {
+                    observer.evaluated(&progress(1)) == Control::Interrupt
+                });
                 stop(begun + 1)
             }
             Part::Kill { grown } => {
-                let marked = keys::started(&job.id);
-                wait(|| worker.is_dead() || worker.has_kept(&marked));
+                let mark = keys::started(&job.id);
+                wait(FOREVER, || worker.is_dead() || worker.has_tried(&mark));
                 if grown {
                     let kept = keys::checkpoint(&job.id);
-                    wait(|| {
+                    wait(FOREVER, || {
                         observer.accepted(&State {
                             evaluations: begun + 1,
                             checkpoint: &|| Ok(state(begun + 1)),
                             picture: &|| Ok(Vec::new()),
                         });
-                        worker.is_dead() || worker.has_kept(&kept)
+                        worker.is_dead() || worker.has_tried(&kept)
                     });
                 }
                 if !worker.is_dead() {
@@ -602,12 +616,10 @@ impl Stylize for Actor {
     }
 }
 
-/// Waits a little, on the engine's thread, which must not wait for ever.
-fn wait(mut is_so: impl FnMut() -> bool) {
-    for _ in 0..1000 {
-        if is_so() {
-            return;
-        }
+/// Waits on the engine's thread, which must not wait for ever: whoever ends it waits for it.
+fn wait(longest: Duration, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() && began.elapsed() < longest {
         std::thread::sleep(Duration::from_micros(20));
     }
 }
