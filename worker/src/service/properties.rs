@@ -203,7 +203,11 @@ impl World {
                 holds: Mutex::default(),
                 tried: Mutex::default(),
             });
-            let actor = Actor(worker.clone(), description());
+            let actor = Actor {
+                worker: worker.clone(),
+                description: description(),
+                turns: vec![0; self.jobs.len()],
+            };
             let service = Service {
                 bench: Arc::new(Bench {
                     worker: "worker".into(),
@@ -340,7 +344,7 @@ struct Worker {
     faults: Mutex<BTreeMap<u32, Fault>>,
     /// Its claims, and whether they hold.
     holds: Mutex<Vec<(Job, Hold)>>,
-    /// Keys that it wrote, or tried to, since it claimed their jobs.
+    /// Keys that it wrote, or tried to, as often as it did.
     tried: Mutex<Vec<String>>,
 }
 
@@ -418,8 +422,10 @@ impl Worker {
         self.is_dead.load(SeqCst)
     }
 
-    fn has_tried(&self, key: &str) -> bool {
-        lock(&self.tried).iter().any(|tried| tried == key)
+    /// How often it wrote, or tried to, what `key` names.
+    fn tries(&self, key: &str) -> usize {
+        let tried = lock(&self.tried);
+        tried.iter().filter(|tried| *tried == key).count()
     }
 
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
@@ -509,8 +515,6 @@ impl WorkerEnd for Worker {
         self.world.claimed(&claim);
         let job = claim.job.clone();
         lock(&self.holds).push((job.clone(), claim.hold.clone()));
-        let (mark, kept) = (keys::started(&job.id), keys::checkpoint(&job.id));
-        lock(&self.tried).retain(|tried| *tried != mark && *tried != kept);
         match self.deal(async { claim }).await {
             Ok(claim) => Ok(Some(claim)),
             Err(Trouble) => {
@@ -548,11 +552,16 @@ impl WorkerEnd for Worker {
 }
 
 /// Stands in for the engine.
-struct Actor(Arc<Worker>, Description);
+struct Actor {
+    worker: Arc<Worker>,
+    description: Description,
+    /// How often it had each job.
+    turns: Vec<usize>,
+}
 
 impl Stylize for Actor {
     fn description(&self) -> &Description {
-        &self.1
+        &self.description
     }
 
     fn stylize(
@@ -561,9 +570,10 @@ impl Stylize for Actor {
         checkpoint: Option<&[u8]>,
         observer: &mut dyn Observer,
     ) -> Result<Outcome, Error> {
-        let (worker, world) = (&self.0, &self.0.world);
+        let (worker, world) = (&self.worker, &self.worker.world);
         let number = usize::from(request.content.bytes[0] - b'0');
         let job = &world.jobs[number];
+        self.turns[number] += 1;
         let begun = checkpoint.map_or(0, |bytes| Engine::evaluations_in(bytes).expect("is ours"));
         let stop = |evaluations| {
             Ok(Outcome::Interrupted {
@@ -588,16 +598,18 @@ impl Stylize for Actor {
             }
             Part::Kill { grown } => {
                 let mark = keys::started(&job.id);
-                wait(FOREVER, || worker.is_dead() || worker.has_tried(&mark));
+                let turns = self.turns[number];
+                wait(FOREVER, || worker.is_dead() || worker.tries(&mark) >= turns);
                 if grown {
                     let kept = keys::checkpoint(&job.id);
+                    let before = worker.tries(&kept);
                     wait(FOREVER, || {
                         observer.accepted(&State {
                             evaluations: begun + 1,
                             checkpoint: &|| Ok(state(begun + 1)),
                             picture: &|| Ok(Vec::new()),
                         });
-                        worker.is_dead() || worker.has_tried(&kept)
+                        worker.is_dead() || worker.tries(&kept) > before
                     });
                 }
                 if !worker.is_dead() {
