@@ -96,15 +96,16 @@ fn courses(faults: Vec<Fault>) -> impl Strategy<Value = Course> {
     let parts = select(vec![
         Part::Finish,
         Part::Fail,
-        Part::Fail,
         Part::Refuse,
         Part::Panic,
         Part::Stay,
         Part::Kill { grown: false },
-        Part::Kill { grown: false },
         Part::Kill { grown: true },
     ]);
-    let jobs = vec(vec(parts, 0..10).prop_map(VecDeque::from), 1..4);
+    // The same again and again, as often as takes a job to its limits.
+    let row = (parts, 1..=ATTEMPTS.max(DEATHS) as usize + 1);
+    let rows = vec(row.prop_map(|(part, times)| vec![part; times]), 0..4);
+    let jobs = vec(rows.prop_map(|rows| rows.concat().into()), 1..4);
     let faults = btree_map(0..40_u32, select(faults), 0..4);
     let life = (faults, any::<bool>()).prop_map(|(faults, is_hasty)| Life { faults, is_hasty });
     (jobs, vec(life, 0..8)).prop_map(|(jobs, lives)| Course { jobs, lives })
