@@ -14,6 +14,7 @@ use crate::memory::Memory;
 use crate::monitor::Monitor;
 use crate::objective::{self, Loss, Mode, statistics};
 use crate::scales::schedule;
+use crate::styles::Styles;
 use crate::stylize::Job;
 use crate::targets::Targets;
 use crate::vgg::{Arithmetic, Vgg};
@@ -90,6 +91,7 @@ pub struct Evaluation {
 #[derive(Debug)]
 pub struct Engine {
     vgg: Vgg,
+    styles: Styles,
     targets: Targets,
     /// What automatic precision begins with.
     automatic: Arithmetic,
@@ -119,6 +121,7 @@ impl Engine {
                 network: vgg.network().to_string(),
                 weights_sha256,
             },
+            styles: Styles::default(),
             targets: Targets::default(),
             max_pixels: options.max_pixels,
             memory: Memory::new(options.memory.or_else(|| device::memory(device))),
@@ -140,7 +143,7 @@ impl Engine {
         observer: &mut dyn Observer,
     ) -> Result<Outcome, Error> {
         self.check(&request.objective)?;
-        let inputs = Inputs::load(request, self.max_pixels, observer)?;
+        let inputs = Inputs::load(request, &mut self.styles, self.max_pixels, observer)?;
         let scales = schedule(inputs.extent, request.scales);
         let arithmetic = match request.precision {
             Precision::F32 => Arithmetic::F32,

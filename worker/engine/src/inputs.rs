@@ -7,6 +7,7 @@ use crate::device::upload;
 use crate::image::{decode, grey, recolored, with_chroma_of, with_histogram_of};
 use crate::minimize::Bounds;
 use crate::scales::{self, Extent, resized};
+use crate::styles::Styles;
 use crate::{Colors, Error, Init, Means, Observer, Request, Source};
 
 /// B, G, R means of the network's training images.
@@ -43,29 +44,33 @@ pub(crate) struct StyleImage {
 }
 
 impl Inputs {
-    /// Decodes and prepares everything that `request` names.
+    /// Decodes and prepares everything that `request` names, but for what `kept` has of its styles.
     pub fn load(
         request: &Request,
+        kept: &mut Styles,
         max_pixels: u64,
         observer: &mut dyn Observer,
     ) -> Result<Self, Error> {
-        let mut read = |source: &Source| {
+        let read = |source: &Source, observer: &mut dyn Observer| {
             let (image, notes) = read(source, max_pixels)?;
             notes.iter().for_each(|note| observer.noted(note));
             Ok::<_, Error>(image)
         };
-        let mut content = read(&request.content)?;
+        let mut content = read(&request.content, observer)?;
         let extent = scales::picture(request.size, extent_of(&content)?);
         content = fitted(&content, extent)?;
         let mut styles = Vec::with_capacity(request.styles.len());
-        for (index, style) in request.styles.iter().enumerate() {
-            let mut image = read(&style.image)?;
+        let files = kept.begin(&request.styles);
+        for (index, (style, file)) in request.styles.iter().zip(files).enumerate() {
             // The start is stretched to the picture, which may ask for more of it.
             let is_start = matches!(request.init, Init::Style(start) if start == index);
-            if !is_start {
-                image = reduced(image, request, extent)?;
-            }
-            let mut hash = Sha256::new_with_prefix(&style.image.bytes);
+            let wanted = |own| match is_start {
+                true => own,
+                false => reduced(request, own, extent),
+            };
+            let (mut image, notes) = kept.get(&style.image, file, wanted, max_pixels)?;
+            notes.iter().for_each(|note| observer.noted(note));
+            let mut hash = Sha256::new_with_prefix(file);
             hash.update(format!("{:?}", extent_of(&image)?));
             match request.colors {
                 Colors::Style => {}
@@ -79,7 +84,7 @@ impl Inputs {
             }
             let identity = hash.finalize().into();
             let mask = style.mask.as_ref().map(|mask| {
-                let grey = grey(&read(mask)?)?.f_narrow(1, 0, 1)?;
+                let grey = grey(&read(mask, observer)?)?.f_narrow(1, 0, 1)?;
                 fitted(&grey, extent)
             });
             styles.push(StyleImage {
@@ -104,7 +109,7 @@ impl Inputs {
                 })?;
                 fitted(&style.image, extent)?
             }
-            Init::Image(source) => fitted(&read(source)?, extent)?,
+            Init::Image(source) => fitted(&read(source, observer)?, extent)?,
         };
         Ok(Self {
             extent,
@@ -131,14 +136,12 @@ impl Inputs {
     }
 }
 
-/// A style image, no larger than it is ever looked at: photographs of paintings are large.
-fn reduced(image: Tensor, request: &Request, picture: Extent) -> Result<Tensor, Error> {
-    let own = extent_of(&image)?;
+/// The size of a style image, no larger than it is ever looked at: photographs of paintings are large.
+fn reduced(request: &Request, own: Extent, picture: Extent) -> Extent {
     let largest = scales::style(request, own, picture);
-    if largest.pixels() < own.pixels() {
-        fitted(&image, largest)
-    } else {
-        Ok(image)
+    match largest.pixels() < own.pixels() {
+        true => largest,
+        false => own,
     }
 }
 

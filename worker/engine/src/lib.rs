@@ -22,6 +22,7 @@ mod observer;
 mod picture;
 mod request;
 mod scales;
+mod styles;
 mod stylize;
 mod targets;
 mod tiles;

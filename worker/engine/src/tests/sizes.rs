@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::inputs::{Inputs, extent_of};
+use crate::styles::Styles;
 
 #[test]
 fn little_memory_makes_the_same_picture_in_tiles() {
@@ -70,7 +71,13 @@ fn a_style_image_is_kept_no_larger_than_it_is_looked_at() {
             init,
             ..request()
         };
-        let inputs = Inputs::load(&request, 1 << 20, &mut Watcher::default()).expect("loads");
+        let inputs = Inputs::load(
+            &request,
+            &mut Styles::default(),
+            1 << 20,
+            &mut Watcher::default(),
+        )
+        .expect("loads");
         extent_of(&inputs.styles[0].image).expect("a size").width
     };
     // The picture has 48 pixels, the style 64.

@@ -1,0 +1,113 @@
+//! Style images, kept from job to job: the pictures of a batch share them.
+
+use sha2::{Digest, Sha256};
+use tch::Tensor;
+
+use crate::inputs::{extent_of, fitted, read};
+use crate::scales::Extent;
+use crate::{Error, Source, Style};
+
+/// SHA-256 of a file.
+pub(crate) type Hash = [u8; 32];
+
+/// The style images of the last job, as far as the next one needs them.
+#[derive(Debug, Default)]
+pub(crate) struct Styles {
+    kept: Vec<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    name: String,
+    hash: Hash,
+    /// Its size in the file.
+    own: Extent,
+    image: Tensor,
+    notes: Vec<String>,
+}
+
+impl Styles {
+    /// Begins a job: forgets what it has no use for. Returns the hashes of its styles' files.
+    pub fn begin(&mut self, styles: &[Style]) -> Vec<Hash> {
+        let hash = |style: &Style| Sha256::digest(&style.image.bytes).into();
+        let hashes: Vec<Hash> = styles.iter().map(hash).collect();
+        self.kept.retain(|kept| hashes.contains(&kept.hash));
+        hashes
+    }
+
+    /// The image in `source`, the hash of whose bytes is `hash`, at the size that `wanted` makes of its
+    /// own, and what a person should know of how it was read.
+    pub fn get(
+        &mut self,
+        source: &Source,
+        hash: Hash,
+        wanted: impl Fn(Extent) -> Extent,
+        max_pixels: u64,
+    ) -> Result<(Tensor, &[String]), Error> {
+        let is_it = |kept: &Kept| {
+            let is_wanted = extent_of(&kept.image).is_ok_and(|extent| extent == wanted(kept.own));
+            kept.hash == hash && kept.name == source.name && is_wanted
+        };
+        let place = match self.kept.iter().position(is_it) {
+            Some(place) => place,
+            None => {
+                let (mut image, notes) = read(source, max_pixels)?;
+                let own = extent_of(&image)?;
+                if wanted(own) != own {
+                    image = fitted(&image, wanted(own))?;
+                }
+                self.kept.retain(|kept| kept.hash != hash);
+                self.kept.push(Kept {
+                    name: source.name.clone(),
+                    hash,
+                    own,
+                    image,
+                    notes,
+                });
+                self.kept.len() - 1
+            }
+        };
+        let kept = &self.kept[place];
+        Ok((kept.image.shallow_clone(), &kept.notes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden::source;
+
+    fn style(name: &str) -> Style {
+        Style {
+            image: source(name),
+            share: 1.0,
+            mask: None,
+        }
+    }
+
+    /// Where the image lies in memory, and its width.
+    fn look(styles: &mut Styles, style: &Style, width: u32) -> (usize, i64) {
+        let hash = styles.begin(std::slice::from_ref(style))[0];
+        let wanted = |own: Extent| own.fitted(f64::from(width));
+        let (image, notes) = styles
+            .get(&style.image, hash, wanted, 1 << 20)
+            .expect("reads");
+        assert_eq!(notes, [""; 0]);
+        (image.data_ptr() as usize, image.size()[3])
+    }
+
+    #[test]
+    fn read_once_for_all_jobs_that_want_them_alike() {
+        let mut styles = Styles::default();
+        let night = style("starry_night_64x64.png");
+        let other = style("astronaut_64x64.png");
+        let (place, width) = look(&mut styles, &night, 48);
+        assert_eq!(width, 48);
+        assert_eq!(look(&mut styles, &night, 48), (place, 48));
+        // Enlarged from what was kept, it would be blurred: it is read again.
+        assert_eq!(look(&mut styles, &night, 64).1, 64);
+        assert_eq!(styles.kept.len(), 1);
+        look(&mut styles, &other, 48);
+        assert_eq!(styles.kept.len(), 1, "what nobody asks for is let go");
+    }
+}
