@@ -1,6 +1,8 @@
 //! From a request's files to tensors of the right size and colours.
 
+use ::image::{DynamicImage, ImageBuffer, Pixel, Rgb};
 use sha2::{Digest, Sha256};
+use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
 
 use crate::device::upload;
@@ -201,13 +203,11 @@ pub(crate) fn extent_of(image: &Tensor) -> Result<Extent, Error> {
 }
 
 /// Works in place where it can: an image may be the largest thing that a job ever has in memory.
-fn tensor(pixels: ::image::Rgb32FImage) -> Result<Tensor, Error> {
-    let (width, height) = (i64::from(pixels.width()), i64::from(pixels.height()));
-    let rows = Tensor::f_from_slice(pixels.as_raw())?;
-    drop(pixels);
-    let rows = rows.f_reshape([1, height, width, 3])?;
-    let mut image = rows.f_permute([0, 3, 1, 2])?.f_contiguous()?;
-    drop(rows);
+fn tensor(pixels: DynamicImage) -> Result<Tensor, Error> {
+    if let DynamicImage::ImageRgb8(_) | DynamicImage::ImageLuma8(_) = pixels {
+        return Ok(planes(pixels.into_rgb8())?.f_to_kind(Kind::Float)?);
+    }
+    let mut image = planes(pixels.into_rgb32f())?;
     // A 32-bit TIFF may hold anything. Rounding to 16 bits gives 8-bit values back exactly.
     Ok(image
         .f_nan_to_num_(0.0, 1.0, 0.0)?
@@ -215,6 +215,18 @@ fn tensor(pixels: ::image::Rgb32FImage) -> Result<Tensor, Error> {
         .f_mul_scalar_(65535.0)?
         .f_round_()?
         .f_div_scalar_(257.0)?)
+}
+
+/// Pixel by pixel to channel by channel.
+fn planes<T: Element>(pixels: ImageBuffer<Rgb<T>, Vec<T>>) -> Result<Tensor, Error>
+where
+    Rgb<T>: Pixel<Subpixel = T>,
+{
+    let (width, height) = (i64::from(pixels.width()), i64::from(pixels.height()));
+    let rows = Tensor::f_from_slice(pixels.as_raw())?;
+    drop(pixels);
+    let rows = rows.f_reshape([1, height, width, 3])?;
+    Ok(rows.f_permute([0, 3, 1, 2])?.f_contiguous()?)
 }
 
 fn noise(extent: Extent, seed: u64) -> Result<Tensor, Error> {

@@ -12,8 +12,8 @@ use crate::{Error, Source};
 /// An image file, decoded.
 #[derive(Debug)]
 pub(crate) struct Decoded {
-    /// sRGB in 0 to 1.
-    pub pixels: Rgb32FImage,
+    /// sRGB, opaque.
+    pub pixels: DynamicImage,
     /// What a person should know of how it was read.
     pub notes: Vec<String>,
 }
@@ -65,11 +65,17 @@ pub(crate) fn decode(source: &Source, max_pixels: u64) -> Result<Decoded, Error>
     image.apply_orientation(orientation);
     let grey = !image.color().has_color();
     let mut pixels = flattened(image);
-    let notes = profile
-        .and_then(|profile| to_srgb(&mut pixels, &profile, grey).err())
-        .map(|reason| format!("{}: {reason}; its colours are read as sRGB", source.name))
-        .into_iter()
-        .collect();
+    let mut notes = Vec::new();
+    if let Some(profile) = profile {
+        let mut converted = pixels.into_rgb32f();
+        if let Err(reason) = to_srgb(&mut converted, &profile, grey) {
+            notes.push(format!(
+                "{}: {reason}; its colours are read as sRGB",
+                source.name
+            ));
+        }
+        pixels = converted.into();
+    }
     Ok(Decoded { pixels, notes })
 }
 
@@ -105,9 +111,9 @@ fn reason_of(error: &ImageError) -> String {
 }
 
 /// Colours with what is transparent laid on white.
-fn flattened(image: DynamicImage) -> Rgb32FImage {
+fn flattened(image: DynamicImage) -> DynamicImage {
     if !image.color().has_alpha() {
-        return image.into_rgb32f();
+        return image;
     }
     let rgba = image.into_rgba32f();
     let mut flat = Rgb32FImage::new(rgba.width(), rgba.height());
@@ -115,7 +121,7 @@ fn flattened(image: DynamicImage) -> Rgb32FImage {
         let [color @ .., alpha] = from.0;
         to.0 = color.map(|c| c * alpha + 1.0 - alpha);
     }
-    flat
+    flat.into()
 }
 
 /// Converts colours from an ICC profile in place; an error says why that is not possible.
