@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
-use stylefleet_engine::{Options, SETUP_FILE};
+use stylefleet_engine::{Description, Options, SETUP_FILE};
 use stylefleet_proto::{Digest, Invalid};
 use stylefleet_transport::broker::BrokerUrl;
 use stylefleet_transport::store::{self, Location};
@@ -268,6 +268,12 @@ impl Settings {
     /// Least time between two checkpoints.
     pub fn checkpoint_every(&self) -> Duration {
         Duration::from_secs_f64(self.checkpoint_seconds)
+    }
+
+    /// Largest image to read before the engine asks for it, in pixels. None on a CPU, where it would
+    /// take memory and cores from the job at work.
+    pub fn read_ahead(&self, engine: &Description) -> Option<u64> {
+        (engine.device != "cpu").then_some(self.max_pixels)
     }
 
     /// What the engine is opened with.

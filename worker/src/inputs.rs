@@ -39,10 +39,7 @@ impl Inputs {
     /// An image, and truly that image.
     pub async fn get(&self, image: &Image) -> Result<Source, Failure> {
         let Image { sha256, name } = image.clone();
-        let source = |bytes: Bytes| Source {
-            name: name.clone().into(),
-            bytes: bytes.into(),
-        };
+        let source = |bytes: Bytes| Source::new(name.clone(), bytes.into());
         if let Some(bytes) = self.cached(&sha256).await {
             return Ok(source(bytes));
         }

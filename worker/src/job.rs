@@ -36,6 +36,9 @@ pub struct Bench {
     pub inputs: Inputs,
     /// What computes.
     pub engine: EngineThread,
+    /// Largest image that is read before the engine asks for it, in pixels; none: it reads them all
+    /// itself.
+    pub read_ahead: Option<u64>,
     /// Least time between two checkpoints.
     pub checkpoint_every: Duration,
 }
@@ -118,8 +121,10 @@ impl Attempt {
         if deaths >= DEATHS {
             return Err(Failure::Killer(deaths));
         }
+        let request = Arc::new(self.request().await?);
+        self.read_ahead(&request).await;
         Ok(Ok(Prepared {
-            request: Arc::new(self.request().await?),
+            request,
             checkpoint: checkpoint.map(|(bytes, _)| bytes),
             evaluations,
             deaths,
@@ -150,6 +155,17 @@ impl Attempt {
             Init::Image(image) => engine::Init::Image(inputs.get(image).await?),
         };
         Ok(request(parameters, content, styles, init)?)
+    }
+
+    /// Reads what differs from job to job.
+    async fn read_ahead(&self, request: &Arc<Request>) {
+        let Some(max_pixels) = self.bench.read_ahead else {
+            return;
+        };
+        let request = request.clone();
+        let reading = tokio::task::spawn_blocking(move || request.content.read_ahead(max_pixels));
+        // If it panics, so will the engine, which knows what to say.
+        let _ = reading.await;
     }
 
     /// The checkpoint and the evaluations it holds, if there is one of use.

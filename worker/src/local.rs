@@ -73,6 +73,7 @@ async fn serve(store: FolderStore, settings: &Settings, out: OwnedFd) -> Result<
         // The store is as near as a cache would be.
         inputs: Inputs::new(store.clone(), None),
         store,
+        read_ahead: settings.read_ahead(engine.description()),
         engine,
         checkpoint_every: settings.checkpoint_every(),
     });

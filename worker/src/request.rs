@@ -119,10 +119,7 @@ mod tests {
     }
 
     fn of(parameters: &Parameters) -> Request {
-        let source = || Source {
-            name: "a".into(),
-            bytes: vec![1],
-        };
+        let source = || Source::new("a", vec![1]);
         let style = |share| engine::Style {
             image: source(),
             share,

@@ -109,6 +109,7 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
         worker: name.as_str().into(),
         inputs: Inputs::new(store.clone(), Some(cache)),
         store,
+        read_ahead: settings.read_ahead(engine.description()),
         engine,
         checkpoint_every: settings.checkpoint_every(),
     });

@@ -1,8 +1,8 @@
 //! A worker at work: job after job, until it is told to stop.
 //!
 //! Three things overlap, so that the device is never idle while there is work: the next job is
-//! claimed and fetched when the one at work is about to end, and the last job's picture is
-//! uploaded while the next is computed. No job is claimed earlier than that: it might have a
+//! claimed and fetched, and on a GPU its content is read, when the one at work is about to end, and
+//! the last job's picture is uploaded while the next is computed. No job is claimed earlier than that: it might have a
 //! better place to wait.
 
 use std::pin::pin;

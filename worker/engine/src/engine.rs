@@ -178,7 +178,7 @@ impl Engine {
             most_pixels,
         };
         let read = |source: &Source| {
-            let image = inputs::read(source, self.max_pixels)?.0;
+            let image = source.read(self.max_pixels)?.pixels;
             inputs::to_network(&image, objective.means, self.vgg.device())
         };
         let content = read(content)?;

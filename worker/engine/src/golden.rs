@@ -67,10 +67,7 @@ pub(crate) fn engine_of(weights: PathBuf, memory: Option<u64>) -> Engine {
 }
 
 pub(crate) fn source(name: &str) -> Source {
-    Source {
-        name: name.into(),
-        bytes: std::fs::read(folder().join(name)).expect("is there"),
-    }
+    Source::new(name, std::fs::read(folder().join(name)).expect("is there"))
 }
 
 struct Golden {

@@ -1,12 +1,10 @@
 //! From a request's files to tensors of the right size and colours.
 
-use ::image::{DynamicImage, ImageBuffer, Pixel, Rgb};
 use sha2::{Digest, Sha256};
-use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
 
 use crate::device::upload;
-use crate::image::{decode, grey, recolored, with_chroma_of, with_histogram_of};
+use crate::image::{grey, recolored, with_chroma_of, with_histogram_of};
 use crate::minimize::Bounds;
 use crate::scales::{self, Extent, resized};
 use crate::styles::Styles;
@@ -54,9 +52,9 @@ impl Inputs {
         observer: &mut dyn Observer,
     ) -> Result<Self, Error> {
         let read = |source: &Source, observer: &mut dyn Observer| {
-            let (image, notes) = read(source, max_pixels)?;
-            notes.iter().for_each(|note| observer.noted(note));
-            Ok::<_, Error>(image)
+            let image = source.read(max_pixels)?;
+            image.notes.iter().for_each(|note| observer.noted(note));
+            Ok::<_, Error>(image.pixels)
         };
         let mut content = read(&request.content, observer)?;
         let extent = scales::picture(request.size, extent_of(&content)?);
@@ -70,8 +68,9 @@ impl Inputs {
                 true => own,
                 false => reduced(request, own, extent),
             };
-            let (mut image, notes) = kept.get(&style.image, file, wanted, max_pixels)?;
-            notes.iter().for_each(|note| observer.noted(note));
+            let image = kept.get(&style.image, file, wanted, max_pixels)?;
+            image.notes.iter().for_each(|note| observer.noted(note));
+            let mut image = image.pixels.shallow_clone();
             let mut hash = Sha256::new_with_prefix(file);
             hash.update(format!("{:?}", extent_of(&image)?));
             match request.colors {
@@ -147,12 +146,6 @@ fn reduced(request: &Request, own: Extent, picture: Extent) -> Extent {
     }
 }
 
-/// An image at its own size, and what a person should know of how it was read.
-pub(crate) fn read(source: &Source, max_pixels: u64) -> Result<(Tensor, Vec<String>), Error> {
-    let decoded = decode(source, max_pixels)?;
-    Ok((tensor(decoded.pixels)?, decoded.notes))
-}
-
 /// To what the network takes: B, G, R, less the means, on its device.
 pub(crate) fn to_network(image: &Tensor, means: Means, device: Device) -> Result<Tensor, Error> {
     let image = image.f_flip([1])?.f_sub(&mean_tensor(means)?)?;
@@ -200,33 +193,6 @@ pub(crate) fn extent_of(image: &Tensor) -> Result<Extent, Error> {
         width: width as u32,
         height: height as u32,
     })
-}
-
-/// Works in place where it can: an image may be the largest thing that a job ever has in memory.
-fn tensor(pixels: DynamicImage) -> Result<Tensor, Error> {
-    if let DynamicImage::ImageRgb8(_) | DynamicImage::ImageLuma8(_) = pixels {
-        return Ok(planes(pixels.into_rgb8())?.f_to_kind(Kind::Float)?);
-    }
-    let mut image = planes(pixels.into_rgb32f())?;
-    // A 32-bit TIFF may hold anything. Rounding to 16 bits gives 8-bit values back exactly.
-    Ok(image
-        .f_nan_to_num_(0.0, 1.0, 0.0)?
-        .f_clamp_(0.0, 1.0)?
-        .f_mul_scalar_(65535.0)?
-        .f_round_()?
-        .f_div_scalar_(257.0)?)
-}
-
-/// Pixel by pixel to channel by channel.
-fn planes<T: Element>(pixels: ImageBuffer<Rgb<T>, Vec<T>>) -> Result<Tensor, Error>
-where
-    Rgb<T>: Pixel<Subpixel = T>,
-{
-    let (width, height) = (i64::from(pixels.width()), i64::from(pixels.height()));
-    let rows = Tensor::f_from_slice(pixels.as_raw())?;
-    drop(pixels);
-    let rows = rows.f_reshape([1, height, width, 3])?;
-    Ok(rows.f_permute([0, 3, 1, 2])?.f_contiguous()?)
 }
 
 fn noise(extent: Extent, seed: u64) -> Result<Tensor, Error> {

@@ -22,6 +22,7 @@ mod observer;
 mod picture;
 mod request;
 mod scales;
+mod source;
 mod styles;
 mod stylize;
 mod targets;
@@ -35,8 +36,9 @@ pub use observer::{Control, Observer, Progress, State};
 pub use picture::{CurvePoint, Picture};
 pub use request::{
     Colors, ContentLoss, Format, Init, Layer, LayerWeight, Means, Network, Objective, Optimizer,
-    Pooling, Precision, Request, Size, Source, Style, StyleLoss, TotalVariation,
+    Pooling, Precision, Request, Size, Style, StyleLoss, TotalVariation,
 };
+pub use source::Source;
 pub use weights::SETUP_FILE;
 
 #[cfg(test)]

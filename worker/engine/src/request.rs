@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::Source;
+
 /// One picture to make.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -52,21 +54,6 @@ pub struct Style {
     /// Where in the picture it counts: white everything, black nothing; stretched to the picture.
     /// None: everywhere.
     pub mask: Option<Source>,
-}
-
-/// An image file, not yet decoded.
-#[derive(Clone)]
-pub struct Source {
-    /// What people call it, for messages.
-    pub name: String,
-    /// The file's bytes.
-    pub bytes: Vec<u8>,
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({} bytes)", self.name, self.bytes.len())
-    }
 }
 
 /// Where the optimisation starts.

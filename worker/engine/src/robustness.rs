@@ -37,10 +37,7 @@ impl Observer for Counter {
 fn file(image: impl Into<DynamicImage>, format: ImageFormat) -> Source {
     let mut bytes = Cursor::new(Vec::new());
     image.into().write_to(&mut bytes, format).expect("encodes");
-    Source {
-        name: "an image".into(),
-        bytes: bytes.into_inner(),
-    }
+    Source::new("an image", bytes.into_inner())
 }
 
 /// Flat, noisy, one pixel wide or high, or full of what is no number.

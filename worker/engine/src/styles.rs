@@ -1,10 +1,10 @@
 //! Style images, kept from job to job: the pictures of a batch share them.
 
 use sha2::{Digest, Sha256};
-use tch::Tensor;
 
-use crate::inputs::{extent_of, fitted, read};
+use crate::inputs::{extent_of, fitted};
 use crate::scales::Extent;
+use crate::source::Image;
 use crate::{Error, Source, Style};
 
 /// SHA-256 of a file.
@@ -22,8 +22,7 @@ struct Kept {
     hash: Hash,
     /// Its size in the file.
     own: Extent,
-    image: Tensor,
-    notes: Vec<String>,
+    image: Image,
 }
 
 impl Styles {
@@ -36,25 +35,26 @@ impl Styles {
     }
 
     /// The image in `source`, the hash of whose bytes is `hash`, at the size that `wanted` makes of its
-    /// own, and what a person should know of how it was read.
+    /// own.
     pub fn get(
         &mut self,
         source: &Source,
         hash: Hash,
         wanted: impl Fn(Extent) -> Extent,
         max_pixels: u64,
-    ) -> Result<(Tensor, &[String]), Error> {
+    ) -> Result<&Image, Error> {
         let is_it = |kept: &Kept| {
-            let is_wanted = extent_of(&kept.image).is_ok_and(|extent| extent == wanted(kept.own));
+            let is_wanted =
+                extent_of(&kept.image.pixels).is_ok_and(|extent| extent == wanted(kept.own));
             kept.hash == hash && kept.name == source.name && is_wanted
         };
         let place = match self.kept.iter().position(is_it) {
             Some(place) => place,
             None => {
-                let (mut image, notes) = read(source, max_pixels)?;
-                let own = extent_of(&image)?;
+                let mut image = source.read(max_pixels)?;
+                let own = extent_of(&image.pixels)?;
                 if wanted(own) != own {
-                    image = fitted(&image, wanted(own))?;
+                    image.pixels = fitted(&image.pixels, wanted(own))?;
                 }
                 self.kept.retain(|kept| kept.hash != hash);
                 self.kept.push(Kept {
@@ -62,13 +62,11 @@ impl Styles {
                     hash,
                     own,
                     image,
-                    notes,
                 });
                 self.kept.len() - 1
             }
         };
-        let kept = &self.kept[place];
-        Ok((kept.image.shallow_clone(), &kept.notes))
+        Ok(&self.kept[place].image)
     }
 }
 
@@ -89,11 +87,9 @@ mod tests {
     fn look(styles: &mut Styles, style: &Style, width: u32) -> (usize, i64) {
         let hash = styles.begin(std::slice::from_ref(style))[0];
         let wanted = |own: Extent| own.fitted(f64::from(width));
-        let (image, notes) = styles
-            .get(&style.image, hash, wanted, 1 << 20)
-            .expect("reads");
-        assert_eq!(notes, [""; 0]);
-        (image.data_ptr() as usize, image.size()[3])
+        let image = styles.get(&style.image, hash, wanted, 1 << 20);
+        let pixels = &image.expect("reads").pixels;
+        (pixels.data_ptr() as usize, pixels.size()[3])
     }
 
     #[test]

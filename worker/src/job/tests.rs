@@ -95,6 +95,7 @@ impl Scene {
                 inputs: Inputs::new(store.clone(), None),
                 store,
                 engine: EngineThread::start(|| Ok(actor)).await.expect("opens"),
+                read_ahead: Some(1 << 20),
                 checkpoint_every: Duration::ZERO,
             }),
             broker: MemoryBroker::default(),

@@ -215,6 +215,7 @@ impl World {
                     inputs: Inputs::new(worker.clone(), None),
                     store: worker.clone(),
                     engine: EngineThread::start(|| Ok(actor)).await.expect("opens"),
+                    read_ahead: None,
                     checkpoint_every: Duration::ZERO,
                 }),
                 broker: worker.clone(),

@@ -14,10 +14,7 @@ use crate::{Error, Format, Source};
 const LIMIT: u64 = 1_000_000;
 
 fn source(bytes: Vec<u8>) -> Source {
-    Source {
-        name: "picture".into(),
-        bytes,
-    }
+    Source::new("picture", bytes)
 }
 
 fn file(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {

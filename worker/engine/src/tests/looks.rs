@@ -108,10 +108,7 @@ fn mask(start: f32, end: f32) -> Source {
     let mut file = std::io::Cursor::new(Vec::new());
     mask.write_to(&mut file, ::image::ImageFormat::Png)
         .expect("encodes");
-    Source {
-        name: "mask".into(),
-        bytes: file.into_inner(),
-    }
+    Source::new("mask", file.into_inner())
 }
 
 /// Mean absolute difference of two pictures' columns.

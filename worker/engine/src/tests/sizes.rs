@@ -128,10 +128,7 @@ fn sixteen_megapixels_in_four_gibibytes() {
     ::image::RgbImage::from_fn(side, side, plasma)
         .write_to(&mut content, ::image::ImageFormat::Png)
         .expect("encodes");
-    let content = Source {
-        name: "content".into(),
-        bytes: content.into_inner(),
-    };
+    let content = Source::new("content", content.into_inner());
     let x = vec![1.0; 3 * (side * side) as usize];
     let styles = [(source("starry_night_64x64.png"), 1.0)];
     let options = Options {
