@@ -72,7 +72,8 @@ pub struct Flags {
     /// Largest image accepted, in pixels; to decode one takes up to 28 bytes a pixel.
     #[arg(long, value_name = "N")]
     pub max_pixels: Option<u64>,
-    /// Memory that a job may take, such as 4GiB; auto: most of the machine's, all of a GPU's.
+    /// Memory that a job may take, to about a tenth, such as 4GiB; auto: most of the machine's, all
+    /// of a GPU's.
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<String>,
     /// Least time between two checkpoints; 0: one after every iteration.

@@ -77,8 +77,8 @@ pub struct Machine {
     #[arg(long, value_name = "N", help_heading = WHOLE)]
     pub threads: Option<NonZero<u32>>,
 
-    /// Memory that each worker's job may take, such as 4GiB [default: most of the machine's, all of
-    /// a GPU's]
+    /// Memory that each worker's job may take, to about a tenth, such as 4GiB [default: most of the
+    /// machine's, all of a GPU's]
     ///
     /// Larger pictures go through the network in tiles: more slowly, to the same end.
     #[arg(long, value_name = "SIZE", help_heading = WHOLE)]

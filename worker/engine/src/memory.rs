@@ -1,7 +1,7 @@
 //! How much of a picture fits into memory at once.
 //!
-//! The figures are estimates, from peaks measured at 256 to 1024 pixels in 32 bits on a CPU; where one
-//! is too low, and libtorch says so, the job goes on with smaller tiles.
+//! The figures are estimates, from peaks measured at 256 to 2048 pixels on a CPU, which a job may miss by
+//! a tenth; where one is too low, and libtorch says so, the job goes on with smaller tiles.
 
 use crate::objective::live_layers;
 use crate::scales::Extent;
@@ -12,8 +12,8 @@ use crate::{Error, Layer, Objective};
 /// libtorch, the network in both arithmetics, and what allocators keep.
 const BASE: u64 = 450 << 20;
 /// Bytes a pixel for the picture as a whole: the inputs, and the tensors of the minimiser but for
-/// its pairs.
-const WHOLE: u64 = 160;
+/// its pairs, with their like in a checkpoint.
+const WHOLE: u64 = 200;
 /// Bytes a pixel for one pair of L-BFGS: three channels of two tensors, and the same in a checkpoint
 /// that is on its way to the store.
 const PAIR: u64 = 48;
