@@ -9,6 +9,7 @@ use lapin::options::ConfirmSelectOptions;
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::tcp::OwnedTLSConfig;
 use lapin::{Channel, Connection, ConnectionProperties, Error, ErrorKind, Event};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{BrokerOptions, topology};
@@ -16,6 +17,8 @@ use crate::broker::{BrokerError, Hold};
 
 /// First and longest wait between two attempts to connect.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(15));
+/// Longest time that opening a link may take.
+const OPENING: Duration = Duration::from_secs(30);
 /// AMQP's code for an orderly end.
 const OK: u16 = 200;
 
@@ -36,6 +39,21 @@ pub(super) struct Link {
 impl Link {
     /// Connects, and sees to it that the topology is there.
     pub async fn open(options: &BrokerOptions) -> Result<Self, BrokerError> {
+        Self::open_within(OPENING, options).await
+    }
+
+    /// Where a connection breaks at an unlucky moment, lapin never says so to who waits for an answer.
+    async fn open_within(longest: Duration, options: &BrokerOptions) -> Result<Self, BrokerError> {
+        let opened = timeout(longest, Self::try_to_open(options)).await;
+        opened.unwrap_or_else(|_| {
+            Err(BrokerError::Unreachable {
+                broker: options.url.to_string(),
+                reason: format!("no answer for {} s", longest.as_secs_f64()),
+            })
+        })
+    }
+
+    async fn try_to_open(options: &BrokerOptions) -> Result<Self, BrokerError> {
         let publisher = connect(options).await?;
         let taker = connect(options).await?;
         topology::ensure(&publisher).await?;
@@ -200,5 +218,25 @@ pub(super) fn reason(error: &Error) -> String {
         ErrorKind::IOError(e) => e.to_string(),
         ErrorKind::ProtocolError(e) => e.get_message().to_string(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_broker_that_never_answers_is_given_up() {
+        let mute = std::net::TcpListener::bind("127.0.0.1:0").expect("listens");
+        let address = mute.local_addr().expect("has one");
+        let options = BrokerOptions {
+            url: format!("amqp://a:b@{address}").parse().expect("a URL"),
+            ca: None,
+            name: "test".to_owned(),
+        };
+        let opened = Link::open_within(Duration::from_millis(50), &options).await;
+        let error = opened.expect_err("nobody is there");
+        assert!(error.is_retryable(), "{error}");
+        assert!(error.to_string().contains("no answer"), "{error}");
     }
 }
