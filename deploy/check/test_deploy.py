@@ -106,7 +106,13 @@ def listed(value):
 
 
 class Bucket(unittest.TestCase):
-    KEYS = [re.sub(r"\{\w*\}", "x", key) for key in re.findall(r'format!\("([^"]+)"', text("proto/src/keys.rs"))]
+    CODE = text("proto/src/keys.rs")
+    KEYS = [
+        *(re.sub(r"\{\w*\}", "x", key) for key in re.findall(r'format!\("([^"]+)"', CODE)),
+        *re.findall(r'const IDENTITY: &str = "([^"]+)"', CODE),
+    ]
+
+    WORKERS = ("started/*", "checkpoints/*", "jobs/*", "results/*", "failures/*")
 
     def may(self, user, action):
         allowed = [
@@ -122,20 +128,21 @@ class Bucket(unittest.TestCase):
 
     def test_users_may_do_what_they_need_and_no_more(self):
         expected = {
-            ("worker", "s3:GetObject"): self.under("inputs/*", "weights/*", "jobs/*"),
-            ("worker", "s3:PutObject"): self.under("jobs/*"),
-            ("worker", "s3:DeleteObject"): self.under("*/checkpoint.safetensors", "*/started.json"),
+            ("worker", "s3:GetObject"): self.under(
+                "identity", "inputs/*", "weights/*", "cancelled/*", *self.WORKERS
+            ),
+            ("worker", "s3:PutObject"): self.under(*self.WORKERS),
+            ("worker", "s3:DeleteObject"): self.under("checkpoints/*", "started/*"),
             ("dispatcher", "s3:GetObject"): self.under("*"),
-            ("dispatcher", "s3:PutObject"): self.under("inputs/*", "batches/*", "jobs/*/cancelled"),
-            ("dispatcher", "s3:DeleteObject"): self.under("*/cancelled", "*/failed.json"),
+            ("dispatcher", "s3:PutObject"): self.under("identity", "inputs/*", "batches/*", "cancelled/*"),
+            ("dispatcher", "s3:DeleteObject"): self.under("cancelled/*", "failures/*"),
         }
         for (user, action), keys in expected.items():
             with self.subTest(user=user, action=action):
                 self.assertEqual(self.may(user, action), keys)
 
     def test_the_patterns_above_meet_the_codes_keys(self):
-        for pattern in ("inputs/*", "weights/*", "batches/*", "*/checkpoint.safetensors", "*/started.json",
-                        "*/result.json", "*/cancelled", "*/failed.json"):
+        for pattern in ("identity", "inputs/*", "weights/*", "batches/*", "cancelled/*", *self.WORKERS):
             self.assertTrue(self.under(pattern), pattern)
 
 

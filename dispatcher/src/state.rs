@@ -1,5 +1,7 @@
 //! What has become of jobs, by what lies in the store: the truth, with the broker gone too.
 
+use std::collections::{HashMap, HashSet};
+
 use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
 use stylefleet_proto::{Failure, JobId, Record, keys};
@@ -7,8 +9,10 @@ use stylefleet_transport::store::{Store, StoreError};
 
 use crate::documents::{self, DocumentError, damaged};
 
-/// Jobs that the store is asked about at once.
+/// Requests to the store at once, where each job takes one.
 pub const AT_ONCE: usize = 32;
+/// Jobs that are looked at together: as many as a listing of S3 has on a page.
+const TOGETHER: usize = 1000;
 
 /// How a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,33 +75,75 @@ impl From<Over> for State {
 
 /// How a job ended, if it did. A result counts more than whatever else was said of the job.
 pub async fn over(store: &dyn Store, job: &JobId) -> Result<Option<Over>, StoreError> {
-    Ok(if store.contains(&keys::result(job)).await? {
-        Some(Over::Done)
-    } else if store.contains(&keys::failed(job)).await? {
-        Some(Over::Failed)
-    } else if store.contains(&keys::cancelled(job)).await? {
-        Some(Over::Cancelled)
-    } else {
-        None
-    })
+    Ok(ends(store, &[*job]).await?.remove(job))
+}
+
+/// How those of the jobs ended that did.
+pub async fn ends(store: &dyn Store, jobs: &[JobId]) -> Result<HashMap<JobId, Over>, StoreError> {
+    let (done, failed, cancelled) = tokio::try_join!(
+        having(store, jobs, keys::result),
+        having(store, jobs, keys::failed),
+        having(store, jobs, keys::cancelled),
+    )?;
+    // The last word counts.
+    let ended = [
+        (cancelled, Over::Cancelled),
+        (failed, Over::Failed),
+        (done, Over::Done),
+    ];
+    let ended = ended
+        .into_iter()
+        .flat_map(|(jobs, over)| jobs.into_iter().zip(std::iter::repeat(over)));
+    Ok(ended.collect())
 }
 
 /// What has become of a job that the broker took, or did not, if that is known.
 pub async fn of(
     store: &dyn Store,
-    job: &JobId,
+    job: JobId,
     accepted: Option<bool>,
 ) -> Result<State, StoreError> {
-    Ok(match over(store, job).await? {
-        Some(over) => over.into(),
-        None if store.contains(&keys::started(job)).await? => State::Running,
-        None if store.contains(&keys::checkpoint(job)).await? => State::Stopped,
-        None => match accepted {
-            Some(true) => State::Waiting,
-            Some(false) => State::NotAccepted,
-            None => State::Unknown,
-        },
-    })
+    let states = of_all(store, &[(job, accepted)]).await?;
+    Ok(states.first().copied().unwrap_or(State::Unknown))
+}
+
+/// The same of many jobs, in their order.
+pub async fn of_all(
+    store: &dyn Store,
+    jobs: &[(JobId, Option<bool>)],
+) -> Result<Vec<State>, StoreError> {
+    let ids: Vec<_> = jobs.iter().map(|(job, _)| *job).collect();
+    let (ends, started, begun) = tokio::try_join!(
+        ends(store, &ids),
+        having(store, &ids, keys::started),
+        having(store, &ids, keys::checkpoint),
+    )?;
+    let state = |(job, accepted): &(JobId, Option<bool>)| match (ends.get(job), accepted) {
+        (Some(over), _) => (*over).into(),
+        _ if started.contains(job) => State::Running,
+        _ if begun.contains(job) => State::Stopped,
+        (None, Some(true)) => State::Waiting,
+        (None, Some(false)) => State::NotAccepted,
+        (None, None) => State::Unknown,
+    };
+    Ok(jobs.iter().map(state).collect())
+}
+
+/// Those of the jobs that a worker is at, or died over.
+pub async fn started(store: &dyn Store, jobs: &[JobId]) -> Result<HashSet<JobId>, StoreError> {
+    having(store, jobs, keys::started).await
+}
+
+/// Those of the jobs that have an object under this key.
+async fn having(
+    store: &dyn Store,
+    jobs: &[JobId],
+    key: fn(&JobId) -> String,
+) -> Result<HashSet<JobId>, StoreError> {
+    let keys: Vec<_> = jobs.iter().map(key).collect();
+    let present = store.present(&keys).await?;
+    let there = jobs.iter().zip(present).filter(|(_, present)| *present);
+    Ok(there.map(|(job, _)| *job).collect())
 }
 
 /// Makes a job that was given up wanted again.
@@ -107,13 +153,11 @@ pub async fn revive(store: &dyn Store, job: &JobId) -> Result<(), StoreError> {
 }
 
 /// How jobs ended that did, as the answers come.
-pub fn sweep<'a>(
-    store: &'a dyn Store,
-    jobs: impl IntoIterator<Item = JobId> + 'a,
-) -> impl Stream<Item = Result<(JobId, Option<Over>), StoreError>> + 'a {
-    stream::iter(jobs)
-        .map(move |job| async move { Ok((job, over(store, &job).await?)) })
-        .buffer_unordered(AT_ONCE)
+pub fn sweep(
+    store: &dyn Store,
+    jobs: &[JobId],
+) -> impl Stream<Item = Result<HashMap<JobId, Over>, StoreError>> {
+    stream::iter(jobs.chunks(TOGETHER)).then(move |jobs| ends(store, jobs))
 }
 
 /// The record of a finished job; none if it is not finished.

@@ -1,7 +1,7 @@
 //! What workers tell, and what local workers are told.
 
-use crate::invalid::{integer, required};
-use crate::{Invalid, Job, JobId, VERSION, wire};
+use crate::invalid::{integer, optional, required};
+use crate::{Digest, Invalid, Job, JobId, VERSION, wire};
 
 /// What a worker tells of a job.
 #[derive(Debug, Clone, PartialEq)]
@@ -167,6 +167,8 @@ pub struct Pulse {
     pub device: String,
     /// The progress of the job at work; none: it is idle, or the job has just begun.
     pub progress: Option<Event>,
+    /// The identity of its store, if it knows that.
+    pub store: Option<Digest>,
 }
 
 impl TryFrom<wire::Pulse> for Pulse {
@@ -177,6 +179,7 @@ impl TryFrom<wire::Pulse> for Pulse {
             worker: from.worker,
             device: from.device,
             progress: from.progress.map(Event::try_from).transpose()?,
+            store: optional("store", &from.store)?,
         })
     }
 }
@@ -187,6 +190,7 @@ impl From<Pulse> for wire::Pulse {
             worker: from.worker,
             device: from.device,
             progress: from.progress.map(wire::Event::from),
+            store: from.store.map(String::from).unwrap_or_default(),
         }
     }
 }

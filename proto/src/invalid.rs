@@ -1,5 +1,7 @@
 //! What is wrong with a value that came from outside.
 
+use crate::Digest;
+
 /// A value that was refused at the door: which field, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {reason}")]
@@ -28,6 +30,17 @@ impl Invalid {
 /// Refuses a missing message.
 pub(crate) fn required<T>(field: &str, value: Option<T>) -> Result<T, Invalid> {
     value.ok_or_else(|| Invalid::new(field, "is missing"))
+}
+
+/// Refuses what is no digest; an empty text is none.
+pub(crate) fn optional(field: &str, digest: &str) -> Result<Option<Digest>, Invalid> {
+    match digest {
+        "" => Ok(None),
+        digest => digest
+            .parse()
+            .map(Some)
+            .map_err(|e: Invalid| Invalid::new(field, e.reason)),
+    }
 }
 
 /// Refuses an integer outside `range`.

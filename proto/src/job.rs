@@ -6,7 +6,7 @@ use std::str::FromStr;
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
-use crate::invalid::{enumerated, integer, positive, required};
+use crate::invalid::{enumerated, integer, optional, positive, required};
 use crate::parameters::MAX_SHARE;
 pub use crate::wire::Priority;
 use crate::{Digest, Init, Invalid, Parameters, wire};
@@ -44,6 +44,8 @@ pub struct Job {
     pub priority: Priority,
     /// Evaluations from one progress picture to the next, over all scales; 0: none are made.
     pub preview_every: u32,
+    /// The identity of the store that has the inputs and gets the picture; none: any.
+    pub store: Option<Digest>,
 }
 
 /// A job's id: the hash of what it asks for, so that the same ask is the same job.
@@ -91,6 +93,7 @@ impl Job {
             attempt: 1,
             priority: Priority::Normal,
             preview_every: 0,
+            store: None,
         };
         job.validate()?;
         job.id = JobId::of(&job);
@@ -128,8 +131,8 @@ impl Job {
 
 impl JobId {
     /// SHA-256 over the protobuf encoding of `job` with everything left out that does not change
-    /// the picture: the names, the batch, the attempt, the priority, the progress pictures and the
-    /// id itself. Prost writes fields in the order of their numbers and the contract has no maps, so the encoding is unique.
+    /// the picture: the names, the batch, the attempt, the priority, the progress pictures, the
+    /// store and the id itself. Prost writes fields in the order of their numbers and the contract has no maps, so the encoding is unique.
     pub fn of(job: &Job) -> Self {
         let mut asked = wire::Job::from(job);
         asked.id.clear();
@@ -138,6 +141,7 @@ impl JobId {
         asked.attempt = 0;
         asked.priority = Priority::Normal.into();
         asked.preview_every = 0;
+        asked.store.clear();
         let init = asked.parameters.as_mut().and_then(|p| p.init.as_mut());
         let init_image = match init {
             Some(wire::parameters::Init::Image(image)) => Some(image),
@@ -205,6 +209,7 @@ impl TryFrom<wire::Job> for Job {
         job.attempt = integer("attempt", from.attempt, 1..=u32::MAX)?;
         job.priority = enumerated("priority", from.priority)?;
         job.preview_every = integer("preview_every", from.preview_every, 0..=MAX_PREVIEW_EVERY)?;
+        job.store = optional("store", &from.store)?;
         if job.id == claimed {
             Ok(job)
         } else {
@@ -237,6 +242,7 @@ impl From<&Job> for wire::Job {
             attempt: from.attempt,
             priority: from.priority.into(),
             preview_every: from.preview_every,
+            store: from.store.map(String::from).unwrap_or_default(),
         }
     }
 }

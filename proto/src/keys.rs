@@ -1,25 +1,44 @@
 //! Where things lie in the store. Built from digests and checked names alone, so that nothing
 //! from outside can point elsewhere.
+//!
+//! What tells a job's state lies in a folder per state, one object a job: a listing of `results/`
+//! answers for thousands of jobs at once, and a bucket's lifecycle rules, which know prefixes
+//! only, can clear away old checkpoints.
 
-use crate::{BatchId, Digest, Format, JobId};
+use crate::{BatchId, Digest, Format, JobId, SubmitId};
 
 /// An input image, by the hash of its bytes.
 pub fn input(digest: &Digest) -> String {
     format!("inputs/{digest}")
 }
 
-/// What a batch asked for: a [`crate::Manifest`].
-pub fn manifest(batch: &BatchId) -> String {
-    format!("batches/{batch}/manifest.json")
-}
-
-/// Which jobs of a batch the broker has taken: an [`crate::Accepted`].
-pub fn accepted(batch: &BatchId) -> String {
-    format!("batches/{batch}/accepted.json")
-}
+/// Which store this is: something random, written once, in 64 lower-case hex digits.
+pub const IDENTITY: &str = "identity";
 
 /// Under which all batches lie.
 pub const BATCHES: &str = "batches/";
+
+/// Under which everything of a batch lies.
+pub fn batch(batch: &BatchId) -> String {
+    format!("batches/{batch}/")
+}
+
+/// What one submit asked for: a [`crate::Manifest`]. Each submit writes objects of its own, so
+/// that several at once to one batch never write over each other.
+pub fn manifest(batch: &BatchId, submit: &SubmitId) -> String {
+    format!("batches/{batch}/{submit}{MANIFEST}")
+}
+
+/// How the keys of manifests end.
+pub const MANIFEST: &str = ".manifest.json";
+
+/// Which jobs of one submit the broker has taken: an [`crate::Accepted`].
+pub fn accepted(batch: &BatchId, submit: &SubmitId) -> String {
+    format!("batches/{batch}/{submit}{ACCEPTED}")
+}
+
+/// How the keys of what was accepted end.
+pub const ACCEPTED: &str = ".accepted.json";
 
 /// Weights of the network, by the hash of their bytes.
 pub fn weights(digest: &Digest) -> String {
@@ -28,23 +47,23 @@ pub fn weights(digest: &Digest) -> String {
 
 /// A job that a worker has begun: a [`crate::Start`]. Gone once the job is settled.
 pub fn started(job: &JobId) -> String {
-    format!("jobs/{job}/started.json")
+    format!("started/{job}.json")
 }
 
 /// An object to try the store out with, where workers have every right that they need. The digest
 /// is to be of something random.
 pub fn probe(random: &Digest) -> String {
-    format!("jobs/{random}/started.json")
+    format!("started/{random}.json")
 }
 
 /// An empty marker: the job is not wanted any more.
 pub fn cancelled(job: &JobId) -> String {
-    format!("jobs/{job}/cancelled")
+    format!("cancelled/{job}")
 }
 
 /// The optimiser's whole state.
 pub fn checkpoint(job: &JobId) -> String {
-    format!("jobs/{job}/checkpoint.safetensors")
+    format!("checkpoints/{job}.safetensors")
 }
 
 /// The finished picture, by the hash of the file's bytes: two attempts that come to different bytes,
@@ -83,10 +102,10 @@ pub fn preview(job: &JobId, evaluations: u32) -> String {
 
 /// What became of the job: a [`crate::Record`]. Written last and once.
 pub fn result(job: &JobId) -> String {
-    format!("jobs/{job}/result.json")
+    format!("results/{job}.json")
 }
 
 /// Why the job was given up: a [`crate::Failure`].
 pub fn failed(job: &JobId) -> String {
-    format!("jobs/{job}/failed.json")
+    format!("failures/{job}.json")
 }

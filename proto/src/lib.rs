@@ -26,7 +26,9 @@ pub use parameters::{
     Network, Objective, Optimizer, Parameters, Pooling, Precision, Size, StyleLoss, TotalVariation,
 };
 pub use presets::Preset;
-pub use records::{Accepted, Curve, Failure, Manifest, ManifestEntry, Record, Scored, Start};
+pub use records::{
+    Accepted, Curve, Failure, Manifest, ManifestEntry, Record, Scored, Start, SubmitId,
+};
 
 /// The protobuf messages as prost generates them: unchecked. See `stylefleet.proto`.
 #[allow(missing_docs, clippy::all)]

@@ -1,19 +1,37 @@
 //! The JSON documents of the store.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{BatchId, Image, JobId, Name, Parameters, Preset, Style};
 
-/// `batches/<batch>/manifest.json`: what a batch asked for.
+/// Tells one submit from all others. Written out, later ones sort after earlier ones, as far as
+/// the dispatchers' clocks agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubmitId {
+    /// When it was begun, by the dispatcher's clock: milliseconds since 1970-01-01 UTC.
+    pub unix_millis: u64,
+    /// Keeps apart what begins in the same millisecond.
+    pub random: u64,
+}
+
+impl fmt::Display for SubmitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:014}-{:016x}", self.unix_millis, self.random)
+    }
+}
+
+/// `batches/<batch>/<submit>.manifest.json`: what one submit added to a batch. All of them
+/// together, in the order of their names, are what the batch asks for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The batch.
     pub batch: BatchId,
     /// Its jobs, in the order given. Two entries may share a job.
     pub jobs: Vec<ManifestEntry>,
-    /// When it was first submitted, by the dispatcher's clock: seconds since 1970-01-01 UTC.
+    /// When it was submitted, by the dispatcher's clock: seconds since 1970-01-01 UTC.
     #[serde(default)]
     pub unix_seconds: u64,
 }
@@ -30,14 +48,15 @@ pub struct ManifestEntry {
     pub preset: Preset,
 }
 
-/// `batches/<batch>/accepted.json`: the jobs of a batch that the broker has taken for certain.
+/// `batches/<batch>/<submit>.accepted.json`: the jobs of a submit that the broker has taken for
+/// certain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     /// The jobs.
     pub jobs: BTreeSet<JobId>,
 }
 
-/// `jobs/<job>/started.json`: a worker is at the job, or died over it.
+/// `started/<job>.json`: a worker is at the job, or died over it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
     /// The job.
@@ -54,7 +73,7 @@ pub struct Start {
     pub unix_millis: u64,
 }
 
-/// `jobs/<job>/result.json`: what became of a job, written last and once.
+/// `results/<job>.json`: what became of a job, written last and once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The job.
@@ -110,7 +129,7 @@ pub struct Curve {
     pub loss: Vec<f64>,
 }
 
-/// `jobs/<job>/failed.json`: why a job was given up.
+/// `failures/<job>.json`: why a job was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The job.

@@ -15,7 +15,7 @@ use stylefleet_proto::{
     BatchId, Colors, ContentLoss, Digest, Event, Format, Happening, Image, Init, Job, JobId, Layer,
     LayerWeight, MAX_EVALUATIONS, MAX_PREVIEW_EVERY, MAX_SIDE, MIN_SIDE, Means, Name, Network,
     Objective, Optimizer, Parameters, Pooling, Precision, Preset, Priority, Size, Style, StyleLoss,
-    ToWorker, TotalVariation, keys, wire,
+    SubmitId, ToWorker, TotalVariation, keys, wire,
 };
 
 // Every valid job.
@@ -173,15 +173,17 @@ fn jobs() -> impl Strategy<Value = Job> {
         vec(styles, 1..=16),
         parameters(),
     );
-    let turns = (1..=u32::MAX, priorities(), 0..=MAX_PREVIEW_EVERY);
+    let stores = option::of(any::<u64>().prop_map(|number| Digest::of(&number.to_le_bytes())));
+    let turns = (1..=u32::MAX, priorities(), 0..=MAX_PREVIEW_EVERY, stores);
     (parts, turns).prop_filter_map("asks for nothing", |(parts, turns)| {
-        let (attempt, priority, preview_every) = turns;
+        let (attempt, priority, preview_every, store) = turns;
         let (batch, name, content, styles, parameters) = parts;
         let job = Job::new(batch, name, content, styles, parameters).ok()?;
         Some(Job {
             attempt,
             priority,
             preview_every,
+            store,
             ..job
         })
     })
@@ -293,6 +295,7 @@ proptest! {
         other.attempt = attempt;
         other.priority = priority;
         other.preview_every = preview_every;
+        other.store = Some(Digest::of(name.as_ref().as_bytes()));
         other.content.name = name.clone();
         for style in &mut other.styles {
             style.image.name = name.clone();
@@ -307,8 +310,8 @@ proptest! {
     fn keys_never_climb_out_of_the_store(job in jobs()) {
         for key in [
             keys::input(&job.content.sha256),
-            keys::manifest(&job.batch),
-            keys::accepted(&job.batch),
+            keys::manifest(&job.batch, &SubmitId { unix_millis: u64::MAX, random: u64::MAX }),
+            keys::accepted(&job.batch, &SubmitId { unix_millis: 0, random: 0 }),
             keys::weights(&job.content.sha256),
             keys::started(&job.id),
             keys::cancelled(&job.id),
@@ -319,7 +322,9 @@ proptest! {
         ] {
             let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
             prop_assert!(key.split('/').all(is_plain), "{}", key);
-            prop_assert!(["inputs/", "batches/", "jobs/", "weights/"].iter().any(|home| key.starts_with(home)));
+            let homes = ["inputs/", "weights/", "batches/", "started/", "checkpoints/", "jobs/", "results/",
+                "failures/", "cancelled/"];
+            prop_assert!(homes.iter().any(|home| key.starts_with(home)));
         }
     }
 }
@@ -361,6 +366,7 @@ fn other_asks() -> Vec<(&'static str, Change)> {
         attempt: _,
         priority: _,
         preview_every: _,
+        store: _,
         content: _,
         styles: _,
         parameters,
@@ -559,6 +565,7 @@ fn what_is_out_of_its_range_is_refused_by_name() {
         ("preview_every", |job| {
             job.preview_every = MAX_PREVIEW_EVERY + 1
         }),
+        ("store", |job| job.store = "../identity".into()),
         ("content", |job| job.content = None),
         ("content.sha256", |job| {
             job.content.as_mut().expect("content").sha256 = "../../../etc/passwd".into();
@@ -693,7 +700,7 @@ fn a_picture_lies_with_its_job() {
     let id = job.id;
     for elsewhere in [
         "inputs/x".to_owned(),
-        format!("jobs/{id}/result.json"),
+        format!("results/{id}.json"),
         format!("jobs/{id}/image.../../x"),
         format!("jobs/{id}/image.a/b"),
         picture.replace("jobs/", "/jobs/"),

@@ -110,12 +110,13 @@ class Fleet:
             return None
 
     def jobs(self, batch):
-        return [entry["job"] for entry in self.object(f"batches/{batch}/manifest.json")["jobs"]]
+        status = self.call("status", batch, "--jobs")
+        return [picture["job"] for picture in json.loads(status["said"])["jobs"]]
 
     def started(self, job, by_other_than=None):
         """When a worker began a job, in seconds, and who; waits for it."""
         def look():
-            start = self.object(f"jobs/{job}/started.json")
+            start = self.object(f"started/{job}.json")
             return start if start and start["worker"] != by_other_than else None
 
         start = wait_for(f"a start of {job}", look)
@@ -272,7 +273,7 @@ class Bench:
                 accepted = time.time()
                 start, _ = fleet.started(fleet.jobs(batch)[0])
                 waits.append(start - accepted)
-                result = f"jobs/{fleet.jobs(batch)[0]}/result.json"
+                result = f"results/{fleet.jobs(batch)[0]}.json"
                 wait_for("the result", lambda: fleet.object(result))
         return {"waits": waits}
 
@@ -326,7 +327,7 @@ class Bench:
                 waits.append(start - killed)
                 victim.wait()
                 fleet.call("cancel", batch)
-                wait_for("the job's end", lambda: fleet.object(f"jobs/{job}/started.json") is None)
+                wait_for("the job's end", lambda: fleet.object(f"started/{job}.json") is None)
         finally:
             for worker in workers.values():
                 worker.__exit__()

@@ -58,7 +58,7 @@ impl Broker {
             Self::Memory(broker) => Arc::new(broker.clone()),
             Self::RabbitMq(fleet) => {
                 let options = options(&fleet.worker);
-                let worker = RabbitWorker::connect(options, "worker".into(), "cpu".into());
+                let worker = RabbitWorker::connect(options, "worker".into(), "cpu".into(), None);
                 Arc::new(worker.await.expect("connects"))
             }
         }
@@ -198,6 +198,19 @@ async fn carries_jobs_and_events(dispatcher: &dyn DispatcherEnd, worker: &dyn Wo
         assert_eq!(happening, *expected);
     }
     nothing(worker).await;
+}
+
+async fn counts_what_waits(broker: &Broker) {
+    let dispatcher = broker.dispatcher().await;
+    let waiting = async || dispatcher.waiting().await.expect("counts");
+    assert_eq!(waiting().await, 0);
+    publish(&*dispatcher, &[job(1), job(2), job(3)]).await;
+    assert_eq!(waiting().await, 3);
+    let worker = broker.worker().await;
+    let held = claim(&*worker).await;
+    assert_eq!(waiting().await, 2);
+    settle(&*worker, held, INTERRUPTED).await;
+    assert_eq!(waiting().await, 3);
 }
 
 async fn redelivers_what_is_not_settled(broker: &Broker) {
@@ -362,6 +375,7 @@ macro_rules! suite {
 
             suite!(
                 $broker,
+                counts_what_waits,
                 redelivers_what_is_not_settled,
                 what_is_interrupted_goes_on_after_the_others,
                 priorities_go_first,
@@ -412,6 +426,11 @@ impl DispatcherEnd for Parent {
             accepted(job.id);
         }
         Ok(())
+    }
+
+    async fn waiting(&self) -> Result<usize, stylefleet_transport::broker::BrokerError> {
+        // The worker has them all.
+        Ok(0)
     }
 
     async fn follow(

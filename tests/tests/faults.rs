@@ -231,7 +231,7 @@ fn a_job_that_kills_every_worker_is_given_up_and_the_others_are_done() {
     assert_eq!(again.events_of("finished").len(), 1);
     assert!(
         !kept(&scene, failed, keys::failed).exists(),
-        "failed.json was left behind"
+        "why it was given up was left behind"
     );
 }
 

@@ -212,6 +212,7 @@ fn contract() -> BTreeMap<(&'static str, String), Vec<u8>> {
         worker: "worker".to_owned(),
         device: "cpu".to_owned(),
         progress: happenings().into_iter().nth(1).map(|(_, h)| event(h)),
+        store: None,
     };
     let hello = Hello {
         worker: "worker".to_owned(),

@@ -21,6 +21,7 @@ use crate::engine_thread::EngineThread;
 use crate::events::{Events, unix_millis};
 use crate::failure::Failure;
 use crate::inputs::Inputs;
+use crate::own_store::OwnStore;
 use crate::previews;
 use crate::record::{curve, record};
 use crate::request::request;
@@ -32,6 +33,8 @@ pub struct Bench {
     pub worker: Arc<str>,
     /// Where results go.
     pub store: Arc<dyn Store>,
+    /// Which store that is.
+    pub own_store: OwnStore,
     /// Where inputs come from.
     pub inputs: Inputs,
     /// What computes.

@@ -18,6 +18,7 @@ use crate::engine_thread::EngineThread;
 use crate::failure::Failure;
 use crate::inputs::Inputs;
 use crate::job::Bench;
+use crate::own_store::OwnStore;
 use crate::service::{Service, ServiceError};
 use crate::signals;
 
@@ -72,6 +73,7 @@ async fn serve(store: FolderStore, settings: &Settings, out: OwnedFd) -> Result<
         worker: settings.name().into(),
         // The store is as near as a cache would be.
         inputs: Inputs::new(store.clone(), None),
+        own_store: OwnStore::new(store.clone()),
         store,
         read_ahead: settings.read_ahead(engine.description()),
         engine,

@@ -14,6 +14,7 @@ mod inputs;
 mod job;
 mod local;
 mod metrics;
+mod own_store;
 mod patient_store;
 mod previews;
 mod record;

@@ -15,6 +15,7 @@ use crate::health::{self, Health};
 use crate::inputs::{Cache, Inputs};
 use crate::job::Bench;
 use crate::metrics;
+use crate::own_store::OwnStore;
 use crate::patient_store::PatientStore;
 use crate::service::{Service, ServiceError};
 use crate::signals;
@@ -102,12 +103,16 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     let options = settings.engine();
     let engine = EngineThread::start(move || Engine::open(&options)).await?;
     let device = engine.description().device.clone();
-    let broker = Arc::new(RabbitWorker::connect(broker, name.clone(), device).await?);
+    let own_store = OwnStore::new(store.clone());
+    let identity = own_store.identity().await?;
+    let broker = RabbitWorker::connect(broker, name.clone(), device, identity).await?;
+    let broker = Arc::new(broker);
 
     let cache = Cache::new(settings.cache().join("inputs"), settings.cache_bytes());
     let bench = Arc::new(Bench {
         worker: name.as_str().into(),
         inputs: Inputs::new(store.clone(), Some(cache)),
+        own_store,
         store,
         read_ahead: settings.read_ahead(engine.description()),
         engine,

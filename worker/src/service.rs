@@ -26,6 +26,8 @@ use crate::watch::Signs;
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// How long before the end of a slice the next job is fetched.
 const AHEAD: Duration = Duration::from_secs(15);
+/// How long a worker rests after a job that belongs to another store.
+const AFTER_STRANGERS: Duration = Duration::from_secs(5);
 /// A worker that has waited so long for a job is idle.
 const IDLE_AFTER: Duration = Duration::from_secs(2);
 
@@ -134,6 +136,10 @@ impl Service {
         while let Some(claim) = self.broker.claim(&self.drain).await? {
             let worker = self.bench.worker.clone();
             let events = Events::new(&claim.job, worker, self.broker.clone());
+            if let Some(reason) = self.bench.own_store.stranger(&claim.job).await {
+                self.turn_away(claim, &events, reason).await;
+                continue;
+            }
             let attempt = Attempt::new(claim.job.clone(), self.bench.clone(), events.clone());
             match attempt.prepare(&claim).await {
                 Ok(prepared) => {
@@ -148,6 +154,22 @@ impl Service {
             }
         }
         Ok(None)
+    }
+
+    /// Leaves a job to workers that have its store, if there are any; loudly, for there may be none.
+    async fn turn_away(&self, claim: Claim, events: &Events, reason: String) {
+        tracing::error!("{} is not taken: {reason}", claim.job.id);
+        events.note(format!(
+            "worker {} does not take it: {reason}",
+            self.bench.worker
+        ));
+        self.settle(claim, events, Happening::Interrupted { evaluations: 0 })
+            .await;
+        // Where nobody else takes it, it comes back at once.
+        tokio::select! {
+            () = sleep(AFTER_STRANGERS) => {}
+            () = self.drain.cancelled() => {}
+        }
     }
 
     /// Has the engine work on a job until it is done or has to stop.

@@ -2,7 +2,7 @@
 //! the marker before a job and while they are at it.
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{TryStreamExt, stream};
 use serde::Serialize;
 use stylefleet_proto::{JobId, keys};
 use stylefleet_transport::store::{Store, StoreError};
@@ -54,22 +54,16 @@ pub async fn run(args: CancelArgs, settings: &Settings) -> Result<Ending, Comman
 }
 
 async fn cancel(store: &dyn Store, jobs: Vec<JobId>) -> Result<Cancelled, StoreError> {
-    let cancel = |job| async move {
-        let is_over = state::over(store, &job).await?.is_some();
-        if !is_over {
-            store.put(&keys::cancelled(&job), Bytes::new()).await?;
-        }
-        Ok(is_over)
-    };
-    let looks: Vec<bool> = stream::iter(jobs)
-        .map(cancel)
-        .buffer_unordered(AT_ONCE)
-        .try_collect()
+    let ends = state::ends(store, &jobs).await?;
+    let open: Vec<_> = jobs.iter().filter(|job| !ends.contains_key(job)).collect();
+    stream::iter(open.iter().map(Ok))
+        .try_for_each_concurrent(AT_ONCE, |job| async move {
+            store.put(&keys::cancelled(job), Bytes::new()).await
+        })
         .await?;
-    let over = looks.iter().filter(|over| **over).count();
     Ok(Cancelled {
-        cancelled: looks.len() - over,
-        over,
+        cancelled: open.len(),
+        over: jobs.len() - open.len(),
     })
 }
 

@@ -1,18 +1,20 @@
 //! `stylefleet doctor`: whether a dispatcher can work from here, and if not, what to do.
 
+use std::collections::HashSet;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use serde::Serialize;
 use stylefleet_proto::{Digest, JobId, keys};
-use stylefleet_transport::store;
+use stylefleet_transport::store::{self, Store};
 
 use crate::asking::intake::IntakeError;
-use crate::batch;
+use crate::batch::{self, Batch};
 use crate::commands::queue::{self, Heard};
 use crate::commands::{CommandError, Ending, connect, open_store};
 use crate::config::Settings;
 use crate::output::{self, Line};
+use crate::state::{self, State};
 
 /// Seconds that clocks may differ.
 const SKEW: u64 = 30;
@@ -61,8 +63,8 @@ pub async fn run(args: DoctorArgs, settings: &Settings) -> Result<Ending, Comman
         report.ok("broker", "its exchanges and queues are there");
     } else {
         let looked = look_at_store(&mut report, settings).await;
-        report.complain("store", looked);
-        let looked = look_at_broker(&mut report, settings).await;
+        let ours = report.complain("store", looked);
+        let looked = look_at_broker(&mut report, settings, ours).await;
         report.complain("broker", looked);
     }
     match args.json {
@@ -72,7 +74,15 @@ pub async fn run(args: DoctorArgs, settings: &Settings) -> Result<Ending, Comman
     Ok(report.ending())
 }
 
-async fn look_at_store(report: &mut Report, settings: &Settings) -> Result<(), CommandError> {
+/// What the store says of the fleet.
+struct Ours {
+    /// Which store it is.
+    identity: Digest,
+    /// Jobs that wait for a worker, as far as the store knows.
+    idle: usize,
+}
+
+async fn look_at_store(report: &mut Report, settings: &Settings) -> Result<Ours, CommandError> {
     let place = settings.store()?;
     let store = open_store(settings).await?;
     let found = store::check(&*store, &keys::cancelled(&nobody()?)).await?;
@@ -95,13 +105,37 @@ async fn look_at_store(report: &mut Report, settings: &Settings) -> Result<(), C
     store
         .put(&keys::input(&Digest::of(&[])), Bytes::new())
         .await?;
-    let batches = batch::all(&*store).await?.len();
+    let identity = store::establish_identity(&*store).await?;
+    let batches = batch::all(&*store).await?;
     report.ok(
         "store",
-        &format!("images can be written, and batches listed: {batches}"),
+        &format!(
+            "images can be written, and batches listed: {}",
+            batches.len()
+        ),
     );
     report.clock("the store", found.skew);
-    Ok(())
+    let mut idle = HashSet::new();
+    for (_, batch) in batches {
+        match batch {
+            Ok(batch) => idle.extend(idle_jobs(&*store, &batch).await?),
+            Err(error) => report.add("store", Verdict::Problem, &error.to_string()),
+        }
+    }
+    Ok(Ours {
+        identity,
+        idle: idle.len(),
+    })
+}
+
+/// Jobs of a batch that the broker took, and that wait for a worker.
+async fn idle_jobs(store: &dyn Store, batch: &Batch) -> Result<Vec<JobId>, CommandError> {
+    let accepted = batch.accepted.jobs.iter().map(|job| (*job, Some(true)));
+    let jobs: Vec<_> = accepted.collect();
+    let states = state::of_all(store, &jobs).await?;
+    let is_idle = |state: &State| matches!(state, State::Waiting | State::Stopped);
+    let idle = jobs.iter().zip(states).filter(|(_, state)| is_idle(state));
+    Ok(idle.map(|((job, _), _)| *job).collect())
 }
 
 /// The id of a job that nobody asked for.
@@ -111,7 +145,11 @@ fn nobody() -> Result<JobId, IntakeError> {
     Ok(Digest::of(text.as_bytes()).to_string().parse()?)
 }
 
-async fn look_at_broker(report: &mut Report, settings: &Settings) -> Result<(), CommandError> {
+async fn look_at_broker(
+    report: &mut Report,
+    settings: &Settings,
+    ours: Option<Ours>,
+) -> Result<(), CommandError> {
     let url = settings.broker()?.url;
     let broker = connect(settings).await?;
     report.ok(
@@ -128,7 +166,23 @@ async fn look_at_broker(report: &mut Report, settings: &Settings) -> Result<(), 
             &format!("{n} jobs were set aside: see `stylefleet dead list`"),
         ),
     }
-    let Heard { workers, skews, .. } = queue::listen(&broker).await?;
+    if let Some(lost) = ours
+        .as_ref()
+        .and_then(|ours| ours.idle.checked_sub(waiting as usize))
+        && lost > 0
+    {
+        let text = format!(
+            "{lost} jobs are lost: they wait, and the broker does not have them, perhaps because its \
+             queues were purged: run their submits again"
+        );
+        report.add("broker", Verdict::Problem, &text);
+    }
+    let Heard {
+        workers,
+        skews,
+        stores,
+        ..
+    } = queue::listen(&broker).await?;
     broker.close().await;
     report.ok("broker", "events can be followed");
     match workers.len() {
@@ -137,6 +191,16 @@ async fn look_at_broker(report: &mut Report, settings: &Settings) -> Result<(), 
             "none was heard of: start `stylefleet-worker serve` with the same broker and store",
         ),
         n => report.ok("workers", &format!("{n} live")),
+    }
+    let others = stores
+        .into_iter()
+        .filter(|(_, store)| ours.as_ref().is_some_and(|ours| ours.identity != *store));
+    for (worker, _) in others {
+        let text = format!(
+            "{worker} has another store than this machine, and takes none of its jobs: give both the \
+             same STYLEFLEET_STORE"
+        );
+        report.add("workers", Verdict::Problem, &text);
     }
     for (worker, skew) in skews {
         report.clock(&format!("worker {worker}"), skew);
@@ -158,11 +222,11 @@ impl Report {
         self.add(of, Verdict::Remark, text);
     }
 
-    /// What ended the look at something.
-    fn complain(&mut self, of: &'static str, looked: Result<(), CommandError>) {
-        if let Err(error) = looked {
-            self.add(of, Verdict::Problem, &error.to_string());
-        }
+    /// What came of the look at something, unless that is what ended it.
+    fn complain<T>(&mut self, of: &'static str, looked: Result<T, CommandError>) -> Option<T> {
+        looked
+            .map_err(|error| self.add(of, Verdict::Problem, &error.to_string()))
+            .ok()
     }
 
     /// Whether a clock that is so many seconds ahead of ours will do.

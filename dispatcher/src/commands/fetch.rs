@@ -97,11 +97,22 @@ pub async fn fetch(
 ) -> Result<Fetched, CommandError> {
     let batch = Batch::open(&*store, batch).await?;
     let gallery = Gallery::new(folder.to_owned(), store.clone(), extras.curve);
-    let pictures: Vec<_> = stream::iter(&batch.manifest.jobs)
-        .map(|entry| picture(&*store, &gallery, &batch, entry))
+    let mut pictures: Vec<_> = stream::iter(&batch.manifest.jobs)
+        .map(|entry| picture(&*store, &gallery, entry))
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
+    let absent = pictures
+        .iter_mut()
+        .filter(|p| p.file.is_none() && p.reason.is_none());
+    let mut absent: Vec<_> = absent.collect();
+    let accepted = |job| (job, Some(batch.accepted.jobs.contains(&job)));
+    let jobs: Vec<_> = absent.iter().map(|picture| accepted(picture.job)).collect();
+    let states = state::of_all(&*store, &jobs).await?;
+    absent
+        .iter_mut()
+        .zip(states)
+        .for_each(|(picture, state)| picture.state = state);
     if extras.previews {
         stream::iter(batch.manifest.jobs.iter().map(Ok))
             .try_for_each_concurrent(AT_ONCE, |entry| gallery.hang_previews(entry))
@@ -118,10 +129,10 @@ pub async fn fetch(
     })
 }
 
+/// Brings a picture, if the job is done.
 async fn picture(
     store: &dyn Store,
     gallery: &Gallery,
-    batch: &Batch,
     entry: &ManifestEntry,
 ) -> Result<Picture, CommandError> {
     let mut picture = Picture {
@@ -137,10 +148,7 @@ async fn picture(
             picture.file = Some(hung.path);
             picture.kept = hung.kept;
         }
-        Ok(None) => {
-            let accepted = batch.accepted.jobs.contains(&entry.job);
-            picture.state = state::of(store, &entry.job, Some(accepted)).await?;
-        }
+        Ok(None) => {}
         Err(error) => picture.reason = Some(error.into_reason()?),
     }
     Ok(picture)
@@ -198,7 +206,7 @@ mod tests {
 
     use bytes::Bytes;
     use stylefleet_proto::{
-        Accepted, Digest, Image, Manifest, Preset, Record, Scored, Style, keys,
+        Accepted, Digest, Image, Manifest, Preset, Record, Scored, Style, SubmitId, keys,
     };
     use stylefleet_transport::store::MemoryStore;
 
@@ -261,9 +269,13 @@ mod tests {
             let written = documents::write(&*store, &key, &record).await;
             written.expect("writes");
         }
-        let written = documents::write(&*store, &keys::manifest(&batch), &manifest).await;
+        let submit = SubmitId {
+            unix_millis: 1,
+            random: 1,
+        };
+        let written = documents::write(&*store, &keys::manifest(&batch, &submit), &manifest).await;
         written.expect("writes");
-        let written = documents::write(&*store, &keys::accepted(&batch), &accepted).await;
+        let written = documents::write(&*store, &keys::accepted(&batch, &submit), &accepted).await;
         written.expect("writes");
         let put = store
             .put(&record(job(1)).picture, Bytes::from("a picture"))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use stylefleet_proto::{Happening, JobId};
+use stylefleet_proto::{Digest, Happening, JobId};
 use stylefleet_transport::broker::{BrokerError, Depths, DispatcherEnd, Told};
 use tokio::time::{Instant, timeout_at};
 
@@ -92,6 +92,8 @@ pub struct Heard {
     first_millis: Option<u64>,
     /// How many seconds workers' clocks are ahead of ours.
     pub skews: BTreeMap<String, i64>,
+    /// The identities of workers' stores.
+    pub stores: BTreeMap<String, Digest>,
 }
 
 /// Listens for a while, to the past too.
@@ -133,6 +135,9 @@ impl Heard {
                     job: None,
                     progress: None,
                 };
+                if let Some(store) = pulse.store {
+                    self.stores.insert(pulse.worker.clone(), store);
+                }
                 if let Some(event) = pulse.progress {
                     let ahead =
                         i128::from(event.unix_millis) - i128::from(millis(SystemTime::now()));
@@ -270,6 +275,7 @@ mod tests {
                 worker: "w".to_owned(),
                 device: "cpu".to_owned(),
                 progress,
+                store: None,
             };
             heard.take(Told::Pulse(pulse), 0);
         }

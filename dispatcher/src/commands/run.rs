@@ -165,7 +165,7 @@ async fn work(
             desk.board.refuse(name.as_ref(), &refusal.to_string());
         }
         desk.board.expect(intake.manifest.jobs.iter().cloned());
-        batch::record(&*store, intake.manifest).await?;
+        batch::record(&*store, intake.manifest, &batch::new_submit()).await?;
         Ok::<_, CommandError>(desk.keep_done(intake.jobs).await?)
     };
     let prepared = tokio::select! {

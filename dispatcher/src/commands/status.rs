@@ -1,18 +1,23 @@
-//! `stylefleet status`: what the store knows. Asks no broker.
+//! `stylefleet status`: what the store knows. The broker is asked only whether it still has the
+//! jobs of a batch that wait, and need not answer.
 
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use stylefleet_proto::{BatchId, Failure, JobId, ManifestEntry, Record, Start, keys};
+use stylefleet_transport::broker::DispatcherEnd;
 use stylefleet_transport::store::Store;
+use tokio::time::timeout;
 
 use crate::batch::{self, Batch};
-use crate::commands::{CommandError, Ending, Target, open_store};
+use crate::commands::{CommandError, Ending, Target, connect, open_store};
 use crate::config::Settings;
 use crate::documents;
 use crate::output::{self, Line, ago};
-use crate::state::{self, AT_ONCE, State};
+use crate::state::{self, State};
+
+/// How long the broker may take to say how much waits.
+const ASK_BROKER: Duration = Duration::from_secs(3);
 
 /// Arguments of `stylefleet status`.
 #[derive(Debug, clap::Args)]
@@ -45,9 +50,18 @@ pub struct Counts {
     pub not_accepted: usize,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Batches {
+    /// The latest first.
     batches: Vec<BatchStatus>,
+    /// Those whose documents are no use.
+    damaged: Vec<Damaged>,
+}
+
+#[derive(Serialize)]
+struct Damaged {
+    batch: BatchId,
+    reason: String,
 }
 
 #[derive(Serialize)]
@@ -63,6 +77,9 @@ struct BatchStatus {
     states: Option<Counts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     jobs: Option<Vec<PictureStatus>>,
+    /// Pictures that wait and that the broker does not have; absent where it was not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -107,15 +124,19 @@ pub async fn run(args: StatusArgs, settings: &Settings) -> Result<Ending, Comman
     let store = &*store;
     match args.target {
         None => {
-            let batches = batches(store, args.all).await?;
+            let batches = Batches::read(store, args.all).await?;
             match args.json {
-                true => output::document(&Batches { batches }),
-                false => print_batches(&batches),
+                true => output::document(&batches),
+                false => batches.print(),
+            }
+            if !batches.damaged.is_empty() {
+                return Ok(Ending::SomeFailed);
             }
         }
         Some(Target::Batch(batch)) => {
             let batch = Batch::open(store, &batch).await?;
-            let status = of_batch(store, &batch, args.jobs).await?;
+            let mut status = of_batch(store, &batch, args.jobs).await?;
+            status.lost = lost(settings, status.states.unwrap_or_default()).await;
             match args.json {
                 true => output::document(&status),
                 false => status.print(),
@@ -135,18 +156,42 @@ pub async fn run(args: StatusArgs, settings: &Settings) -> Result<Ending, Comman
     Ok(Ending::AllDone)
 }
 
-/// All batches, the latest first.
-async fn batches(store: &dyn Store, count: bool) -> Result<Vec<BatchStatus>, CommandError> {
-    let mut batches = Vec::new();
-    for batch in batch::all(store).await? {
-        let batch = Batch::open(store, &batch).await?;
-        batches.push(match count {
-            true => of_batch(store, &batch, false).await?,
-            false => BatchStatus::new(&batch),
-        });
+impl Batches {
+    async fn read(store: &dyn Store, count: bool) -> Result<Self, CommandError> {
+        let mut read = Self::default();
+        for (name, batch) in batch::all(store).await? {
+            match batch {
+                Ok(batch) if count => read.batches.push(of_batch(store, &batch, false).await?),
+                Ok(batch) => read.batches.push(BatchStatus::new(&batch)),
+                Err(error) => read.damaged.push(Damaged {
+                    batch: name,
+                    reason: error.to_string(),
+                }),
+            }
+        }
+        read.batches
+            .sort_by_key(|batch| std::cmp::Reverse(batch.unix_seconds));
+        Ok(read)
     }
-    batches.sort_by_key(|batch| std::cmp::Reverse(batch.unix_seconds));
-    Ok(batches)
+
+    fn print(&self) {
+        let row = |batch: &BatchStatus| {
+            let accepted = match batch.states {
+                Some(states) => states.words(),
+                None => format!("{} accepted", batch.accepted),
+            };
+            [
+                batch.batch.to_string(),
+                ago(batch.unix_seconds),
+                format!("{} pictures", batch.pictures),
+                accepted,
+            ]
+        };
+        output::table(&self.batches.iter().map(row).collect::<Vec<_>>());
+        for Damaged { batch, reason } in &self.damaged {
+            Line::Remark(format!("{batch}: {reason}")).print();
+        }
+    }
 }
 
 async fn of_batch(
@@ -154,24 +199,21 @@ async fn of_batch(
     batch: &Batch,
     list: bool,
 ) -> Result<BatchStatus, CommandError> {
-    let look = |entry: ManifestEntry| async move {
-        let accepted = batch.accepted.jobs.contains(&entry.job);
-        let state = state::of(store, &entry.job, Some(accepted)).await?;
-        Ok::<_, CommandError>((entry, state))
-    };
-    let entries = stream::iter(batch.manifest.jobs.iter().cloned());
-    let looks: Vec<_> = entries.map(look).buffered(AT_ONCE).try_collect().await?;
+    let entries = &batch.manifest.jobs;
+    let accepted = |job| (job, Some(batch.accepted.jobs.contains(&job)));
+    let jobs: Vec<_> = entries.iter().map(|entry| accepted(entry.job)).collect();
+    let states = state::of_all(store, &jobs).await?;
     let mut status = BatchStatus::new(batch);
     let mut counts = Counts::default();
-    looks.iter().for_each(|(_, state)| counts.add(*state));
+    states.iter().for_each(|state| counts.add(*state));
     status.states = Some(counts);
     status.jobs = list.then(|| {
-        let picture = |(entry, state): (ManifestEntry, State)| PictureStatus {
+        let picture = |(entry, state): (&ManifestEntry, State)| PictureStatus {
             job: entry.job,
             name: entry.name.to_string(),
             state,
         };
-        looks.into_iter().map(picture).collect()
+        entries.iter().zip(states).map(picture).collect()
     });
     Ok(status)
 }
@@ -185,7 +227,7 @@ async fn of_job(
     let checkpoint = store.stat(&keys::checkpoint(&job)).await?;
     Ok(JobStatus {
         job,
-        state: state::of(store, &job, accepted).await?,
+        state: state::of(store, job, accepted).await?,
         batch: None,
         name: None,
         picture: result.as_ref().map(|record| store.locate(&record.picture)),
@@ -200,6 +242,23 @@ async fn of_job(
                 .map_or(0, |since| since.as_secs()),
         }),
     })
+}
+
+/// How many of those that wait the broker does not have. None where it is not set, or does not
+/// answer soon: what the store says is worth as much without it.
+async fn lost(settings: &Settings, counts: Counts) -> Option<usize> {
+    let idle = counts.waiting + counts.stopped;
+    if idle == 0 {
+        return Some(0);
+    }
+    let waiting = async {
+        let broker = connect(settings).await.ok()?;
+        let waiting = broker.waiting().await.ok();
+        broker.close().await;
+        waiting
+    };
+    let waiting = timeout(ASK_BROKER, waiting).await.ok().flatten()?;
+    Some(idle.saturating_sub(waiting))
 }
 
 impl Counts {
@@ -243,6 +302,7 @@ impl BatchStatus {
             accepted: batch.accepted.jobs.len(),
             states: None,
             jobs: None,
+            lost: None,
         }
     }
 
@@ -261,23 +321,14 @@ impl BatchStatus {
         };
         let rows: Vec<_> = self.jobs.iter().flatten().map(row).collect();
         output::table(&rows);
+        if let Some(lost @ 1..) = self.lost {
+            let text = format!(
+                "{lost} of them are lost: the broker does not have them, perhaps because its queues \
+                 were purged: run the same submit again"
+            );
+            Line::Remark(text).print();
+        }
     }
-}
-
-fn print_batches(batches: &[BatchStatus]) {
-    let row = |batch: &BatchStatus| {
-        let accepted = match batch.states {
-            Some(states) => states.words(),
-            None => format!("{} accepted", batch.accepted),
-        };
-        [
-            batch.batch.to_string(),
-            ago(batch.unix_seconds),
-            format!("{} pictures", batch.pictures),
-            accepted,
-        ]
-    };
-    output::table(&batches.iter().map(row).collect::<Vec<_>>());
 }
 
 impl JobStatus {

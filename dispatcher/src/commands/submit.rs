@@ -1,14 +1,14 @@
 //! `stylefleet submit`: hands jobs to the fleet. Done again, it does only what is missing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::TryStreamExt;
-use stylefleet_proto::{Accepted, BatchId, Job, JobId, Priority, keys};
+use futures_util::{TryStreamExt, stream};
+use stylefleet_proto::{Accepted, BatchId, Job, JobId, Priority, SubmitId, keys};
 use stylefleet_transport::broker::{BrokerError, DispatcherEnd};
-use stylefleet_transport::store::Store;
+use stylefleet_transport::store::{self, Store};
 
 use crate::asking::intake::{Porter, Title};
 use crate::asking::options::Options;
@@ -21,10 +21,10 @@ use crate::commands::{CommandError, Ending, connect, open_store, watch};
 use crate::config::Settings;
 use crate::output::{self, Line, News};
 use crate::signals::Signals;
-use crate::state::{self, Over};
+use crate::state::{self, AT_ONCE, Over};
 use crate::{batch, documents};
 
-/// Jobs that are looked at, then published, together.
+/// Jobs that are published together.
 const CHUNK: usize = 1000;
 /// How often at most it is written down which jobs the broker has. One that was not written down
 /// is published again by the next submit, which is no harm.
@@ -163,8 +163,21 @@ async fn submit(
     let refused = plan.absent.len() + intake.refused.len();
     let mut count = Count::default();
     if !intake.jobs.is_empty() {
-        batch::record(&*store, intake.manifest).await?;
-        let mut counter = Counter::open(&*store, &broker, &batch).await?;
+        let identity = store::establish_identity(&*store).await?;
+        for job in &mut intake.jobs {
+            job.store = Some(identity);
+        }
+        let submit = batch::new_submit();
+        let known = batch::record(&*store, intake.manifest, &submit).await?;
+        let mut counter = Counter {
+            store: &*store,
+            broker: &broker,
+            batch: &batch,
+            submit,
+            accepted: known.accepted,
+            own: Accepted::default(),
+            written: Instant::now(),
+        };
         count = counter.hand_in(&intake.jobs, args.again).await?;
     }
     broker.close().await;
@@ -199,47 +212,42 @@ struct Counter<'a> {
     store: &'a dyn Store,
     broker: &'a dyn DispatcherEnd,
     batch: &'a BatchId,
+    submit: SubmitId,
+    /// What the broker took before.
     accepted: Accepted,
+    /// What it took of this submit.
+    own: Accepted,
+    /// When that was last written down.
     written: Instant,
 }
 
-impl<'a> Counter<'a> {
-    async fn open(
-        store: &'a dyn Store,
-        broker: &'a dyn DispatcherEnd,
-        batch: &'a BatchId,
-    ) -> Result<Self, CommandError> {
-        Ok(Self {
-            store,
-            broker,
-            batch,
-            accepted: batch::accepted(store, batch).await?,
-            written: Instant::now(),
-        })
-    }
+/// Jobs by what is to be done about them.
+#[derive(Default)]
+struct Sorted {
+    done: usize,
+    /// Given up: to be wanted again, and handed in.
+    given_up: HashSet<JobId>,
+    /// With the broker, as far as is known.
+    pending: Vec<Job>,
+    /// To be handed in.
+    wanted: Vec<Job>,
+}
 
+impl Counter<'_> {
     /// Hands in the jobs that are neither done nor with the broker; `again`: those that are not
     /// done.
     async fn hand_in(&mut self, jobs: &[Job], again: bool) -> Result<Count, CommandError> {
-        let mut count = Count::default();
-        for chunk in jobs.chunks(CHUNK) {
-            let ids = chunk.iter().map(|job| job.id);
-            let ends: HashMap<_, _> = state::sweep(self.store, ids).try_collect().await?;
-            let mut wanted = Vec::new();
-            let mut given_up = HashSet::new();
-            for job in chunk {
-                match ends.get(&job.id).copied().flatten() {
-                    Some(Over::Done) => count.done += 1,
-                    Some(Over::Failed | Over::Cancelled) => {
-                        given_up.insert(job.id);
-                        wanted.push(job.clone());
-                    }
-                    None if !again && self.accepted.jobs.contains(&job.id) => count.pending += 1,
-                    None => wanted.push(job.clone()),
-                }
-            }
-            self.revive(&given_up).await?;
-            let published = self.publish(&wanted, &mut count.accepted).await;
+        let mut sorted = self.sort(jobs, again).await?;
+        let lost = self.lost(&mut sorted.pending).await?;
+        sorted.wanted.extend(lost);
+        self.revive(&sorted.given_up).await?;
+        let mut count = Count {
+            accepted: 0,
+            pending: sorted.pending.len(),
+            done: sorted.done,
+        };
+        for chunk in sorted.wanted.chunks(CHUNK) {
+            let published = self.publish(chunk, &mut count.accepted).await;
             if published.is_err() || self.written.elapsed() > PAUSE {
                 self.write_down().await?;
             }
@@ -253,22 +261,56 @@ impl<'a> Counter<'a> {
         Ok(count)
     }
 
+    async fn sort(&self, jobs: &[Job], again: bool) -> Result<Sorted, CommandError> {
+        let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
+        let ends = state::ends(self.store, &ids).await?;
+        let mut sorted = Sorted::default();
+        for job in jobs {
+            match ends.get(&job.id) {
+                Some(Over::Done) => sorted.done += 1,
+                Some(Over::Failed | Over::Cancelled) => {
+                    sorted.given_up.insert(job.id);
+                    sorted.wanted.push(job.clone());
+                }
+                None if !again && self.accepted.jobs.contains(&job.id) => {
+                    sorted.pending.push(job.clone());
+                }
+                None => sorted.wanted.push(job.clone()),
+            }
+        }
+        Ok(sorted)
+    }
+
+    /// Takes those jobs out of `pending` that no worker is at, where the broker has fewer waiting:
+    /// somebody purged its queues, or set them up anew. To hand in what it still has does no harm.
+    async fn lost(&self, pending: &mut Vec<Job>) -> Result<Vec<Job>, CommandError> {
+        if pending.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<_> = pending.iter().map(|job| job.id).collect();
+        let started = state::started(self.store, &ids).await?;
+        if self.broker.waiting().await? >= ids.len() - started.len() {
+            return Ok(Vec::new());
+        }
+        Ok(pending
+            .extract_if(.., |job| !started.contains(&job.id))
+            .collect())
+    }
+
     /// Makes jobs that were given up wanted again. That they are with the broker is forgotten
     /// first: whatever happens next, another submit hands them in.
     async fn revive(&mut self, jobs: &HashSet<JobId>) -> Result<(), CommandError> {
-        let before = self.accepted.jobs.len();
-        self.accepted.jobs.retain(|job| !jobs.contains(job));
-        if self.accepted.jobs.len() < before {
-            self.write_down().await?;
+        if self.accepted.jobs.iter().any(|job| jobs.contains(job)) {
+            batch::forget(self.store, self.batch, jobs).await?;
         }
-        for job in jobs {
-            state::revive(self.store, job).await?;
-        }
+        stream::iter(jobs.iter().map(Ok))
+            .try_for_each_concurrent(AT_ONCE, |job| state::revive(self.store, job))
+            .await?;
         Ok(())
     }
 
     async fn publish(&mut self, jobs: &[Job], count: &mut usize) -> Result<(), BrokerError> {
-        let accepted = &mut self.accepted.jobs;
+        let accepted = &mut self.own.jobs;
         self.broker
             .publish(jobs, &mut |job| {
                 accepted.insert(job);
@@ -278,8 +320,10 @@ impl<'a> Counter<'a> {
     }
 
     async fn write_down(&mut self) -> Result<(), CommandError> {
-        let key = keys::accepted(self.batch);
-        documents::write(self.store, &key, &self.accepted).await?;
+        if !self.own.jobs.is_empty() {
+            let key = keys::accepted(self.batch, &self.submit);
+            documents::write(self.store, &key, &self.own).await?;
+        }
         self.written = Instant::now();
         Ok(())
     }
@@ -288,12 +332,13 @@ impl<'a> Counter<'a> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use stylefleet_proto::{Digest, Image, Preset, Style};
+    use stylefleet_proto::{Digest, Image, Manifest, ManifestEntry, Preset, Style};
     use stylefleet_transport::broker::{MemoryBroker, WorkerEnd};
     use stylefleet_transport::store::MemoryStore;
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::batch::Batch;
 
     /// A fleet of one process, and a batch of three jobs.
     struct Scene {
@@ -331,8 +376,27 @@ mod tests {
         }
 
         async fn hand_in(&self, again: bool) -> Count {
-            let counter = Counter::open(&self.store, &self.broker, &self.batch).await;
-            let mut counter = counter.expect("opens");
+            let entry = |job: &Job| ManifestEntry {
+                job: job.id,
+                name: job.name.clone(),
+                preset: Preset::Studio,
+            };
+            let asked = Manifest {
+                batch: self.batch.clone(),
+                jobs: self.jobs.iter().map(entry).collect(),
+                unix_seconds: 1,
+            };
+            let submit = batch::new_submit();
+            let known = batch::record(&self.store, asked, &submit).await;
+            let mut counter = Counter {
+                store: &self.store,
+                broker: &self.broker,
+                batch: &self.batch,
+                submit,
+                accepted: known.expect("records").accepted,
+                own: Accepted::default(),
+                written: Instant::now(),
+            };
             counter.hand_in(&self.jobs, again).await.expect("hands in")
         }
 
@@ -372,14 +436,34 @@ mod tests {
         let ids: Vec<_> = scene.jobs.iter().map(|job| job.id).collect();
         assert_eq!(scene.hand_in(false).await, count(3, 0, 0));
         assert_eq!(scene.queued().await, ids);
-        let accepted = batch::accepted(&scene.store, &scene.batch).await;
-        let accepted = accepted.expect("reads").jobs;
+        let batch = Batch::open(&scene.store, &scene.batch).await;
+        let accepted = batch.expect("opens").accepted.jobs;
         assert_eq!(accepted, ids.iter().copied().collect());
 
         scene.mark(keys::result(&ids[0])).await;
+        for job in &ids[1..] {
+            scene.mark(keys::started(job)).await;
+        }
         assert_eq!(scene.hand_in(false).await, count(0, 2, 1));
         assert_eq!(scene.queued().await, []);
         assert_eq!(scene.hand_in(true).await, count(2, 0, 1), "--again");
+        assert_eq!(scene.queued().await, ids[1..]);
+    }
+
+    #[tokio::test]
+    async fn what_the_broker_lost_is_handed_in_again() {
+        let scene = Scene::new();
+        let ids: Vec<_> = scene.jobs.iter().map(|job| job.id).collect();
+        scene.hand_in(false).await;
+        assert_eq!(
+            scene.hand_in(false).await,
+            count(0, 3, 0),
+            "it has them all"
+        );
+        scene.queued().await;
+        scene.mark(keys::started(&ids[0])).await;
+        // One is at work; the others are gone.
+        assert_eq!(scene.hand_in(false).await, count(2, 1, 0));
         assert_eq!(scene.queued().await, ids[1..]);
     }
 
@@ -391,6 +475,7 @@ mod tests {
         let (failed, cancelled) = (scene.jobs[0].id, scene.jobs[2].id);
         scene.mark(keys::failed(&failed)).await;
         scene.mark(keys::cancelled(&cancelled)).await;
+        scene.mark(keys::started(&scene.jobs[1].id)).await;
         assert_eq!(scene.hand_in(false).await, count(2, 1, 0));
         assert_eq!(scene.queued().await, [failed, cancelled]);
         for job in [failed, cancelled] {

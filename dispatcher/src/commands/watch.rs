@@ -4,10 +4,11 @@
 use std::collections::HashSet;
 use std::future::pending;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures_util::{StreamExt, pin_mut};
+use futures_util::{StreamExt, stream};
 use stylefleet_proto::lifecycle::{Settlement, settle};
 use stylefleet_proto::{BatchId, Event, Happening, JobId};
 use stylefleet_transport::broker::{BrokerError, DispatcherEnd, RabbitDispatcher, Told};
@@ -22,7 +23,7 @@ use crate::config::Settings;
 use crate::documents::DocumentError;
 use crate::output::{self, News, Position};
 use crate::signals::Signals;
-use crate::state::{self, Over};
+use crate::state::{self, AT_ONCE, Over};
 
 /// How often at most the store is asked about all jobs that are not over.
 const PAUSE: Duration = Duration::from_secs(15);
@@ -131,6 +132,8 @@ async fn watch(
         pause,
         found,
         news: None,
+        begun: SystemTime::now(),
+        lost: 0,
         last_trouble: String::new(),
     };
     let outcome = tokio::select! {
@@ -150,9 +153,9 @@ async fn next(news: &mut Option<Listening>) -> Option<Told> {
 }
 
 /// Reads how a job ended that did. One whose documents are no use has failed.
-async fn end(store: &dyn Store, job: &JobId, over: Over) -> Result<Find, StoreError> {
+async fn end(store: &dyn Store, job: JobId, over: Over) -> Find {
     let end = match over {
-        Over::Done => state::record(store, job).await.map(|record| {
+        Over::Done => state::record(store, &job).await.map(|record| {
             record.map(|record| End::Done {
                 picture: store.locate(&record.picture),
                 seconds: record.seconds,
@@ -160,7 +163,7 @@ async fn end(store: &dyn Store, job: &JobId, over: Over) -> Result<Find, StoreEr
                 loss: record.score.loss,
             })
         }),
-        Over::Failed => state::failure(store, job).await.map(|failure| {
+        Over::Failed => state::failure(store, &job).await.map(|failure| {
             failure.map(|failure| End::Failed {
                 reason: failure.reason,
                 attempts: failure.attempts,
@@ -169,15 +172,25 @@ async fn end(store: &dyn Store, job: &JobId, over: Over) -> Result<Find, StoreEr
         Over::Cancelled => Ok(Some(End::Cancelled)),
     };
     match end {
-        Ok(Some(end)) => Ok(Find::Over(*job, end)),
+        Ok(Some(end)) => Find::Over(job, end),
         // Asked for anew in this very moment.
-        Ok(None) => Ok(Find::Nothing),
-        Err(DocumentError::Store(error)) => Err(error),
+        Ok(None) => Find::Nothing,
+        Err(DocumentError::Store(error)) => Find::Trouble(error),
         Err(damaged @ DocumentError::Damaged { .. }) => {
             let reason = damaged.to_string();
             let attempts = 0;
-            Ok(Find::Over(*job, End::Failed { reason, attempts }))
+            Find::Over(job, End::Failed { reason, attempts })
         }
+    }
+}
+
+/// How many of these open jobs nobody has: no worker is at them, and the broker has fewer waiting.
+/// Of trouble the next look tells.
+async fn lost(store: &dyn Store, broker: &dyn DispatcherEnd, open: HashSet<JobId>) -> usize {
+    let open: Vec<_> = open.into_iter().collect();
+    match (broker.waiting().await, state::started(store, &open).await) {
+        (Ok(waiting), Ok(started)) => (open.len() - started.len()).saturating_sub(waiting),
+        _ => 0,
     }
 }
 
@@ -191,6 +204,10 @@ struct Watch {
     found: mpsc::Sender<Find>,
     /// None: there is no broker just now.
     news: Option<Listening>,
+    /// When this began, by this machine's clock.
+    begun: SystemTime,
+    /// Jobs that were with nobody at the last look: they may have been on their way then.
+    lost: usize,
     /// What was last complained of: once is enough.
     last_trouble: String,
 }
@@ -198,7 +215,7 @@ struct Watch {
 /// What the broker tells, and the connection that it comes over.
 struct Listening {
     told: mpsc::Receiver<Told>,
-    _broker: Arc<dyn DispatcherEnd>,
+    broker: Arc<dyn DispatcherEnd>,
 }
 
 /// What a look into the store came to.
@@ -207,8 +224,10 @@ enum Find {
     Nothing,
     /// A job is over.
     Over(JobId, End),
-    /// All jobs were looked at, which took so long.
-    Swept(Duration),
+    /// A worker says that a job is over, and the store has nothing of it.
+    Absent { job: JobId, worker: String },
+    /// All jobs were looked at, which took so long. So many are with nobody.
+    Swept { took: Duration, lost: usize },
     /// The store did not answer.
     Trouble(StoreError),
 }
@@ -237,7 +256,7 @@ impl Watch {
     ) -> Result<(), CommandError> {
         let mut swept_once = false;
         let mut next_sweep = None;
-        self.look_at(self.open.iter().copied().collect(), true);
+        self.sweep();
         while !self.open.is_empty() {
             let sweep_at = next_sweep.unwrap_or_else(Instant::now);
             tokio::select! {
@@ -248,8 +267,10 @@ impl Watch {
                     }
                     Some(Find::Trouble(error)) => return Err(error.into()),
                     Some(Find::Nothing) => {}
-                    Some(Find::Swept(took)) => {
+                    Some(Find::Absent { job, worker }) => self.wonder_at(job, &worker),
+                    Some(Find::Swept { took, lost }) => {
                         swept_once = true;
+                        self.miss(lost);
                         next_sweep = Some(Instant::now() + self.pause.max(took * REST));
                         // The broker comes second: with the store alone all is known, if later.
                         if self.news.is_none() && !self.open.is_empty() {
@@ -269,7 +290,7 @@ impl Watch {
                 },
                 () = sleep_until(sweep_at), if next_sweep.is_some() => {
                     next_sweep = None;
-                    self.look_at(self.open.iter().copied().collect(), true);
+                    self.sweep();
                 }
             }
         }
@@ -288,7 +309,7 @@ impl Watch {
             let broker = connect().await?;
             Ok(Listening {
                 told: broker.follow(since).await?,
-                _broker: broker,
+                broker,
             })
         };
         let listening: Result<_, BrokerError> = listen.await;
@@ -304,25 +325,51 @@ impl Watch {
         Ok(())
     }
 
-    /// Looks for the ends of jobs, in the background. `all`: these are all that are open.
-    fn look_at(&self, jobs: Vec<JobId>, all: bool) {
+    /// Looks for the ends of all open jobs, in the background.
+    fn sweep(&self) {
+        let jobs: Vec<_> = self.open.iter().copied().collect();
         let (store, found) = (self.store.clone(), self.found.clone());
+        let broker = self.news.as_ref().map(|news| news.broker.clone());
         tokio::spawn(async move {
             let begun = Instant::now();
-            let ends = state::sweep(&*store, jobs);
-            pin_mut!(ends);
-            while let Some(look) = ends.next().await {
-                let find = match look {
-                    Ok((_, None)) => continue,
-                    Ok((job, Some(over))) => end(&*store, &job, over).await,
-                    Err(error) => Err(error),
+            let mut open: HashSet<_> = jobs.iter().copied().collect();
+            let mut sweep = pin!(state::sweep(&*store, &jobs));
+            while let Some(ends) = sweep.next().await {
+                let ends = match ends {
+                    Ok(ends) => ends,
+                    Err(error) => {
+                        // A watch that is over has no use for what is found.
+                        let _ = found.send(Find::Trouble(error)).await;
+                        continue;
+                    }
                 };
-                // A watch that is over has no use for it.
-                let _ = found.send(find.unwrap_or_else(Find::Trouble)).await;
+                open.retain(|job| !ends.contains_key(job));
+                let finds = stream::iter(ends).map(|(job, over)| end(&*store, job, over));
+                let mut finds = pin!(finds.buffer_unordered(AT_ONCE));
+                while let Some(find) = finds.next().await {
+                    let _ = found.send(find).await;
+                }
             }
-            if all {
-                let _ = found.send(Find::Swept(begun.elapsed())).await;
-            }
+            let took = begun.elapsed();
+            let lost = match broker {
+                Some(broker) => lost(&*store, &*broker, open).await,
+                None => 0,
+            };
+            let _ = found.send(Find::Swept { took, lost }).await;
+        });
+    }
+
+    /// Looks for the end of a job, in the background, where a worker says now that it came.
+    fn look_at(&self, job: JobId, worker: Option<String>) {
+        let (store, found) = (self.store.clone(), self.found.clone());
+        tokio::spawn(async move {
+            let find = match (state::over(&*store, &job).await, worker) {
+                (Ok(Some(over)), _) => end(&*store, job, over).await,
+                (Ok(None), Some(worker)) => Find::Absent { job, worker },
+                (Ok(None), None) => Find::Nothing,
+                (Err(error), _) => Find::Trouble(error),
+            };
+            let _ = found.send(find).await;
         });
     }
 
@@ -367,9 +414,10 @@ impl Watch {
     fn heed(&mut self, event: Event) {
         let Event {
             job,
+            worker,
             attempt,
+            unix_millis,
             happening,
-            ..
         } = event;
         if !self.open.contains(&job) {
             return;
@@ -377,7 +425,9 @@ impl Watch {
         let board = &mut self.board;
         match (settle(attempt, &happening), happening) {
             (Some(Settlement::Over | Settlement::SetAside { .. }), _) => {
-                self.look_at(vec![job], false);
+                // What was said before this began may have been taken back since.
+                let said = UNIX_EPOCH + Duration::from_millis(unix_millis);
+                self.look_at(job, (said > self.begun).then_some(worker));
             }
             (
                 _,
@@ -424,6 +474,29 @@ impl Watch {
                 _,
                 Happening::Previewed { .. } | Happening::Finished { .. } | Happening::Cancelled,
             ) => {}
+        }
+    }
+
+    /// Tells that a job is over elsewhere.
+    fn wonder_at(&mut self, job: JobId, worker: &str) {
+        if let Some(entry) = self.board.entries(&job).first() {
+            self.board.remark(&format!(
+                "{}: worker {worker} says that it is over, but the store here has nothing of it: \
+                 does that worker use another store?",
+                entry.name
+            ));
+        }
+    }
+
+    /// Tells of jobs that were with nobody at two looks in a row.
+    fn miss(&mut self, lost: usize) {
+        let sure = lost.min(self.lost);
+        self.lost = lost;
+        if sure > 0 {
+            self.say_once(format!(
+                "{sure} jobs are lost: they wait, and the broker does not have them, perhaps because \
+                 its queues were purged: run the same submit again"
+            ));
         }
     }
 

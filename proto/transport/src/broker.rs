@@ -53,6 +53,9 @@ pub trait DispatcherEnd: Send + Sync {
         accepted: &mut (dyn FnMut(JobId) + Send),
     ) -> Result<(), BrokerError>;
 
+    /// How many jobs no worker holds, those that wait for another attempt included.
+    async fn waiting(&self) -> Result<usize, BrokerError>;
+
     /// What workers tell: events since `since`, those of the past first, and pulses from now on.
     async fn follow(&self, since: SystemTime) -> Result<mpsc::Receiver<Told>, BrokerError>;
 }

@@ -3,6 +3,7 @@
 mod check;
 mod error;
 mod folder;
+mod identity;
 mod location;
 mod memory;
 mod s3;
@@ -10,6 +11,7 @@ mod s3;
 pub use check::{Check, check};
 pub use error::StoreError;
 pub use folder::FolderStore;
+pub use identity::{establish_identity, identity};
 pub use location::Location;
 pub use memory::MemoryStore;
 
@@ -36,6 +38,16 @@ pub trait Store: Send + Sync {
     /// Whether there is such an object.
     async fn contains(&self, key: &str) -> Result<bool, StoreError> {
         Ok(self.stat(key).await?.is_some())
+    }
+
+    /// Which of these objects there are, in the order of their keys here. For many keys of one
+    /// folder this is far cheaper than to ask after each.
+    async fn present(&self, keys: &[String]) -> Result<Vec<bool>, StoreError> {
+        let mut present = Vec::with_capacity(keys.len());
+        for key in keys {
+            present.push(self.contains(key).await?);
+        }
+        Ok(present)
     }
 
     /// Writes the object, over whatever was there.

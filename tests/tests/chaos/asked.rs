@@ -7,9 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use stylefleet_proto::{BatchId, Digest, JobId, Manifest, keys};
+use stylefleet_proto::{Digest, JobId, Manifest, keys};
 use stylefleet_tests::fleet::Workshop;
+use stylefleet_tests::services::Services;
 use stylefleet_tests::{PATIENCE, Run};
+
+use crate::bucket;
 
 /// Different contents and styles. Jobs that share both differ in their seeds.
 const CONTENTS: usize = 8;
@@ -141,16 +144,29 @@ impl Asked {
     }
 
     /// What the manifests in the store say was asked for.
-    pub fn entries(&self, workshop: &Workshop<'_>) -> Vec<Entry> {
+    pub fn entries(&self, workshop: &Workshop<'_>, services: &Services) -> Vec<Entry> {
+        let objects = bucket::list(&workshop.fleet, services).expect("the store answers");
         let mut entries = Vec::new();
         for batch in self.batches() {
-            let id: BatchId = batch.parse().expect("a name");
-            let manifest = workshop.document(&keys::manifest(&id)).expect("a manifest");
-            let manifest: Manifest = serde_json::from_value(manifest).expect("a manifest");
-            entries.extend(manifest.jobs.into_iter().map(|entry| Entry {
-                job: entry.job,
+            let is_manifest = |key: &&String| {
+                key.starts_with(&format!("batches/{batch}/")) && key.ends_with(keys::MANIFEST)
+            };
+            let mut asked = BTreeSet::new();
+            for key in objects.keys().filter(is_manifest) {
+                let manifest = workshop.document(key).expect("a manifest");
+                let manifest: Manifest = serde_json::from_value(manifest).expect("a manifest");
+                // A submit that was cut off and done again may have written its own.
+                asked.extend(
+                    manifest
+                        .jobs
+                        .into_iter()
+                        .map(|e| (e.name.to_string(), e.job)),
+                );
+            }
+            entries.extend(asked.into_iter().map(|(name, job)| Entry {
+                job,
                 batch: batch.clone(),
-                name: entry.name.to_string(),
+                name,
             }));
         }
         entries

@@ -11,10 +11,12 @@ use stylefleet_tests::services::{Fleet, Services};
 
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// What results are called.
-const RESULT: &str = "/result.json";
-/// What the reasons of jobs that were set aside are called.
-const FAILED: &str = "/failed.json";
+/// Where results lie.
+const RESULTS: &str = "results/";
+/// Where the reasons of jobs that were set aside lie.
+const FAILURES: &str = "failures/";
+/// Where the inputs and what was asked lie, which no worker writes.
+const ASKED: [&str; 2] = ["inputs/", "batches/"];
 
 /// Objects and the hash of their content.
 pub type Objects = BTreeMap<String, String>;
@@ -45,7 +47,7 @@ impl Watched {
         scope.spawn(move || {
             while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
                 // The store may be away.
-                if let Some(objects) = list(fleet, services, "jobs/") {
+                if let Some(objects) = of_jobs(fleet, services) {
                     self.look(&objects);
                 }
             }
@@ -56,9 +58,9 @@ impl Watched {
     /// Compares what is there with what was.
     pub fn look(&self, objects: &Objects) {
         let mut seen = self.lock();
-        let is_end = |key: &&String| key.ends_with(RESULT) || key.ends_with(FAILED);
+        let is_end = |key: &&String| key.starts_with(RESULTS) || key.starts_with(FAILURES);
         seen.over = objects.keys().filter(is_end).count();
-        for (key, hash) in objects.iter().filter(|(key, _)| key.ends_with(RESULT)) {
+        for (key, hash) in objects.iter().filter(|(key, _)| key.starts_with(RESULTS)) {
             let first = seen.results.entry(key.clone()).or_insert(hash.clone());
             if first != hash {
                 seen.rewritten.push(key.clone());
@@ -90,8 +92,15 @@ impl Watched {
     }
 }
 
-/// All objects under a prefix; none if the store does not answer.
-pub fn list(fleet: &Fleet<'_>, services: &Services, prefix: &str) -> Option<Objects> {
+/// The objects of jobs; none if the store does not answer.
+pub fn of_jobs(fleet: &Fleet<'_>, services: &Services) -> Option<Objects> {
+    let mut objects = list(fleet, services)?;
+    objects.retain(|key, _| !ASKED.iter().any(|folder| key.starts_with(folder)));
+    Some(objects)
+}
+
+/// All objects; none if the store does not answer.
+pub fn list(fleet: &Fleet<'_>, services: &Services) -> Option<Objects> {
     let bucket = fleet
         .store
         .replacen("s3:/", services.setting("STYLEFLEET_S3_ENDPOINT"), 1);
@@ -103,12 +112,8 @@ pub fn list(fleet: &Fleet<'_>, services: &Services, prefix: &str) -> Option<Obje
     let coded = |key: &str| key.replace('/', "%2F");
     let mut objects = Objects::new();
     loop {
-        let after = objects.last_key_value().map_or(prefix, |(key, _)| key);
-        let url = format!(
-            "{bucket}?list-type=2&prefix={}&start-after={}",
-            coded(prefix),
-            coded(after)
-        );
+        let after = objects.last_key_value().map_or("", |(key, _)| key);
+        let url = format!("{bucket}?list-type=2&start-after={}", coded(after));
         let answer = Command::new("curl")
             .args(["-sS", "--fail", "--max-time", "20", "--user", &user])
             .args(["--aws-sigv4", "aws:amz:us-east-1:s3", &url])

@@ -42,7 +42,7 @@ pub struct Ledger<'a> {
 
 /// Accounts for every job, after the storm.
 pub fn balance<'a>(storm: &'a Storm<'a>, faults: Tally, crew: &'a Crew) -> Ledger<'a> {
-    let entries = storm.asked.entries(storm.workshop);
+    let entries = storm.asked.entries(storm.workshop, storm.services);
     let jobs: BTreeSet<JobId> = entries.iter().map(|entry| entry.job).collect();
     let mut ledger = Ledger {
         storm,
@@ -92,7 +92,7 @@ impl Ledger<'_> {
         let Storm {
             workshop, watched, ..
         } = self.storm;
-        let objects = bucket::list(&workshop.fleet, self.storm.services, "jobs/");
+        let objects = bucket::of_jobs(&workshop.fleet, self.storm.services);
         let objects = objects.expect("the store answers");
         watched.look(&objects);
         for key in watched.rewritten() {
@@ -151,8 +151,8 @@ impl Ledger<'_> {
     /// can tidy up itself: litter, which only takes room. There cannot be more than faults.
     fn check_rest(&mut self, objects: Objects) {
         let is_litter = |key: &String| {
-            let endings = ["/started.json", "/checkpoint.safetensors"];
-            endings.iter().any(|ending| key.ends_with(ending))
+            let folders = ["started/", "checkpoints/"];
+            folders.iter().any(|folder| key.starts_with(folder))
         };
         let (litter, rest): (Vec<_>, Vec<_>) = objects.into_keys().partition(is_litter);
         for key in rest {

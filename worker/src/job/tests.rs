@@ -93,6 +93,7 @@ impl Scene {
             bench: Arc::new(Bench {
                 worker: "worker".into(),
                 inputs: Inputs::new(store.clone(), None),
+                own_store: OwnStore::new(store.clone()),
                 store,
                 engine: EngineThread::start(|| Ok(actor)).await.expect("opens"),
                 read_ahead: Some(1 << 20),

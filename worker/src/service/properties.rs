@@ -27,6 +27,7 @@ use crate::engine_thread::{EngineThread, Stylize};
 use crate::inputs::Inputs;
 use crate::job::Bench;
 use crate::job::tests::{job, picture, progress};
+use crate::own_store::OwnStore;
 
 /// Longer than any course of events.
 const FOREVER: Duration = Duration::from_secs(30);
@@ -213,6 +214,7 @@ impl World {
                 bench: Arc::new(Bench {
                     worker: "worker".into(),
                     inputs: Inputs::new(worker.clone(), None),
+                    own_store: OwnStore::new(worker.clone()),
                     store: worker.clone(),
                     engine: EngineThread::start(|| Ok(actor)).await.expect("opens"),
                     read_ahead: None,
@@ -458,7 +460,7 @@ impl Worker {
     }
 
     fn guard(&self, key: &str) {
-        if key.ends_with("/result.json") {
+        if self.world.whose(key, keys::result).is_some() {
             self.world.complain(format!("{key}: changed"));
         }
     }

@@ -90,6 +90,7 @@ impl Shared {
                 worker: event.worker.clone(),
                 device: String::new(),
                 progress: Some(event),
+                store: None,
             }),
             _ => {
                 state.events.push(event.clone());
@@ -200,6 +201,10 @@ impl DispatcherEnd for MemoryBroker {
             accepted(job.id);
         }
         Ok(())
+    }
+
+    async fn waiting(&self) -> Result<usize, BrokerError> {
+        Ok(self.shared.state().waiting.len())
     }
 
     async fn follow(&self, since: SystemTime) -> Result<mpsc::Receiver<Told>, BrokerError> {

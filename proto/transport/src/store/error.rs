@@ -92,6 +92,12 @@ pub enum StoreError {
         /// What was written.
         what: String,
     },
+    /// What says which store it is says nothing.
+    #[error("{what} is damaged: remove it, and the next submit gives the store a new identity")]
+    Damaged {
+        /// Where that is.
+        what: String,
+    },
     /// The disk is full.
     #[error("cannot write {what}: no space left: free some, then run the same command again")]
     Full {
@@ -126,7 +132,8 @@ impl StoreError {
             | Self::NoBucket { .. }
             | Self::Untrusted { .. }
             | Self::Rejected { .. }
-            | Self::Unreliable { .. } => false,
+            | Self::Unreliable { .. }
+            | Self::Damaged { .. } => false,
         }
     }
 }

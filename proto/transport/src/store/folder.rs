@@ -86,6 +86,19 @@ impl Store for FolderStore {
         .await
     }
 
+    async fn present(&self, keys: &[String]) -> Result<Vec<bool>, StoreError> {
+        let paths: Vec<_> = keys
+            .iter()
+            .map(|key| self.path(key))
+            .collect::<Result<_, _>>()?;
+        self.blocking_on("look into", self.root.clone(), move |_| {
+            let is_object =
+                |path| Ok(if_there(std::fs::metadata(path))?.is_some_and(|f| f.is_file()));
+            paths.iter().map(is_object).collect()
+        })
+        .await
+    }
+
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
         self.blocking("write", key, move |path| {
             written_beside(path, &bytes)?.persist(path)?;

@@ -3,6 +3,7 @@
 mod client;
 mod fault;
 mod parts;
+mod present;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::operation::put_object::PutObjectError;
 use bytes::Bytes;
 
@@ -54,6 +56,12 @@ impl S3Store {
     /// The object's key in the bucket.
     fn full(&self, key: &str) -> Result<String, StoreError> {
         Ok(format!("{}{}", self.prefix, checked(key)?))
+    }
+
+    /// The keys on a page of a listing, as far as they are this store's.
+    fn keys<'a>(&'a self, page: &'a ListObjectsV2Output) -> impl Iterator<Item = &'a str> {
+        let full = page.contents().iter().filter_map(|object| object.key());
+        full.filter_map(|full| full.strip_prefix(&self.prefix))
     }
 
     /// Writes an object; with a writer's name, only if there is none.
@@ -123,6 +131,10 @@ impl Store for S3Store {
         }))
     }
 
+    async fn present(&self, keys: &[String]) -> Result<Vec<bool>, StoreError> {
+        self.find(keys).await
+    }
+
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
         if bytes.len() > parts::PART {
             return self.write_parts(key, bytes).await;
@@ -177,10 +189,12 @@ impl Store for S3Store {
         let mut keys = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| self.fault("list", folder, e))?;
-            let full = page.contents().iter().filter_map(|object| object.key());
-            let inside = full.filter_map(|full| full.strip_prefix(&self.prefix));
             // Consoles make empty objects for folders.
-            keys.extend(inside.filter(|key| checked(key).is_ok()).map(str::to_owned));
+            keys.extend(
+                self.keys(&page)
+                    .filter(|key| checked(key).is_ok())
+                    .map(str::to_owned),
+            );
         }
         keys.sort();
         Ok(keys)

@@ -1,10 +1,11 @@
 //! The promises. Each takes two empty stores that lie side by side.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use stylefleet_transport::store::{Check, StoreError, check};
+use stylefleet_transport::store::{Check, Store, StoreError, check};
 
 use crate::home::Pair;
 
@@ -83,7 +84,56 @@ pub async fn lists_what_is_in_a_folder([store, _]: Pair) {
 
 pub async fn lists_more_than_a_page([store, _]: Pair) {
     let keys: BTreeSet<_> = (0..1100).map(|i| format!("many/{i}")).collect();
-    let waiting = std::sync::Arc::new(tokio::sync::Semaphore::new(32));
+    write_all(&store, &keys).await;
+    let listed = store.list("many/").await.expect("lists");
+    assert!(
+        listed.iter().eq(&keys),
+        "{} of {}",
+        listed.len(),
+        keys.len()
+    );
+}
+
+pub async fn knows_which_of_many_are_there([store, other]: Pair) {
+    let empty: [bool; 0] = [];
+    assert_eq!(store.present(&[]).await.expect("looks"), empty);
+    let keys = |range: std::ops::Range<u32>| range.map(|i| format!("many/{i:04}.json"));
+    write_all(
+        &store,
+        &keys(0..2500)
+            .filter(|key| !key.ends_with("7.json"))
+            .collect(),
+    )
+    .await;
+    write_all(&other, &keys(0..20).collect()).await;
+    store
+        .put("many/0007.json/x", "1".into())
+        .await
+        .expect("writes");
+    store.put("zoo", "1".into()).await.expect("writes");
+    let is_there = |key: &String| !key.ends_with("7.json") && key < &"many/2500".to_owned();
+    // All of them, a few that lie far apart, a single one; in no order, and twice.
+    for mut wanted in [
+        keys(0..3000).collect::<Vec<_>>(),
+        keys(0..3000).step_by(611).collect(),
+        keys(2400..2401).collect(),
+        keys(4000..4001).collect(),
+    ] {
+        fastrand::Rng::with_seed(7).shuffle(&mut wanted);
+        wanted.push(wanted[0].clone());
+        let expected: Vec<_> = wanted.iter().map(is_there).collect();
+        assert_eq!(store.present(&wanted).await.expect("looks"), expected);
+    }
+    let mixed = ["zoo", "many/0001.json", "many", "many/0007.json", "a"].map(str::to_owned);
+    let expected = [true, true, false, false, false];
+    assert_eq!(store.present(&mixed).await.expect("looks"), expected);
+    let climbing = ["many/0001.json", "../x"].map(str::to_owned);
+    let refused = store.present(&climbing).await;
+    assert!(matches!(refused, Err(StoreError::Key(_))), "{refused:?}");
+}
+
+async fn write_all(store: &Arc<dyn Store>, keys: &BTreeSet<String>) {
+    let waiting = Arc::new(tokio::sync::Semaphore::new(32));
     let writers: Vec<_> = (keys.iter().cloned())
         .map(|key| {
             let (store, waiting) = (store.clone(), waiting.clone());
@@ -96,13 +146,6 @@ pub async fn lists_more_than_a_page([store, _]: Pair) {
     for writer in writers {
         writer.await.expect("ends");
     }
-    let listed = store.list("many/").await.expect("lists");
-    assert!(
-        listed.iter().eq(&keys),
-        "{} of {}",
-        listed.len(),
-        keys.len()
-    );
 }
 
 pub async fn has_no_folders_as_objects([store, _]: Pair) {

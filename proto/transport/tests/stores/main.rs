@@ -40,6 +40,7 @@ hold! {
     knows_size_and_age
     lists_what_is_in_a_folder
     lists_more_than_a_page
+    knows_which_of_many_are_there
     has_no_folders_as_objects
     holds_big_objects
     holds_empty_objects

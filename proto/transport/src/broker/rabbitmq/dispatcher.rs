@@ -149,6 +149,19 @@ impl DispatcherEnd for RabbitDispatcher {
         Ok(())
     }
 
+    async fn waiting(&self) -> Result<usize, BrokerError> {
+        let depths = self.depths().await?;
+        let Depths {
+            high,
+            normal,
+            low,
+            retrying,
+            abandoned,
+            dead: _,
+        } = depths;
+        Ok((high + normal + low + retrying + abandoned) as usize)
+    }
+
     async fn follow(&self, since: SystemTime) -> Result<mpsc::Receiver<Told>, BrokerError> {
         let (tell, told) = mpsc::channel(ROOM);
         let seconds = since.duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -10,7 +10,7 @@ use lapin::options::{BasicGetOptions, BasicPublishOptions};
 use prost::Message;
 use stylefleet_proto::lifecycle::{self, RETRY_SECONDS, Settlement};
 use stylefleet_proto::queues::{self, ABANDONED, DEAD, EVENTS, JOBS, PROGRESS};
-use stylefleet_proto::{Event, Happening, Job, Priority, Pulse, wire};
+use stylefleet_proto::{Digest, Event, Happening, Job, Priority, Pulse, wire};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -48,11 +48,13 @@ pub(in crate::broker) struct Receipt {
 }
 
 impl RabbitWorker {
-    /// Connects. `worker` is the name that it tells under, `device` where it computes.
+    /// Connects. `worker` is the name that it tells under, `device` where it computes, `store` the
+    /// identity of its store, if that is known.
     pub async fn connect(
         options: BrokerOptions,
         worker: String,
         device: String,
+        store: Option<Digest>,
     ) -> Result<Self, BrokerError> {
         let first = Arc::new(Link::open(&options).await?);
         let (sender, link) = watch::channel(Some(first));
@@ -62,6 +64,7 @@ impl RabbitWorker {
         let teller = Teller {
             worker: worker.clone(),
             device,
+            store,
             link: link.clone(),
             progress: progress.clone(),
             end: end.clone(),
@@ -272,6 +275,7 @@ async fn keep(
 struct Teller {
     worker: String,
     device: String,
+    store: Option<Digest>,
     link: watch::Receiver<Option<Arc<Link>>>,
     progress: Arc<Mutex<Option<Event>>>,
     end: CancellationToken,
@@ -320,6 +324,7 @@ impl Teller {
             worker: self.worker.clone(),
             device: self.device.clone(),
             progress: lock(&self.progress).clone(),
+            store: self.store,
         };
         let body = wire::Pulse::from(pulse).encode_to_vec();
         if let Err(error) = send(&link.telling, PROGRESS, &body).await {
