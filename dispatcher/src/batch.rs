@@ -1,7 +1,7 @@
 //! Batches, as the store knows them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::de::DeserializeOwned;
@@ -9,6 +9,7 @@ use stylefleet_proto::{Accepted, BatchId, JobId, Manifest, ManifestEntry, Name, 
 use stylefleet_transport::store::{Store, StoreError};
 
 use crate::asking::is_plain;
+use crate::clock::millis;
 use crate::documents::{self, DocumentError, damaged};
 
 /// Documents that are read at once.
@@ -156,9 +157,8 @@ pub async fn all(
 
 /// Begins a submit.
 pub fn new_submit() -> SubmitId {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
     SubmitId {
-        unix_millis: now.map_or(0, |since| since.as_millis() as u64),
+        unix_millis: millis(SystemTime::now()),
         random: fastrand::u64(..),
     }
 }

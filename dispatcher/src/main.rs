@@ -5,6 +5,7 @@ mod asking;
 mod batch;
 mod board;
 mod cli;
+mod clock;
 mod commands;
 mod config;
 mod curve;

@@ -20,6 +20,7 @@ import time
 import urllib.error
 import urllib.request
 from datetime import date
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import machine
@@ -108,6 +109,12 @@ class Fleet:
                 return json.loads(answer.read())
         except urllib.error.HTTPError:
             return None
+
+    def put(self, key, document):
+        """Writes a JSON document, past S3 too."""
+        body = json.dumps(document).encode()
+        request = urllib.request.Request(f"{self.objects}/{key}", data=body, method="PUT")
+        urllib.request.urlopen(request, timeout=60).close()
 
     def jobs(self, batch):
         status = self.call("status", batch, "--jobs")
@@ -230,7 +237,7 @@ class Bench:
     def measure(self, name, how):
         """The figures of a measurement: those of an earlier run if it left any."""
         file = self.work / "results" / f"{name}.json"
-        if file.exists():
+        if file.exists() or self.args.only not in (None, name):
             return
         load = idle_load(self.args.patience)
         say(name)
@@ -260,6 +267,47 @@ class Bench:
         status = fleet.call("status", submit["batch"])
         status["said"] = json.loads(status["said"])
         return {"jobs": self.args.many, "submit": submit, "watch_mb": peak, "status": status}
+
+    def looks(self, fleet):
+        """Asking after very many jobs that wait, and after as many that are done."""
+        options = {"size": 64, "scales": 1, "evaluations": 1}
+        file = batch_file(self.work / "one.toml", 1, self.args.jobs + 1, **options)
+        with Worker(fleet, "looks", self.work) as _:
+            made = fleet.jobs(fleet.submit("--file", file)["batch"])[0]
+            record = wait_for("a result", lambda: fleet.object(f"results/{made}.json"))
+        file = batch_file(self.work / "looks.toml", self.args.jobs, **options)
+        batch = fleet.submit("--file", file)["batch"]
+        waiting = fleet.call("status", batch)
+        assert json.loads(waiting.pop("said"))["states"]["waiting"] == self.args.jobs
+        # As workers would leave them.
+        def finish(job):
+            picture = record["picture"].replace(made, job)
+            fleet.put(f"results/{job}.json", {**record, "job": job, "picture": picture})
+
+        with ThreadPool(16) as pool:
+            pool.map(finish, fleet.jobs(batch))
+        done = fleet.call("status", batch)
+        assert json.loads(done.pop("said"))["states"]["done"] == self.args.jobs
+        begin = time.monotonic()
+        watch = Watch(fleet, batch)
+        watch.end()
+        kept = watch.times("kept")
+        assert len(kept) == self.args.jobs
+        again = fleet.submit("--file", file)
+        assert again["done"] == self.args.jobs
+        file = batch_file(self.work / "unwanted.toml", self.args.jobs, self.args.jobs + 2, **options)
+        fleet.submit("--file", file, "--batch", "unwanted")
+        cancelled = fleet.call("cancel", "unwanted")
+        assert json.loads(cancelled.pop("said"))["cancelled"] == self.args.jobs
+        return {
+            "jobs": self.args.jobs,
+            "status_waiting": waiting["seconds"],
+            "status_done": done["seconds"],
+            "watch_first": kept[0] - begin,
+            "watch_all": kept[-1] - begin,
+            "submit_done": again["seconds"],
+            "cancel": cancelled["seconds"],
+        }
 
     def latency(self, fleet):
         """From the moment that `submit` says so to the moment that the worker, idle until then, begins."""
@@ -360,6 +408,7 @@ def main():
     parser.add_argument("--bin", type=Path, required=True, help="where stylefleet was built")
     parser.add_argument("--work", type=Path, required=True, help="folder for all that is made")
     parser.add_argument("--jobs", type=int, default=10_000, help="to submit and time")
+    parser.add_argument("--only", help="the one measurement to take")
     parser.add_argument("--many", type=int, default=100_000, help="to submit and weigh")
     parser.add_argument("--watch", type=float, default=60, help="seconds to watch that many")
     parser.add_argument("--repeats", type=int, default=20, help="of an idle worker's start")
@@ -376,6 +425,7 @@ def main():
     try:
         bench = Bench(args, services)
         bench.measure("submit", bench.submit)
+        bench.measure("looks", bench.looks)
         bench.measure("latency", bench.latency)
         bench.measure("busy-64", bench.busy(64, 60))
         bench.measure("busy-128", bench.busy(128, 100))

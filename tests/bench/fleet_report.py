@@ -15,6 +15,7 @@ How this was measured:
 - **submit**: one batch file of {jobs:,} jobs, one content and one style in {jobs:,} seeds, each job
   published with a confirm and mandatory. The same command again publishes nothing: it reads the
   file, and asks the store about every job. With `--again` it publishes as well.
+- **done**: results as a worker writes them, put into the store for every job.
 - **idle to start**: from the moment that `submit` says that a job was accepted to the moment
   that a worker, idle for three seconds, begins it. An idle worker looks for jobs every 0.5 to 1.5 s.
 - **busy share**: `stylefleet_busy_milliseconds_total` over the time from the first job's start to the
@@ -24,6 +25,16 @@ How this was measured:
 - **slices**: one job in one piece, and given back every {slice:.0f} s or so to the queue and taken again, by one worker.
 - **peak memory**: `ru_maxrss` of the process.
 """
+
+
+LOOKS = (
+    ("status_waiting", "status, {jobs:,} jobs that wait"),
+    ("status_done", "status, {jobs:,} jobs that are done"),
+    ("watch_first", "watch, {jobs:,} jobs that are done: its first line"),
+    ("watch_all", "- its last line"),
+    ("submit_done", "submit, {jobs:,} jobs that are done"),
+    ("cancel", "cancel, {jobs:,} jobs that wait"),
+)
 
 
 def row(*cells):
@@ -40,6 +51,12 @@ def submit(figures):
     yield f"submit, {jobs:,} jobs", f"**{jobs / first['seconds']:,.0f} jobs/s** ({first['seconds']:.1f} s)"
     yield "- the same again, nothing to publish", f"{jobs / again['seconds']:,.0f} jobs/s ({again['seconds']:.1f} s)"
     yield "- with `--again`, all published", f"{jobs / published['seconds']:,.0f} jobs/s ({published['seconds']:.1f} s)"
+
+
+def looks(figures):
+    jobs = figures["jobs"]
+    for key, what in LOOKS:
+        yield f"{what.format(jobs=jobs)}", f"{figures[key]:.2f} s"
 
 
 def busy(figures):
@@ -71,7 +88,7 @@ def main():
     folder = Path(sys.argv[1]) / "results"
     load = {file.stem: json.loads(file.read_text()) for file in folder.glob("*.json")}
     about = load.pop("about")
-    lines = [("what", "figure"), ("---", "---:"), *submit(load["submit"])]
+    lines = [("what", "figure"), ("---", "---:"), *submit(load["submit"]), *looks(load["looks"])]
     lines.append(("idle to start, median", spread(load["latency"]["waits"])))
     for name in ("busy-64", "busy-128"):
         lines += busy(load[name])

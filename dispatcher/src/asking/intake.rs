@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -18,6 +18,7 @@ use crate::asking::names;
 use crate::asking::plan::Picture;
 use crate::asking::remote::{Remotes, is_remote};
 use crate::asking::values::Blended;
+use crate::clock::millis;
 
 /// Images that are read and written at once.
 const AT_ONCE: usize = 8;
@@ -101,11 +102,10 @@ impl Porter {
                 format!("{prefix}-{}", &digest[..16]).parse()?
             }
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let mut manifest = Manifest {
             batch: batch.clone(),
             jobs: Vec::with_capacity(asks.len()),
-            unix_seconds: now.map_or(0, |since| since.as_secs()),
+            unix_seconds: millis(SystemTime::now()) / 1000,
         };
         let mut jobs = Vec::with_capacity(asks.len());
         let mut seen = HashSet::new();

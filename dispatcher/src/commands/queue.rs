@@ -1,13 +1,14 @@
 //! `stylefleet queue`: how many jobs wait, who works, how fast.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use stylefleet_proto::{Digest, Happening, JobId};
 use stylefleet_transport::broker::{BrokerError, Depths, DispatcherEnd, Told};
 use tokio::time::{Instant, timeout_at};
 
+use crate::clock::millis;
 use crate::commands::{CommandError, Ending, connect};
 use crate::config::Settings;
 use crate::output::{self, Line, Position, duration, short};
@@ -107,11 +108,6 @@ pub async fn listen(broker: &dyn DispatcherEnd) -> Result<Heard, BrokerError> {
         heard.take(told, since_millis);
     }
     Ok(heard)
-}
-
-fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Heard {

@@ -56,8 +56,10 @@ pub struct SubmitArgs {
     #[arg(long, alias = "save-iter", value_name = "N", value_parser = preview_every())]
     pub preview_every: Option<u32>,
 
-    /// Hand in jobs that were accepted before too, unless they are done, and compare the inputs
-    /// that are in the store already: for a broker that lost its queues, and damaged inputs
+    /// Hand in all jobs that are not done, those that the broker should have too, and compare the
+    /// inputs that are in the store already: for damaged inputs, and queues that lost some jobs
+    ///
+    /// Where a broker has fewer jobs than wait here, plain submit hands them in again too.
     #[arg(long)]
     pub again: bool,
 

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::batch::Batch;
 use crate::board::{Board, Tally};
+use crate::clock::millis;
 use crate::commands::{CommandError, Ending, fetch, open_store};
 use crate::config::Settings;
 use crate::documents::DocumentError;
@@ -132,7 +133,7 @@ async fn watch(
         pause,
         found,
         news: None,
-        begun: SystemTime::now(),
+        begun_millis: millis(SystemTime::now()),
         lost: 0,
         last_trouble: String::new(),
     };
@@ -204,8 +205,8 @@ struct Watch {
     found: mpsc::Sender<Find>,
     /// None: there is no broker just now.
     news: Option<Listening>,
-    /// When this began, by this machine's clock.
-    begun: SystemTime,
+    /// When this began, by this machine's clock: milliseconds since 1970-01-01 UTC.
+    begun_millis: u64,
     /// Jobs that were with nobody at the last look: they may have been on their way then.
     lost: usize,
     /// What was last complained of: once is enough.
@@ -426,8 +427,7 @@ impl Watch {
         match (settle(attempt, &happening), happening) {
             (Some(Settlement::Over | Settlement::SetAside { .. }), _) => {
                 // What was said before this began may have been taken back since.
-                let said = UNIX_EPOCH + Duration::from_millis(unix_millis);
-                self.look_at(job, (said > self.begun).then_some(worker));
+                self.look_at(job, (unix_millis > self.begun_millis).then_some(worker));
             }
             (
                 _,

@@ -40,10 +40,19 @@ impl Output for Shown {
 
 impl Shown {
     async fn wait_for(&self, line: &str) {
+        self.wait_until(line, |shown| shown == line).await;
+    }
+
+    async fn wait_for_start(&self, start: &str) {
+        self.wait_until(start, |shown| shown.starts_with(start))
+            .await;
+    }
+
+    async fn wait_until(&self, what: &str, is_it: impl Fn(&str) -> bool) {
         let lines = || self.lines.lock().expect("whole").clone();
-        while !lines().iter().any(|shown| shown == line) {
+        while !lines().iter().any(|shown| is_it(shown)) {
             let told = timeout(Duration::from_secs(20), self.told.notified()).await;
-            told.unwrap_or_else(|_| panic!("no {line} but {:?}", lines()));
+            told.unwrap_or_else(|_| panic!("no {what} but {:?}", lines()));
         }
     }
 }
@@ -171,4 +180,69 @@ async fn the_store_is_enough() {
         "one remark, one end, one summary: {lines:?}"
     );
     assert!(lines[0].contains("it is away"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn jobs_that_nobody_has_are_told_of() {
+    let store = Arc::new(MemoryStore::default());
+    // It has no job, and one of these is at work.
+    let broker = MemoryBroker::default();
+    let put = store.put(&keys::started(&job(2)), Bytes::from("{}")).await;
+    put.expect("writes");
+    let shown = Shown::default();
+    let board = Board::new(2, Box::new(shown.clone()));
+    let end = broker.clone();
+    let connect = async || Ok(Arc::new(end.clone()) as Arc<dyn DispatcherEnd>);
+    let batch = batch(&[(1, "a"), (2, "b")]);
+    let mut signals = Signals::listen().expect("listens");
+    let work = async {
+        shown.wait_for_start("remark 1 jobs are lost").await;
+        for number in [1, 2] {
+            fail(&store, number).await;
+        }
+    };
+    let pause = Duration::from_millis(1);
+    let watch = watch(&batch, board, store.clone(), pause, connect, &mut signals);
+    let (tally, ()) = tokio::join!(watch, work);
+    assert_eq!(tally.expect("watches").failed, 2);
+}
+
+#[tokio::test]
+async fn what_is_over_elsewhere_is_told_of() {
+    let store = Arc::new(MemoryStore::default());
+    let broker = MemoryBroker::default();
+    let said = |number, unix_millis| Event {
+        unix_millis,
+        ..event(number, failed())
+    };
+    // Tried again since.
+    broker.tell(said(1, 1));
+    let shown = Shown::default();
+    let board = Board::new(2, Box::new(shown.clone()));
+    let end = broker.clone();
+    let connect = async || Ok(Arc::new(end.clone()) as Arc<dyn DispatcherEnd>);
+    let batch = batch(&[(1, "a"), (2, "b")]);
+    let mut signals = Signals::listen().expect("listens");
+    let work = async {
+        let started = Happening::Started {
+            resumed_evaluations: 0,
+            device: "cpu".to_owned(),
+        };
+        broker.tell(event(1, started));
+        shown.wait_for("started a").await;
+        broker.tell(said(2, u64::MAX / 2));
+        shown
+            .wait_for_start("remark b: worker w says that it is over")
+            .await;
+        for number in [1, 2] {
+            fail(&store, number).await;
+            broker.tell(event(number, failed()));
+        }
+    };
+    let watch = watch(&batch, board, store.clone(), PAUSE, connect, &mut signals);
+    let (tally, ()) = tokio::join!(watch, work);
+    assert_eq!(tally.expect("watches").failed, 2);
+    let lines = shown.lines.lock().expect("whole").clone();
+    let remarks = lines.iter().filter(|line| line.starts_with("remark"));
+    assert_eq!(remarks.count(), 1, "{lines:?}");
 }
