@@ -12,7 +12,7 @@ pub enum DocumentError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// It is not what it should be.
-    #[error("{place} is damaged: {reason}: remove it to have it made again")]
+    #[error("{place} is damaged: {reason}: remove it, then submit or run the same again")]
     Damaged {
         /// Where it is.
         place: String,

@@ -1,11 +1,11 @@
 //! `stylefleet submit`: hands jobs to the fleet. Done again, it does only what is missing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::{TryStreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use stylefleet_proto::{Accepted, BatchId, Job, JobId, Priority, SubmitId, keys};
 use stylefleet_transport::broker::{BrokerError, DispatcherEnd};
 use stylefleet_transport::store::{self, Store};
@@ -15,14 +15,15 @@ use crate::asking::options::Options;
 use crate::asking::plan::{Asked, Plan};
 use crate::asking::remote::Remotes;
 use crate::asking::values::preview_every;
+use crate::batch;
 use crate::board::Board;
 use crate::commands::fetch::Extras;
 use crate::commands::{CommandError, Ending, connect, open_store, watch};
 use crate::config::Settings;
+use crate::documents::{self, DocumentError};
 use crate::output::{self, Line, News};
 use crate::signals::Signals;
 use crate::state::{self, AT_ONCE, Over};
-use crate::{batch, documents};
 
 /// Jobs that are published together.
 const CHUNK: usize = 1000;
@@ -265,7 +266,12 @@ impl Counter<'_> {
 
     async fn sort(&self, jobs: &[Job], again: bool) -> Result<Sorted, CommandError> {
         let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
-        let ends = state::ends(self.store, &ids).await?;
+        let mut ends = state::ends(self.store, &ids).await?;
+        if again {
+            for job in self.without_record(&ends).await? {
+                ends.remove(&job);
+            }
+        }
         let mut sorted = Sorted::default();
         for job in jobs {
             match ends.get(&job.id) {
@@ -281,6 +287,27 @@ impl Counter<'_> {
             }
         }
         Ok(sorted)
+    }
+
+    /// Those of the done jobs whose results are no use: a worker makes them anew.
+    async fn without_record(
+        &self,
+        ends: &HashMap<JobId, Over>,
+    ) -> Result<Vec<JobId>, CommandError> {
+        let done = ends.iter().filter(|(_, over)| **over == Over::Done);
+        let look = |(job, _)| async move {
+            match state::record(self.store, job).await {
+                Err(DocumentError::Store(error)) => Err(error),
+                Ok(Some(_)) => Ok(None),
+                Ok(None) | Err(DocumentError::Damaged { .. }) => Ok(Some(*job)),
+            }
+        };
+        let looks: Vec<_> = stream::iter(done)
+            .map(look)
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(looks.into_iter().flatten().collect())
     }
 
     /// Takes those jobs out of `pending` that no worker is at, where the broker has fewer waiting:

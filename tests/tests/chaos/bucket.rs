@@ -16,7 +16,7 @@ const RESULTS: &str = "results/";
 /// Where the reasons of jobs that were set aside lie.
 const FAILURES: &str = "failures/";
 /// Where the inputs and what was asked lie, which no worker writes.
-const ASKED: [&str; 2] = ["inputs/", "batches/"];
+const ASKED: [&str; 3] = ["identity", "inputs/", "batches/"];
 
 /// Objects and the hash of their content.
 pub type Objects = BTreeMap<String, String>;
