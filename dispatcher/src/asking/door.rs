@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use image::{ImageError, ImageFormat, ImageReader};
+use tiff::{TiffError, TiffUnsupportedError};
 
-/// Formats that the workers read.
-const FORMATS: [ImageFormat; 4] = [
-    ImageFormat::Png,
-    ImageFormat::Jpeg,
-    ImageFormat::WebP,
-    ImageFormat::Tiff,
-];
+/// Formats that the workers read, beside TIFF.
+const FORMATS: [ImageFormat; 3] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP];
+
+/// How TIFF files begin, those for more than 4 GiB too.
+const TIFF: [&[u8]; 4] = [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"];
 
 /// Why a file was not let in.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +38,10 @@ enum Reason {
     Format,
     #[error("is damaged or cut off: {}", .0.to_string().trim().replace('\n', " "))]
     Damaged(ImageError),
+    #[error("is damaged or cut off: {0}")]
+    DamagedTiff(TiffError),
+    #[error("is a kind of TIFF ({0}) that is not read: save it as PNG or RGB TIFF")]
+    TiffKind(TiffUnsupportedError),
     #[error("is {width}x{height} pixels: there is nothing to see")]
     NoPixels { width: u32, height: u32 },
     #[error(
@@ -92,13 +95,7 @@ fn read(path: &Path, max_pixels: u64) -> Result<Bytes, Reason> {
 }
 
 fn check(image: impl BufRead + Seek, max_pixels: u64) -> Result<(), Reason> {
-    let reader = ImageReader::new(image).with_guessed_format()?;
-    let (width, height) = match reader.format() {
-        Some(format) if FORMATS.contains(&format) => {
-            reader.into_dimensions().map_err(Reason::Damaged)?
-        }
-        _ => return Err(Reason::Format),
-    };
+    let (width, height) = dimensions(image)?;
     if width == 0 || height == 0 {
         return Err(Reason::NoPixels { width, height });
     }
@@ -110,6 +107,30 @@ fn check(image: impl BufRead + Seek, max_pixels: u64) -> Result<(), Reason> {
         });
     }
     Ok(())
+}
+
+fn dimensions(mut image: impl BufRead + Seek) -> Result<(u32, u32), Reason> {
+    let start = image.fill_buf()?;
+    if TIFF.iter().any(|magic| start.starts_with(magic)) {
+        return tiff_dimensions(image);
+    }
+    let reader = ImageReader::new(image).with_guessed_format()?;
+    match reader.format() {
+        Some(format) if FORMATS.contains(&format) => {
+            reader.into_dimensions().map_err(Reason::Damaged)
+        }
+        _ => Err(Reason::Format),
+    }
+}
+
+/// What of a TIFF is not read for its colours, the worker says, which looks at them.
+fn tiff_dimensions(image: impl BufRead + Seek) -> Result<(u32, u32), Reason> {
+    let decoder = tiff::decoder::Decoder::new(image);
+    match decoder.and_then(|mut decoder| decoder.dimensions()) {
+        Ok(dimensions) => Ok(dimensions),
+        Err(TiffError::UnsupportedError(kind)) => Err(Reason::TiffKind(kind)),
+        Err(error) => Err(Reason::DamagedTiff(error)),
+    }
 }
 
 #[cfg(test)]
@@ -155,6 +176,42 @@ mod tests {
             let message = admit(&path, 100).expect_err("refused").to_string();
             assert!(message.contains(reason), "{message}");
         }
+    }
+
+    #[test]
+    fn lets_in_every_tiff_that_the_workers_read() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../worker/engine/golden/tiff");
+        let paths: Vec<_> = std::fs::read_dir(folder)
+            .expect("lists")
+            .map(|entry| entry.expect("is there").path())
+            .filter(|path| path.extension().is_some_and(|ending| ending == "tif"))
+            .collect();
+        assert!(paths.len() > 90, "{}", paths.len());
+        for path in paths {
+            let image = BufReader::new(File::open(&path).expect("opens"));
+            let size = dimensions(image).expect("is let in");
+            let is_preview = path.ends_with("preview_first.tif");
+            let wanted = if is_preview { (4, 4) } else { (21, 13) };
+            assert_eq!(size, wanted, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn names_kinds_of_tiff_that_nobody_reads() {
+        let mut bytes = Cursor::new(Vec::new());
+        image::RgbImage::new(10, 10)
+            .write_to(&mut bytes, ImageFormat::Tiff)
+            .expect("encodes");
+        let mut bytes = bytes.into_inner();
+        let message = refusal(&bytes[..bytes.len() - 20]);
+        assert!(message.contains("is damaged or cut off"), "{message}");
+        let colors = [262_u16, 3, 1, 0, 2].map(u16::to_le_bytes).concat();
+        let entry = bytes.windows(10).position(|bytes| bytes == colors);
+        let value = entry.expect("is there") + 8;
+        bytes[value..value + 2].copy_from_slice(&32803_u16.to_le_bytes());
+        let message = refusal(&bytes);
+        assert!(message.contains("is a kind of TIFF ("), "{message}");
+        assert!(message.ends_with("save it as PNG or RGB TIFF"), "{message}");
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn tensor(pixels: DynamicImage) -> Result<Tensor, Error> {
         return Ok(planes(pixels.into_rgb8())?.f_to_kind(Kind::Float)?);
     }
     let mut image = planes(pixels.into_rgb32f())?;
-    // A 32-bit TIFF may hold anything. Rounding to 16 bits gives 8-bit values back exactly.
+    // Floats may hold anything. Rounding to 16 bits gives 8-bit values back exactly.
     Ok(image
         .f_nan_to_num_(0.0, 1.0, 0.0)?
         .f_clamp_(0.0, 1.0)?

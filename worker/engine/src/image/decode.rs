@@ -2,11 +2,13 @@
 
 use std::io::Cursor;
 
+use ::image::metadata::Orientation;
 use ::image::{
     DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb32FImage,
 };
 use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
 
+use super::tiff;
 use crate::{Error, Source};
 
 /// An image file, decoded.
@@ -23,14 +25,21 @@ pub(crate) struct Decoded {
 pub(crate) fn decode(source: &Source, max_pixels: u64) -> Result<Decoded, Error> {
     let refuse = |reason: String| Error::image(&source.name, reason);
     let unreadable = |error: ImageError| refuse(reason_of(&error));
+    if tiff::is_tiff(&source.bytes) {
+        let check_size = |width, height| check_size(width, height, max_pixels);
+        let tiff = tiff::read(&source.bytes, check_size).map_err(|e| refuse(e.to_string()))?;
+        let image = match tiff.pixels {
+            tiff::Pixels::Light(image) => image,
+            tiff::Pixels::Inks(inks) => tiff::light_of(&inks),
+        };
+        return Ok(finished(source, image, tiff.orientation, tiff.profile));
+    }
     let mut reader = ImageReader::new(Cursor::new(&source.bytes));
     reader = reader
         .with_guessed_format()
         .map_err(|e| refuse(e.to_string()))?;
     let format = match reader.format() {
-        Some(
-            format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Tiff),
-        ) => format,
+        Some(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP)) => format,
         _ => {
             return Err(refuse(
                 "is no image that is read here: PNG, JPEG, WebP or TIFF".into(),
@@ -39,18 +48,8 @@ pub(crate) fn decode(source: &Source, max_pixels: u64) -> Result<Decoded, Error>
     };
     let mut decoder = reader.into_decoder().map_err(unreadable)?;
     let (width, height) = decoder.dimensions();
+    check_size(width, height, max_pixels).map_err(refuse)?;
     let pixels = u64::from(width) * u64::from(height);
-    if pixels == 0 {
-        return Err(refuse(format!(
-            "is {width}x{height} pixels: there is nothing in it"
-        )));
-    }
-    if pixels > max_pixels {
-        return Err(refuse(format!(
-            "is {width}x{height} pixels, the limit is {max_pixels}: scale it down, or raise \
-             --max-pixels"
-        )));
-    }
     let mut limits = Limits::no_limits();
     // Sixteen bytes a pixel, four 32-bit channels, is the most that a decoder needs; the rest is
     // for its tables.
@@ -61,7 +60,33 @@ pub(crate) fn decode(source: &Source, max_pixels: u64) -> Result<Decoded, Error>
     }
     let profile = decoder.icc_profile().map_err(unreadable)?;
     let orientation = decoder.orientation().map_err(unreadable)?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+    let image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+    Ok(finished(source, image, orientation, profile))
+}
+
+fn check_size(width: u32, height: u32, max_pixels: u64) -> Result<(), String> {
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels == 0 {
+        return Err(format!(
+            "is {width}x{height} pixels: there is nothing in it"
+        ));
+    }
+    if pixels > max_pixels {
+        return Err(format!(
+            "is {width}x{height} pixels, the limit is {max_pixels}: scale it down, or raise \
+             --max-pixels"
+        ));
+    }
+    Ok(())
+}
+
+/// What a file's pixels become.
+fn finished(
+    source: &Source,
+    mut image: DynamicImage,
+    orientation: Orientation,
+    profile: Option<Vec<u8>>,
+) -> Decoded {
     image.apply_orientation(orientation);
     let grey = !image.color().has_color();
     let mut pixels = flattened(image);
@@ -76,13 +101,13 @@ pub(crate) fn decode(source: &Source, max_pixels: u64) -> Result<Decoded, Error>
         }
         pixels = converted.into();
     }
-    Ok(Decoded { pixels, notes })
+    Decoded { pixels, notes }
 }
 
 /// Whether a JPEG file ends before its picture does. Its decoder would fill what is missing with
 /// grey. Goes from marker to marker, since thumbnails before the picture and whatever follows it
 /// may hold the bytes of any marker.
-fn is_cut_short(jpeg: &[u8]) -> bool {
+pub(super) fn is_cut_short(jpeg: &[u8]) -> bool {
     const END_OF_IMAGE: u8 = 0xd9;
     // Neither a stuffed byte, nor a marker that stands alone, nor filling.
     let is_marker = |b: &[u8]| b[0] == 0xff && !matches!(b[1], 0x00 | 0x01 | 0xd0..=0xd7 | 0xff);

@@ -1,0 +1,159 @@
+//! TIFF files: right, or refused by name.
+//!
+//! The `tiff` crate reads the directory, crates of their own decompress. What the samples mean is
+//! worked out here: the crate's own reading leaves out palettes, subsampled colours, the order of
+//! bits, some alpha, and does not notice where JPEG data end too early.
+
+mod colors;
+mod compression;
+mod header;
+mod samples;
+
+use ::image::metadata::Orientation;
+use ::image::{DynamicImage, ImageBuffer, Luma, Pixel, Rgb, Rgba};
+use ::tiff::{TiffError, TiffFormatError, TiffUnsupportedError};
+
+use self::header::Header;
+
+#[cfg(test)]
+mod tests;
+
+/// A TIFF file's first picture.
+#[derive(Debug)]
+pub(super) struct Tiff {
+    /// Opaque: what is transparent was laid on white.
+    pub pixels: Pixels,
+    /// The ICC profile that the pixels, as they are, belong to.
+    pub profile: Option<Vec<u8>>,
+    /// How they are to be turned.
+    pub orientation: Orientation,
+}
+
+#[derive(Debug)]
+pub(super) enum Pixels {
+    /// Grey or R, G, B.
+    Light(DynamicImage),
+    /// Cyan, magenta, yellow, black: 0 is no ink.
+    Inks(ImageBuffer<Rgba<u16>, Vec<u16>>),
+}
+
+/// Why a TIFF file is not read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("is a kind of TIFF ({0}) that is not read: save it as PNG or RGB TIFF")]
+    Kind(String),
+    #[error("is damaged or cut short: {0}")]
+    Damaged(String),
+    #[error("needs more memory than its size explains: not decoded")]
+    Memory,
+    #[error("{0}")]
+    Size(String),
+}
+
+/// Whether a file begins as TIFF files do, those for more than 4 GiB too.
+pub(super) fn is_tiff(file: &[u8]) -> bool {
+    [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"]
+        .iter()
+        .any(|magic| file.starts_with(*magic))
+}
+
+/// Decodes a file whose `[width, height]` passes `check_size`.
+pub(super) fn read(
+    file: &[u8],
+    check_size: impl FnOnce(u32, u32) -> Result<(), String>,
+) -> Result<Tiff, Refusal> {
+    let header = Header::read(file)?;
+    check_size(header.width, header.height).map_err(Refusal::Size)?;
+    // Sixteen bits hold all that becomes of a sample: source.rs rounds to as many.
+    let pixels = match (header.colors.channels(), header.fits_8_bits()) {
+        (1, true) => Pixels::Light(fill::<Luma<u8>>(&header, file)?.into()),
+        (1, false) => Pixels::Light(fill::<Luma<u16>>(&header, file)?.into()),
+        (3, true) => Pixels::Light(fill::<Rgb<u8>>(&header, file)?.into()),
+        (3, false) => Pixels::Light(fill::<Rgb<u16>>(&header, file)?.into()),
+        _ => Pixels::Inks(fill(&header, file)?),
+    };
+    Ok(Tiff {
+        pixels,
+        profile: header.profile,
+        orientation: header.orientation,
+    })
+}
+
+/// What inks look like on white paper where no profile says it.
+pub(super) fn light_of(inks: &ImageBuffer<Rgba<u16>, Vec<u16>>) -> DynamicImage {
+    let mut image = ImageBuffer::<Rgb<u16>, _>::new(inks.width(), inks.height());
+    for (to, from) in image.pixels_mut().zip(inks.pixels()) {
+        let [inks @ .., black] = from.0.map(|ink| 1.0 - f32::from(ink) / 65535.0);
+        to.0 = inks.map(|ink| u16::of(ink * black));
+    }
+    image.into()
+}
+
+/// Decodes strip by strip or tile by tile.
+fn fill<P>(header: &Header, file: &[u8]) -> Result<ImageBuffer<P, Vec<P::Subpixel>>, Refusal>
+where
+    P: Pixel<Subpixel: Level>,
+{
+    let channels = usize::from(P::CHANNEL_COUNT);
+    let mut image = ImageBuffer::<P, _>::new(header.width, header.height);
+    let mut samples = vec![0.0; header.chunk_width() * header.samples];
+    for region in header.regions() {
+        let planes = header.planes(file, &region)?;
+        for row in 0..region.height {
+            for (index, plane) in planes.iter().enumerate() {
+                let to = samples.iter_mut().skip(index).step_by(planes.len());
+                plane.unpack(row, to);
+            }
+            let start = channels * ((region.y + row) * header.width as usize + region.x);
+            let levels: &mut [P::Subpixel] = &mut image;
+            let line = &mut levels[start..start + channels * region.width];
+            let pixels = samples.chunks_exact(header.samples);
+            for (to, pixel) in line.chunks_exact_mut(channels).zip(pixels) {
+                for (level, value) in to.iter_mut().zip(header.colors.values(pixel)) {
+                    *level = P::Subpixel::of(value);
+                }
+            }
+        }
+    }
+    Ok(image)
+}
+
+/// An integer that stands for a value of 0 to 1.
+trait Level: Copy {
+    /// The nearest. What is brighter than white is white, what is no number black: `as` does that.
+    fn of(value: f32) -> Self;
+}
+
+impl Level for u8 {
+    fn of(value: f32) -> Self {
+        (value * 255.0).round() as Self
+    }
+}
+
+impl Level for u16 {
+    fn of(value: f32) -> Self {
+        (value * 65535.0).round() as Self
+    }
+}
+
+impl From<TiffError> for Refusal {
+    fn from(error: TiffError) -> Self {
+        use TiffUnsupportedError::{
+            InconsistentBitsPerSample, UnknownInterpretation, UnsupportedSampleFormat,
+        };
+        match error {
+            TiffError::UnsupportedError(kind) => Self::Kind(match kind {
+                UnknownInterpretation => "colours of an unknown sort".into(),
+                InconsistentBitsPerSample(_) => "samples of different sizes".into(),
+                UnsupportedSampleFormat(_) => "samples of different formats".into(),
+                other => other.to_string(),
+            }),
+            TiffError::FormatError(TiffFormatError::UnknownPredictor(number)) => {
+                Self::Kind(format!("predictor {number}"))
+            }
+            TiffError::LimitsExceeded => Self::Memory,
+            TiffError::IoError(_) => Self::Damaged("its directory is incomplete".into()),
+            other => Self::Damaged(other.to_string()),
+        }
+    }
+}
