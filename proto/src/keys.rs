@@ -21,6 +21,9 @@ pub fn accepted(batch: &BatchId) -> String {
 /// Under which all batches lie.
 pub const BATCHES: &str = "batches/";
 
+/// Under which all that becomes of jobs lies.
+pub const JOBS: &str = "jobs/";
+
 /// Weights of the network, by the hash of their bytes.
 pub fn weights(digest: &Digest) -> String {
     format!("weights/{digest}")

@@ -14,7 +14,6 @@ mod inputs;
 mod job;
 mod local;
 mod metrics;
-mod patient_store;
 mod previews;
 mod record;
 mod request;

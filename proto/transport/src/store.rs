@@ -5,6 +5,7 @@ mod error;
 mod folder;
 mod location;
 mod memory;
+mod patient;
 mod s3;
 
 pub use check::{Check, check};
@@ -12,6 +13,7 @@ pub use error::StoreError;
 pub use folder::FolderStore;
 pub use location::Location;
 pub use memory::MemoryStore;
+pub use patient::{Patience, PatientStore};
 
 use std::path::PathBuf;
 use std::sync::Arc;
