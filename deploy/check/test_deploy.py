@@ -124,7 +124,8 @@ class Bucket(unittest.TestCase):
         expected = {
             ("worker", "s3:GetObject"): self.under("inputs/*", "weights/*", "jobs/*"),
             ("worker", "s3:PutObject"): self.under("jobs/*"),
-            ("worker", "s3:DeleteObject"): self.under("*/checkpoint.safetensors", "*/started.json"),
+            ("worker", "s3:DeleteObject"): self.under("*/checkpoint.safetensors", "*/started.json",
+                                                        "*/result.json"),
             ("dispatcher", "s3:GetObject"): self.under("*"),
             ("dispatcher", "s3:PutObject"): self.under("inputs/*", "batches/*", "jobs/*/cancelled"),
             ("dispatcher", "s3:DeleteObject"): self.under("*/cancelled", "*/failed.json"),
