@@ -132,7 +132,7 @@ class Bucket(unittest.TestCase):
                 "identity", "inputs/*", "weights/*", "cancelled/*", *self.WORKERS
             ),
             ("worker", "s3:PutObject"): self.under(*self.WORKERS),
-            ("worker", "s3:DeleteObject"): self.under("checkpoints/*", "started/*"),
+            ("worker", "s3:DeleteObject"): self.under("checkpoints/*", "started/*", "results/*"),
             ("dispatcher", "s3:GetObject"): self.under("*"),
             ("dispatcher", "s3:PutObject"): self.under("identity", "inputs/*", "batches/*", "cancelled/*"),
             ("dispatcher", "s3:DeleteObject"): self.under("cancelled/*", "failures/*"),

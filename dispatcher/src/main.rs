@@ -11,6 +11,7 @@ mod config;
 mod curve;
 mod documents;
 mod gallery;
+mod leftovers;
 mod local;
 mod output;
 mod signals;
@@ -20,6 +21,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::Builder;
 
 use crate::cli::Args;
 use crate::commands::{Ending, perform};
@@ -30,8 +32,7 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 const INTERRUPTED: u8 = 130;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let args = Args::parse();
     let settings = match Settings::read() {
         Ok(settings) => settings,
@@ -42,7 +43,15 @@ async fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    match perform(args.command, &settings).await {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&error, FAILED),
+    };
+    let ended = runtime.block_on(perform(args.command, &settings));
+    // A file system may be at a call that never returns; it is not waited for.
+    runtime.shutdown_background();
+    match ended {
         Ok(Ending::AllDone) => ExitCode::SUCCESS,
         Ok(Ending::SomeFailed) => ExitCode::from(FAILED),
         Ok(Ending::Interrupted) => ExitCode::from(INTERRUPTED),

@@ -164,15 +164,11 @@ pub fn sweep(
 pub async fn record(store: &dyn Store, job: &JobId) -> Result<Option<Record>, DocumentError> {
     let key = keys::result(job);
     match documents::read::<Record>(store, &key).await? {
-        Some(record) if record.job != *job => {
-            let reason = format!("it is of job {}", record.job);
-            Err(damaged(store, &key, reason))
-        }
-        Some(record) if !keys::is_picture(job, &record.picture) => {
-            let reason = format!("\"{}\" is no place for its picture", record.picture);
-            Err(damaged(store, &key, reason))
-        }
-        record => Ok(record),
+        None => Ok(None),
+        Some(record) => match record.check(job) {
+            Ok(()) => Ok(Some(record)),
+            Err(reason) => Err(damaged(store, &key, reason)),
+        },
     }
 }
 

@@ -45,15 +45,18 @@ pub fn weights(digest: &Digest) -> String {
     format!("weights/{digest}")
 }
 
+/// Under which the marks of jobs at work lie.
+pub const STARTED: &str = "started/";
+
 /// A job that a worker has begun: a [`crate::Start`]. Gone once the job is settled.
 pub fn started(job: &JobId) -> String {
-    format!("started/{job}.json")
+    format!("{STARTED}{job}.json")
 }
 
 /// An object to try the store out with, where workers have every right that they need. The digest
 /// is to be of something random.
 pub fn probe(random: &Digest) -> String {
-    format!("started/{random}.json")
+    format!("{STARTED}{random}.json")
 }
 
 /// An empty marker: the job is not wanted any more.
@@ -61,9 +64,12 @@ pub fn cancelled(job: &JobId) -> String {
     format!("cancelled/{job}")
 }
 
+/// Under which all checkpoints lie.
+pub const CHECKPOINTS: &str = "checkpoints/";
+
 /// The optimiser's whole state.
 pub fn checkpoint(job: &JobId) -> String {
-    format!("checkpoints/{job}.safetensors")
+    format!("{CHECKPOINTS}{job}.safetensors")
 }
 
 /// The finished picture, by the hash of the file's bytes: two attempts that come to different bytes,

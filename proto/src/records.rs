@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BatchId, Image, JobId, Name, Parameters, Preset, Style};
+use crate::invalid::{integer, number};
+use crate::{BatchId, Image, Invalid, JobId, Name, Parameters, Preset, Style, keys};
 
 /// Tells one submit from all others. Written out, later ones sort after earlier ones, as far as
 /// the dispatchers' clocks agree.
@@ -106,6 +107,24 @@ pub struct Record {
     pub notes: Vec<String>,
     /// What made it: stylefleet, libtorch, and the SHA-256 of the weights file.
     pub versions: BTreeMap<String, String>,
+}
+
+impl Record {
+    /// Whether this can be the record of `job`: what is read from a store may be anything.
+    pub fn check(&self, job: &JobId) -> Result<(), Invalid> {
+        if self.job != *job {
+            return Err(Invalid::new("job", format!("is {}, not {job}", self.job)));
+        }
+        if !keys::is_picture(job, &self.picture) {
+            let reason = format!("\"{}\" is no place for its picture", self.picture);
+            return Err(Invalid::new("picture", reason));
+        }
+        integer("width", self.width, 1..=u32::MAX)?;
+        integer("height", self.height, 1..=u32::MAX)?;
+        number("seconds", self.seconds, 0.0..=f64::MAX)?;
+        number("score.loss", self.score.loss, f64::MIN..=f64::MAX)?;
+        Ok(())
+    }
 }
 
 /// A loss and its terms.

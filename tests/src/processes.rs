@@ -14,6 +14,17 @@ pub fn signal(process: u32, name: &str) {
     assert!(status.is_ok_and(|s| s.success()), "{command} failed");
 }
 
+/// Waits until a process catches a signal, by its number, which would end it before.
+pub fn wait_until_it_catches(process: u32, number: u32) {
+    wait_until(&format!("it catches signal {number}"), || {
+        let status = fs::read_to_string(format!("/proc/{process}/status"));
+        let status = status.unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        caught.is_some_and(|mask| mask & 1 << (number - 1) != 0)
+    });
+}
+
 /// The processes that `parent` started and that have not ended.
 pub fn children(parent: u32) -> Vec<u32> {
     fs::read_dir("/proc")

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{BasicProperties, Connection, ConnectionProperties};
 use stylefleet_proto::lifecycle::ATTEMPTS;
-use stylefleet_proto::queues::DELIVERY_LIMIT;
+use stylefleet_proto::queues::{DELIVERY_LIMIT, JOBS};
 use stylefleet_proto::{
     Digest, Event, Happening, Hello, Image, Job, Preset, Priority, Progress, Style, ToWorker, wire,
 };
@@ -406,6 +408,43 @@ macro_rules! suite {
 
 suite!(memory, Broker::memory());
 suite!(rabbitmq, Broker::rabbitmq());
+
+/// A worker that took a rest after each, as one does that finds nothing, would be at it for minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_does_not_wait_for_many_messages_that_are_none() {
+    const MANY: u32 = 400;
+    let fleet = Services::shared().fleet();
+    let broker = Broker::RabbitMq(Box::new(fleet));
+    let dispatcher = broker.dispatcher().await;
+    let Broker::RabbitMq(fleet) = &broker else {
+        unreachable!("it is one");
+    };
+    let properties = ConnectionProperties::default();
+    let connection = Connection::connect(&fleet.dispatcher, properties).await;
+    let channel = connection.expect("connects").create_channel().await;
+    let channel = channel.expect("a channel");
+    channel
+        .confirm_select(ConfirmSelectOptions::default())
+        .await
+        .expect("confirms");
+    for number in 0..MANY {
+        let body = format!("no job {number}");
+        let sent = channel.basic_publish(
+            JOBS.into(),
+            Priority::Normal.word().into(),
+            BasicPublishOptions::default(),
+            body.as_bytes(),
+            BasicProperties::default(),
+        );
+        sent.await.expect("sends").await.expect("is taken");
+    }
+    let good = job(1);
+    publish(&*dispatcher, std::slice::from_ref(&good)).await;
+    let worker = broker.worker().await;
+    assert_eq!(claim(&*worker).await.job.id, good.id);
+    let dead = broker.dead().await;
+    assert_eq!(dead.len(), MANY as usize);
+}
 
 /// The dispatcher's end of a pipe, as `stylefleet run` holds it.
 struct Parent {

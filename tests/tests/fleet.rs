@@ -146,6 +146,34 @@ fn a_cut_connection_costs_no_attempt_and_no_work() {
     expect_undisturbed(&workshop, &batch, watch, &["boat"]);
 }
 
+/// What may be wrong with a checkpoint is the engine's tests' to find; this is what comes of it.
+#[test]
+fn a_damaged_checkpoint_is_noted_and_its_job_begun_anew() {
+    let workshop = Workshop::new(Services::shared());
+    let batch = workshop.submit(&["boat.png", LONG]);
+    let mut watch = workshop.watch(&batch);
+    let first = workshop.hire(&[]);
+    let job = wait_for_checkpoint(&workshop, &mut watch);
+    first.signal("TERM");
+    first.end().expect_code(0);
+    let key = keys::checkpoint(&job);
+    let mut checkpoint = workshop.object(&key).expect("was kept");
+    *checkpoint.last_mut().expect("has some") ^= 1;
+    workshop.scene.write("damaged", &checkpoint);
+    workshop.put(&key, &workshop.scene.path("damaged"));
+
+    let _second = workshop.hire(&[]);
+    let note = watch.wait_for("a note", |event| event["event"] == "note");
+    let text = note["text"].as_str().unwrap_or_default();
+    assert!(
+        text.contains("damaged") && text.contains("begun anew"),
+        "{text}"
+    );
+    let again = watch.wait_for("another start", started);
+    assert_eq!(resumed(&again), 0, "{again}");
+    expect_undisturbed(&workshop, &batch, watch, &["boat"]);
+}
+
 #[test]
 fn a_worker_told_to_stop_hands_its_job_on_with_a_checkpoint() {
     let workshop = Workshop::new(Services::shared());

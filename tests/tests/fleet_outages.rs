@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use stylefleet_proto::{JobId, keys};
 use stylefleet_tests::fleet::Workshop;
-use stylefleet_tests::processes::wait_until;
+use stylefleet_tests::processes::{wait_until, wait_until_it_catches};
 use stylefleet_tests::relay::Relay;
 use stylefleet_tests::services::{Server, Services, curl};
 use stylefleet_tests::{PATIENCE, Run};
@@ -18,7 +18,12 @@ const SHORT: &str = "--style wave.png --size 16 --scales 1 --evaluations 2 --pre
 /// Never over, unless somebody cancels it.
 const ENDLESS: &str = "--style wave.png --size 32 --scales 1 --evaluations 100000 --tolerance 0";
 
+const INTERRUPT: u32 = 2;
 const KILLED: i32 = 9;
+const TERMINATE: u32 = 15;
+
+/// What a command says of a store that does not answer.
+const SILENCE: &str = "no answer for 10 s";
 
 fn started(event: &Value) -> bool {
     event["event"] == "started"
@@ -201,6 +206,15 @@ fn a_worker_says_how_it_is() {
     );
     broker.open();
     wait_until_ready(&address, "200", "ready");
+    // Neither refuses anything; they only say nothing any more.
+    store.hold();
+    wait_until_ready(&address, "503", "the store is away");
+    store.open();
+    wait_until_ready(&address, "200", "ready");
+    broker.hold();
+    wait_until_ready(&address, "503", "the broker is away");
+    broker.open();
+    wait_until_ready(&address, "200", "ready");
 
     let batch = workshop.submit(&["boat.png", SHORT]);
     workshop.watch(&batch).end().expect_code(0);
@@ -224,4 +238,95 @@ fn a_worker_says_how_it_is() {
     assert_eq!(health(&address, "/healthz").0, "200");
     store.open();
     worker.end().expect_code(0);
+}
+
+#[test]
+fn every_command_says_that_the_store_is_silent_and_heeds_a_signal() {
+    let services = Services::shared();
+    let workshop = Workshop::new(services);
+    let batch = workshop.submit(&["boat.png", SHORT]);
+    let store = Relay::before(services.setting("STYLEFLEET_S3_ENDPOINT"));
+    store.hold();
+    let start = |args: &str| {
+        let mut command = workshop.command(&[args]);
+        command.env("STYLEFLEET_S3_ENDPOINT", &store.url);
+        Run::start(command)
+    };
+    let commands = [
+        "status".to_owned(),
+        format!("status {batch} --jobs"),
+        format!("fetch {batch} --out pictures"),
+        format!("cancel {batch}"),
+        format!("watch {batch}"),
+        format!("submit car.png --wait {SHORT}"),
+    ];
+    let doctor = start("doctor");
+    let mut runs: Vec<_> = commands.iter().map(|command| start(command)).collect();
+    for (run, signal) in runs.iter_mut().zip(["INT", "TERM"].into_iter().cycle()) {
+        run.wait_for_line(SILENCE);
+        run.signal(signal);
+    }
+    for run in runs {
+        let ended = run.end().expect_code(130);
+        assert_eq!(ended.stderr.len(), 1, "{}", ended.so_far());
+    }
+    // The one that is to find out does not wait.
+    let ended = doctor.end().expect_code(1);
+    assert!(ended.so_far().contains(SILENCE), "{}", ended.so_far());
+}
+
+#[test]
+fn every_command_heeds_a_signal_while_the_broker_is_silent() {
+    let workshop = Workshop::new(Services::shared());
+    let broker = Relay::before(&workshop.fleet.dispatcher);
+    broker.hold();
+    for args in [
+        "queue",
+        "dead list",
+        "doctor",
+        &format!("submit car.png {SHORT}"),
+    ] {
+        let mut command = workshop.command(&[args]);
+        command.env("STYLEFLEET_BROKER", &broker.url);
+        let run = Run::start(command);
+        wait_until_it_catches(run.id(), INTERRUPT);
+        run.signal("INT");
+        run.end().expect_code(130);
+    }
+}
+
+#[test]
+fn a_command_goes_on_once_the_store_is_back() {
+    let services = Services::shared();
+    let workshop = Workshop::new(services);
+    let batch = workshop.submit(&["boat.png", SHORT]);
+    let store = Relay::before(services.setting("STYLEFLEET_S3_ENDPOINT"));
+    store.block();
+    let mut command = workshop.command(&["cancel", &batch]);
+    command.env("STYLEFLEET_S3_ENDPOINT", &store.url);
+    let mut run = Run::start(command);
+    run.wait_for_line("trying again for 300 s");
+    store.open();
+    let ended = run.end().expect_code(0);
+    assert_eq!(ended.stdout, ["1 jobs cancelled, 0 were over"]);
+    assert!(ended.so_far().contains("the store is back"));
+}
+
+#[test]
+fn a_worker_that_begins_heeds_a_signal_and_says_that_the_store_is_silent() {
+    let services = Services::shared();
+    let workshop = Workshop::new(services);
+    let store = Relay::before(services.setting("STYLEFLEET_S3_ENDPOINT"));
+    store.hold();
+    let start = || {
+        let mut command = workshop.worker();
+        command.env("STYLEFLEET_S3_ENDPOINT", &store.url);
+        Run::start(command)
+    };
+    let (told, left) = (start(), start());
+    wait_until_it_catches(told.id(), TERMINATE);
+    told.signal("TERM");
+    told.end().expect_code(0);
+    let ended = left.end().expect_code(2);
+    assert!(ended.so_far().contains(SILENCE), "{}", ended.so_far());
 }

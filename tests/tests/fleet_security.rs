@@ -13,8 +13,9 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ErrorKin
 use prost::Message;
 use serde_json::Value;
 use stylefleet_proto::queues::{self, ABANDONED, DEAD, EVENTS, JOBS, PROGRESS, WATCH};
-use stylefleet_proto::{Digest, Image, Job, Preset, Priority, Size, Style, keys, wire};
+use stylefleet_proto::{Digest, Image, Job, Preset, Priority, Record, Size, Style, keys, wire};
 use stylefleet_tests::fleet::Workshop;
+use stylefleet_tests::processes::wait_until;
 use stylefleet_tests::relay::Relay;
 use stylefleet_tests::services::Services;
 use stylefleet_tests::{Run, png_header};
@@ -174,6 +175,31 @@ async fn hostile_messages_are_set_aside_and_the_worker_works_on() {
         );
     }
     assert_eq!(dead.len(), hostile.len(), "{dead:?}");
+    worker.signal("TERM");
+    worker.end().expect_code(0);
+}
+
+#[tokio::test]
+async fn a_damaged_result_makes_way_for_a_good_one() {
+    let workshop = Workshop::new(Services::shared());
+    let [content, style] = ["boat.png", "wave.png"].map(|file| input(&workshop, file));
+    let job = job(content, style);
+    let message = wire::Job::from(&job).encode_to_vec();
+    let channel = connect(&workshop.fleet.dispatcher).await;
+    let worker = workshop.hire(&[]);
+    let key = keys::result(&job.id);
+    let is_good = || {
+        let result = workshop.object(&key);
+        let result = result.and_then(|json| serde_json::from_slice::<Record>(&json).ok());
+        result.filter(|record| record.check(&job.id).is_ok())
+    };
+    for damage in ["", "{", "{\"score\": {\"loss\": null}}"] {
+        let sent = publish(&channel, JOBS, Priority::Normal.word(), &message).await;
+        sent.expect("is taken");
+        wait_until("there is a good result", || is_good().is_some());
+        workshop.scene.write("damaged", damage);
+        workshop.put(&key, &workshop.scene.path("damaged"));
+    }
     worker.signal("TERM");
     worker.end().expect_code(0);
 }

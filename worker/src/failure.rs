@@ -33,9 +33,9 @@ pub enum Failure {
     /// The store did not do as it was told.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The record of the result cannot be read or written.
-    #[error("{key} in the store: {reason}: remove it to have the picture made again")]
-    Record {
+    /// A document cannot be written.
+    #[error("{key} cannot be written as JSON: {reason}: please report this")]
+    Document {
         /// Where it is.
         key: String,
         /// What is wrong with it.
@@ -77,7 +77,7 @@ impl Failure {
             Self::Missing { .. }
             | Self::Altered { .. }
             | Self::Layer(_)
-            | Self::Record { .. }
+            | Self::Document { .. }
             | Self::Settings(_)
             | Self::Weights { .. }
             | Self::Cache(_)

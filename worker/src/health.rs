@@ -2,18 +2,25 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
+use stylefleet_proto::{Digest, keys};
 use stylefleet_transport::broker::RabbitWorker;
+use stylefleet_transport::store::{PatientStore, Store};
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::job::Bench;
 use crate::metrics;
+
+/// Time between two looks whether the store answers.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What the answers depend on.
 #[derive(Clone)]
@@ -22,6 +29,8 @@ pub struct Health {
     pub bench: Arc<Bench>,
     /// Ready while it can be reached.
     pub broker: Arc<RabbitWorker>,
+    /// Ready while it answers.
+    pub store: Arc<PatientStore>,
     /// Not ready once it is cancelled.
     pub drain: CancellationToken,
     /// What was counted.
@@ -35,9 +44,21 @@ pub async fn serve(address: SocketAddr, health: Health) -> std::io::Result<()> {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(numbers))
-        .with_state(health);
+        .with_state(health.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
+    tokio::spawn(look_after(health.store));
     Ok(())
+}
+
+/// Asks the store for something now and then, so that a worker which has nothing to do finds out
+/// too whether it answers.
+async fn look_after(store: Arc<PatientStore>) {
+    let key = keys::probe(&Digest::of(&fastrand::u128(..).to_le_bytes()));
+    loop {
+        sleep(LOOK_EVERY).await;
+        // What came of it is known to the store.
+        let _ = store.contains(&key).await;
+    }
 }
 
 type Answer = (StatusCode, &'static str);
@@ -54,6 +75,8 @@ async fn readyz(State(health): State<Health>) -> Answer {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
     } else if !health.broker.is_connected() {
         (StatusCode::SERVICE_UNAVAILABLE, "the broker is away\n")
+    } else if health.store.is_away() {
+        (StatusCode::SERVICE_UNAVAILABLE, "the store is away\n")
     } else {
         (StatusCode::OK, "ready\n")
     }

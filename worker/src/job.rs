@@ -7,14 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use stylefleet_engine::{self as engine, Engine, Error, Outcome, Picture, Request};
 use stylefleet_proto::lifecycle::{self, ATTEMPTS, DEATHS, Settlement};
 use stylefleet_proto::queues::DELIVERY_LIMIT;
 use stylefleet_proto::{Digest, Happening, Init, Job, Record, Start, keys};
 use stylefleet_transport::broker::Claim;
-use stylefleet_transport::store::Store;
+use stylefleet_transport::store::{Store, StoreError};
 
 use crate::checkpoints;
 use crate::engine_thread::EngineThread;
@@ -26,6 +26,9 @@ use crate::previews;
 use crate::record::{curve, record};
 use crate::request::request;
 use crate::watch::{Signs, Watch};
+
+/// How often a result is written that does not come to stand.
+const CONFIRMATIONS: u32 = 3;
 
 /// What a worker works with, whatever the job.
 pub struct Bench {
@@ -105,7 +108,7 @@ impl Attempt {
     }
 
     async fn fetch(&self, claim: &Claim) -> Result<Result<Prepared, Happening>, Failure> {
-        if let Some(record) = self.read::<Record>(&keys::result(&self.job.id)).await? {
+        if let Some(record) = self.result().await? {
             return Ok(Err(finished(&record)));
         }
         if self.is_cancelled().await? {
@@ -117,7 +120,7 @@ impl Attempt {
         let checkpoint = self.checkpoint().await?;
         let evaluations = checkpoint.as_ref().map_or(0, |(_, count)| *count);
         let left = match claim.redelivered {
-            true => self.read::<Start>(&keys::started(&self.job.id)).await?,
+            true => self.left_behind().await?,
             false => None,
         };
         let deaths = lifecycle::deaths(left.as_ref(), evaluations);
@@ -157,7 +160,8 @@ impl Attempt {
             Init::Style(index) => engine::Init::Style(*index as usize),
             Init::Image(image) => engine::Init::Image(inputs.get(image).await?),
         };
-        Ok(request(parameters, content, styles, init)?)
+        let identity = self.job.id.to_string();
+        Ok(request(identity, parameters, content, styles, init)?)
     }
 
     /// Reads what differs from job to job.
@@ -177,13 +181,63 @@ impl Attempt {
         let Some(checkpoint) = self.bench.store.get(&key).await? else {
             return Ok(None);
         };
-        match Engine::evaluations_in(&checkpoint) {
-            Ok(evaluations) => Ok(Some((checkpoint.into(), evaluations))),
+        let identity = self.job.id.to_string();
+        let looking = tokio::task::spawn_blocking(move || {
+            let evaluations = Engine::evaluations_in(&checkpoint, &identity);
+            evaluations.map(|evaluations| (checkpoint.into(), evaluations))
+        });
+        match looking.await? {
+            Ok(usable) => Ok(Some(usable)),
             Err(refused) => {
                 self.events.note(refused);
                 Ok(None)
             }
         }
+    }
+
+    /// The job's result, if there is one that is good. One that is not makes way for another, or
+    /// the job would pass for done for ever.
+    async fn result(&self) -> Result<Option<Record>, Failure> {
+        let key = keys::result(&self.job.id);
+        let Some(json) = self.bench.store.get(&key).await? else {
+            return Ok(None);
+        };
+        match self.proven(&json).await? {
+            Ok(record) => Ok(Some(record)),
+            Err(reason) => {
+                let note = format!("its result is damaged ({reason}): the picture is made anew");
+                self.events.note(note);
+                self.bench.store.delete(&key).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The record in `json`, if it is the job's and the picture that it names is there; or why not.
+    async fn proven(&self, json: &[u8]) -> Result<Result<Record, String>, Failure> {
+        let record: Record = match serde_json::from_slice(json) {
+            Ok(record) => record,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        if let Err(invalid) = record.check(&self.job.id) {
+            return Ok(Err(invalid.to_string()));
+        }
+        let Some(file) = self.bench.store.get(&record.picture).await? else {
+            return Ok(Err(format!("there is no {}", record.picture)));
+        };
+        let format = record.parameters.format;
+        let expected = keys::picture(&self.job.id, &Digest::of(&file), format);
+        Ok(match expected == record.picture {
+            true => Ok(record),
+            false => Err(format!("{} is another file", record.picture)),
+        })
+    }
+
+    /// The word that another worker left and did not take back, if it makes sense.
+    async fn left_behind(&self) -> Result<Option<Start>, Failure> {
+        let json = self.bench.store.get(&keys::started(&self.job.id)).await?;
+        let left = json.and_then(|json| serde_json::from_slice::<Start>(&json).ok());
+        Ok(left.filter(|left| left.job == self.job.id))
     }
 
     /// Whether somebody marked the job as not wanted.
@@ -356,6 +410,9 @@ impl Attempt {
 
     /// Puts the picture in the store.
     async fn upload(&self, picture: Picture, notes: Vec<String>) -> Result<Record, Failure> {
+        if !picture.loss.is_finite() {
+            return Err(Error::NotFinite(picture.loss).into());
+        }
         let format = self.job.parameters.format;
         let encoding = tokio::task::spawn_blocking(move || {
             let file = picture.encode(crate::request::format(format));
@@ -380,12 +437,19 @@ impl Attempt {
         ))
     }
 
-    /// Makes the result stand. Where another attempt's stands already, it says the same.
+    /// Makes the result stand. Where another attempt's stands already, it says the same; one that
+    /// is damaged gives way.
     async fn confirm(&self, record: &Record) -> Result<(), Failure> {
         let key = keys::result(&self.job.id);
-        let json = json(&key, record)?;
-        self.bench.store.put_new(&key, json.into()).await?;
-        Ok(())
+        let json = Bytes::from(json(&key, record)?);
+        let store = &self.bench.store;
+        for _ in 0..CONFIRMATIONS {
+            if store.put_new(&key, json.clone()).await? || self.result().await?.is_some() {
+                return Ok(());
+            }
+        }
+        let what = store.locate(&key);
+        Err(StoreError::Unreliable { what }.into())
     }
 
     /// The last happening of an attempt that failed. Where there is to be no other, the store
@@ -433,22 +497,10 @@ impl Attempt {
             },
         }
     }
-
-    /// A JSON document of the store, if it is there.
-    async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Failure> {
-        let bytes = self.bench.store.get(key).await?;
-        bytes
-            .map(|bytes| serde_json::from_slice(&bytes))
-            .transpose()
-            .map_err(|reason| Failure::Record {
-                key: key.to_owned(),
-                reason,
-            })
-    }
 }
 
 fn json(key: &str, document: &impl Serialize) -> Result<Vec<u8>, Failure> {
-    serde_json::to_vec_pretty(document).map_err(|reason| Failure::Record {
+    serde_json::to_vec_pretty(document).map_err(|reason| Failure::Document {
         key: key.to_owned(),
         reason,
     })

@@ -15,7 +15,6 @@ mod job;
 mod local;
 mod metrics;
 mod own_store;
-mod patient_store;
 mod previews;
 mod record;
 mod request;

@@ -6,14 +6,16 @@ use stylefleet_proto::{
     Pooling, Precision, Size, StyleLoss, TotalVariation, UnknownLayer,
 };
 
-/// The engine's request.
+/// The engine's request, known by `identity`.
 pub fn request(
+    identity: String,
     parameters: &Parameters,
     content: Source,
     styles: Vec<engine::Style>,
     init: engine::Init,
 ) -> Result<Request, UnknownLayer> {
     Ok(Request {
+        identity,
         content,
         styles,
         init,
@@ -126,7 +128,8 @@ mod tests {
             mask: None,
         };
         let styles = vec![style(0.5), style(2.0)];
-        request(parameters, source(), styles, engine::Init::Style(1)).expect("maps")
+        let init = engine::Init::Style(1);
+        request(String::new(), parameters, source(), styles, init).expect("maps")
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use stylefleet_engine::Engine;
 use stylefleet_transport::broker::{BrokerError, BrokerOptions, RabbitWorker};
-use stylefleet_transport::store::{self, StoreError};
+use stylefleet_transport::store::{self, Patience, PatientStore, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Settings, SettingsError};
@@ -16,7 +16,6 @@ use crate::inputs::{Cache, Inputs};
 use crate::job::Bench;
 use crate::metrics;
 use crate::own_store::OwnStore;
-use crate::patient_store::PatientStore;
 use crate::service::{Service, ServiceError};
 use crate::signals;
 use crate::weights;
@@ -77,6 +76,18 @@ pub fn run(settings: &Settings) -> Result<(), ServeError> {
 }
 
 async fn serve(settings: &Settings) -> Result<(), ServeError> {
+    let drain = CancellationToken::new();
+    signals::listen(&drain, Some(settings.grace()))?;
+    let service = tokio::select! {
+        begun = begin(settings, &drain) => begun?,
+        // It has no job to give back.
+        () = drain.cancelled() => return Ok(()),
+    };
+    service.run().await.map_err(ServeError::Service)
+}
+
+/// Brings together what a worker needs, all of it known to work.
+async fn begin(settings: &Settings, drain: &CancellationToken) -> Result<Service, ServeError> {
     let name = settings.name();
     let broker = BrokerOptions {
         url: settings.broker()?,
@@ -84,11 +95,8 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
         name: name.clone(),
     };
     let numbers = metrics::install()?;
-    let drain = CancellationToken::new();
-    signals::listen(&drain, Some(settings.grace()))?;
-
     let opened = store::open(&settings.store()?, &settings.store_options()).await?;
-    let store = Arc::new(PatientStore::new(opened, drain.clone()));
+    let store = Arc::new(PatientStore::new(opened, Patience::Until(drain.clone())));
     let check = store.check().await?;
     if !check.one_writer {
         tracing::warn!("the store has no conditional writes: a job may be finished twice over");
@@ -113,7 +121,7 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
         worker: name.as_str().into(),
         inputs: Inputs::new(store.clone(), Some(cache)),
         own_store,
-        store,
+        store: store.clone(),
         read_ahead: settings.read_ahead(engine.description()),
         engine,
         checkpoint_every: settings.checkpoint_every(),
@@ -122,6 +130,7 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
         let health = Health {
             bench: bench.clone(),
             broker: broker.clone(),
+            store,
             drain: drain.clone(),
             numbers,
         };
@@ -130,11 +139,10 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     }
     let device = &bench.engine.description().device;
     tracing::info!("{name} takes jobs on {device}");
-    let service = Service {
+    Ok(Service {
         bench,
         broker,
-        drain,
+        drain: drain.clone(),
         slice: settings.slice(),
-    };
-    service.run().await.map_err(ServeError::Service)
+    })
 }

@@ -13,6 +13,7 @@ use crate::batch::{self, Batch};
 use crate::commands::queue::{self, Heard};
 use crate::commands::{CommandError, Ending, connect, open_store};
 use crate::config::Settings;
+use crate::leftovers;
 use crate::output::{self, Line};
 use crate::state::{self, State};
 
@@ -27,6 +28,13 @@ pub struct DoctorArgs {
     /// For an administrator of the broker, once; others need no right to make queues.
     #[arg(long)]
     declare: bool,
+
+    /// Remove from the store what jobs that are over left there, and look at nothing else
+    ///
+    /// Workers remove it themselves, unless they are killed or lose the store just then. For an owner
+    /// of the store, now and then; others need no right to remove it.
+    #[arg(long, conflicts_with = "declare")]
+    collect: bool,
 
     /// Print one JSON document
     #[arg(long)]
@@ -61,6 +69,13 @@ pub async fn run(args: DoctorArgs, settings: &Settings) -> Result<Ending, Comman
     if args.declare {
         connect(settings).await?.close().await;
         report.ok("broker", "its exchanges and queues are there");
+    } else if args.collect {
+        let store = open_store(settings).await?;
+        let removed = leftovers::remove(&*store).await?;
+        report.ok(
+            "store",
+            &format!("{removed} leftovers of jobs that are over were removed"),
+        );
     } else {
         let looked = look_at_store(&mut report, settings).await;
         let ours = report.complain("store", looked);
@@ -84,7 +99,8 @@ struct Ours {
 
 async fn look_at_store(report: &mut Report, settings: &Settings) -> Result<Ours, CommandError> {
     let place = settings.store()?;
-    let store = open_store(settings).await?;
+    // Not patient: what is wrong is to be said.
+    let store = store::open(&place, &settings.s3()).await?;
     let found = store::check(&*store, &keys::cancelled(&nobody()?)).await?;
     report.ok(
         "store",

@@ -14,18 +14,22 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use cancel::CancelArgs;
 pub use dead::{DeadArgs, DeadError};
 pub use doctor::DoctorArgs;
 pub use fetch::FetchArgs;
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 pub use queue::QueueArgs;
 pub use run::{RunArgs, RunError};
 pub use status::StatusArgs;
 use stylefleet_proto::{BatchId, Invalid, JobId, Name};
 use stylefleet_transport::broker::{BrokerError, RabbitDispatcher};
-use stylefleet_transport::store::{self, Store, StoreError};
+use stylefleet_transport::store::{self, Patience, PatientStore, Store, StoreError};
 pub use submit::SubmitArgs;
+use tokio_util::sync::CancellationToken;
 pub use watch::WatchArgs;
 
 use crate::asking::intake::IntakeError;
@@ -38,6 +42,10 @@ use crate::config::{ConfigError, Settings};
 use crate::documents::DocumentError;
 use crate::gallery::GalleryError;
 use crate::local::dispatch::DispatchError;
+use crate::signals::Signals;
+
+/// How long a command waits for a store that is away.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,24 +138,34 @@ impl CommandError {
     }
 }
 
-/// Does what the command says.
+/// Does what the command says, until a signal comes.
 pub async fn perform(command: Command, settings: &Settings) -> Result<Ending, CommandError> {
-    match command {
-        Command::Run(args) => run::run(*args, settings).await,
-        Command::Submit(args) => submit::run(*args, settings).await,
-        Command::Watch(args) => watch::run(args, settings).await,
-        Command::Status(args) => status::run(args, settings).await,
-        Command::Fetch(args) => fetch::run(args, settings).await,
-        Command::Cancel(args) => cancel::run(args, settings).await,
-        Command::Dead(args) => dead::run(args, settings).await,
-        Command::Queue(args) => queue::run(args, settings).await,
-        Command::Doctor(args) => doctor::run(args, settings).await,
+    let mut signals = Signals::listen().map_err(CommandError::Signals)?;
+    let stop = CancellationToken::new();
+    let mut work: LocalBoxFuture<'_, _> = match command {
+        // It has workers to stop, and heeds a second signal too.
+        Command::Run(args) => return run::run(*args, settings, &mut signals).await,
+        Command::Submit(args) => Box::pin(submit::run(*args, settings, &stop)),
+        Command::Watch(args) => Box::pin(watch::run(args, settings, &stop)),
+        Command::Status(args) => Box::pin(status::run(args, settings)),
+        Command::Fetch(args) => Box::pin(fetch::run(args, settings)),
+        Command::Cancel(args) => Box::pin(cancel::run(args, settings)),
+        Command::Dead(args) => Box::pin(dead::run(args, settings)),
+        Command::Queue(args) => Box::pin(queue::run(args, settings)),
+        Command::Doctor(args) => Box::pin(doctor::run(args, settings)),
+    };
+    tokio::select! {
+        ended = &mut work => return ended,
+        () = signals.recv() => stop.cancel(),
     }
+    // What is to end in good order does so at once; all else is dropped where it stands.
+    work.now_or_never().unwrap_or(Ok(Ending::Interrupted))
 }
 
-/// The fleet's store.
+/// The fleet's store, with patience while it is away.
 async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> {
-    Ok(store::open(&settings.store()?, &settings.s3()).await?)
+    let store = store::open(&settings.store()?, &settings.s3()).await?;
+    Ok(Arc::new(PatientStore::new(store, Patience::For(PATIENCE))))
 }
 
 /// The fleet's broker.

@@ -104,7 +104,11 @@ pub enum RunError {
 }
 
 /// Does what is asked.
-pub async fn run(args: RunArgs, settings: &Settings) -> Result<Ending, CommandError> {
+pub async fn run(
+    args: RunArgs,
+    settings: &Settings,
+    signals: &mut Signals,
+) -> Result<Ending, CommandError> {
     let options = Options {
         out: args.machine.out,
         device: args.machine.device,
@@ -113,7 +117,6 @@ pub async fn run(args: RunArgs, settings: &Settings) -> Result<Ending, CommandEr
         ..args.options
     };
     let plan = Plan::new(Asked::read(options, args.file.as_deref())?)?;
-    let mut signals = Signals::listen().map_err(CommandError::Signals)?;
     let folder = plan.out.join(STORE);
     let _lock = lock(&folder)?;
     let asked = plan.pictures.len() + plan.absent.len();
@@ -130,7 +133,7 @@ pub async fn run(args: RunArgs, settings: &Settings) -> Result<Ending, CommandEr
     };
 
     let preview_every = args.preview_every.unwrap_or(0);
-    let outcome = work(plan, preview_every, launch, store, &mut desk, &mut signals).await;
+    let outcome = work(plan, preview_every, launch, store, &mut desk, signals).await;
     let tally = desk.close();
     outcome?;
     Ok(Ending::of(&tally))

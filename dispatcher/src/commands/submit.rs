@@ -9,6 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use stylefleet_proto::{Accepted, BatchId, Job, JobId, Priority, SubmitId, keys};
 use stylefleet_transport::broker::{BrokerError, DispatcherEnd};
 use stylefleet_transport::store::{self, Store};
+use tokio_util::sync::CancellationToken;
 
 use crate::asking::intake::{Porter, Title};
 use crate::asking::options::Options;
@@ -22,7 +23,6 @@ use crate::commands::{CommandError, Ending, connect, open_store, watch};
 use crate::config::Settings;
 use crate::documents::{self, DocumentError};
 use crate::output::{self, Line, News};
-use crate::signals::Signals;
 use crate::state::{self, AT_ONCE, Over};
 
 /// Jobs that are published together.
@@ -101,8 +101,11 @@ fn priority(text: &str) -> Result<Priority, String> {
 }
 
 /// Does what is asked.
-pub async fn run(args: SubmitArgs, settings: &Settings) -> Result<Ending, CommandError> {
-    let mut signals = Signals::listen().map_err(CommandError::Signals)?;
+pub async fn run(
+    args: SubmitArgs,
+    settings: &Settings,
+    stop: &CancellationToken,
+) -> Result<Ending, CommandError> {
     let store = open_store(settings).await?;
     let follow = watch::Follow {
         json: args.json,
@@ -113,15 +116,11 @@ pub async fn run(args: SubmitArgs, settings: &Settings) -> Result<Ending, Comman
         },
     };
     let wait = args.wait;
-    let submitted = tokio::select! {
-        submitted = submit(args, store.clone(), settings) => submitted?,
-        () = signals.recv() => return Ok(Ending::Interrupted),
-    };
-    let (batch, ending) = submitted;
+    let (batch, ending) = submit(args, store.clone(), settings).await?;
     if !wait {
         return Ok(ending);
     }
-    let watched = follow.batch(&batch, store, settings, &mut signals).await?;
+    let watched = follow.batch(&batch, store, settings, stop).await?;
     Ok(match watched {
         Ending::AllDone => ending,
         worse => worse,

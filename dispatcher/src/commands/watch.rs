@@ -15,6 +15,7 @@ use stylefleet_transport::broker::{BrokerError, DispatcherEnd, RabbitDispatcher,
 use stylefleet_transport::store::{Store, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use crate::batch::Batch;
 use crate::board::{Board, Tally};
@@ -23,13 +24,14 @@ use crate::commands::{CommandError, Ending, fetch, open_store};
 use crate::config::Settings;
 use crate::documents::DocumentError;
 use crate::output::{self, News, Position};
-use crate::signals::Signals;
 use crate::state::{self, AT_ONCE, Over};
 
 /// How often at most the store is asked about all jobs that are not over.
 const PAUSE: Duration = Duration::from_secs(15);
-/// A store that takes long to answer is asked less often: it rests this many times as long.
+/// A store that takes long to answer is asked less often: it rests this many times as long,
 const REST: u32 = 10;
+/// but no longer than this: it may have been away meanwhile.
+const LONGEST_REST: Duration = Duration::from_secs(120);
 /// How much the clocks of brokers and dispatchers may differ.
 const SKEW: Duration = Duration::from_secs(60);
 /// Answers that may wait to be read.
@@ -58,17 +60,18 @@ pub struct Follow {
 }
 
 /// Does what is asked.
-pub async fn run(args: WatchArgs, settings: &Settings) -> Result<Ending, CommandError> {
-    let mut signals = Signals::listen().map_err(CommandError::Signals)?;
+pub async fn run(
+    args: WatchArgs,
+    settings: &Settings,
+    stop: &CancellationToken,
+) -> Result<Ending, CommandError> {
     let store = open_store(settings).await?;
     let follow = Follow {
         json: args.json,
         out: None,
         extras: fetch::Extras::default(),
     };
-    follow
-        .batch(&args.batch, store, settings, &mut signals)
-        .await
+    follow.batch(&args.batch, store, settings, stop).await
 }
 
 impl Follow {
@@ -78,7 +81,7 @@ impl Follow {
         batch: &BatchId,
         store: Arc<dyn Store>,
         settings: &Settings,
-        signals: &mut Signals,
+        stop: &CancellationToken,
     ) -> Result<Ending, CommandError> {
         let options = settings.broker()?;
         let connect = async || {
@@ -88,7 +91,7 @@ impl Follow {
         let batch = Batch::open(&*store, batch).await?;
         let pictures = batch.manifest.jobs.len();
         let board = Board::new(pictures, output::open(self.json, pictures));
-        let tally = watch(&batch, board, store.clone(), PAUSE, connect, signals).await?;
+        let tally = watch(&batch, board, store.clone(), PAUSE, connect, stop).await?;
         let ending = Ending::of(&tally);
         match self.out {
             Some(folder) if ending != Ending::Interrupted => {
@@ -107,14 +110,14 @@ impl Follow {
     }
 }
 
-/// Tells of a batch until all its jobs are over, or a signal comes.
+/// Tells of a batch until all its jobs are over, or it is to stop.
 async fn watch(
     batch: &Batch,
     mut board: Board,
     store: Arc<dyn Store>,
     pause: Duration,
     connect: impl AsyncFn() -> Result<Arc<dyn DispatcherEnd>, BrokerError>,
-    signals: &mut Signals,
+    stop: &CancellationToken,
 ) -> Result<Tally, CommandError> {
     board.expect(batch.manifest.jobs.iter().cloned());
     let jobs = batch.jobs();
@@ -139,7 +142,7 @@ async fn watch(
     };
     let outcome = tokio::select! {
         outcome = watch.run(finds, batch.manifest.unix_seconds, connect) => outcome,
-        () = signals.recv() => Ok(()),
+        () = stop.cancelled() => Ok(()),
     };
     let tally = watch.board.close();
     outcome.map(|()| tally)
@@ -272,7 +275,8 @@ impl Watch {
                     Some(Find::Swept { took, lost }) => {
                         swept_once = true;
                         self.miss(lost);
-                        next_sweep = Some(Instant::now() + self.pause.max(took * REST));
+                        let rest = (took * REST).min(LONGEST_REST);
+                        next_sweep = Some(Instant::now() + self.pause.max(rest));
                         // The broker comes second: with the store alone all is known, if later.
                         if self.news.is_none() && !self.open.is_empty() {
                             self.listen(since, &connect).await?;

@@ -6,6 +6,7 @@ mod folder;
 mod identity;
 mod location;
 mod memory;
+mod patient;
 mod s3;
 
 pub use check::{Check, check};
@@ -14,6 +15,7 @@ pub use folder::FolderStore;
 pub use identity::{establish_identity, identity};
 pub use location::Location;
 pub use memory::MemoryStore;
+pub use patient::{Patience, PatientStore};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,13 +44,7 @@ pub trait Store: Send + Sync {
 
     /// Which of these objects there are, in the order of their keys here. For many keys of one
     /// folder this is far cheaper than to ask after each.
-    async fn present(&self, keys: &[String]) -> Result<Vec<bool>, StoreError> {
-        let mut present = Vec::with_capacity(keys.len());
-        for key in keys {
-            present.push(self.contains(key).await?);
-        }
-        Ok(present)
-    }
+    async fn present(&self, keys: &[String]) -> Result<Vec<bool>, StoreError>;
 
     /// Writes the object, over whatever was there.
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError>;

@@ -205,9 +205,10 @@ impl Engine {
         })
     }
 
-    /// Evaluations that `checkpoint` holds, over all scales.
-    pub fn evaluations_in(checkpoint: &[u8]) -> Result<u32, Error> {
-        checkpoint::evaluations(checkpoint)
+    /// Evaluations that `checkpoint` holds, over all scales, if it is whole and of a request of that
+    /// identity.
+    pub fn evaluations_in(checkpoint: &[u8], identity: &str) -> Result<u32, Error> {
+        checkpoint::evaluations(checkpoint, identity)
     }
 
     /// Seconds that one evaluation at `side` x `side` pixels takes: Gatys' layers, in the

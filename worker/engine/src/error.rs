@@ -31,10 +31,10 @@ pub enum Error {
     #[error("{0}")]
     Request(String),
     /// A checkpoint cannot be continued from.
-    #[error("the checkpoint cannot be used: {0}: the job begins afresh without it")]
+    #[error("its checkpoint cannot be used ({0}): it is begun anew")]
     Checkpoint(String),
-    /// The objective is not finite even where the optimisation starts.
-    #[error("the loss is {0} at the start: lower the weights")]
+    /// The objective is not finite where the optimisation starts, or where it ended.
+    #[error("the loss is {0}: lower the weights")]
     NotFinite(f64),
     /// The device's memory does not hold the job.
     #[error("out of memory: {0}: choose a smaller --size or a device with more memory")]

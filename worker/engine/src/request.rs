@@ -7,6 +7,8 @@ use crate::Source;
 /// One picture to make.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// What the request is known by: a checkpoint is taken by one of the same identity alone.
+    pub identity: String,
     /// The picture to redraw.
     pub content: Source,
     /// The styles to blend, at least one.

@@ -175,6 +175,7 @@ fn requests() -> impl Strategy<Value = Request> {
     let efforts = (1..6_u32, 1..4_u32, 0..3_u32, any::<u64>(), average);
     let inputs = (images(), vec(style, 1..3), start, size);
     (inputs, objectives(), looks, efforts).prop_map(|(inputs, objective, looks, efforts)| Request {
+        identity: String::new(),
         content: inputs.0,
         styles: inputs.1,
         init: inputs.2,

@@ -83,11 +83,8 @@ impl Job<'_> {
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(Loss, Minimizer), Error> {
-        let (position, mut minimizer) =
-            checkpoint::decode(bytes, self.monitor.scales(), self.vgg.device())?;
-        if !minimizer.is(self.request.optimizer) {
-            return Err(Error::Checkpoint("it is of the other optimizer".into()));
-        }
+        let (scales, device) = (self.monitor.scales(), self.vgg.device());
+        let (position, mut minimizer) = checkpoint::decode(bytes, self.request, scales, device)?;
         self.monitor.resume(position, minimizer.best().1);
         self.with_room(|job| minimizer.keep(job.fit()?.pairs))?;
         Ok((self.with_room(Self::loss)?, minimizer))
@@ -315,6 +312,9 @@ impl Job<'_> {
         self.switch(Arithmetic::F32);
         let x = to_network(&image, means, self.vgg.device())?;
         let (loss, terms) = self.with_room(|job| job.loss()?.score(job.vgg, &x))?;
+        if !loss.is_finite() {
+            return Err(Error::NotFinite(loss));
+        }
         let image = self.inputs.colored(image)?;
         Ok(Picture {
             width: self.inputs.extent.width,

@@ -25,6 +25,7 @@ fn style(name: &str, share: f64) -> Style {
 /// A small job through two scales.
 fn request() -> Request {
     Request {
+        identity: "a small job".to_owned(),
         content: source("astronaut_64x64.png"),
         styles: vec![style("starry_night_64x64.png", 1.0)],
         init: Init::Content,

@@ -3,7 +3,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use stylefleet_engine::{Control, Description, Observer, Precision, Progress};
 use stylefleet_proto::{Image, Preset, Style};
-use stylefleet_transport::broker::{DispatcherEnd, MemoryBroker, Told};
+use stylefleet_transport::broker::{DispatcherEnd, MemoryBroker, Told, WorkerEnd};
 use stylefleet_transport::store::MemoryStore;
 use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
@@ -251,6 +251,115 @@ async fn a_checkpoint_of_no_use_is_noted_and_left_behind() {
     assert_eq!(told[1], started());
     assert!(matches!(told[2], Happening::Finished { .. }), "{told:?}");
     assert_eq!(scene.get(&key).await, None);
+}
+
+/// What the store may hold of a job that is done, instead of its result.
+#[tokio::test]
+async fn a_damaged_result_is_replaced() {
+    let finish = |_: Option<&[u8]>, _: &mut dyn Observer| Ok(Outcome::Finished(picture()));
+    let mut scene = Scene::new(finish).await;
+    scene.attempt().await;
+    let key = keys::result(&scene.job.id);
+    let good = scene.get(&key).await.expect("is there");
+    let record: serde_json::Value = serde_json::from_slice(&good).expect("JSON");
+    let picture = record["picture"].as_str().expect("a key").to_owned();
+    let with = |field: &str, value: serde_json::Value| {
+        let mut damaged = record.clone();
+        damaged[field] = value;
+        Bytes::from(damaged.to_string())
+    };
+    let nobody = "0".repeat(64);
+    let damages = [
+        (&key, Bytes::from("{")),
+        (&key, Bytes::new()),
+        (&key, with("job", nobody.into())),
+        (&key, with("picture", "jobs/../image.png".into())),
+        (
+            &key,
+            with("score", serde_json::json!({"loss": null, "terms": {}})),
+        ),
+        (&key, with("width", 0.into())),
+        (&picture, Bytes::from("another picture")),
+        (&picture, Bytes::new()),
+    ];
+    for (damaged, bytes) in damages {
+        scene = scene.again();
+        let put = scene.bench.store.put(damaged, bytes.clone()).await;
+        put.expect("writes");
+        expect_made_anew(&scene).await;
+        assert_eq!(scene.get(&key).await.as_ref(), Some(&good), "{bytes:?}");
+    }
+    scene = scene.again();
+    scene.bench.store.delete(&picture).await.expect("removes");
+    expect_made_anew(&scene).await;
+    assert!(scene.get(&picture).await.is_some());
+}
+
+async fn expect_made_anew(scene: &Scene) {
+    let told = scene.attempt().await;
+    let [Happening::Note(note), begun, Happening::Finished { .. }] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert!(note.contains("damaged") && *begun == started(), "{told:?}");
+}
+
+/// Another attempt's result that came meanwhile, and is damaged, is found out too.
+#[tokio::test]
+async fn a_result_stands_only_if_it_is_good() {
+    let scene = Scene::new(|_, _| unreachable!("nothing to run")).await;
+    let (events, _told) = events(&scene.job).await;
+    let attempt = Attempt::new(scene.job.clone(), scene.bench.clone(), events);
+    let key = keys::result(&scene.job.id);
+    scene.put(&key, b"{}").await;
+    let computed = Computed {
+        outcome: Outcome::Finished(picture()),
+        notes: Vec::new(),
+    };
+    let last = attempt.finish(Ok(computed), None).await;
+    assert!(last.as_ref().is_some_and(is_finished), "{last:?}");
+    let json = scene.get(&key).await.expect("is there");
+    let record: Record = serde_json::from_slice(&json).expect("parses");
+    record.check(&scene.job.id).expect("is good");
+}
+
+#[tokio::test]
+async fn a_loss_that_is_no_number_is_no_result() {
+    let scene = Scene::new(|_, _| {
+        Ok(Outcome::Finished(Picture {
+            loss: f64::NAN,
+            ..picture()
+        }))
+    })
+    .await;
+    let told = scene.attempt().await;
+    let [begun, Happening::Failed { retryable, reason }] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert_eq!(*begun, started());
+    assert!(!retryable && reason.contains("NaN"), "{told:?}");
+    assert_eq!(scene.get(&keys::result(&scene.job.id)).await, None);
+}
+
+/// A mark that makes no sense is no reason to give a job up.
+#[tokio::test]
+async fn a_damaged_mark_is_passed_over() {
+    let scene = Scene::new(|_, _| Ok(Outcome::Finished(picture()))).await;
+    scene.put(&keys::started(&scene.job.id), b"{").await;
+    scene.publish().await;
+    // A worker takes it and dies.
+    drop(scene.broker.claim(&CancellationToken::new()).await);
+    let mut told = scene.listen().await;
+    let working = tokio::spawn(scene.service(Duration::MAX).run());
+    loop {
+        if let Told::Event(event) = told.recv().await.expect("is told")
+            && event.happening.is_last()
+        {
+            assert!(is_finished(&event.happening), "{event:?}");
+            break;
+        }
+    }
+    scene.drain.cancel();
+    working.await.expect("ends").expect("without an error");
 }
 
 #[tokio::test]

@@ -501,6 +501,10 @@ impl Store for Worker {
         self.deal(self.delete(key)).await?
     }
 
+    async fn present(&self, keys: &[String]) -> Result<Vec<bool>, StoreError> {
+        self.deal(self.world.store.present(keys)).await?
+    }
+
     async fn list(&self, folder: &str) -> Result<Vec<String>, StoreError> {
         self.deal(self.world.store.list(folder)).await?
     }
@@ -578,10 +582,12 @@ impl Stylize for Actor {
         let number = usize::from(request.content.bytes[0] - b'0');
         let job = &world.jobs[number];
         self.turns[number] += 1;
-        let begun = checkpoint.map_or(0, |bytes| Engine::evaluations_in(bytes).expect("is ours"));
+        let begun = checkpoint.map_or(0, |bytes| {
+            Engine::evaluations_in(bytes, &request.identity).expect("is the job's")
+        });
         let stop = |evaluations| {
             Ok(Outcome::Interrupted {
-                checkpoint: state(evaluations),
+                checkpoint: state(job, evaluations),
                 evaluations,
             })
         };
@@ -610,7 +616,7 @@ impl Stylize for Actor {
                     wait(FOREVER, || {
                         observer.accepted(&State {
                             evaluations: begun + 1,
-                            checkpoint: &|| Ok(state(begun + 1)),
+                            checkpoint: &|| Ok(state(job, begun + 1)),
                             picture: &|| Ok(Vec::new()),
                         });
                         worker.is_dead() || worker.tries(&kept) > before
@@ -641,20 +647,31 @@ fn wait(longest: Duration, mut is_so: impl FnMut() -> bool) {
 }
 
 /// A checkpoint of so many evaluations, as the engine writes them.
-fn state(evaluations: u32) -> Vec<u8> {
+fn state(job: &Job, evaluations: u32) -> Vec<u8> {
     let header = serde_json::json!({
-        "version": 1,
+        "version": 4,
+        "identity": job.id,
         "position": {
-            "scale": 0, "evaluation": evaluations, "total": evaluations,
-            "recent": [], "arithmetic": "f32", "seconds": 0.0,
+            "scale": 0, "evaluation": evaluations, "total": evaluations, "recent": [],
+            "curve": {"points": [], "stride": 1, "since": 0},
+            "arithmetic": "f32", "seconds": 0.0,
         },
-        "scalars": {"lbfgs": {"loss": 1.0, "pairs": 0}},
+        "scalars": {"method": {"lbfgs": {"loss": 1.0, "pairs": 0}}, "average": null},
     });
-    let metadata = serde_json::json!({"__metadata__": {"stylefleet": header.to_string()}});
+    let header = header.to_string();
+    let hash = Digest::of(header.as_bytes());
+    let metadata = serde_json::json!({"__metadata__": {"stylefleet": header, "sha256": hash}});
     let metadata = metadata.to_string();
     let mut bytes = (metadata.len() as u64).to_le_bytes().to_vec();
     bytes.extend(metadata.bytes());
     bytes
+}
+
+#[test]
+fn the_stand_ins_checkpoints_are_taken_for_the_engines() {
+    let job = numbered(1);
+    let counted = Engine::evaluations_in(&state(&job, 7), &job.id.to_string());
+    assert_eq!(counted.expect("is one"), 7);
 }
 
 fn description() -> Description {

@@ -123,7 +123,7 @@ async fn late_watchers_learn_what_happened() {
     let end = broker.clone();
     let connect = async || Ok(Arc::new(end.clone()) as Arc<dyn DispatcherEnd>);
     let batch = batch(&[(1, "a"), (2, "b"), (2, "also b")]);
-    let mut signals = Signals::listen().expect("listens");
+    let stop = CancellationToken::new();
     let work = async {
         shown.wait_for("started b").await;
         // What is told but is not so is not believed.
@@ -134,7 +134,7 @@ async fn late_watchers_learn_what_happened() {
         put.expect("writes");
         broker.tell(event(2, Happening::Cancelled));
     };
-    let watch = watch(&batch, board, store.clone(), PAUSE, connect, &mut signals);
+    let watch = watch(&batch, board, store.clone(), PAUSE, connect, &stop);
     let (tally, ()) = tokio::join!(watch, work);
     let tally = tally.expect("watches");
     assert_eq!(
@@ -161,7 +161,7 @@ async fn the_store_is_enough() {
         tried.notify_one();
         Err(BrokerError::Lost("it is away".to_owned()))
     };
-    let mut signals = Signals::listen().expect("listens");
+    let stop = CancellationToken::new();
     let batch = batch(&[(1, "a")]);
     let pause = Duration::from_millis(1);
     let work = async {
@@ -170,7 +170,7 @@ async fn the_store_is_enough() {
         }
         fail(&store, 1).await;
     };
-    let watch = watch(&batch, board, store.clone(), pause, connect, &mut signals);
+    let watch = watch(&batch, board, store.clone(), pause, connect, &stop);
     let (tally, ()) = tokio::join!(watch, work);
     assert_eq!(tally.expect("watches").failed, 1);
     let lines = shown.lines.lock().expect("whole").clone();
@@ -194,7 +194,7 @@ async fn jobs_that_nobody_has_are_told_of() {
     let end = broker.clone();
     let connect = async || Ok(Arc::new(end.clone()) as Arc<dyn DispatcherEnd>);
     let batch = batch(&[(1, "a"), (2, "b")]);
-    let mut signals = Signals::listen().expect("listens");
+    let stop = CancellationToken::new();
     let work = async {
         shown.wait_for_start("remark 1 jobs are lost").await;
         for number in [1, 2] {
@@ -202,7 +202,7 @@ async fn jobs_that_nobody_has_are_told_of() {
         }
     };
     let pause = Duration::from_millis(1);
-    let watch = watch(&batch, board, store.clone(), pause, connect, &mut signals);
+    let watch = watch(&batch, board, store.clone(), pause, connect, &stop);
     let (tally, ()) = tokio::join!(watch, work);
     assert_eq!(tally.expect("watches").failed, 2);
 }
@@ -222,7 +222,7 @@ async fn what_is_over_elsewhere_is_told_of() {
     let end = broker.clone();
     let connect = async || Ok(Arc::new(end.clone()) as Arc<dyn DispatcherEnd>);
     let batch = batch(&[(1, "a"), (2, "b")]);
-    let mut signals = Signals::listen().expect("listens");
+    let stop = CancellationToken::new();
     let work = async {
         let started = Happening::Started {
             resumed_evaluations: 0,
@@ -239,7 +239,7 @@ async fn what_is_over_elsewhere_is_told_of() {
             broker.tell(event(number, failed()));
         }
     };
-    let watch = watch(&batch, board, store.clone(), PAUSE, connect, &mut signals);
+    let watch = watch(&batch, board, store.clone(), PAUSE, connect, &stop);
     let (tally, ()) = tokio::join!(watch, work);
     assert_eq!(tally.expect("watches").failed, 2);
     let lines = shown.lines.lock().expect("whole").clone();

@@ -136,4 +136,9 @@ impl StoreError {
             | Self::Damaged { .. } => false,
         }
     }
+
+    /// Whether the store is away or overloaded. It may be back soon, and nobody here can mend it.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Server { .. })
+    }
 }

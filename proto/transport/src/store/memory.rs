@@ -30,6 +30,12 @@ impl Store for MemoryStore {
         }))
     }
 
+    async fn present(&self, keys: &[String]) -> Result<Vec<bool>, StoreError> {
+        let objects = self.objects.lock().await;
+        let is_there = |key: &String| Ok(objects.contains_key(checked(key)?));
+        keys.iter().map(is_there).collect()
+    }
+
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
         let object = (bytes, SystemTime::now());
         let mut objects = self.objects.lock().await;

@@ -4,6 +4,7 @@ mod client;
 mod fault;
 mod parts;
 mod present;
+mod silence;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -11,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::operation::head_object::{HeadObjectError, HeadObjectOutput};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::operation::put_object::PutObjectError;
 use bytes::Bytes;
@@ -21,6 +22,9 @@ use fault::{innermost, status};
 
 /// How often a request is tried that may succeed on another try.
 const ATTEMPTS: u32 = 3;
+
+/// What looking at an object is called in errors.
+const LOOK: &str = "look for";
 
 /// Under this name an object remembers which call of [`Store::put_new`] wrote it.
 const WRITER: &str = "writer";
@@ -76,14 +80,7 @@ impl S3Store {
             Some(writer) => request.if_none_match("*").metadata(WRITER, writer),
             None => request,
         };
-        let patience = client::override_patience(bytes.len());
-        request
-            .body(bytes.into())
-            .customize()
-            .config_override(patience)
-            .send()
-            .await
-            .map(drop)
+        request.body(bytes.into()).send().await.map(drop)
     }
 
     /// What the server knows of an object without reading it.
@@ -94,7 +91,23 @@ impl S3Store {
             Ok(head) => Ok(Some(head)),
             // Replies to this have no body, so a missing bucket looks the same.
             Err(e) if status(&e) == Some(404) => Ok(None),
-            Err(e) => Err(self.fault("look for", key, e)),
+            Err(e) => Err(self.fault_of_look(key, e).await),
+        }
+    }
+
+    /// What went wrong when an object was looked for. The reply has no body, so where the server
+    /// refused, it is asked again in a way that has it say why.
+    async fn fault_of_look(&self, key: &str, error: SdkError<HeadObjectError>) -> StoreError {
+        let first = self.fault(LOOK, key, error);
+        let (StoreError::Denied { .. } | StoreError::Rejected { .. }, Ok(full)) =
+            (&first, self.full(key))
+        else {
+            return first;
+        };
+        let request = self.client.get_object().bucket(&self.bucket).key(full);
+        match request.range("bytes=0-0").send().await {
+            Err(e) if e.code().is_some_and(|code| code != "NoSuchKey") => self.fault(LOOK, key, e),
+            _ => first,
         }
     }
 }

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use stylefleet_transport::store::{Location, Options, Store, StoreError, check, open};
+use stylefleet_transport::store::{
+    Location, Options, Patience, PatientStore, Store, StoreError, check, open,
+};
 use tokio::net::TcpListener;
 use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
 
 use crate::home::{fresh_prefix, in_bucket, server, tls};
 use crate::proxy::breaks_once;
@@ -252,5 +255,84 @@ async fn writers_that_meet_find_out_who_won() {
         assert_eq!(won, !other_wins);
         let kept = if other_wins { "the other's" } else { "ours" };
         assert_eq!(store.get("a").await.expect("reads"), Some(kept.into()));
+    }
+}
+
+/// The client itself tries thrice.
+#[tokio::test]
+async fn tries_again_where_a_server_asks_for_patience() {
+    for status in [429, 500, 503] {
+        let busy = Manner::Busy { status, times: 2 };
+        let store = at(&in_bucket("x"), serve(busy).await).await;
+        assert_eq!(store.get("a").await.expect("reads"), None, "{status}");
+        let busier = Manner::Busy { status, times: 3 };
+        let store = at(&in_bucket("x"), serve(busier).await).await;
+        let error = store.get("a").await.expect_err("is busy");
+        assert!(error.is_outage() && error.is_retryable(), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_patient_store_waits_as_long_as_it_is_to_and_no_longer() {
+    let busy = |times| serve(Manner::Busy { status: 503, times });
+    let patient = async |times, time| {
+        let store = at(&in_bucket("x"), busy(times).await).await;
+        PatientStore::new(store, Patience::For(time))
+    };
+    let store = patient(4, Duration::from_secs(600)).await;
+    assert!(store.put_new("a", "1".into()).await.expect("writes"));
+    assert!(!store.is_away());
+
+    let store = patient(u32::MAX, Duration::ZERO).await;
+    let error = store.get("a").await.expect_err("is busy");
+    assert!(error.is_outage(), "{error}");
+
+    // What is no outage is told at once.
+    let store = at(&in_bucket("x"), serve(Manner::Closed).await).await;
+    let store = PatientStore::new(store, Patience::For(Duration::from_secs(600)));
+    let error = store.get("a").await.expect_err("is closed");
+    assert!(matches!(error, StoreError::Denied { .. }), "{error}");
+    assert!(!store.is_away());
+}
+
+#[tokio::test]
+async fn a_patient_store_is_away_until_it_is_back_and_stops_when_told_to() {
+    let store = at(&in_bucket("x"), serve(Manner::Closed).await).await;
+    let stop = CancellationToken::new();
+    let store = PatientStore::new(store, Patience::Until(stop.clone()));
+    let waiting = async {
+        while !store.is_away() {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+    };
+    let (read, ()) = tokio::join!(store.get("a"), waiting);
+    assert!(matches!(read, Err(StoreError::Denied { .. })), "{read:?}");
+    assert!(store.is_away());
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_given_up_soon() {
+    let mute = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+    let address = mute.local_addr().expect("has an address");
+    let store = at(&in_bucket("x"), format!("http://{address}")).await;
+    let begun = Instant::now();
+    let (read, written, seen) =
+        tokio::join!(store.get("a"), store.put("a", "1".into()), store.stat("a"));
+    for outcome in [read.map(drop), written, seen.map(drop)] {
+        let error = outcome.expect_err("nobody answers");
+        assert!(matches!(error, StoreError::Unreachable { .. }), "{error}");
+        assert!(error.to_string().contains("no answer for 10 s"), "{error}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(60));
+}
+
+/// The reply to a mere look has no body to say it in.
+#[tokio::test]
+async fn says_that_clocks_differ_whatever_was_asked() {
+    let store = at(&in_bucket("x"), serve(Manner::Skewed).await).await;
+    for outcome in all_ways(&*store).await {
+        let error = outcome.expect_err("is refused");
+        assert!(matches!(error, StoreError::ClockSkew { .. }), "{error}");
     }
 }

@@ -1,6 +1,7 @@
-//! A server of S3 that handles conditional writes as some servers do and the real one here does not.
+//! A server of S3 that does as some servers do and the real one here does not.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -9,7 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use tokio::net::TcpListener;
 
-/// How it treats a write that is to happen only if there is no object.
+/// How it differs; first, how it treats a write that is to happen only if there is no object.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Manner {
     /// It is refused: the server knows no conditions.
@@ -20,6 +21,10 @@ pub enum Manner {
     Met { other_wins: bool },
     /// All requests are refused.
     Closed,
+    /// All requests are refused, since the clocks differ.
+    Skewed,
+    /// So many requests are refused with a status that asks for patience.
+    Busy { status: u16, times: u32 },
 }
 
 #[derive(Clone)]
@@ -27,6 +32,8 @@ struct Stub {
     manner: Manner,
     objects: Arc<Mutex<HashMap<String, Bytes>>>,
     met: Arc<Mutex<bool>>,
+    /// Requests so far.
+    requests: Arc<AtomicU32>,
 }
 
 /// Starts the server; its address.
@@ -35,6 +42,7 @@ pub async fn serve(manner: Manner) -> String {
         manner,
         objects: Arc::default(),
         met: Arc::default(),
+        requests: Arc::default(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
     let address = listener.local_addr().expect("has an address");
@@ -51,15 +59,25 @@ async fn answer(
     body: Bytes,
 ) -> (StatusCode, Bytes) {
     let key = uri.path().to_owned();
-    if stub.manner == Manner::Closed {
-        return (StatusCode::FORBIDDEN, Bytes::new());
+    let before = stub.requests.fetch_add(1, Ordering::Relaxed);
+    match stub.manner {
+        Manner::Closed => return (StatusCode::FORBIDDEN, Bytes::new()),
+        Manner::Skewed => {
+            let code = "<Error><Code>RequestTimeTooSkewed</Code></Error>";
+            return (StatusCode::FORBIDDEN, code.into());
+        }
+        Manner::Busy { status, times } if before < times => {
+            let status = StatusCode::from_u16(status).expect("a status");
+            return (status, Bytes::new());
+        }
+        Manner::Busy { .. } | Manner::Unknown | Manner::Ignored | Manner::Met { .. } => {}
     }
     let mut objects = stub.objects.lock().expect("is sound");
     if method == Method::PUT {
         if headers.contains_key("if-none-match") {
             match stub.manner {
                 Manner::Unknown => return (StatusCode::NOT_IMPLEMENTED, Bytes::new()),
-                Manner::Ignored | Manner::Closed => {}
+                Manner::Ignored | Manner::Closed | Manner::Skewed | Manner::Busy { .. } => {}
                 Manner::Met { other_wins } => {
                     if !std::mem::replace(&mut *stub.met.lock().expect("is sound"), true) {
                         if other_wins {

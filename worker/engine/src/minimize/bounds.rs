@@ -10,6 +10,9 @@ use tch::Tensor;
 
 use crate::Error;
 
+/// What rounding may make of a valid value, in grey levels.
+const ROUNDING: f64 = 1e-2;
+
 /// Lowest and highest value of each channel.
 #[derive(Debug)]
 pub(crate) struct Bounds {
@@ -31,6 +34,12 @@ impl Bounds {
             .by_channel(x)?
             .f_clamp_tensor(Some(&self.low), Some(&self.high))?;
         Ok(clamped.f_reshape([-1])?)
+    }
+
+    /// Whether `x` has valid values alone, but for rounding.
+    pub fn hold(&self, x: &Tensor) -> Result<bool, Error> {
+        let off = x.f_sub(&self.project(x)?)?.f_abs()?.f_max()?;
+        Ok(off.f_double_value(&[])? < ROUNDING)
     }
 
     /// `direction` with zeros where a step from `x` along it would leave the bounds at once.

@@ -182,6 +182,15 @@ impl Minimizer {
         )
     }
 
+    /// Whether all places that matter are within `bounds`.
+    pub fn is_within(&self, bounds: &Bounds) -> Result<bool, Error> {
+        let stands = match &self.method {
+            Method::Lbfgs(lbfgs) => &lbfgs.point.x,
+            Method::Adam(adam) => &adam.point.x,
+        };
+        Ok(bounds.hold(stands)? && bounds.hold(self.best().0)? && bounds.hold(&self.result()?)?)
+    }
+
     /// The whole state, to be given to [`Minimizer::restore`]; the next step changes the tensors.
     pub fn save(&self) -> (Scalars, Vec<(String, Tensor)>) {
         let (method, mut tensors) = match &self.method {

@@ -1,6 +1,7 @@
 //! How a job goes: budgets, interruptions, checkpoints, and that it is the same each time.
 
 use super::*;
+use crate::checkpoint::forged;
 
 #[test]
 fn an_interrupted_job_ends_with_the_same_bits() {
@@ -32,7 +33,8 @@ fn an_interrupted_job_ends_with_the_same_bits() {
                         checkpoint: kept,
                         evaluations,
                     }) => {
-                        assert_eq!(Engine::evaluations_in(&kept).expect("reads"), evaluations);
+                        let counted = Engine::evaluations_in(&kept, &request.identity);
+                        assert_eq!(counted.expect("reads"), evaluations);
                         assert!(evaluations <= at);
                         checkpoint = Some(kept);
                     }
@@ -208,28 +210,55 @@ fn a_checkpoint_of_no_use_is_refused() {
         size: Size::Longest(64),
         ..request()
     };
+    let other = Request {
+        identity: "another job".to_owned(),
+        ..request()
+    };
     let half = &checkpoint[..checkpoint.len() / 2];
-    let boastful = with_more_pairs(&checkpoint);
-    for (request, checkpoint) in [
-        (&larger, &checkpoint[..]),
-        (&request(), half),
-        (&request(), &boastful),
-        (&larger, b"{}"),
+    let mut altered = checkpoint.clone();
+    *altered.last_mut().expect("has some") ^= 1;
+    let header = |text: &str| text.to_owned();
+    let boastful = |text: &str| {
+        let more = text.replacen(r#""pairs":"#, r#""pairs":999999999"#, 1);
+        assert_ne!(more, text);
+        more
+    };
+    let filled = |name, with| {
+        let tensor = move |of: &str, value| if of == name { with } else { value };
+        forged(&checkpoint, header, tensor)
+    };
+    let untouched = forged(&checkpoint, header, |_, value| value);
+    let goes_on = engine.stylize(&request(), Some(&untouched), &mut Watcher::default());
+    finished(goes_on);
+    for (request, checkpoint, why) in [
+        (&larger, &checkpoint[..], "variables"),
+        (
+            &other,
+            &checkpoint,
+            "it is of a small job, not of another job",
+        ),
+        (&request(), half, ""),
+        (&request(), &altered, "damaged"),
+        (
+            &request(),
+            &forged(&checkpoint, boastful, |_, value| value),
+            "s.",
+        ),
+        (&request(), &filled("x", f32::NAN), "x is not finite"),
+        (
+            &request(),
+            &filled("gradient", f32::INFINITY),
+            "gradient is not finite",
+        ),
+        (&request(), &filled("x", 1e30), "valid range"),
+        (&larger, b"{}", ""),
     ] {
         let refused = engine.stylize(request, Some(checkpoint), &mut Watcher::default());
-        assert!(matches!(refused, Err(Error::Checkpoint(_))), "{refused:?}");
+        let Err(Error::Checkpoint(reason)) = refused else {
+            panic!("{why}: {refused:?}");
+        };
+        assert!(reason.contains(why), "{why:?} is not in: {reason}");
     }
-}
-
-/// The same checkpoint, which says that it has more pairs than any memory holds.
-fn with_more_pairs(checkpoint: &[u8]) -> Vec<u8> {
-    let (length, rest) = checkpoint.split_first_chunk::<8>().expect("a length");
-    let (header, tensors) = rest.split_at(u64::from_le_bytes(*length) as usize);
-    let header = std::str::from_utf8(header).expect("JSON");
-    let more = header.replacen(r#"\"pairs\":"#, r#"\"pairs\":999999999"#, 1);
-    assert_ne!(more, header);
-    let length = (more.len() as u64).to_le_bytes();
-    [&length, more.as_bytes(), tensors].concat()
 }
 
 /// Targets are kept from job to job, but only for jobs that ask the same of a style.

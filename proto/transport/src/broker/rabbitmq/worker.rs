@@ -40,6 +40,16 @@ pub struct RabbitWorker {
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// What a look into the queues came to.
+enum Taken {
+    /// A job.
+    Job(Box<Claim>),
+    /// A message that is no job, and is out of the way.
+    Refused,
+    /// They are empty.
+    Nothing,
+}
+
 /// A delivery and the link that it came over.
 #[derive(Debug)]
 pub(in crate::broker) struct Receipt {
@@ -97,8 +107,8 @@ impl RabbitWorker {
             .is_some_and(|link| !link.hold.lost.is_cancelled())
     }
 
-    /// The next job that is there right now.
-    async fn take(&self, link: &Arc<Link>) -> Result<Option<Claim>, BrokerError> {
+    /// The next message that is there right now.
+    async fn take(&self, link: &Arc<Link>) -> Result<Taken, BrokerError> {
         let jobs = Priority::ORDER.map(queues::jobs);
         for queue in jobs.iter().map(String::as_str).chain([ABANDONED]) {
             let options = BasicGetOptions::default();
@@ -107,23 +117,24 @@ impl RabbitWorker {
             let Some(delivery) = got.map(|message| message.delivery) else {
                 continue;
             };
-            match message::job(&delivery.data) {
-                Ok(job) => {
-                    return Ok(Some(Claim {
-                        redelivered: message::is_redelivered(&delivery),
-                        abandoned: queue == ABANDONED,
-                        hold: link.hold.clone(),
-                        job,
-                        receipt: broker::Receipt::RabbitMq(Receipt {
-                            delivery,
-                            link: link.clone(),
-                        }),
-                    }));
+            return match message::job(&delivery.data) {
+                Ok(job) => Ok(Taken::Job(Box::new(Claim {
+                    redelivered: message::is_redelivered(&delivery),
+                    abandoned: queue == ABANDONED,
+                    hold: link.hold.clone(),
+                    job,
+                    receipt: broker::Receipt::RabbitMq(Receipt {
+                        delivery,
+                        link: link.clone(),
+                    }),
+                }))),
+                Err(reason) => {
+                    self.refuse(link, &delivery, &reason).await?;
+                    Ok(Taken::Refused)
                 }
-                Err(reason) => self.refuse(link, &delivery, &reason).await?,
-            }
+            };
         }
-        Ok(None)
+        Ok(Taken::Nothing)
     }
 
     /// Sets a message aside that is no job.
@@ -191,8 +202,9 @@ impl WorkerEnd for RabbitWorker {
                 return Ok(None);
             };
             match self.take(&link).await {
-                Ok(Some(claim)) => return Ok(Some(claim)),
-                Ok(None) => {}
+                Ok(Taken::Job(claim)) => return Ok(Some(*claim)),
+                Ok(Taken::Refused) => continue,
+                Ok(Taken::Nothing) => {}
                 Err(error) => link.give_up(&error),
             }
             tokio::select! {

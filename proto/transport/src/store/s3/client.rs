@@ -1,7 +1,6 @@
-//! The S3 client: whom it trusts, who it says we are, how long it waits.
+//! The S3 client: whom it trusts, who it says we are, what it tries again.
 
 use std::path::Path;
-use std::time::Duration;
 
 use aws_config::BehaviorVersion;
 use aws_config::environment::EnvironmentVariableRegionProvider;
@@ -16,27 +15,28 @@ use aws_sdk_s3::config::{
 };
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime::client::retries::classifiers::HttpStatusCodeClassifier;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::ATTEMPTS;
+use super::{ATTEMPTS, silence};
 use crate::store::{Options, StoreError};
 
-/// The slowest line that a transfer is given time for, in bytes a second.
-const SLOWEST: usize = 256 << 10;
+/// Asks us to slow down. Servers have no one code for it.
+const TOO_MANY_REQUESTS: u16 = 429;
 
 /// A client as `options` and AWS's own settings (environment, profile, role) want it.
 pub async fn client(options: &Options) -> Result<Client, StoreError> {
     let config = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http(options.ca.as_deref())?)
+        .http_client(silence::heed(http(options.ca.as_deref())?))
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-        .timeout_config(patience(0))
-        // Uploads come from memory: their pace is the server's, and their time is limited.
+        // No request has a longest time: see `silence`, and here for downloads that have begun.
+        .timeout_config(TimeoutConfig::disabled())
         .stalled_stream_protection(
             StalledStreamProtectionConfig::enabled()
                 .upload_enabled(false)
-                .grace_period(Duration::from_secs(20))
+                .grace_period(silence::LONGEST)
                 .build(),
         );
     let config = match options.endpoint {
@@ -55,7 +55,10 @@ pub async fn client(options: &Options) -> Result<Client, StoreError> {
             reason: "no region is set: set AWS_REGION, or the endpoint of another server".into(),
         });
     }
-    let config = Builder::from(&config);
+    let config =
+        Builder::from(&config).retry_classifier(HttpStatusCodeClassifier::new_from_codes(vec![
+            TOO_MANY_REQUESTS,
+        ]));
     let config = match &options.endpoint {
         Some(endpoint) => config
             .endpoint_url(checked_endpoint(endpoint)?)
@@ -66,19 +69,6 @@ pub async fn client(options: &Options) -> Result<Client, StoreError> {
         None => config,
     };
     Ok(Client::from_conf(config.build()))
-}
-
-/// How long a request with `bytes` to send may take.
-pub fn patience(bytes: usize) -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(5))
-        .operation_attempt_timeout(Duration::from_secs(60 + (bytes / SLOWEST) as u64))
-        .build()
-}
-
-/// The same, for one request alone.
-pub fn override_patience(bytes: usize) -> Builder {
-    Builder::new().timeout_config(patience(bytes))
 }
 
 fn http(ca: Option<&Path>) -> Result<SharedHttpClient, StoreError> {

@@ -4,7 +4,7 @@
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
-use super::{S3Store, client};
+use super::S3Store;
 use crate::store::StoreError;
 
 /// Objects larger than this go up in parts of this size. S3 takes 5 GiB at once, and 10,000 parts.
@@ -46,9 +46,7 @@ impl S3Store {
             let part = bytes.split_to(bytes.len().min(PART));
             let request = self.client.upload_part().bucket(&self.bucket).key(full);
             let request = request.upload_id(upload).part_number(number);
-            let patience = client::override_patience(part.len());
-            let request = request.body(part.into()).customize();
-            let sent = request.config_override(patience).send().await;
+            let sent = request.body(part.into()).send().await;
             let sent = sent.map_err(|e| self.fault(WRITE, key, e))?;
             let part = CompletedPart::builder().part_number(number);
             parts = parts.parts(part.set_e_tag(sent.e_tag).build());
@@ -56,9 +54,7 @@ impl S3Store {
         let complete = self.client.complete_multipart_upload();
         let complete = complete.bucket(&self.bucket).key(full).upload_id(upload);
         let complete = complete.multipart_upload(parts.build());
-        // The server puts the parts together before it answers.
-        let patience = client::override_patience(PART * 16);
-        let completed = complete.customize().config_override(patience).send().await;
+        let completed = complete.send().await;
         completed.map(drop).map_err(|e| self.fault(WRITE, key, e))
     }
 }
