@@ -14,6 +14,8 @@ mod gallery;
 mod leftovers;
 mod local;
 mod output;
+#[cfg(test)]
+mod samples;
 mod signals;
 mod state;
 

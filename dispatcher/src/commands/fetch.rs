@@ -202,48 +202,13 @@ impl Fetched {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use bytes::Bytes;
-    use stylefleet_proto::{
-        Accepted, Digest, Image, Manifest, Preset, Record, Scored, Style, SubmitId, keys,
-    };
+    use stylefleet_proto::{Accepted, Manifest, Preset, SubmitId, keys};
     use stylefleet_transport::store::MemoryStore;
 
     use super::*;
     use crate::documents;
-
-    fn record(job: JobId) -> Record {
-        let image = Image {
-            sha256: Digest::of(&[]),
-            name: "a.png".parse().expect("a name"),
-        };
-        let style = Style {
-            image: image.clone(),
-            weight: 1.0,
-            mask: None,
-        };
-        Record {
-            job,
-            picture: format!("jobs/{job}/image.png"),
-            width: 1,
-            height: 1,
-            content: image,
-            styles: vec![style],
-            parameters: Preset::Studio.parameters(),
-            seconds: 1.0,
-            evaluations: 1,
-            score: Scored {
-                loss: 1.0,
-                terms: BTreeMap::new(),
-            },
-            attempt: 1,
-            device: "cpu".to_owned(),
-            precision: "f32".to_owned(),
-            notes: Vec::new(),
-            versions: BTreeMap::new(),
-        }
-    }
+    use crate::samples::record;
 
     #[tokio::test]
     async fn fetches_what_is_new_and_says_what_is_missing() {

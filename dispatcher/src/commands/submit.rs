@@ -367,6 +367,7 @@ mod tests {
 
     use super::*;
     use crate::batch::Batch;
+    use crate::samples::record;
 
     /// A fleet of one process, and a batch of three jobs.
     struct Scene {
@@ -468,7 +469,9 @@ mod tests {
         let accepted = batch.expect("opens").accepted.jobs;
         assert_eq!(accepted, ids.iter().copied().collect());
 
-        scene.mark(keys::result(&ids[0])).await;
+        let result = keys::result(&ids[0]);
+        let written = documents::write(&scene.store, &result, &record(ids[0])).await;
+        written.expect("writes");
         for job in &ids[1..] {
             scene.mark(keys::started(job)).await;
         }
@@ -476,6 +479,12 @@ mod tests {
         assert_eq!(scene.queued().await, []);
         assert_eq!(scene.hand_in(true).await, count(2, 0, 1), "--again");
         assert_eq!(scene.queued().await, ids[1..]);
+
+        // A damaged result passes for one unless it is looked at.
+        scene.mark(result).await;
+        assert_eq!(scene.hand_in(false).await, count(0, 2, 1));
+        assert_eq!(scene.hand_in(true).await, count(3, 0, 0), "--again");
+        assert_eq!(scene.queued().await, ids);
     }
 
     #[tokio::test]

@@ -1,0 +1,38 @@
+//! What tests work with.
+
+use std::collections::BTreeMap;
+
+use stylefleet_proto::{Digest, Image, JobId, Preset, Record, Scored, Style};
+
+/// The record of a finished job.
+pub fn record(job: JobId) -> Record {
+    let image = Image {
+        sha256: Digest::of(&[]),
+        name: "a.png".parse().expect("a name"),
+    };
+    let style = Style {
+        image: image.clone(),
+        weight: 1.0,
+        mask: None,
+    };
+    Record {
+        job,
+        picture: format!("jobs/{job}/image.png"),
+        width: 1,
+        height: 1,
+        content: image,
+        styles: vec![style],
+        parameters: Preset::Studio.parameters(),
+        seconds: 1.0,
+        evaluations: 1,
+        score: Scored {
+            loss: 1.0,
+            terms: BTreeMap::new(),
+        },
+        attempt: 1,
+        device: "cpu".to_owned(),
+        precision: "f32".to_owned(),
+        notes: Vec::new(),
+        versions: BTreeMap::new(),
+    }
+}
