@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use ::image::metadata::Orientation;
 use ::tiff::decoder::ifd::Value;
-use ::tiff::decoder::{ChunkType, Decoder, Limits};
+use ::tiff::decoder::{ChunkType, Decoder};
 use ::tiff::tags::{ByteOrder, Tag, Type, ValueBuffer};
 
 use super::Refusal;
@@ -110,7 +110,7 @@ impl Header {
                 white: format.white(),
                 model,
             },
-            profile: profile(tags, file.len())?,
+            profile: bytes(&mut tags, Tag::IccProfile)?,
         };
         header.check_kind()?;
         header.check_memory()?;
@@ -277,21 +277,19 @@ impl Chunks {
         if !count.is_multiple_of(across * down) || count / (across * down) != planes {
             return damaged("it has more or fewer strips or tiles than its size makes");
         }
-        // Else a small file could have the same bytes decompressed for ever.
-        if counts
-            .iter()
-            .fold(0, |sum: usize, count| sum.saturating_add(*count))
-            > length
-        {
-            return damaged("its strips or tiles lie over each other");
-        }
         let range = |(start, count): (usize, usize)| {
             let end = start.checked_add(count).filter(|end| *end <= length);
             end.map(|end| start..end)
         };
-        let Some(ranges) = offsets.into_iter().zip(counts).map(range).collect() else {
+        let ranges = offsets.into_iter().zip(counts).map(range);
+        let Some(ranges) = ranges.collect::<Option<Vec<_>>>() else {
             return damaged("a part of its picture is missing");
         };
+        // Else a small file could have the same bytes decompressed for ever.
+        let sum = |sum: usize, range: &Range<usize>| sum.saturating_add(range.len());
+        if ranges.iter().fold(0, sum) > length {
+            return damaged("its strips or tiles lie over each other");
+        }
         Ok(Self {
             width: width as usize,
             height: height as usize,
@@ -474,15 +472,16 @@ fn orientation(tags: &mut Tags<'_>) -> Result<Orientation, Refusal> {
     Ok(known.unwrap_or(Orientation::NoTransforms))
 }
 
-/// The profile may be as large as the file; tags that are numbers keep to the crate's 1 MiB.
-fn profile(tags: Tags<'_>, length: usize) -> Result<Option<Vec<u8>>, Refusal> {
-    let mut limits = Limits::default();
-    limits.ifd_value_size = length;
-    bytes(&mut tags.with_limits(limits), Tag::IccProfile)
-}
-
+/// The bytes of a tag. No memory is taken for more than there are in the file.
 fn bytes(tags: &mut Tags<'_>, tag: Tag) -> Result<Option<Vec<u8>>, Refusal> {
+    let length = tags.inner().get_ref().len() as u64;
+    let mut directory = tags.image_ifd();
+    let entry = directory.find_entry(tag);
+    if entry.is_some_and(|entry| entry.count() > length) {
+        let reason = format!("its tag {} is longer than the file", tag.to_u16());
+        return Err(Refusal::Damaged(reason));
+    }
     let mut buffer = ValueBuffer::empty(Type::BYTE);
-    let entry = tags.image_ifd().find_tag_buf(tag, &mut buffer)?;
-    Ok(entry.map(|_| buffer.as_bytes().to_vec()))
+    let found = directory.find_tag_buf(tag, &mut buffer)?;
+    Ok(found.map(|_| buffer.as_bytes().to_vec()))
 }

@@ -154,7 +154,7 @@ fn written(tags: &[(u16, u32)], data: &[u8]) -> Vec<u8> {
 
 #[test]
 fn what_is_not_read_is_named() {
-    let kinds: [(&[(u16, u32)], &str); 27] = [
+    let kinds: [(&[(u16, u32)], &str); 28] = [
         (&[(COLORS, 8)], "Lab"),
         (&[(COLORS, 9)], "Lab"),
         (&[(COLORS, 10)], "Lab"),
@@ -190,6 +190,7 @@ fn what_is_not_read_is_named() {
         (&[(BITS, 64)], "samples of 64 bits"),
         (&[(BITS, 24), (SAMPLE_FORMAT, 3)], "floats of 24 bits"),
         (&[(COMPRESSION, 3)], "fax of group 3"),
+        (&[(COMPRESSION, 4)], "a fax in colour"),
         (&[(COMPRESSION, 6)], "JPEG of the old sort"),
         (&[(COMPRESSION, 50000)], "Zstandard"),
         (&[(COMPRESSION, 4711)], "compression 4711"),
@@ -215,7 +216,10 @@ fn broken_files_are_called_damaged() {
             &[(STRIP_OFFSETS, 1 << 20)],
             "a part of its picture is missing",
         ),
-        (&[(STRIP_BYTES, 1 << 20)], "lie over each other"),
+        (
+            &[(STRIP_BYTES, 1 << 20)],
+            "a part of its picture is missing",
+        ),
         (&[(COLORS, 2)], "1 samples make no colour"),
         (&[(COLORS, 3)], "its palette is incomplete"),
         (&[(WIDTH, 0)], "invalid dimensions"),
@@ -253,6 +257,19 @@ fn memory_is_taken_only_for_what_the_picture_explains() {
             "{reason}"
         );
     }
+    // Strips that share their bytes: all three begin where the first does.
+    let mut shared = file("rgb_strips");
+    let mut put = |from: &[u8], to: &[u8]| {
+        let at = shared.windows(from.len()).position(|bytes| bytes == from);
+        let at = at.expect("is there");
+        shared[at..at + to.len()].copy_from_slice(to);
+    };
+    let longs = |values: [u32; 3]| values.map(u32::to_le_bytes).concat();
+    let shorts = |values: [u16; 3]| values.map(u16::to_le_bytes).concat();
+    put(&longs([224, 539, 854]), &longs([224; 3]));
+    put(&shorts([315, 315, 189]), &shorts([800; 3]));
+    let reason = refusal(shared);
+    assert!(reason.contains("lie over each other"), "{reason}");
     // A strip that claims to be far larger than the picture.
     let mut jpeg = file("jpeg_grey");
     let frame = jpeg.windows(2).position(|marker| marker == [0xff, 0xc0]);
@@ -278,28 +295,34 @@ fn a_file_cut_anywhere_is_refused_or_whole() {
     }
 }
 
-/// As after a transfer that left a hole: the directory is there, the picture is not.
+/// The file is whole, a part of the picture is not.
 #[test]
-fn a_strip_that_ends_too_early_is_refused() {
+fn a_strip_cut_anywhere_is_refused_or_whole() {
     let mut tried = 0;
-    let first_is_no_preview = |(name, _): &(String, _)| name != "preview_first";
-    for (name, mut file) in files().into_iter().filter(first_is_no_preview) {
+    for (name, file) in files() {
         let tag = if name.contains("tiles") {
             TILE_BYTES
         } else {
             STRIP_BYTES
         };
+        // Where there is one strip, of the last page.
         let entry = [&tag.to_le_bytes()[..], &[4, 0, 1, 0, 0, 0]].concat();
-        let Some(at) = file.windows(8).position(|bytes| bytes == entry) else {
+        let Some(at) = file.windows(8).rposition(|bytes| bytes == entry) else {
             continue;
         };
+        let whole = decoded(file.clone()).expect("decodes");
         let count = u32::from_le_bytes(file[at + 8..at + 12].try_into().expect("four bytes"));
-        file[at + 8..at + 12].copy_from_slice(&(count / 2).to_le_bytes());
-        let reason = refusal(file);
-        assert!(
-            reason.contains("is damaged or cut short: "),
-            "{name}: {reason}"
-        );
+        for count in 0..count {
+            let mut file = file.clone();
+            file[at + 8..at + 12].copy_from_slice(&count.to_le_bytes());
+            match decoded(file) {
+                Ok(found) => assert_eq!(found, whole, "{name}, {count} bytes"),
+                Err(reason) => {
+                    let damaged = "is damaged or cut short: ";
+                    assert!(reason.contains(damaged), "{name}, {count} bytes: {reason}");
+                }
+            }
+        }
         tried += 1;
     }
     assert!(tried > 40, "{tried}");
@@ -361,6 +384,17 @@ fn profiles_are_applied() {
         found.iter().all(|level| level.abs_diff(137) <= 1),
         "{found:?}"
     );
+}
+
+#[test]
+fn a_profile_is_in_the_file() {
+    let mut file = with_profile(&[], &[128], &[7; 100]);
+    file.truncate(file.len() - 1);
+    assert!(refusal(file.clone()).contains("is damaged or cut short: "));
+    // No memory is taken for what a tag claims.
+    let length = file.windows(4).position(|bytes| bytes == [100, 0, 0, 0]);
+    file[length.expect("is there") + 3] = 8;
+    assert!(refusal(file).contains("its tag 34675 is longer than the file"));
 }
 
 /// For whoever converts inks by their profile: both as they are in the file.
