@@ -118,6 +118,8 @@ async fn look_at_broker(report: &mut Report, settings: &Settings) -> Result<(), 
         "broker",
         &format!("{url} lets us in, and its queues are there"),
     );
+    broker.try_to_publish().await?;
+    report.ok("broker", "it takes messages");
     let depths = broker.depths().await?;
     let waiting = depths.high + depths.normal + depths.low + depths.retrying;
     report.ok("broker", &format!("{waiting} jobs wait"));

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lapin::Channel;
 use lapin::message::Delivery;
 use lapin::options::{BasicGetOptions, BasicPublishOptions};
 use prost::Message;
@@ -16,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::link::{Link, trouble};
+use super::link::Link;
 use super::{BrokerOptions, message};
 use crate::broker::{self, BrokerError, Claim, WorkerEnd};
 
@@ -74,7 +73,7 @@ impl RabbitWorker {
             let _ = timeout(FAREWELL, telling).await;
             let last = sender.borrow().clone();
             if let Some(link) = last {
-                let _ = timeout(FAREWELL, link.close()).await;
+                link.close().await;
             }
         });
         Ok(Self {
@@ -99,8 +98,11 @@ impl RabbitWorker {
         let jobs = Priority::ORDER.map(queues::jobs);
         for queue in jobs.iter().map(String::as_str).chain([ABANDONED]) {
             let options = BasicGetOptions::default();
-            let got = link.taking.basic_get(queue.into(), options).await;
-            let got = got.map_err(|error| trouble(&format!("take from {queue}"), error))?;
+            let got = link.taking.basic_get(queue.into(), options);
+            let got = link
+                .patience
+                .answer(&format!("take from {queue}"), got)
+                .await?;
             let Some(delivery) = got.map(|message| message.delivery) else {
                 continue;
             };
@@ -134,14 +136,14 @@ impl RabbitWorker {
         let properties = message::persistent("unknown");
         let properties = message::with_reason(properties, reason, &self.worker);
         let body = &delivery.data;
-        message::publish(&link.publishing, DEAD, "", body, properties).await?;
-        message::ack(delivery).await
+        message::publish(link, DEAD, "", body, properties).await?;
+        message::ack(link, delivery).await
     }
 
     /// Hands in what a job leaves behind.
     async fn bequeath(
         &self,
-        channel: &Channel,
+        link: &Link,
         job: &Job,
         settlement: Settlement,
     ) -> Result<(), BrokerError> {
@@ -150,7 +152,7 @@ impl RabbitWorker {
             Settlement::Over => Ok(()),
             Settlement::Continue => {
                 let (body, properties) = message::of_job(job);
-                message::publish(channel, JOBS, key, &body, properties).await
+                message::publish(link, JOBS, key, &body, properties).await
             }
             Settlement::Retry => {
                 let next = Job {
@@ -160,12 +162,12 @@ impl RabbitWorker {
                 let (body, properties) = message::of_job(&next);
                 let wait = lifecycle::retry_wait(job.attempt, fastrand::usize(..));
                 let exchange = queues::retry(RETRY_SECONDS[wait]);
-                message::publish(channel, &exchange, key, &body, properties).await
+                message::publish(link, &exchange, key, &body, properties).await
             }
             Settlement::SetAside { reason } => {
                 let (body, properties) = message::of_job(job);
                 let properties = message::with_reason(properties, &reason, &self.worker);
-                message::publish(channel, DEAD, "", &body, properties).await
+                message::publish(link, DEAD, "", &body, properties).await
             }
         }
     }
@@ -210,17 +212,14 @@ impl WorkerEnd for RabbitWorker {
 
     async fn settle(&self, claim: Claim, last: Event) -> Result<(), BrokerError> {
         let broker::Receipt::RabbitMq(Receipt { delivery, link }) = claim.receipt else {
-            return Err(BrokerError::Lost(
-                "the claim is another broker's".to_owned(),
-            ));
+            return Err(BrokerError::Stranger);
         };
         lock(&self.progress).take_if(|progress| progress.job == last.job);
         let settlement = lifecycle::settle(claim.job.attempt, &last.happening);
         let settled = async {
             let settlement = settlement.unwrap_or(Settlement::Continue);
-            self.bequeath(&link.publishing, &claim.job, settlement)
-                .await?;
-            message::ack(&delivery).await
+            self.bequeath(&link, &claim.job, settlement).await?;
+            message::ack(&link, &delivery).await
         };
         match settled.await {
             Ok(()) => {
@@ -301,7 +300,7 @@ impl Teller {
     async fn pass_on(&mut self, event: Event) {
         let body = wire::Event::from(event).encode_to_vec();
         while let Ok(Some(link)) = self.link.wait_for(Option::is_some).await.map(|l| l.clone()) {
-            match send(&link.telling, EVENTS, &body).await {
+            match send(&link, EVENTS, &body).await {
                 Ok(()) => return,
                 Err(error) => link.give_up(&error),
             }
@@ -322,21 +321,23 @@ impl Teller {
             progress: lock(&self.progress).clone(),
         };
         let body = wire::Pulse::from(pulse).encode_to_vec();
-        if let Err(error) = send(&link.telling, PROGRESS, &body).await {
+        if let Err(error) = send(&link, PROGRESS, &body).await {
             link.give_up(&error);
         }
     }
 }
 
 /// Publishes what may be lost.
-async fn send(channel: &Channel, exchange: &str, body: &[u8]) -> Result<(), lapin::Error> {
+async fn send(link: &Link, exchange: &str, body: &[u8]) -> Result<(), BrokerError> {
     let options = BasicPublishOptions::default();
     let properties = match exchange {
         EVENTS => message::persistent("stylefleet.v1.Event"),
         _ => lapin::BasicProperties::default(),
     };
+    let channel = &link.telling;
     let sent = channel.basic_publish(exchange.into(), "".into(), options, body, properties);
-    sent.await.map(drop)
+    let action = format!("publish to {exchange}");
+    link.patience.answer(&action, sent).await.map(drop)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
