@@ -193,8 +193,9 @@ fn pass(
 ) -> io::Result<()> {
     let mut bytes = vec![0; 1 << 16];
     loop {
-        let length = from.read(&mut bytes)?;
+        let read = from.read(&mut bytes);
         shared.wait_while_held();
+        let length = read?;
         if length == 0 {
             return Ok(());
         }

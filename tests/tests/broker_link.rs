@@ -26,7 +26,7 @@ use stylefleet_transport::broker::{
 const SHORT: &str = "--style wave.png --size 16 --scales 1 --evaluations 2 --precision f32";
 /// Far enough that what is asked at once is under way before the first answer is there.
 const FAR: Duration = Duration::from_millis(150);
-/// Round trips to a broker until it can be worked with.
+/// Round trips to a broker until it can be worked with, with that of TCP, which no relay sees.
 const FEW: usize = 10;
 
 fn options(url: &str) -> BrokerOptions {
@@ -86,7 +86,7 @@ async fn a_distant_broker_is_asked_few_times_one_after_another() {
         let relay = Relay::distant(url, FAR);
         let dispatcher = dispatcher(&relay.url).await.expect("connects");
         let connected = relay.round_trips();
-        assert!(connected <= FEW, "{who}: {connected} round trips");
+        assert!(connected < FEW, "{who}: {connected} round trips");
         dispatcher.depths().await.expect("looks");
         let looked = relay.round_trips() - connected;
         assert!(looked <= 2, "{who}: {looked} round trips for the queues");
@@ -96,7 +96,7 @@ async fn a_distant_broker_is_asked_few_times_one_after_another() {
     let worker = RabbitWorker::connect(options(&relay.url), "worker".into(), "cpu".into());
     let worker = worker.await.expect("connects");
     let connected = relay.round_trips();
-    assert!(connected <= FEW, "a worker: {connected} round trips");
+    assert!(connected < FEW, "a worker: {connected} round trips");
     drop(worker);
 }
 
@@ -375,15 +375,14 @@ fn a_broker_that_takes_no_messages_is_found_and_waited_for() {
     let workshop = Workshop::new(&services);
     let doctor = || workshop.start(&["doctor"]).end();
     assert_eq!(doctor().status.code(), Some(0));
-    for (limit, value, usual, reason) in [
-        ("set_disk_free_limit", "1000000GB", "10MB", "low on disk"),
-        (
-            "set_vm_memory_high_watermark",
-            "0.00001",
-            "0.4",
-            "low on memory",
-        ),
-    ] {
+    let disk = ["set_disk_free_limit", "1000000GB", "10MB", "low on disk"];
+    let memory = [
+        "set_vm_memory_high_watermark",
+        "0.00001",
+        "0.4",
+        "low on memory",
+    ];
+    for (seed, [limit, value, usual, reason]) in [("1", disk), ("2", memory)] {
         services.rabbitmqctl(&[limit, value]);
         // An alarm takes a moment to get about.
         let alarm = [reason, "free some"];
@@ -392,10 +391,7 @@ fn a_broker_that_takes_no_messages_is_found_and_waited_for() {
             let found = ended.stdout.concat();
             ended.status.code() == Some(1) && alarm.iter().all(|part| found.contains(part))
         });
-        let mut submit = workshop.command(&["submit boat.png car.png --batch", limit]);
-        submit
-            .args(["--seed", &usual.len().to_string()])
-            .args(SHORT.split(' '));
+        let submit = workshop.command(&["submit boat.png car.png --seed", seed, SHORT]);
         let mut submit = Run::start(submit);
         submit.wait_for_line(reason);
         services.rabbitmqctl(&[limit, usual]);

@@ -48,13 +48,13 @@ pub(super) async fn connect(
         url.uri(),
         runtime,
         async move |uri, runtime| {
-            // The library would do this too, but with the system's authorities or not at all.
+            // The library does TLS too, but not without authorities of the system.
             let plain = AMQPUri {
                 scheme: AMQPScheme::AMQP,
                 ..uri.clone()
             };
             let connecting = plain.connect_with_config_async(TLSConfig::default(), &runtime);
-            let stream = within(url_timeout(&uri), connecting).await?;
+            let stream = within(uri.query.connection_timeout, connecting).await?;
             if let AsyncTcpStream::Plain(stream) = &stream {
                 socket.hold(stream.get_ref())?;
             }
@@ -65,28 +65,32 @@ pub(super) async fn connect(
         },
         properties,
     );
-    let error = match patience.opened(opening).await {
+    let opened = patience.opened(opening).await;
+    let socket = plug.take();
+    let error = match opened {
         Some(Ok(connection)) => return Ok(connection),
         Some(Err(error)) => Some(error),
         None => None,
     };
-    plug.pull();
+    if let Some(socket) = socket {
+        let _ = socket.shutdown(Shutdown::Both); // the other side may have been faster
+    }
     let said = error.as_ref().map_or_else(|| patience.silent(), reason);
     Err(failure(url, error.as_ref(), said).await)
 }
 
-fn url_timeout(uri: &AMQPUri) -> Option<Duration> {
-    uri.query.connection_timeout.map(Duration::from_millis)
-}
-
 async fn within<T>(
-    longest: Option<Duration>,
+    millis: Option<u64>,
     connecting: impl Future<Output = io::Result<T>>,
 ) -> io::Result<T> {
-    match longest {
-        Some(longest) => timeout(longest, connecting).await?,
-        None => connecting.await,
-    }
+    let Some(millis) = millis else {
+        return connecting.await;
+    };
+    let connected = timeout(Duration::from_millis(millis), connecting).await;
+    connected.unwrap_or_else(|_| {
+        let silence = format!("no answer for {millis} ms");
+        Err(io::Error::new(io::ErrorKind::TimedOut, silence))
+    })
 }
 
 /// Trusts the system's authorities, where there are any, and those of the file.
@@ -98,7 +102,8 @@ fn connector(ca: Option<&Path>) -> Result<io::Result<RustlsConnector>, BrokerErr
     Ok(config.connector_with_no_client_auth())
 }
 
-/// A second hand on a connection's socket: the library's thread waits at it until it ends.
+/// A second hand on the socket of a connection that is being opened: a thread of the library waits
+/// at it, for ever unless it is shut.
 #[derive(Debug, Clone, Default)]
 struct Plug(Arc<Mutex<Option<TcpStream>>>);
 
@@ -109,11 +114,8 @@ impl Plug {
         Ok(())
     }
 
-    fn pull(&self) {
-        let socket = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(socket) = socket {
-            let _ = socket.shutdown(Shutdown::Both); // the other side may have been faster
-        }
+    fn take(&self) -> Option<TcpStream> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
