@@ -91,12 +91,14 @@ pub enum Command {
 
     /// Look after jobs that were set aside
     ///
-    /// Jobs that fail for good, or kill their workers, are set aside with the reason.
+    /// Jobs that fail for good, or kill their workers, are set aside with the reason. The list says
+    /// which of them are done since, by another submit.
     ///
     /// Examples:
     ///   stylefleet dead list
     ///   stylefleet dead retry 0123456789ab
     ///   stylefleet dead drop --batch nightly
+    ///   stylefleet dead drop --all --done   leaves those that wait for a decision
     #[command(verbatim_doc_comment)]
     Dead(DeadArgs),
 

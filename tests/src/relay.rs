@@ -2,8 +2,10 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
+use std::time::Duration;
 
 /// Passes connections on to a server, until it is told not to.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub struct Relay {
 struct Shared {
     network: Mutex<Network>,
     changed: Condvar,
+    /// How long answers are under way.
+    distance: Duration,
 }
 
 #[derive(Debug)]
@@ -25,6 +29,10 @@ struct Network {
     state: State,
     /// Both ends of all connections there ever were.
     links: Vec<TcpStream>,
+    /// Round trips until all was asked to which the client has an answer.
+    round_trips: usize,
+    /// Connections that were cut at once.
+    turned_away: usize,
 }
 
 #[derive(Debug, PartialEq)]
@@ -39,6 +47,11 @@ enum State {
 impl Relay {
     /// A relay before the server of a URL, which names a port.
     pub fn before(url: &str) -> Self {
+        Self::distant(url, Duration::ZERO)
+    }
+
+    /// The same, with a server so far away that answers take as long as `distance`.
+    pub fn distant(url: &str, distance: Duration) -> Self {
         let (_, rest) = url.split_once("://").expect("a URL");
         let authority = rest.split('/').next().unwrap_or_default();
         let target = authority.rsplit('@').next().unwrap_or_default().to_owned();
@@ -48,8 +61,11 @@ impl Relay {
             network: Mutex::new(Network {
                 state: State::Open,
                 links: Vec::new(),
+                round_trips: 0,
+                turned_away: 0,
             }),
             changed: Condvar::new(),
+            distance,
         });
         let relay = Self {
             url: url.replacen(&target, &address.to_string(), 1),
@@ -80,6 +96,18 @@ impl Relay {
         drop(self.turn(State::Open));
     }
 
+    /// How often the client has waited for the server, over all connections: what it asks before
+    /// the answer to something else is there costs no time. Wants a distance at which that something
+    /// else is asked sooner than answered.
+    pub fn round_trips(&self) -> usize {
+        self.shared.lock().round_trips
+    }
+
+    /// How many connections were cut at once.
+    pub fn turned_away(&self) -> usize {
+        self.shared.lock().turned_away
+    }
+
     fn turn(&self, state: State) -> MutexGuard<'_, Network> {
         let mut network = self.shared.lock();
         network.state = state;
@@ -91,6 +119,14 @@ impl Relay {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Network> {
         self.network.lock().expect("no thread panicked")
+    }
+
+    /// Lets an answer travel; what was `asked` for it is then no open question any more.
+    fn count_answer(&self, asked: &AtomicUsize) {
+        let asked = asked.load(Ordering::SeqCst);
+        thread::sleep(self.distance);
+        let mut network = self.lock();
+        network.round_trips = network.round_trips.max(asked);
     }
 
     fn wait_while_held(&self) {
@@ -121,16 +157,25 @@ fn accept(listener: &TcpListener, target: &str, shared: &Arc<Shared>) {
         let mut network = shared.lock();
         match network.state {
             State::Open | State::Held => {}
-            State::Blocked => continue,
+            State::Blocked => {
+                network.turned_away += 1;
+                continue;
+            }
             State::Over => return,
         }
         let Ok(far) = TcpStream::connect(target) else {
             continue; // the server is down: so is the connection
         };
-        for (from, to) in [(&near, &far), (&far, &near)] {
+        let asked = Arc::new(AtomicUsize::new(0));
+        for (from, to, is_answer) in [(&near, &far, false), (&far, &near, true)] {
             let (from, to, shared) = (clone(from), clone(to), shared.clone());
+            let asked = asked.clone();
+            let count = move |shared: &Shared| match is_answer {
+                true => shared.count_answer(&asked),
+                false => asked.store(shared.lock().round_trips + 1, Ordering::SeqCst),
+            };
             thread::spawn(move || {
-                let _ = pass(&from, &to, &shared);
+                let _ = pass(&from, &to, &shared, count);
                 let _ = to.shutdown(Shutdown::Both);
                 let _ = from.shutdown(Shutdown::Both);
             });
@@ -140,15 +185,22 @@ fn accept(listener: &TcpListener, target: &str, shared: &Arc<Shared>) {
 }
 
 /// Passes bytes on until one of the two ends.
-fn pass(mut from: &TcpStream, mut to: &TcpStream, shared: &Shared) -> io::Result<()> {
+fn pass(
+    mut from: &TcpStream,
+    mut to: &TcpStream,
+    shared: &Shared,
+    count: impl Fn(&Shared),
+) -> io::Result<()> {
     let mut bytes = vec![0; 1 << 16];
     loop {
-        let count = from.read(&mut bytes)?;
+        let read = from.read(&mut bytes);
         shared.wait_while_held();
-        match count {
-            0 => return Ok(()),
-            _ => to.write_all(&bytes[..count])?,
+        let length = read?;
+        if length == 0 {
+            return Ok(());
         }
+        count(shared);
+        to.write_all(&bytes[..length])?;
     }
 }
 

@@ -276,8 +276,28 @@ fn what_a_stray_hand_removed_or_altered_is_mended_by_another_submit() {
     let _worker = workshop.hire(&[]);
     let ended = workshop.watch(&batch).end().expect_code(1);
     assert_eq!(ended.events_of("failed").len(), 2, "{}", ended.so_far());
+    let dead = || {
+        let list = workshop.ask(&["dead list"])["dead"].clone();
+        let list = list.as_array().expect("a list").clone();
+        let since = |dead: &Value| dead["since"].as_str().map(str::to_owned);
+        list.iter().map(since).collect::<Vec<_>>()
+    };
+    assert_eq!(dead(), [None, None], "they wait for a decision");
     workshop.submit(&["boat.png car.png --again", SHORT]);
     workshop.watch(&batch).end().expect_code(0);
+
+    // Nobody has to decide about them any more.
+    let done = || Some("done".to_owned());
+    assert_eq!(dead(), [done(), done()]);
+    let one = workshop.ask(&["dead list"])["dead"][0]["id"].clone();
+    let retried = workshop.ask(&["dead retry", one.as_str().expect("an id")]);
+    assert_eq!(
+        (&retried["retried"], &retried["dropped"]),
+        (&0.into(), &1.into())
+    );
+    assert_eq!(workshop.ask(&["dead drop --all --done"])["dropped"], 1);
+    assert_eq!(dead(), []);
+    assert_eq!(workshop.ask(&["queue"])["waiting"]["normal"], 0);
 }
 
 /// Whether the broker refuses a user something for want of a right. Any other refusal fails.

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use serde::Serialize;
 use stylefleet_proto::{BatchId, JobId};
 use stylefleet_transport::broker::{DeadLetter, DeadLetters};
+use stylefleet_transport::store::Store;
 
 use crate::commands::{CommandError, Ending, connect, open_store};
 use crate::config::Settings;
 use crate::output::{self, Line, ago, short};
-use crate::state;
+use crate::state::{self, Over};
 
 /// Digits of an id that name it at least.
 const SHORTEST: usize = 6;
@@ -34,10 +35,20 @@ enum Action {
         /// Its id, or the first digits of it
         id: String,
     },
-    /// Hand jobs in again, as first attempts
+    /// Hand jobs in again, as first attempts; those that are done since are removed
     Retry(Choice),
-    /// Remove jobs for good; they stay failed
-    Drop(Choice),
+    /// Remove jobs for good; they stay as they are, failed or done since
+    Drop(Discard),
+}
+
+#[derive(Debug, clap::Args)]
+struct Discard {
+    #[command(flatten)]
+    choice: Choice,
+
+    /// Of these, only the jobs that are done since
+    #[arg(long, conflicts_with = "ids")]
+    done: bool,
 }
 
 /// Which dead letters are meant.
@@ -88,6 +99,9 @@ struct Dead {
     attempt: Option<u32>,
     /// Why, the last time.
     reason: String,
+    /// What became of it since; absent: nothing, it waits for a decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Since>,
     /// The worker that set it aside.
     worker: Option<String>,
     /// When, the last time: seconds since 1970-01-01 UTC; 0: unknown.
@@ -101,6 +115,16 @@ struct Dead {
     places: Vec<usize>,
     #[serde(skip)]
     job: Option<JobId>,
+}
+
+/// What became of a job after it was set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Since {
+    Done,
+    Cancelled,
+    /// Its failure was forgotten, and it is with the broker once more.
+    HandedInAgain,
 }
 
 #[derive(Serialize)]
@@ -119,9 +143,11 @@ struct Done {
 
 /// Does what is asked.
 pub async fn run(args: DeadArgs, settings: &Settings) -> Result<Ending, CommandError> {
+    let store = open_store(settings).await?;
     let broker = connect(settings).await?;
     let mut letters = broker.dead_letters().await?;
-    let dead = gather(&letters.letters);
+    let mut dead = gather(&letters.letters);
+    look_up(&*store, &mut dead).await?;
     match args.action {
         Action::List => list(&dead, args.json),
         Action::Show { id } => {
@@ -133,15 +159,15 @@ pub async fn run(args: DeadArgs, settings: &Settings) -> Result<Ending, CommandE
         }
         Action::Retry(choice) => {
             let chosen = choice.of(&dead)?;
-            let done = retry(&mut letters, &chosen, settings).await?;
+            let done = retry(&mut letters, &chosen, &*store).await?;
             done.show(args.json);
         }
-        Action::Drop(choice) => {
+        Action::Drop(Discard { choice, done: only }) => {
             let mut done = Done::default();
-            for dead in choice.of(&dead)? {
-                for place in &dead.places {
-                    letters.discard(*place).await?;
-                }
+            let mut chosen = choice.of(&dead)?;
+            chosen.retain(|dead| !only || dead.since == Some(Since::Done));
+            for dead in chosen {
+                discard(&mut letters, &dead.places).await?;
                 done.dropped += 1;
             }
             done.show(args.json);
@@ -152,28 +178,53 @@ pub async fn run(args: DeadArgs, settings: &Settings) -> Result<Ending, CommandE
     Ok(Ending::AllDone)
 }
 
-/// Hands jobs in again. The mark that one failed goes first: whatever happens next, the letter is
-/// still there, and the job can be retried once more.
+/// Hands jobs in again that are not done. The mark that one failed goes first: whatever happens
+/// next, the letter is still there, and the job can be retried once more.
 async fn retry(
     letters: &mut DeadLetters,
     chosen: &[&Dead],
-    settings: &Settings,
+    store: &dyn Store,
 ) -> Result<Done, CommandError> {
-    let store = open_store(settings).await?;
     let mut done = Done::default();
     for dead in chosen {
         let (Some(job), Some((first, others))) = (dead.job, dead.places.split_first()) else {
             done.passed_over += 1;
             continue;
         };
-        state::revive(&*store, &job).await?;
-        letters.retry(*first).await?;
-        for other in others {
-            letters.discard(*other).await?;
+        if dead.since == Some(Since::Done) {
+            discard(letters, &dead.places).await?;
+            done.dropped += 1;
+            continue;
         }
+        state::revive(store, &job).await?;
+        letters.retry(*first).await?;
+        discard(letters, others).await?;
         done.retried += 1;
     }
     Ok(done)
+}
+
+async fn discard(letters: &mut DeadLetters, places: &[usize]) -> Result<(), CommandError> {
+    for place in places {
+        letters.discard(*place).await?;
+    }
+    Ok(())
+}
+
+/// Asks the store what became of the jobs since.
+async fn look_up(store: &dyn Store, dead: &mut [Dead]) -> Result<(), CommandError> {
+    let jobs: Vec<_> = dead.iter().filter_map(|dead| dead.job).collect();
+    let ends = state::ends(store, &jobs).await?;
+    for dead in dead {
+        let Some(job) = dead.job else { continue };
+        dead.since = match ends.get(&job) {
+            Some(Over::Done) => Some(Since::Done),
+            Some(Over::Cancelled) => Some(Since::Cancelled),
+            None => Some(Since::HandedInAgain),
+            Some(Over::Failed) => None,
+        };
+    }
+    Ok(())
 }
 
 /// The letters by id, in the order in which they first came.
@@ -239,6 +290,7 @@ impl Dead {
             }),
             attempt: job.map(|job| job.attempt),
             reason: letter.reason.clone(),
+            since: None,
             worker: letter.worker.clone(),
             unix_seconds: letter.unix_seconds,
             bytes: letter.bytes,
@@ -262,6 +314,9 @@ impl Dead {
             lines.push(format!("images    {content} in {}", styles.join(", ")));
         }
         lines.push(format!("reason    {}", self.reason));
+        if let Some(since) = self.since {
+            lines.push(format!("since     {}", since.word()));
+        }
         if let Some(attempt) = self.attempt {
             lines.push(format!("attempt   {attempt}"));
         }
@@ -282,9 +337,23 @@ fn list(dead: &[Dead], json: bool) {
     }
     let row = |dead: &Dead| {
         let when = ago(dead.unix_seconds);
-        [short(&dead.id), when, dead.what(), dead.reason.clone()]
+        let why = match dead.since {
+            Some(since) => format!("{} since (was: {})", since.word(), dead.reason),
+            None => dead.reason.clone(),
+        };
+        [short(&dead.id), when, dead.what(), why]
     };
     output::table(&dead.iter().map(row).collect::<Vec<_>>());
+}
+
+impl Since {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Cancelled => "cancelled",
+            Self::HandedInAgain => "handed in again",
+        }
+    }
 }
 
 impl Done {

@@ -172,6 +172,8 @@ async fn look_at_broker(
         "broker",
         &format!("{url} lets us in, and its queues are there"),
     );
+    broker.try_to_publish().await?;
+    report.ok("broker", "it takes messages");
     let depths = broker.depths().await?;
     let waiting = depths.high + depths.normal + depths.low + depths.retrying;
     report.ok("broker", &format!("{waiting} jobs wait"));

@@ -132,8 +132,8 @@ impl CommandError {
             self,
             Self::Plan(_)
                 | Self::Config(_)
-                | Self::Store(StoreError::Setting { .. })
-                | Self::Broker(BrokerError::Url(_) | BrokerError::Authorities { .. })
+                | Self::Store(StoreError::Setting { .. } | StoreError::Authorities(_))
+                | Self::Broker(BrokerError::Url(_) | BrokerError::Authorities(_))
         )
     }
 }

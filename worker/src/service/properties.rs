@@ -514,6 +514,14 @@ impl Store for Worker {
     }
 }
 
+/// What a broker says that is away.
+fn lost() -> BrokerError {
+    BrokerError::Lost {
+        broker: "b".to_owned(),
+        reason: "of a fault".to_owned(),
+    }
+}
+
 #[async_trait]
 impl WorkerEnd for Worker {
     async fn claim(&self, stop: &CancellationToken) -> Result<Option<Claim>, BrokerError> {
@@ -527,7 +535,7 @@ impl WorkerEnd for Worker {
             Ok(claim) => Ok(Some(claim)),
             Err(Trouble) => {
                 self.world.note(&job.id, |entry| entry.drops += 1);
-                Err(BrokerError::Lost("of a fault".to_owned()))
+                Err(lost())
             }
         }
     }
@@ -553,7 +561,7 @@ impl WorkerEnd for Worker {
         if !is_settled {
             self.world.note(&job.id, |entry| entry.drops += 1);
         }
-        dealt.unwrap_or_else(|Trouble| Err(BrokerError::Lost("of a fault".to_owned())))
+        dealt.unwrap_or_else(|Trouble| Err(lost()))
     }
 
     async fn close(&self) {}

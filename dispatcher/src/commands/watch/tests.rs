@@ -159,7 +159,10 @@ async fn the_store_is_enough() {
     let connect = async || {
         tries.fetch_add(1, Ordering::Relaxed);
         tried.notify_one();
-        Err(BrokerError::Lost("it is away".to_owned()))
+        Err(BrokerError::Lost {
+            broker: "b".to_owned(),
+            reason: "it is away".to_owned(),
+        })
     };
     let stop = CancellationToken::new();
     let batch = batch(&[(1, "a")]);

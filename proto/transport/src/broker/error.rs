@@ -1,77 +1,127 @@
-//! What can go wrong between a program and its broker.
+//! What can go wrong between a program and its broker, in one line: the thing, the reason, the mend.
 
 use stylefleet_proto::Invalid;
 
+use crate::AuthoritiesError;
 use crate::pipe::PipeError;
 
-/// Why a broker did not do as it was told. No message holds a password.
+/// Why a broker did not do as it was told. A `broker` is its URL without the password.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
     /// The URL makes no sense.
     #[error(
-        "the broker's URL {0}: it must be like amqp://user:password@host:5672/vhost, or amqps://"
+        "the broker's URL {0}: it must be like amqp://user:password@host:5672/vhost, or amqps://, \
+         with #, ?, /, @ and % in a name or password percent-encoded, as in %23"
     )]
-    Url(String),
-    /// The file of certificate authorities cannot be read.
-    #[error("{path}: {source}: name a PEM file of certificate authorities")]
-    Authorities {
-        /// The file.
-        path: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    Url(&'static str),
+    /// The file of certificate authorities is of no use.
+    #[error(transparent)]
+    Authorities(#[from] AuthoritiesError),
     /// Nobody answers.
     #[error("broker {broker}: cannot be reached: {reason}: check address, port and network")]
     Unreachable {
-        /// The URL without its password.
+        /// The URL.
         broker: String,
         /// What the system said.
         reason: String,
     },
+    /// Nobody that this machine trusts vouches for it, or it is somebody else.
+    #[error("broker {broker}: is not trusted: {reason}: {mend}")]
+    Untrusted {
+        /// The URL.
+        broker: String,
+        /// What is wrong with its certificate.
+        reason: String,
+        /// What to do about it.
+        mend: &'static str,
+    },
+    /// Somebody answers, but not as this URL has it.
+    #[error("broker {broker}: {reason}: {mend}")]
+    OtherProtocol {
+        /// The URL.
+        broker: String,
+        /// What answers.
+        reason: &'static str,
+        /// What to do about it.
+        mend: &'static str,
+    },
     /// It does not let us in.
-    #[error("broker {broker}: refuses the login: {reason}: check user, password and vhost")]
+    #[error("broker {broker}: refuses the login: {reason}: {mend}")]
     Refused {
-        /// The URL without its password.
+        /// The URL.
         broker: String,
         /// What the broker said.
         reason: String,
+        /// What to do about it.
+        mend: &'static str,
     },
     /// It lets us in, but not do what we must.
-    #[error("broker: no right to {action}: {reason}: grant it as in deploy/rabbitmq")]
+    #[error("broker {broker}: no right to {action}: {reason}: grant it as in deploy/rabbitmq")]
     Denied {
+        /// The URL.
+        broker: String,
         /// What was tried.
         action: String,
         /// What the broker said.
         reason: String,
     },
     /// A queue or exchange is missing, and may not be made.
-    #[error("broker: {name} is missing: have an administrator run `stylefleet doctor --declare`")]
+    #[error(
+        "broker {broker}: {name} is missing: have an administrator run `stylefleet doctor --declare`"
+    )]
     Missing {
+        /// The URL.
+        broker: String,
         /// Its name.
         name: String,
     },
     /// A queue or exchange is not as this version makes it.
     #[error(
-        "broker: {name} exists with other settings than this version gives it: {reason}: \
+        "broker {broker}: {name} exists with other settings than this version gives it: {reason}: \
          drain it and delete it, or use another vhost"
     )]
     Differs {
+        /// The URL.
+        broker: String,
         /// Its name.
         name: String,
         /// What the broker said.
         reason: String,
     },
     /// It could not put a message anywhere, or did not want to.
-    #[error("broker: did not take a message for {name}: {reason}")]
+    #[error("broker {broker}: did not take a message for {name}: {reason}")]
     NotTaken {
+        /// The URL.
+        broker: String,
         /// Where it should have gone.
         name: String,
-        /// Why not.
+        /// Why not, and what to do about it.
         reason: &'static str,
     },
+    /// It is in alarm.
+    #[error(
+        "broker {broker}: takes no messages, for it is {reason}: free some on its machine, \
+         or change its limit (disk_free_limit, vm_memory_high_watermark)"
+    )]
+    Blocked {
+        /// The URL.
+        broker: String,
+        /// What the broker said.
+        reason: String,
+    },
     /// The connection broke, or the broker fell silent.
-    #[error("broker: the connection was lost: {0}")]
-    Lost(String),
+    #[error(
+        "broker {broker}: the connection was lost: {reason}: check the network, and the broker's log"
+    )]
+    Lost {
+        /// The URL.
+        broker: String,
+        /// What the system or the broker said.
+        reason: String,
+    },
+    /// A claim was settled with another broker than the one that it came from.
+    #[error("the job was claimed from another broker")]
+    Stranger,
     /// The pipe to the dispatcher broke.
     #[error("standard streams: {0}")]
     Pipe(#[from] PipeError),
@@ -85,7 +135,10 @@ impl BrokerError {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable { .. } | Self::Lost(_) | Self::NotTaken { .. }
+            Self::Unreachable { .. }
+                | Self::Lost { .. }
+                | Self::NotTaken { .. }
+                | Self::Blocked { .. }
         )
     }
 }

@@ -153,9 +153,7 @@ impl WorkerEnd for MemoryBroker {
 
     async fn settle(&self, claim: Claim, last: Event) -> Result<(), BrokerError> {
         let super::Receipt::Memory(mut receipt) = claim.receipt else {
-            return Err(BrokerError::Lost(
-                "the claim is another broker's".to_owned(),
-            ));
+            return Err(BrokerError::Stranger);
         };
         let Some(Waiting { job, .. }) = receipt.held.take() else {
             return Ok(());

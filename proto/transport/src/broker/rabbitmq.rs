@@ -5,10 +5,13 @@
 //! A message is acknowledged only once what follows from it is safe: a result in the store, or
 //! another message that the broker has confirmed.
 
+mod connection;
 mod dispatcher;
 mod letters;
 mod link;
 mod message;
+mod patience;
+mod probe;
 mod topology;
 mod url;
 mod worker;

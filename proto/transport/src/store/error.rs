@@ -1,5 +1,7 @@
 //! What stores complain of, in one line: the thing, the reason, the mend.
 
+use crate::AuthoritiesError;
+
 /// Why a store did not do as it was told.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -14,6 +16,9 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The file of certificate authorities is of no use.
+    #[error(transparent)]
+    Authorities(AuthoritiesError),
     /// Nothing says who asks.
     #[error(
         "no credentials for {store}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile"
@@ -59,7 +64,7 @@ pub enum StoreError {
         reason: String,
     },
     /// Nobody that this machine trusts vouches for the server.
-    #[error("cannot trust {endpoint}: {reason}: name its certificate authority")]
+    #[error("cannot trust {endpoint}: {reason}: name its authority in STYLEFLEET_CA")]
     Untrusted {
         /// The server.
         endpoint: String,
@@ -127,6 +132,7 @@ impl StoreError {
             | Self::Io { .. } => true,
             Self::Key(_)
             | Self::Setting { .. }
+            | Self::Authorities(_)
             | Self::NoCredentials { .. }
             | Self::Denied { .. }
             | Self::NoBucket { .. }

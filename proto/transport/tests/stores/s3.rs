@@ -89,7 +89,7 @@ async fn trusts_the_authority_it_is_told_of_and_no_other() {
         concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
     ] {
         let refused = with(Some(ca.into())).await.map(drop);
-        let Err(error @ StoreError::Setting { .. }) = refused else {
+        let Err(error @ StoreError::Authorities(_)) = refused else {
             panic!("{refused:?}");
         };
         assert!(error.to_string().contains(ca), "{error}");

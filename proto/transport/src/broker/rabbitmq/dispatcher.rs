@@ -12,16 +12,17 @@ use lapin::options::{
     QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, Consumer, PublisherConfirm};
+use lapin::{BasicProperties, Channel, Consumer, PublisherConfirm};
 use prost::Message;
 use stylefleet_proto::lifecycle::RETRY_SECONDS;
 use stylefleet_proto::queues::{self, ABANDONED, DEAD, EVENTS, JOBS, PROGRESS, WATCH};
 use stylefleet_proto::{Event, Job, JobId, Priority, Pulse, wire};
 use tokio::sync::{Mutex, mpsc};
+use tokio::try_join;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::letters::DeadLetters;
-use super::link::{Link, lost, trouble};
+use super::link::Link;
 use super::{BrokerOptions, message};
 use crate::broker::{BrokerError, DispatcherEnd, Told};
 
@@ -33,6 +34,10 @@ const AHEAD: u16 = 1000;
 const PULSES: i64 = 10_000;
 /// Room for what a follower has not read yet.
 const ROOM: usize = 1024;
+/// A routing key that leads to no queue.
+const NOWHERE: &str = "doctor";
+/// What is done to jobs.
+const PUBLISH: &str = "publish jobs";
 /// Times that jobs are handed in anew after the connection broke, with nothing accepted between.
 const PATIENCE: u32 = 8;
 
@@ -78,20 +83,46 @@ impl RabbitDispatcher {
 
     /// How many jobs are where.
     pub async fn depths(&self) -> Result<Depths, BrokerError> {
-        let channel = &self.link().await?.taking;
+        let link = self.link().await?;
         let [high, normal, low] = Priority::ORDER.map(queues::jobs);
-        let mut retrying = 0;
-        for seconds in RETRY_SECONDS {
-            retrying += depth(channel, &queues::retry(seconds)).await?;
-        }
+        let mut names = vec![high, normal, low, ABANDONED.to_owned(), DEAD.to_owned()];
+        names.extend(RETRY_SECONDS.map(queues::retry));
+        let looks = names.iter().map(|name| depth(&link.taking, name));
+        let depths = link.patience.answers("look at the queues", looks).await?;
+        let [high, normal, low, abandoned, dead, ref retrying @ ..] = depths[..] else {
+            return Ok(Depths::default()); // as many answers as questions
+        };
         Ok(Depths {
-            high: depth(channel, &high).await?,
-            normal: depth(channel, &normal).await?,
-            low: depth(channel, &low).await?,
-            retrying,
-            abandoned: depth(channel, ABANDONED).await?,
-            dead: depth(channel, DEAD).await?,
+            high,
+            normal,
+            low,
+            retrying: retrying.iter().sum(),
+            abandoned,
+            dead,
         })
+    }
+
+    /// Whether the broker takes messages: hands in two that are for no queue. In an alarm RabbitMQ
+    /// still takes the first.
+    pub async fn try_to_publish(&self) -> Result<(), BrokerError> {
+        let link = self.link().await?;
+        let handed_in = async {
+            for _ in 0..2 {
+                let sent = link.publishing.basic_publish(
+                    JOBS.into(),
+                    NOWHERE.into(),
+                    BasicPublishOptions::default(),
+                    &[],
+                    BasicProperties::default(),
+                );
+                sent.await?.await?;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            answer = link.patience.answer(PUBLISH, handed_in) => answer,
+            alarm = link.patience.alarm() => Err(alarm),
+        }
     }
 
     /// Takes all dead letters, until what this returns is dropped.
@@ -112,6 +143,17 @@ impl RabbitDispatcher {
         }
         Ok(link.clone())
     }
+
+    /// The same, however long it takes to get a new one.
+    async fn link_at_last(&self) -> Result<Arc<Link>, BrokerError> {
+        let mut link = self.link.lock().await;
+        if link.hold.lost.is_cancelled() {
+            let reopened = Link::reopen(&self.options, &self.end).await;
+            let ended = || link.patience.lost("nobody wants it any more".to_owned());
+            *link = Arc::new(reopened.ok_or_else(ended)?);
+        }
+        Ok(link.clone())
+    }
 }
 
 #[async_trait]
@@ -129,8 +171,8 @@ impl DispatcherEnd for RabbitDispatcher {
                 done += 1;
                 accepted(job);
             };
-            let link = self.link().await?;
-            match publish(&link.publishing, &jobs[before..], &mut count).await {
+            let link = self.link_at_last().await?;
+            match publish(&link, &jobs[before..], &mut count).await {
                 Err(error) if error.is_retryable() && (done > before || patience > 0) => {
                     // What was handed in but not confirmed is handed in again: the same job twice
                     // is still one job.
@@ -140,8 +182,6 @@ impl DispatcherEnd for RabbitDispatcher {
                     } else {
                         patience - 1
                     };
-                    let reopened = Link::reopen(&self.options, &self.end).await;
-                    *self.link.lock().await = Arc::new(reopened.ok_or(error)?);
                 }
                 published => published?,
             }
@@ -178,6 +218,7 @@ impl DispatcherEnd for RabbitDispatcher {
                 let reader = follower.tell.clone();
                 tokio::select! {
                     () = follower.pass_on(&mut sources) => {}
+                    () = link.hold.lost.cancelled() => {}
                     () = end.cancelled() => return,
                     () = reader.closed() => return,
                 }
@@ -200,14 +241,14 @@ impl DispatcherEnd for RabbitDispatcher {
 
 /// Hands jobs in, many at a time.
 async fn publish(
-    channel: &Channel,
+    link: &Link,
     jobs: &[Job],
     accepted: &mut (dyn FnMut(JobId) + Send),
 ) -> Result<(), BrokerError> {
     let mut pending: VecDeque<(JobId, PublisherConfirm)> = VecDeque::with_capacity(WINDOW);
     for job in jobs {
         if pending.len() == WINDOW {
-            confirm(&mut pending, accepted).await?;
+            confirm(link, &mut pending, accepted).await?;
         }
         let (body, properties) = message::of_job(job);
         let options = BasicPublishOptions {
@@ -215,37 +256,35 @@ async fn publish(
             ..BasicPublishOptions::default()
         };
         let key = job.priority.word().into();
+        let channel = &link.publishing;
         let sent = channel.basic_publish(JOBS.into(), key, options, &body, properties);
-        let confirm = sent.await.map_err(|error| denied(JOBS, error))?;
+        let confirm = link.patience.answer(PUBLISH, sent).await?;
         pending.push_back((job.id, confirm));
     }
     while !pending.is_empty() {
-        confirm(&mut pending, accepted).await?;
+        confirm(link, &mut pending, accepted).await?;
     }
     Ok(())
 }
 
 /// Waits for the oldest confirm.
 async fn confirm(
+    link: &Link,
     pending: &mut VecDeque<(JobId, PublisherConfirm)>,
     accepted: &mut (dyn FnMut(JobId) + Send),
 ) -> Result<(), BrokerError> {
     if let Some((job, confirm)) = pending.pop_front() {
-        let confirmation = message::in_time(confirm).await?;
-        message::taken(JOBS, confirmation.map_err(|error| denied(JOBS, error))?)?;
+        let confirmation = link.patience.answer(PUBLISH, confirm).await?;
+        message::taken(&link.patience, JOBS, confirmation)?;
         accepted(job);
     }
     Ok(())
 }
 
-fn denied(exchange: &str, error: lapin::Error) -> BrokerError {
-    trouble(&format!("publish to {exchange}"), error)
-}
-
-async fn depth(channel: &Channel, queue: &str) -> Result<u32, BrokerError> {
+async fn depth(channel: &Channel, queue: &str) -> Result<u32, lapin::Error> {
     let options = QueueDeclareOptions::durable().passive();
     let found = channel.queue_declare(queue.into(), options, FieldTable::default());
-    Ok(found.await.map_err(lost)?.message_count())
+    Ok(found.await?.message_count())
 }
 
 /// What a follower listens to.
@@ -256,15 +295,12 @@ struct Sources {
 
 impl Sources {
     async fn open(link: &Link, from: &AMQPValue) -> Result<Self, BrokerError> {
-        let channel = link.channel().await?;
-        Ok(Self {
-            events: events(&channel, from)
-                .await
-                .map_err(|error| trouble(&format!("read {EVENTS}"), error))?,
-            pulses: pulses(&channel)
-                .await
-                .map_err(|error| trouble(&format!("read {PROGRESS}"), error))?,
-        })
+        let (one, other) = try_join!(link.channel(), link.channel())?;
+        let (events, pulses) = try_join!(
+            link.patience.answer("read events", events(&one, from)),
+            link.patience.answer("read progress", pulses(&other)),
+        )?;
+        Ok(Self { events, pulses })
     }
 }
 

@@ -8,9 +8,12 @@ use lapin::options::BasicGetOptions;
 use stylefleet_proto::queues::{DEAD, JOBS};
 use stylefleet_proto::{Digest, Job};
 
-use super::link::{Link, trouble};
+use super::link::Link;
 use super::message;
 use crate::broker::BrokerError;
+
+/// Letters that are asked for at once.
+const AT_ONCE: usize = 32;
 
 /// Letters taken from the queue. Those that are neither retried nor discarded go back when this
 /// is dropped.
@@ -47,10 +50,14 @@ impl DeadLetters {
         let channel = link.channel().await?;
         let mut letters = Vec::new();
         loop {
-            let got = channel.basic_get(DEAD.into(), BasicGetOptions::default());
-            match got.await.map_err(|e| trouble("read the dead letters", e))? {
-                Some(message) => letters.push(DeadLetter::read(message.delivery)),
-                None => break,
+            let get = |_| channel.basic_get(DEAD.into(), BasicGetOptions::default());
+            let gets = (0..AT_ONCE).map(get);
+            let got = link.patience.answers("read the dead letters", gets).await?;
+            let messages = got.into_iter().flatten();
+            let before = letters.len();
+            letters.extend(messages.map(|message| DeadLetter::read(message.delivery)));
+            if letters.len() < before + AT_ONCE {
+                break;
             }
         }
         Ok(Self {
@@ -75,14 +82,14 @@ impl DeadLetters {
         };
         let (body, properties) = message::of_job(&first);
         let key = job.priority.word();
-        message::publish(&self.link.publishing, JOBS, key, &body, properties).await?;
-        message::ack(&letter.delivery).await
+        message::publish(&self.link, JOBS, key, &body, properties).await?;
+        message::ack(&self.link, &letter.delivery).await
     }
 
     /// Removes a letter.
     pub async fn discard(&mut self, index: usize) -> Result<(), BrokerError> {
         match self.letters.get(index) {
-            Some(letter) => message::ack(&letter.delivery).await,
+            Some(letter) => message::ack(&self.link, &letter.delivery).await,
             None => Ok(()),
         }
     }

@@ -2,23 +2,26 @@
 //! that slows publishers down does not keep them from acknowledging.
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use lapin::options::ConfirmSelectOptions;
-use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
-use lapin::tcp::OwnedTLSConfig;
-use lapin::{Channel, Connection, ConnectionProperties, Error, ErrorKind, Event};
+use lapin::{Channel, Connection, Event};
+use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio::{join, try_join};
 use tokio_util::sync::CancellationToken;
 
+use super::connection::connect;
+use super::patience::{Patience, SILENCE};
 use super::{BrokerOptions, topology};
 use crate::broker::{BrokerError, Hold};
 
 /// First and longest wait between two attempts to connect.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(15));
-/// Longest time that opening a link may take.
-const OPENING: Duration = Duration::from_secs(30);
+/// How long taking leave may take.
+const FAREWELL: Duration = Duration::from_secs(3);
 /// AMQP's code for an orderly end.
 const OK: u16 = 200;
 
@@ -33,44 +36,43 @@ pub(super) struct Link {
     pub telling: Channel,
     /// What happens to claims made over this link.
     pub hold: Hold,
+    /// Waits for what the broker answers.
+    pub patience: Patience,
     connections: [Connection; 2],
 }
 
 impl Link {
-    /// Connects, and sees to it that the topology is there.
+    /// Connects, and sees to it that the topology is there. What does not depend on each other is
+    /// asked for at once: a distant broker takes as long as there are questions one after another.
     pub async fn open(options: &BrokerOptions) -> Result<Self, BrokerError> {
-        Self::open_within(OPENING, options).await
-    }
-
-    /// Where a connection breaks at an unlucky moment, lapin never says so to who waits for an answer.
-    async fn open_within(longest: Duration, options: &BrokerOptions) -> Result<Self, BrokerError> {
-        let opened = timeout(longest, Self::try_to_open(options)).await;
-        opened.unwrap_or_else(|_| {
-            Err(BrokerError::Unreachable {
-                broker: options.url.to_string(),
-                reason: format!("no answer for {} s", longest.as_secs_f64()),
-            })
-        })
-    }
-
-    async fn try_to_open(options: &BrokerOptions) -> Result<Self, BrokerError> {
-        let publisher = connect(options).await?;
-        let taker = connect(options).await?;
-        topology::ensure(&publisher).await?;
-        let publishing = publisher.create_channel().await.map_err(lost)?;
-        publishing
-            .confirm_select(ConfirmSelectOptions::default())
-            .await
-            .map_err(lost)?;
+        let hold = Hold::default();
+        let (raise, alarm) = watch::channel(None);
+        let patience = Patience::new(&options.url, SILENCE, hold.lost.clone(), alarm);
+        let (publisher, taker) =
+            try_join!(connect(options, &patience), connect(options, &patience))?;
+        let (publishing, telling, declaring, taking) = try_join!(
+            patience.answer("open a channel", publisher.create_channel()),
+            patience.answer("open a channel", publisher.create_channel()),
+            patience.answer("open a channel", publisher.create_channel()),
+            patience.answer("open a channel", taker.create_channel()),
+        )?;
+        let confirms = publishing.confirm_select(ConfirmSelectOptions::default());
+        try_join!(
+            patience.answer("ask for confirms", confirms),
+            topology::ensure(&declaring, &taking, &patience),
+        )?;
         let link = Self {
-            taking: taker.create_channel().await.map_err(lost)?,
-            telling: publisher.create_channel().await.map_err(lost)?,
+            taking,
             publishing,
-            hold: Hold::default(),
+            telling,
+            hold,
+            patience,
             connections: [publisher, taker],
         };
+        // Not before: the end of a channel counts too, and a declaration may cost one.
+        let raise = Arc::new(raise);
         for connection in &link.connections {
-            watch(connection, link.hold.lost.clone());
+            listen(connection, link.patience.clone(), raise.clone());
         }
         Ok(link)
     }
@@ -103,13 +105,14 @@ impl Link {
     /// A channel of one's own, to take messages from.
     pub async fn channel(&self) -> Result<Channel, BrokerError> {
         let [_, taker] = &self.connections;
-        taker.create_channel().await.map_err(lost)
+        let channel = taker.create_channel();
+        self.patience.answer("open a channel", channel).await
     }
 
     /// Counts the link as broken, so that another takes its place.
     pub fn give_up(&self, error: &impl Display) {
         if !self.hold.lost.is_cancelled() {
-            tracing::warn!("the connection to the broker was lost: {error}");
+            tracing::warn!("{error}");
             self.hold.lost.cancel();
         }
     }
@@ -118,47 +121,33 @@ impl Link {
     pub async fn close(&self) {
         // So that nobody takes the end for an accident.
         self.hold.lost.cancel();
-        for connection in &self.connections {
-            // If it is broken already, it is closed.
-            let _ = connection.close(OK, "done".into()).await;
-        }
+        let [publisher, taker] = &self.connections;
+        let closed = async {
+            join!(
+                publisher.close(OK, "done".into()),
+                taker.close(OK, "done".into())
+            )
+        };
+        // A connection that is broken is closed, and one that is blocked does not answer.
+        let _ = timeout(FAREWELL, closed).await;
     }
 }
 
-/// One connection.
-pub(super) async fn connect(options: &BrokerOptions) -> Result<Connection, BrokerError> {
-    let url = &options.url;
-    let properties =
-        ConnectionProperties::default().with_connection_name(options.name.as_str().into());
-    let authorities = match &options.ca {
-        Some(path) if url.is_encrypted() => {
-            let read = tokio::fs::read_to_string(path).await;
-            Some(read.map_err(|source| BrokerError::Authorities {
-                path: path.display().to_string(),
-                source,
-            })?)
-        }
-        _ => None,
-    };
-    let tls = OwnedTLSConfig {
-        identity: None,
-        cert_chain: authorities,
-    };
-    let runtime = lapin::runtime::default_runtime().map_err(lost)?;
-    Connection::connect_uri_with_config(url.uri(), properties, tls, runtime)
-        .await
-        .map_err(|error| refused(url, &error))
-}
-
-/// Cancels `lost` when the connection breaks.
-fn watch(connection: &Connection, lost: CancellationToken) {
+/// Cancels `patience.lost` when the connection breaks, and raises the alarm while the broker takes
+/// no messages.
+fn listen(connection: &Connection, patience: Patience, raise: Arc<watch::Sender<Option<String>>>) {
     let mut events = connection.events_listener();
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 event = events.next() => match event {
                     Some(Event::ConnectionBlocked(reason)) => {
-                        tracing::warn!("the broker takes no messages for now: {reason}");
+                        tracing::warn!("{}", patience.blocked(reason.clone()));
+                        raise.send_replace(Some(reason));
+                    }
+                    Some(Event::ConnectionUnblocked) => {
+                        tracing::warn!("broker {}: takes messages again", patience.broker);
+                        raise.send_replace(None);
                     }
                     Some(Event::Error(error)) => {
                         tracing::debug!("connection to the broker: {error}");
@@ -167,76 +156,9 @@ fn watch(connection: &Connection, lost: CancellationToken) {
                     Some(_) => {}
                     None => break,
                 },
-                () = lost.cancelled() => break,
+                () = patience.lost.cancelled() => break,
             }
         }
-        lost.cancel();
+        patience.lost.cancel();
     });
-}
-
-/// Why a connection did not come about.
-fn refused(url: &super::BrokerUrl, error: &Error) -> BrokerError {
-    let broker = url.to_string();
-    let reason = reason(error);
-    match error.kind() {
-        ErrorKind::ProtocolError(e)
-            if matches!(
-                e.kind(),
-                AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)
-                    | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)
-            ) =>
-        {
-            BrokerError::Refused { broker, reason }
-        }
-        _ => BrokerError::Unreachable { broker, reason },
-    }
-}
-
-/// An error of a channel that was fine before: the link is lost, or a right is missing.
-pub(super) fn trouble(action: &str, error: Error) -> BrokerError {
-    match error.kind() {
-        ErrorKind::ProtocolError(e)
-            if matches!(e.kind(), AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) =>
-        {
-            BrokerError::Denied {
-                action: action.to_owned(),
-                reason: reason(&error),
-            }
-        }
-        _ => lost(error),
-    }
-}
-
-/// Any other error: the connection is of no more use.
-pub(super) fn lost(error: Error) -> BrokerError {
-    BrokerError::Lost(reason(&error))
-}
-
-/// What went wrong, on one line and without the library's words around it.
-pub(super) fn reason(error: &Error) -> String {
-    match error.kind() {
-        ErrorKind::IOError(e) => e.to_string(),
-        ErrorKind::ProtocolError(e) => e.get_message().to_string(),
-        _ => error.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_broker_that_never_answers_is_given_up() {
-        let mute = std::net::TcpListener::bind("127.0.0.1:0").expect("listens");
-        let address = mute.local_addr().expect("has one");
-        let options = BrokerOptions {
-            url: format!("amqp://a:b@{address}").parse().expect("a URL"),
-            ca: None,
-            name: "test".to_owned(),
-        };
-        let opened = Link::open_within(Duration::from_millis(50), &options).await;
-        let error = opened.expect_err("nobody is there");
-        assert!(error.is_retryable(), "{error}");
-        assert!(error.to_string().contains("no answer"), "{error}");
-    }
 }

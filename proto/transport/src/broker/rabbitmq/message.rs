@@ -1,21 +1,20 @@
 //! Messages: what they carry and how they are handed in.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicPublishOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Confirmation};
+use lapin::{BasicProperties, Confirmation};
 use prost::Message;
 use stylefleet_proto::{Job, wire};
 
-use super::link::{lost, trouble};
+use super::link::Link;
+use super::patience::Patience;
 use crate::broker::BrokerError;
 
 /// Largest message that is looked at; a job is a few kilobytes.
 const MAX_BYTES: usize = 1 << 20;
-/// How long the broker may take to confirm a message.
-const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
 /// AMQP's word for messages that survive a restart of the broker.
 const PERSISTENT: u8 = 2;
 /// Header of a dead letter: why it is one.
@@ -99,54 +98,56 @@ fn headers(properties: &BasicProperties) -> Option<&FieldTable> {
 
 /// Hands a message in and waits until the broker has it for certain.
 pub(super) async fn publish(
-    channel: &Channel,
+    link: &Link,
     exchange: &str,
     key: &str,
     body: &[u8],
     properties: BasicProperties,
 ) -> Result<(), BrokerError> {
+    let options = BasicPublishOptions {
+        mandatory: true,
+        ..BasicPublishOptions::default()
+    };
     let handed_in = async {
-        let options = BasicPublishOptions {
-            mandatory: true,
-            ..BasicPublishOptions::default()
-        };
+        let channel = &link.publishing;
         channel
             .basic_publish(exchange.into(), key.into(), options, body, properties)
             .await?
             .await
     };
-    let confirmation = in_time(handed_in)
-        .await?
-        .map_err(|error| trouble(&format!("publish to {exchange}"), error))?;
-    taken(exchange, confirmation)
-}
-
-/// Waits, but not for ever, for what the broker owes us.
-pub(super) async fn in_time<T>(owed: impl Future<Output = T>) -> Result<T, BrokerError> {
-    tokio::time::timeout(CONFIRM_TIMEOUT, owed)
-        .await
-        .map_err(|_| BrokerError::Lost("it confirms nothing any more".to_owned()))
+    let patience = &link.patience;
+    let action = format!("publish to {exchange}");
+    let confirmation = patience.answer(&action, handed_in).await?;
+    taken(patience, exchange, confirmation)
 }
 
 /// Whether a confirmation says that the message is in a queue.
-pub(super) fn taken(exchange: &str, confirmation: Confirmation) -> Result<(), BrokerError> {
+pub(super) fn taken(
+    patience: &Patience,
+    exchange: &str,
+    confirmation: Confirmation,
+) -> Result<(), BrokerError> {
     let reason = match confirmation {
         Confirmation::Ack(None) => return Ok(()),
-        Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => "no queue is bound to it",
-        Confirmation::Nack(None) => "the queue is full or in trouble",
+        Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
+            "no queue is bound to it: have an administrator run `stylefleet doctor --declare`"
+        }
+        Confirmation::Nack(None) => "the queue is full or in trouble: look at the broker's log",
         Confirmation::NotRequested => "the channel asks for no confirms",
     };
     Err(BrokerError::NotTaken {
+        broker: patience.broker.clone(),
         name: exchange.to_owned(),
         reason,
     })
 }
 
 /// Acknowledges a delivery.
-pub(super) async fn ack(delivery: &Delivery) -> Result<(), BrokerError> {
-    match delivery.ack(BasicAckOptions::default()).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(BrokerError::Lost("the delivery is void".to_owned())),
-        Err(error) => Err(lost(error)),
+pub(super) async fn ack(link: &Link, delivery: &Delivery) -> Result<(), BrokerError> {
+    let patience = &link.patience;
+    let sent = delivery.ack(BasicAckOptions::default());
+    match patience.answer("acknowledge a message", sent).await? {
+        true => Ok(()),
+        false => Err(patience.lost("the delivery is void".to_owned())),
     }
 }

@@ -2,14 +2,14 @@
 //! a change makes version 2, with names of its own.
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
-use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::protocol::AMQPSoftError;
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, Connection, Error, ErrorKind, ExchangeKind};
+use lapin::{Channel, Error, ExchangeKind};
 use stylefleet_proto::Priority;
 use stylefleet_proto::lifecycle::RETRY_SECONDS;
 use stylefleet_proto::queues::{self, ABANDONED, DEAD, DELIVERY_LIMIT, EVENTS, JOBS, PROGRESS};
 
-use super::link::{lost, reason};
+use super::patience::{Patience, is, reason};
 use crate::broker::BrokerError;
 
 /// How long the stream remembers events.
@@ -33,33 +33,50 @@ enum Item {
 }
 
 /// Declares what is missing; where the right to do that is missing too, makes sure that it is
-/// there. Settings other than ours are an error.
-pub(super) async fn ensure(connection: &Connection) -> Result<(), BrokerError> {
-    let mut may_declare = true;
-    for item in items() {
-        if may_declare {
-            match declare(&channel(connection).await?, &item).await {
-                Err(error) if is(&error, AMQPSoftError::ACCESSREFUSED) => may_declare = false,
-                Err(error) if is(&error, AMQPSoftError::PRECONDITIONFAILED) => {
-                    return Err(BrokerError::Differs {
-                        name: item.name().to_owned(),
-                        reason: reason(&error),
-                    });
-                }
-                declared => declared.map_err(lost)?,
+/// there. Settings other than ours are an error. A refusal costs the channel `declaring`, and
+/// `looking` is left to its owner unless something is wrong.
+pub(super) async fn ensure(
+    declaring: &Channel,
+    looking: &Channel,
+    patience: &Patience,
+) -> Result<(), BrokerError> {
+    let items = items();
+    let broker = || patience.broker.clone();
+    let name = |index: usize| items.get(index).map_or("?", Item::name).to_owned();
+    let declared = patience.all(items.iter().map(|item| declare(declaring, item)));
+    match first_error(declared.await?) {
+        None => {
+            let bindings = items.iter().filter_map(|item| bind(declaring, item));
+            patience.answers("bind queues", bindings).await?;
+            Ok(())
+        }
+        Some((_, error)) if is(&error, AMQPSoftError::ACCESSREFUSED) => {
+            let found = patience.all(items.iter().map(|item| look(looking, item)));
+            match first_error(found.await?) {
+                None => Ok(()),
+                Some((index, error)) if is_absent(&error) => Err(BrokerError::Missing {
+                    broker: broker(),
+                    name: name(index),
+                }),
+                Some((_, error)) => Err(patience.lost(reason(&error))),
             }
         }
-        if !may_declare {
-            match look(&channel(connection).await?, &item).await {
-                Err(error) if is_absent(&error) => {
-                    let name = item.name().to_owned();
-                    return Err(BrokerError::Missing { name });
-                }
-                found => found.map_err(lost)?,
-            }
+        Some((index, error)) if is(&error, AMQPSoftError::PRECONDITIONFAILED) => {
+            Err(BrokerError::Differs {
+                broker: broker(),
+                name: name(index),
+                reason: reason(&error),
+            })
         }
+        Some((_, error)) => Err(patience.lost(reason(&error))),
     }
-    Ok(())
+}
+
+/// The error, if there is one, and the place of what it is about: a broker answers in order, and
+/// an error is its last word.
+fn first_error(answers: Vec<Result<(), Error>>) -> Option<(usize, Error)> {
+    let mut answers = answers.into_iter().enumerate();
+    answers.find_map(|(index, answer)| Some((index, answer.err()?)))
 }
 
 /// Every exchange and queue, each after those that it refers to.
@@ -134,6 +151,7 @@ fn stream() -> Vec<(&'static str, AMQPValue)> {
     ]
 }
 
+/// Makes the item, or fails if there is another of its name.
 async fn declare(channel: &Channel, item: &Item) -> Result<(), Error> {
     match item {
         Item::Exchange(name, kind) => {
@@ -147,29 +165,36 @@ async fn declare(channel: &Channel, item: &Item) -> Result<(), Error> {
                 .await
         }
         Item::Queue {
-            name,
-            arguments,
-            source: (exchange, key),
+            name, arguments, ..
         } => {
-            let name = name.as_str();
+            let options = QueueDeclareOptions::durable();
             channel
-                .queue_declare(
-                    name.into(),
-                    QueueDeclareOptions::durable(),
-                    table(arguments),
-                )
-                .await?;
-            channel
-                .queue_bind(
-                    name.into(),
-                    exchange.as_str().into(),
-                    (*key).into(),
-                    QueueBindOptions::default(),
-                    FieldTable::default(),
-                )
+                .queue_declare(name.as_str().into(), options, table(arguments))
                 .await
+                .map(drop)
         }
     }
+}
+
+/// Binds the item, if it is a queue.
+fn bind(channel: &Channel, item: &Item) -> Option<impl Future<Output = Result<(), Error>>> {
+    let Item::Queue {
+        name,
+        source: (exchange, key),
+        ..
+    } = item
+    else {
+        return None;
+    };
+    let options = QueueBindOptions::default();
+    let arguments = FieldTable::default();
+    Some(channel.queue_bind(
+        name.as_str().into(),
+        exchange.as_str().into(),
+        (*key).into(),
+        options,
+        arguments,
+    ))
 }
 
 /// Fails if the item is not there.
@@ -203,10 +228,6 @@ impl Item {
     }
 }
 
-async fn channel(connection: &Connection) -> Result<Channel, BrokerError> {
-    connection.create_channel().await.map_err(lost)
-}
-
 fn table(arguments: &[(&'static str, AMQPValue)]) -> FieldTable {
     let mut table = FieldTable::default();
     for (name, value) in arguments {
@@ -225,8 +246,4 @@ fn is_absent(error: &Error) -> bool {
     let reason = reason(error);
     is(error, AMQPSoftError::NOTFOUND)
         && (reason.contains("no queue") || reason.contains("no exchange"))
-}
-
-fn is(error: &Error, soft: AMQPSoftError) -> bool {
-    matches!(error.kind(), ErrorKind::ProtocolError(e) if *e.kind() == AMQPErrorKind::Soft(soft))
 }

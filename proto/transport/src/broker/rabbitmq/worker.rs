@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lapin::Channel;
 use lapin::message::Delivery;
 use lapin::options::{BasicGetOptions, BasicPublishOptions};
 use prost::Message;
@@ -16,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::link::{Link, trouble};
+use super::link::Link;
 use super::{BrokerOptions, message};
 use crate::broker::{self, BrokerError, Claim, WorkerEnd};
 
@@ -87,7 +86,7 @@ impl RabbitWorker {
             let _ = timeout(FAREWELL, telling).await;
             let last = sender.borrow().clone();
             if let Some(link) = last {
-                let _ = timeout(FAREWELL, link.close()).await;
+                link.close().await;
             }
         });
         Ok(Self {
@@ -112,8 +111,11 @@ impl RabbitWorker {
         let jobs = Priority::ORDER.map(queues::jobs);
         for queue in jobs.iter().map(String::as_str).chain([ABANDONED]) {
             let options = BasicGetOptions::default();
-            let got = link.taking.basic_get(queue.into(), options).await;
-            let got = got.map_err(|error| trouble(&format!("take from {queue}"), error))?;
+            let got = link.taking.basic_get(queue.into(), options);
+            let got = link
+                .patience
+                .answer(&format!("take from {queue}"), got)
+                .await?;
             let Some(delivery) = got.map(|message| message.delivery) else {
                 continue;
             };
@@ -148,14 +150,14 @@ impl RabbitWorker {
         let properties = message::persistent("unknown");
         let properties = message::with_reason(properties, reason, &self.worker);
         let body = &delivery.data;
-        message::publish(&link.publishing, DEAD, "", body, properties).await?;
-        message::ack(delivery).await
+        message::publish(link, DEAD, "", body, properties).await?;
+        message::ack(link, delivery).await
     }
 
     /// Hands in what a job leaves behind.
     async fn bequeath(
         &self,
-        channel: &Channel,
+        link: &Link,
         job: &Job,
         settlement: Settlement,
     ) -> Result<(), BrokerError> {
@@ -164,7 +166,7 @@ impl RabbitWorker {
             Settlement::Over => Ok(()),
             Settlement::Continue => {
                 let (body, properties) = message::of_job(job);
-                message::publish(channel, JOBS, key, &body, properties).await
+                message::publish(link, JOBS, key, &body, properties).await
             }
             Settlement::Retry => {
                 let next = Job {
@@ -174,12 +176,12 @@ impl RabbitWorker {
                 let (body, properties) = message::of_job(&next);
                 let wait = lifecycle::retry_wait(job.attempt, fastrand::usize(..));
                 let exchange = queues::retry(RETRY_SECONDS[wait]);
-                message::publish(channel, &exchange, key, &body, properties).await
+                message::publish(link, &exchange, key, &body, properties).await
             }
             Settlement::SetAside { reason } => {
                 let (body, properties) = message::of_job(job);
                 let properties = message::with_reason(properties, &reason, &self.worker);
-                message::publish(channel, DEAD, "", &body, properties).await
+                message::publish(link, DEAD, "", &body, properties).await
             }
         }
     }
@@ -225,17 +227,14 @@ impl WorkerEnd for RabbitWorker {
 
     async fn settle(&self, claim: Claim, last: Event) -> Result<(), BrokerError> {
         let broker::Receipt::RabbitMq(Receipt { delivery, link }) = claim.receipt else {
-            return Err(BrokerError::Lost(
-                "the claim is another broker's".to_owned(),
-            ));
+            return Err(BrokerError::Stranger);
         };
         lock(&self.progress).take_if(|progress| progress.job == last.job);
         let settlement = lifecycle::settle(claim.job.attempt, &last.happening);
         let settled = async {
             let settlement = settlement.unwrap_or(Settlement::Continue);
-            self.bequeath(&link.publishing, &claim.job, settlement)
-                .await?;
-            message::ack(&delivery).await
+            self.bequeath(&link, &claim.job, settlement).await?;
+            message::ack(&link, &delivery).await
         };
         match settled.await {
             Ok(()) => {
@@ -317,7 +316,7 @@ impl Teller {
     async fn pass_on(&mut self, event: Event) {
         let body = wire::Event::from(event).encode_to_vec();
         while let Ok(Some(link)) = self.link.wait_for(Option::is_some).await.map(|l| l.clone()) {
-            match send(&link.telling, EVENTS, &body).await {
+            match send(&link, EVENTS, &body).await {
                 Ok(()) => return,
                 Err(error) => link.give_up(&error),
             }
@@ -339,21 +338,23 @@ impl Teller {
             store: self.store,
         };
         let body = wire::Pulse::from(pulse).encode_to_vec();
-        if let Err(error) = send(&link.telling, PROGRESS, &body).await {
+        if let Err(error) = send(&link, PROGRESS, &body).await {
             link.give_up(&error);
         }
     }
 }
 
 /// Publishes what may be lost.
-async fn send(channel: &Channel, exchange: &str, body: &[u8]) -> Result<(), lapin::Error> {
+async fn send(link: &Link, exchange: &str, body: &[u8]) -> Result<(), BrokerError> {
     let options = BasicPublishOptions::default();
     let properties = match exchange {
         EVENTS => message::persistent("stylefleet.v1.Event"),
         _ => lapin::BasicProperties::default(),
     };
+    let channel = &link.telling;
     let sent = channel.basic_publish(exchange.into(), "".into(), options, body, properties);
-    sent.await.map(drop)
+    let action = format!("publish to {exchange}");
+    link.patience.answer(&action, sent).await.map(drop)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -16,11 +16,9 @@ use aws_sdk_s3::config::{
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime::client::retries::classifiers::HttpStatusCodeClassifier;
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use super::{ATTEMPTS, silence};
+use crate::authorities;
 use crate::store::{Options, StoreError};
 
 /// Asks us to slow down. Servers have no one code for it.
@@ -74,7 +72,8 @@ pub async fn client(options: &Options) -> Result<Client, StoreError> {
 fn http(ca: Option<&Path>) -> Result<SharedHttpClient, StoreError> {
     let mut trusted = TrustStore::default();
     if let Some(path) = ca {
-        trusted.add_pem_certificate(authorities(path)?);
+        let authorities = authorities::read(path).map_err(StoreError::Authorities)?;
+        trusted.add_pem_certificate(authorities.pem);
     }
     let context = TlsContext::builder().with_trust_store(trusted).build();
     let context = context.map_err(|e| StoreError::Setting {
@@ -85,26 +84,6 @@ fn http(ca: Option<&Path>) -> Result<SharedHttpClient, StoreError> {
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .tls_context(context)
         .build_https())
-}
-
-/// The certificates in a PEM file, known to be some: the client panics over others.
-fn authorities(path: &Path) -> Result<Vec<u8>, StoreError> {
-    let unusable = |reason: String| StoreError::Setting {
-        what: format!("{} for certificate authorities", path.display()),
-        reason,
-    };
-    let pem = std::fs::read(path).map_err(|e| unusable(e.to_string()))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|e| unusable(e.to_string()))?;
-        roots
-            .add(certificate)
-            .map_err(|e| unusable(e.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(unusable("it holds no PEM certificate".into()));
-    }
-    Ok(pem)
 }
 
 fn checked_endpoint(endpoint: &str) -> Result<&str, StoreError> {

@@ -1,0 +1,407 @@
+//! The way to a broker: how often it is gone, what is said of brokers that are none, or that take
+//! no messages, and how publishers wait.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
+use stylefleet_proto::queues::{self, DEAD, EVENTS, PROGRESS};
+use stylefleet_proto::{Digest, Image, Job, JobId, Preset, Style};
+use stylefleet_tests::fleet::Workshop;
+use stylefleet_tests::processes::wait_until;
+use stylefleet_tests::relay::Relay;
+use stylefleet_tests::services::{Fleet, Services};
+use stylefleet_tests::{Ended, Run, Scene, stylefleet};
+use stylefleet_transport::broker::{
+    BrokerError, BrokerOptions, DispatcherEnd, RabbitDispatcher, RabbitWorker,
+};
+
+/// Over in a moment.
+const SHORT: &str = "--style wave.png --size 16 --scales 1 --evaluations 2 --precision f32";
+/// Far enough that what is asked at once is under way before the first answer is there.
+const FAR: Duration = Duration::from_millis(150);
+/// Round trips to a broker until it can be worked with, with that of TCP, which no relay sees.
+const FEW: usize = 10;
+
+fn options(url: &str) -> BrokerOptions {
+    BrokerOptions {
+        url: url.parse().expect("a URL"),
+        ca: Some(Services::shared().setting("STYLEFLEET_TEST_CA").into()),
+        name: "test".to_owned(),
+    }
+}
+
+async fn dispatcher(url: &str) -> Result<RabbitDispatcher, BrokerError> {
+    RabbitDispatcher::connect(options(url)).await
+}
+
+/// Has the administrator declare the topology.
+async fn declare(fleet: &Fleet<'_>) {
+    let admin = dispatcher(&fleet.broker).await;
+    admin.expect("declares").close().await;
+}
+
+async fn channel(url: &str) -> (Connection, Channel) {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await;
+    let connection = connection.expect("connects");
+    let channel = connection.create_channel().await.expect("a channel");
+    (connection, channel)
+}
+
+fn job(number: u64) -> Job {
+    let image = |bytes: &[u8]| Image {
+        sha256: Digest::of(bytes),
+        name: "a.png".parse().expect("a name"),
+    };
+    let style = Style {
+        image: image(b"style"),
+        weight: 1.0,
+        mask: None,
+    };
+    let batch = "batch".parse().expect("a batch");
+    let name = format!("job-{number}").parse().expect("a name");
+    let content = image(&number.to_le_bytes());
+    let parameters = Preset::default().parameters();
+    Job::new(batch, name, content, vec![style], parameters).expect("a job")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_distant_broker_is_asked_few_times_one_after_another() {
+    let fleet = Services::shared().fleet();
+    let tls = Services::shared().setting("STYLEFLEET_TEST_BROKER_TLS");
+    let (tls, _) = tls.rsplit_once('/').expect("names a vhost");
+    let (_, vhost) = fleet.broker.rsplit_once('/').expect("names a vhost");
+    // The first declares everything, the others find it.
+    for (who, url) in [
+        ("who may declare", &fleet.broker),
+        ("who may not", &fleet.dispatcher),
+        ("by TLS", &format!("{tls}/{vhost}")),
+    ] {
+        let relay = Relay::distant(url, FAR);
+        let dispatcher = dispatcher(&relay.url).await.expect("connects");
+        let connected = relay.round_trips();
+        assert!(connected < FEW, "{who}: {connected} round trips");
+        dispatcher.depths().await.expect("looks");
+        let looked = relay.round_trips() - connected;
+        assert!(looked <= 2, "{who}: {looked} round trips for the queues");
+        dispatcher.close().await;
+    }
+    let relay = Relay::distant(&fleet.worker, FAR);
+    let worker = RabbitWorker::connect(options(&relay.url), "worker".into(), "cpu".into());
+    let worker = worker.await.expect("connects");
+    let connected = relay.round_trips();
+    assert!(connected < FEW, "a worker: {connected} round trips");
+    drop(worker);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_dead_letters_are_read_in_few_round_trips() {
+    const LETTERS: usize = 70;
+    let fleet = Services::shared().fleet();
+    declare(&fleet).await;
+    let (_connection, channel) = channel(&fleet.broker).await;
+    for number in 0..LETTERS {
+        let body = format!("no job, number {number}");
+        let (options, properties) = (Default::default(), Default::default());
+        let sent =
+            channel.basic_publish("".into(), DEAD.into(), options, body.as_bytes(), properties);
+        sent.await.expect("sends").await.expect("is taken");
+    }
+    let relay = Relay::distant(&fleet.dispatcher, FAR);
+    let dispatcher = dispatcher(&relay.url).await.expect("connects");
+    // They come to the front of the queue again when they are given back.
+    for _ in 0..2 {
+        let before = relay.round_trips();
+        let mut letters = dispatcher.dead_letters().await.expect("reads").letters;
+        let needed = relay.round_trips() - before;
+        assert!(needed <= 8, "{needed} round trips");
+        letters.dedup_by_key(|letter| letter.id.clone());
+        assert_eq!(letters.len(), LETTERS);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_differs_or_is_missing_is_named() {
+    let services = Services::shared();
+    let last = queues::retry(144);
+    for name in [EVENTS, PROGRESS, &last] {
+        let fleet = services.fleet();
+        let (_connection, channel) = channel(&fleet.broker).await;
+        if name == PROGRESS {
+            let options = ExchangeDeclareOptions {
+                durable: true,
+                ..ExchangeDeclareOptions::default()
+            };
+            let none = FieldTable::default();
+            let made = channel.exchange_declare(name.into(), ExchangeKind::Topic, options, none);
+            made.await.expect("is made");
+        } else {
+            let mut arguments = FieldTable::default();
+            arguments.insert(
+                "x-queue-type".into(),
+                AMQPValue::LongString("quorum".into()),
+            );
+            let options = QueueDeclareOptions::durable();
+            let made = channel.queue_declare(name.into(), options, arguments);
+            made.await.expect("is made");
+        }
+        let error = dispatcher(&fleet.broker).await.expect_err("differs");
+        let BrokerError::Differs { name: named, .. } = &error else {
+            panic!("{error}");
+        };
+        assert_eq!(named, name, "{error}");
+        assert!(error.to_string().contains("another vhost"), "{error}");
+    }
+    let fleet = services.fleet();
+    declare(&fleet).await;
+    let (_connection, channel) = channel(&fleet.broker).await;
+    let options = QueueDeleteOptions::default();
+    let deleted = channel.queue_delete(last.as_str().into(), options);
+    deleted.await.expect("is deleted");
+    let error = dispatcher(&fleet.dispatcher).await.expect_err("is missing");
+    let BrokerError::Missing { name, .. } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(*name, last, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_handed_in_whenever_the_broker_is_away() {
+    let fleet = Services::shared().fleet();
+    declare(&fleet).await;
+    let relay = Relay::before(&fleet.dispatcher);
+    let dispatcher = dispatcher(&relay.url).await.expect("connects");
+    let jobs: Vec<_> = (0..20).map(job).collect();
+    let (first, second) = jobs.split_at(10);
+    let mut accepted: Vec<JobId> = Vec::new();
+    let mut accept = |job| accepted.push(job);
+    let published = dispatcher.publish(first, &mut accept);
+    published.await.expect("publishes");
+
+    relay.block();
+    // Until it has noticed, and found nobody.
+    while !matches!(
+        dispatcher.depths().await,
+        Err(BrokerError::Unreachable { .. })
+    ) {}
+    let before = relay.turned_away();
+    let published = dispatcher.publish(second, &mut accept);
+    let opening = tokio::task::spawn_blocking(move || {
+        wait_until("it has tried again", || relay.turned_away() > before + 2);
+        relay.open();
+        relay
+    });
+    let (published, relay) = tokio::join!(published, opening);
+    relay.expect("opens");
+    published.expect("publishes once the broker is back");
+    let asked: Vec<_> = jobs.iter().map(|job| job.id).collect();
+    assert_eq!(accepted, asked);
+}
+
+/// Runs `stylefleet queue` with a broker, to its end.
+fn queue(scene: &Scene, broker: &str, authority: Option<&Path>) -> Ended {
+    let mut command = scene.command(stylefleet());
+    command.arg("queue").env("STYLEFLEET_BROKER", broker);
+    if let Some(path) = authority {
+        command.env("STYLEFLEET_CA", path);
+    }
+    Run::start(command).end()
+}
+
+/// A server that says this to everybody, and hangs up.
+fn server(says: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("is bound").to_string();
+    thread::spawn(move || {
+        for mut line in listener.incoming().map_while(Result::ok) {
+            let _ = line.read(&mut [0; 8]);
+            let _ = line.write_all(says);
+        }
+    });
+    address
+}
+
+#[test]
+fn what_answers_in_a_brokers_place_is_told_apart() {
+    let services = Services::shared();
+    let scene = Scene::new();
+    let at = |url: &str| {
+        let (_, rest) = url.rsplit_once('@').expect("names a user");
+        rest.split('/').next().expect("names a server").to_owned()
+    };
+    let plain = at(services.setting("STYLEFLEET_BROKER"));
+    let tls = at(services.setting("STYLEFLEET_TEST_BROKER_TLS"));
+    let web = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+    for (scheme, address, parts) in [
+        ("amqp", &tls, ["the port speaks TLS", "use amqps://"]),
+        ("amqps", &plain, ["does not speak TLS", "use amqp://"]),
+        ("amqp", &server(web), ["an HTTP server", "5672"]),
+        ("amqps", &server(web), ["an HTTP server", "5671"]),
+        (
+            "amqp",
+            &server(b"AMQP\0\x01\0\0"),
+            ["another version of AMQP", "RabbitMQ"],
+        ),
+        (
+            "amqp",
+            &server(b"SSH-2.0-OpenSSH_9.2\r\n"),
+            ["no AMQP broker", "check address and port"],
+        ),
+        (
+            "amqp",
+            &server(b""),
+            ["is closed before a broker", "check address"],
+        ),
+        (
+            "amqps",
+            &server(b""),
+            ["cannot be reached", "check address"],
+        ),
+    ] {
+        let ended = queue(&scene, &format!("{scheme}://ann:s3cret@{address}/v"), None);
+        let ended = ended.expect_code(1);
+        ended.expect_complaint(&parts);
+        ended.expect_complaint(&[&format!("broker {scheme}://ann@{address}/v: ")]);
+        assert!(!ended.so_far().contains("s3cret"), "{}", ended.so_far());
+    }
+}
+
+/// `openssl s_server`, which ends with this.
+struct TlsServer(Child);
+
+impl Drop for TlsServer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A certificate authority that makes certificates of its own.
+struct Authority(PathBuf);
+
+impl Authority {
+    fn in_folder(folder: PathBuf) -> Self {
+        let authority = Self(folder);
+        authority.openssl(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
+            -subj /CN=authority -keyout ca.key -out ca.pem",
+        );
+        authority
+    }
+
+    fn openssl(&self, args: &str) {
+        let mut command = Command::new("openssl");
+        command.args(args.split_whitespace()).current_dir(&self.0);
+        Run::start(command).end().expect_code(0);
+    }
+
+    /// Starts a server with a certificate for this name, and gives its address.
+    fn serve(&self, name: &str, days: i32) -> (TlsServer, String) {
+        std::fs::write(
+            self.0.join("extensions"),
+            format!("subjectAltName = {name}\nbasicConstraints = critical, CA:FALSE\n"),
+        )
+        .expect("writes");
+        self.openssl(
+            "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
+            -subj /CN=server -keyout server.key -out server.csr",
+        );
+        self.openssl(&format!(
+            "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days {days} \
+             -extfile extensions -out server.pem"
+        ));
+        let mut server = Command::new("openssl")
+            .args("s_server -accept 127.0.0.1:0 -cert server.pem -key server.key".split(' '))
+            .current_dir(&self.0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("starts openssl");
+        let said = BufReader::new(server.stdout.take().expect("is piped"));
+        let server = TlsServer(server);
+        let mut lines = said.lines().map_while(Result::ok);
+        let address = lines.find_map(|line| Some(line.strip_prefix("ACCEPT ")?.to_owned()));
+        (server, address.expect("says where it listens"))
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_certificate_is_said() {
+    let scene = Scene::new();
+    let authority = Authority::in_folder(scene.path(""));
+    let trusted = scene.path("ca.pem");
+    let ours = Services::shared().setting("STYLEFLEET_TEST_CA");
+    for (name, days, ca, parts) in [
+        (
+            "IP:127.0.0.1",
+            10,
+            Path::new(ours),
+            ["nobody that is trusted here", "STYLEFLEET_CA"],
+        ),
+        ("IP:127.0.0.1", -1, &trusted, ["has expired", "renewed"]),
+        (
+            "DNS:elsewhere",
+            10,
+            &trusted,
+            ["\"elsewhere\"", "use a name that it is for"],
+        ),
+    ] {
+        let (_server, address) = authority.serve(name, days);
+        let broker = format!("amqps://ann:s3cret@{address}/v");
+        let ended = queue(&scene, &broker, Some(ca)).expect_code(1);
+        ended.expect_complaint(&parts);
+        ended.expect_complaint(&[&format!("broker amqps://ann@{address}/v: is not trusted")]);
+        ended.expect_complaint(&["certificate"]);
+    }
+    let ended = queue(
+        &scene,
+        "amqps://a:b@127.0.0.1:1/v",
+        Some(&scene.path("ca.key")),
+    );
+    let ended = ended.expect_code(2);
+    ended.expect_complaint(&["ca.key", "no certificate", "STYLEFLEET_CA"]);
+}
+
+#[test]
+fn a_broker_that_takes_no_messages_is_found_and_waited_for() {
+    let services = Services::private();
+    let workshop = Workshop::new(&services);
+    let doctor = || workshop.start(&["doctor"]).end();
+    assert_eq!(doctor().status.code(), Some(0));
+    let disk = ["set_disk_free_limit", "1000000GB", "10MB", "low on disk"];
+    let memory = [
+        "set_vm_memory_high_watermark",
+        "0.00001",
+        "0.4",
+        "low on memory",
+    ];
+    for (seed, [limit, value, usual, reason]) in [("1", disk), ("2", memory)] {
+        services.rabbitmqctl(&[limit, value]);
+        // An alarm takes a moment to get about.
+        let alarm = [reason, "free some"];
+        wait_until("the doctor finds it", || {
+            let ended = doctor();
+            let found = ended.stdout.concat();
+            ended.status.code() == Some(1) && alarm.iter().all(|part| found.contains(part))
+        });
+        let submit = workshop.command(&["submit boat.png car.png --seed", seed, SHORT]);
+        let mut submit = Run::start(submit);
+        submit.wait_for_line(reason);
+        services.rabbitmqctl(&[limit, usual]);
+        submit.wait_for_line("takes messages again");
+        let ended = submit.end().expect_code(0);
+        assert!(
+            ended.so_far().contains("2 jobs accepted"),
+            "{}",
+            ended.so_far()
+        );
+        wait_until("the doctor is content", || doctor().status.success());
+    }
+}
