@@ -9,9 +9,9 @@ mod commands;
 mod config;
 mod curve;
 mod documents;
-mod gallery;
 mod local;
 mod output;
+mod picture_folder;
 mod signals;
 mod state;
 
