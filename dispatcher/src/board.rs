@@ -2,10 +2,12 @@
 //! to which end.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use stylefleet_proto::{JobId, ManifestEntry};
 
+use crate::asking::expand::PassedOver;
 use crate::output::{News, Output};
 
 /// Knows what the pictures of jobs are called, tells news of them, and counts.
@@ -86,6 +88,17 @@ impl Board {
     /// Tells what is no news of a job.
     pub fn remark(&mut self, text: &str) {
         self.output.remark(text);
+    }
+
+    /// Tells of files in contents that were passed over.
+    pub fn pass_over(&mut self, contents: &[(PathBuf, PassedOver)]) {
+        for (content, passed_over) in contents {
+            self.show(&News::PassedOver {
+                content,
+                files: passed_over.files(),
+                endings: passed_over,
+            });
+        }
     }
 
     /// Turns down a picture that did not come to a job.

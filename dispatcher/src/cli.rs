@@ -41,7 +41,7 @@ pub enum Command {
     /// Hand pictures to the fleet
     ///
     /// Takes the contents, styles, options and batch files of `run`, and contents and styles in
-    /// buckets: s3://bucket/key, and s3://bucket/folder/ for the images in it. Images are
+    /// buckets: s3://bucket/key, and s3://bucket/folder/ for the contents in it, by their endings. Images are
     /// uploaded once, jobs published, and the batch's name printed. Done again, the same command
     /// hands in only what is missing: jobs that are done are kept, jobs that failed or were
     /// cancelled are tried anew, all others are with the broker already.
@@ -71,7 +71,8 @@ pub enum Command {
     /// Bring a batch's pictures into a folder, from the store alone
     ///
     /// Each picture comes with its .json, as `run` leaves them. Those that are there already are
-    /// kept. Exit code 1 if any is missing.
+    /// kept. Nothing is written over: where a name is taken, the picture gets a number, as in -2.
+    /// Exit code 1 if any is missing.
     ///
     /// Example: stylefleet fetch nightly --out pictures
     #[command(verbatim_doc_comment)]
@@ -123,8 +124,8 @@ Examples:
 `stylefleet run --help` explains contents, presets and batch files; `stylefleet --help` the
 environment.
 
-Events (--json): submitted, with the batch's name and counts, and failed for each picture that
-could not be asked for; with --wait also those of `run` but stopping, and cancelled.
+Events (--json): submitted, with the batch's name and counts, failed for each picture that could not
+be asked for, and passed-over; with --wait also those of `run` but stopping, and cancelled.
 
 Exit codes: 0 all accepted, 1 some pictures could not be asked for, or, with --wait, not be made,
 2 wrong usage, 130 interrupted.";
@@ -144,11 +145,20 @@ Examples:
     stylefleet run harbour.jpg --style a.jpg --preset notebook --stop-below 1e9
 
 Contents:
-  Images are PNG, JPEG, WebP and TIFF files. Of a folder or a glob, those whose names end in .png,
-  .jpg, .jpeg, .webp, .tif or .tiff are taken, in the order of their names. A glob is tried where
-  no file has that name; quote it, or the shell expands it, to the same end.
-  Pictures that earlier runs left in a folder are passed over. Where two pictures of a run would
-  get one name, the later ones end in -2, -3, ...; another run replaces pictures of the same name.
+  Images are PNG, JPEG, WebP and TIFF files. Of a folder, those whose names end in .png, .jpg, .jpeg,
+  .jpe, .jfif, .webp, .tif or .tiff are taken, and files without an ending that are such images; with
+  --recursive those in its subfolders too. Other files are passed over, and counted; so are hidden
+  ones and what was made here, without a word.
+  A CONTENT that is not there is a pattern: * and ? for any characters and any one, [a-z] for one of
+  these, {{a,b}} for either, ** for folders however deep. Quote it, or the shell expands it. A part of
+  it that is there by that very name means itself, as in '[2024] trip/*.jpg'.
+
+Names:
+  A picture is called CONTENT.STYLE, in a subfolder if its content is in one. Where two would get one
+  name, the later ones end in -2, -3, ... Nothing in DIR is written over: a picture made with other
+  options, or of another CONTENT of that name, or a file of yours keeps the name, and the new picture
+  gets a number. From then on it keeps that. The .json beside a picture says what it is of.
+  A picture that you changed is left as it is, and the picture as it was made gets a number.
 
 Presets (the others where they differ from the first; their losses' formulas differ too):
 {presets}
@@ -157,6 +167,7 @@ Batch file:
 Events (--json), told apart by their field \"event\":
   started, progress, note, interrupted  of a job: the fields \"job\" and \"name\", and their own
   previewed, finished, kept, failed     of a picture; the first three with a \"picture\" file
+  passed-over                           of a folder or pattern with other files than images
   stopping, summary                     of the run
 
 Environment:

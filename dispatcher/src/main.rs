@@ -10,10 +10,10 @@ mod commands;
 mod config;
 mod curve;
 mod documents;
-mod gallery;
 mod leftovers;
 mod local;
 mod output;
+mod picture_folder;
 #[cfg(test)]
 mod samples;
 mod signals;

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use stylefleet_proto::{Digest, Image, JobId, Preset, Record, Scored, Style};
+use stylefleet_proto::{Digest, Format, Image, JobId, Preset, Record, Scored, Style, keys};
+
+/// A picture's file.
+pub const PICTURE: &[u8] = b"a picture";
 
 /// The record of a finished job.
 pub fn record(job: JobId) -> Record {
@@ -17,7 +20,7 @@ pub fn record(job: JobId) -> Record {
     };
     Record {
         job,
-        picture: format!("jobs/{job}/image.png"),
+        picture: keys::picture(&job, &Digest::of(PICTURE), Format::Png),
         width: 1,
         height: 1,
         content: image,

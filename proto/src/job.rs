@@ -16,8 +16,8 @@ pub const VERSION: u32 = 1;
 
 /// Most styles in one blend.
 const MAX_STYLES: usize = 16;
-/// Longest name of a job or image, in bytes: what a file name may have.
-const MAX_NAME: usize = 255;
+/// Longest name of a job or image, in bytes: room for a file and the folders that it is in.
+const MAX_NAME: usize = 1024;
 /// Most evaluations from one progress picture to the next.
 pub const MAX_PREVIEW_EVERY: u32 = 1_000_000;
 /// Longest name of a batch.
@@ -285,7 +285,7 @@ impl TryFrom<wire::Style> for Style {
     }
 }
 
-/// A name for people: 1 to 255 bytes, no control characters.
+/// A name for people: 1 to 1024 bytes, no control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Name(String);

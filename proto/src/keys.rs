@@ -72,28 +72,51 @@ pub fn checkpoint(job: &JobId) -> String {
     format!("{CHECKPOINTS}{job}.safetensors")
 }
 
+/// Digits of its file's hash that the key of a picture has.
+const PICTURE_HASH: usize = 16;
+
 /// The finished picture, by the hash of the file's bytes: two attempts that come to different bytes,
 /// on different machines, never write over each other.
 pub fn picture(job: &JobId, file: &Digest, format: Format) -> String {
     let file = file.to_string();
-    let (start, _) = file.split_at(16);
+    let (start, _) = file.split_at(PICTURE_HASH);
     format!("jobs/{job}/image.{start}.{}", format.extension())
 }
 
 /// Whether `key`, which comes from outside, may be that of the job's picture.
 pub fn is_picture(job: &JobId, key: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.';
     key.strip_prefix(&format!("jobs/{job}/image."))
-        .is_some_and(|rest| rest.bytes().all(is_plain) && !rest.contains(".."))
+        .and_then(|rest| rest.split_once('.'))
+        .is_some_and(|(hash, ending)| {
+            is_hash(hash)
+                && !ending.is_empty()
+                && ending.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        })
+}
+
+/// Whether `file` is the picture that lies under `key`, by as much of its hash as the key has.
+pub fn is_of_picture(key: &str, file: &Digest) -> bool {
+    picture_hash(key).is_some_and(|hash| file.to_string().starts_with(hash))
 }
 
 /// How the loss fell on the way to the picture under the key `picture`: a [`crate::Curve`]. None
 /// where that is no key of the job's picture.
 pub fn curve(job: &JobId, picture: &str) -> Option<String> {
     let picture = is_picture(job, picture).then_some(picture)?;
-    let (_, hash) = picture.split_once("/image.")?;
-    let (hash, _) = hash.split_once('.')?;
+    let hash = picture_hash(picture)?;
     Some(format!("jobs/{job}/curve.{hash}.json"))
+}
+
+/// The digits of the file's hash in the key of a picture.
+fn picture_hash(key: &str) -> Option<&str> {
+    let (_, file) = key.split_once("/image.")?;
+    let (hash, _) = file.split_once('.')?;
+    is_hash(hash).then_some(hash)
+}
+
+fn is_hash(digits: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    digits.len() == PICTURE_HASH && digits.bytes().all(is_digit)
 }
 
 /// Where the job's progress pictures lie.

@@ -559,7 +559,7 @@ fn what_is_out_of_its_range_is_refused_by_name() {
         ("batch", |job| job.batch.clear()),
         ("batch", |job| job.batch = "b".repeat(65)),
         ("name", |job| job.name = "a\nb".into()),
-        ("name", |job| job.name = "n".repeat(256)),
+        ("name", |job| job.name = "n".repeat(1025)),
         ("attempt", |job| job.attempt = 0),
         ("priority", |job| job.priority = 3),
         ("preview_every", |job| {
@@ -697,12 +697,19 @@ fn a_picture_lies_with_its_job() {
     let job = job();
     let picture = keys::picture(&job.id, &job.content.sha256, job.parameters.format);
     assert!(keys::is_picture(&job.id, &picture), "{picture}");
+    assert!(keys::is_of_picture(&picture, &job.content.sha256));
+    let other = Digest::of(b"another picture");
+    assert!(!keys::is_of_picture(&picture, &other));
+    assert!(!keys::is_of_picture("image.", &other));
     let id = job.id;
     for elsewhere in [
         "inputs/x".to_owned(),
         format!("results/{id}.json"),
         format!("jobs/{id}/image.../../x"),
         format!("jobs/{id}/image.a/b"),
+        format!("jobs/{id}/image.png"),
+        format!("jobs/{id}/image.0123456789abcdeg.png"),
+        format!("jobs/{id}/image.0123456789abcdef.p/g"),
         picture.replace("jobs/", "/jobs/"),
         picture.replace(&id.to_string(), &job.content.sha256.to_string()),
     ] {

@@ -47,7 +47,7 @@ fn bad_images(scene: &Scene) -> Vec<(&'static str, &'static str)> {
         bad.push((name, reason));
     }
     symlink("/nowhere/at/all", scene.path("photos/gone.png")).expect("links");
-    bad.push(("gone.png", "cannot be read"));
+    bad.push(("gone.png", "is not there"));
     bad
 }
 
@@ -79,7 +79,7 @@ fn bad_contents_fail_with_a_line_each_and_the_others_are_done() {
         .filter(|line| line.starts_with("failed"))
         .collect();
     assert_eq!(failed.len(), bad.len() + 1, "{}", ended.so_far());
-    for (file, reason) in bad.iter().chain(&[("missing.png", "cannot be read")]) {
+    for (file, reason) in bad.iter().chain(&[("missing.png", "is not there")]) {
         let of_file: Vec<_> = failed.iter().filter(|line| line.contains(file)).collect();
         let [line] = of_file[..] else {
             panic!("not one line on {file}\n{}", ended.so_far());

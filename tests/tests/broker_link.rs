@@ -93,7 +93,7 @@ async fn a_distant_broker_is_asked_few_times_one_after_another() {
         dispatcher.close().await;
     }
     let relay = Relay::distant(&fleet.worker, FAR);
-    let worker = RabbitWorker::connect(options(&relay.url), "worker".into(), "cpu".into());
+    let worker = RabbitWorker::connect(options(&relay.url), "worker".into(), "cpu".into(), None);
     let worker = worker.await.expect("connects");
     let connected = relay.round_trips();
     assert!(connected < FEW, "a worker: {connected} round trips");

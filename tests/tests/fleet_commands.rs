@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use stylefleet_tests::processes::wait_until;
-use stylefleet_tests::services::{Fleet, Server, Services};
+use stylefleet_tests::services::{Fleet, Server, Services, curl};
 use stylefleet_tests::{Ended, Run, Scene, stylefleet, worker};
 
 /// Small and quick.
@@ -154,6 +154,117 @@ fn what_is_submitted_twice_is_done_once() {
     let previews = std::fs::read_dir(stage.scene.path("shown/boat.wave.previews"));
     assert!(previews.expect("a folder").count() > 0);
     drop(worker);
+}
+
+#[test]
+fn pictures_in_subfolders_are_fetched_into_subfolders_and_over_nothing() {
+    let stage = Stage::of(Services::shared());
+    for (folder, seed) in [
+        ("photos/2024/trip", 3),
+        ("photos/2025", 4),
+        ("other/2025", 5),
+    ] {
+        std::fs::create_dir_all(stage.scene.path(folder)).expect("makes folders");
+        stage.scene.add_content(&format!("{folder}/car.png"), seed);
+    }
+    for (folder, batch) in [("photos", "b"), ("other", "c")] {
+        let submit = format!("{folder} --recursive --style wave.png --batch {batch}");
+        stage.submit(&[&submit, QUICK]);
+    }
+    // The same pictures, from a folder of the bucket.
+    for file in ["2024/trip/car.png", "2025/car.png"] {
+        let path = stage.scene.path(format!("photos/{file}"));
+        let url = stage.fleet.object_url(&format!("album/{file}"));
+        curl(&["-T", path.to_str().expect("a plain path"), &url]);
+    }
+    let album = format!("{}/album/", stage.fleet.store);
+    let options = format!("--style wave.png --batch d {QUICK}");
+    let refused = stage.run(&["submit", &album, &options]).expect_code(1);
+    let reason = "no image there; --recursive looks";
+    assert!(refused.so_far().contains(reason), "{}", refused.so_far());
+    stage.submit(&[&album, "--recursive", &options]);
+    let names = |batch: &str| {
+        let status = stage.answer(&["status --jobs", batch]);
+        let jobs = status["jobs"].as_array().expect("a list").clone();
+        jobs.iter()
+            .map(|job| job["name"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names("d"), names("b"));
+    assert_eq!(names("d"), ["2024/trip/car.wave", "2025/car.wave"]);
+
+    let _worker = stage.worker();
+    for batch in ["b", "c"] {
+        stage.run(&["watch", batch]).expect_code(0);
+    }
+    let status = stage.answer(&["status b/2024/trip/car.wave"]);
+    assert_eq!(
+        (&status["state"], &status["name"]),
+        (&"done".into(), &"2024/trip/car.wave".into())
+    );
+
+    let files = |batch: &str| {
+        let answer = stage.answer(&["fetch --out pictures --curve", batch]);
+        let pictures = answer["pictures"].as_array().expect("a list").clone();
+        let file = |picture: &Value| {
+            let word = if picture["kept"] == true {
+                "kept"
+            } else {
+                "fetched"
+            };
+            format!("{word} {}", picture["file"].as_str().expect("a path"))
+        };
+        pictures.iter().map(file).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        files("b"),
+        [
+            "fetched pictures/2024/trip/car.wave.png",
+            "fetched pictures/2025/car.wave.png"
+        ]
+    );
+    let before = stage.scene.read("pictures/2025/car.wave.png");
+    assert_eq!(files("c"), ["fetched pictures/2025/car.wave-2.png"]);
+    assert_eq!(
+        files("b"),
+        [
+            "kept pictures/2024/trip/car.wave.png",
+            "kept pictures/2025/car.wave.png"
+        ]
+    );
+    assert_eq!(files("c"), ["kept pictures/2025/car.wave-2.png"]);
+    assert_eq!(stage.scene.read("pictures/2025/car.wave.png"), before);
+
+    // Somebody works on one; the batch's picture comes back beside it.
+    stage.scene.write("pictures/2025/car.wave.png", "retouched");
+    let shown = stage.run(&["fetch c --out pictures"]).expect_code(0);
+    assert!(!shown.so_far().contains("changed"), "{}", shown.so_far());
+    let shown = stage.run(&["fetch b --out pictures"]).expect_code(0);
+    let note = "note     2025/car.wave: pictures/2025/car.wave.png was changed";
+    assert!(shown.so_far().contains(note), "{}", shown.so_far());
+    assert_eq!(
+        files("b"),
+        [
+            "kept pictures/2024/trip/car.wave.png",
+            "kept pictures/2025/car.wave-3.png"
+        ]
+    );
+    assert_eq!(stage.scene.read("pictures/2025/car.wave.png"), b"retouched");
+    assert_eq!(stage.scene.read("pictures/2025/car.wave-3.png"), before);
+
+    // Two at once into one folder: each picture is there once, and whole.
+    let fetches = ["b", "c", "b", "c"].map(|batch| stage.start(&["fetch --out shared", batch]));
+    for fetch in fetches {
+        fetch.end().expect_code(0);
+    }
+    let shared = stage.scene.files("shared/2025");
+    let expected = [
+        "car.wave-2.json",
+        "car.wave-2.png",
+        "car.wave.json",
+        "car.wave.png",
+    ];
+    assert_eq!(shared, expected);
 }
 
 #[test]

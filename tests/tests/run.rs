@@ -197,6 +197,175 @@ fn pictures_that_would_share_a_name_are_kept_apart() {
 }
 
 #[test]
+fn nothing_in_the_folder_is_written_over_whatever_the_order_of_runs() {
+    let scene = Scene::new();
+    for (folder, seed) in [("east", 1), ("west", 2)] {
+        std::fs::create_dir(scene.path(folder)).expect("makes a folder");
+        scene.add_content(&format!("{folder}/boat.png"), seed);
+    }
+    scene.add_style("wave.png", 1);
+    let options = "--style wave.png --evaluations 2";
+    let run = |contents: &str, size: &str| {
+        let ended = scene.run_json(&[contents, options, "--size", size]);
+        let mut files = Vec::new();
+        for event in ended.expect_code(0).events() {
+            if let (Value::String(kind), Value::String(file)) = (&event["event"], &event["picture"])
+            {
+                files.push(format!("{kind} {file}"));
+            }
+        }
+        files
+    };
+    assert_eq!(run("west/boat.png", "16"), ["finished out/boat.wave.png"]);
+    let (west, of_west) = (
+        scene.read("out/boat.wave.png"),
+        scene.read("out/boat.wave.json"),
+    );
+    // The name that it has counts, not the one that it would get in this run.
+    let both = run("east/boat.png west/boat.png", "16");
+    assert_eq!(
+        both,
+        ["kept out/boat.wave.png", "finished out/boat.wave-2.png"]
+    );
+    let east = scene.read("out/boat.wave-2.png");
+    assert_eq!(run("east/boat.png", "16"), ["kept out/boat.wave-2.png"]);
+    assert_eq!(run("west/boat.png", "16"), ["kept out/boat.wave.png"]);
+    // With other options it is another picture.
+    assert_eq!(run("west/boat.png", "20"), ["finished out/boat.wave-3.png"]);
+    assert_eq!(run("west/boat.png", "16"), ["kept out/boat.wave.png"]);
+    assert_eq!(scene.read("out/boat.wave.png"), west);
+    assert_eq!(scene.read("out/boat.wave.json"), of_west);
+    assert_eq!(scene.read("out/boat.wave-2.png"), east);
+
+    // A person changes one, and puts a file of their own where the next would go.
+    scene.write("out/boat.wave.png", "retouched");
+    scene.write("out/boat.wave-4.png", "mine");
+    let ended = scene.run_json(&["west/boat.png", options, "--size 16"]);
+    let ended = ended.expect_code(0);
+    let note = ended.events_of("note")[0]["text"].clone();
+    let note = note.as_str().expect("a text");
+    assert!(note.contains("out/boat.wave.png was changed"), "{note}");
+    assert_eq!(ended.events_of("kept")[0]["picture"], "out/boat.wave-5.png");
+    assert_eq!(run("west/boat.png", "16"), ["kept out/boat.wave-5.png"]);
+    assert_eq!(scene.read("out/boat.wave-5.png"), west);
+    assert_eq!(scene.read("out/boat.wave.png"), b"retouched");
+    assert_eq!(scene.read("out/boat.wave-4.png"), b"mine");
+}
+
+#[test]
+fn a_folder_is_taken_with_whatever_else_is_in_it() {
+    let scene = Scene::new();
+    std::fs::create_dir_all(scene.path("photos/2024/[may] trip")).expect("makes folders");
+    scene.add_content("photos/boat.png", 1);
+    scene.add_content("photos/2024/boat.png", 2);
+    scene.add_content("photos/2024/[may] trip/car.png", 3);
+    scene.add_style("wave.png", 1);
+    let copy = |from: &str, to: &str| scene.write(to, scene.read(from));
+    copy("photos/boat.png", "photos/plain");
+    for other in ["a.heic", "b.HEIC", "notes.txt", ".hidden.png", "._boat.png"] {
+        scene.write(&format!("photos/{other}"), "something else");
+    }
+    // Into the folder itself: what is made there is not taken up by the next run.
+    let command = ["photos --style wave.png --size 16 --evaluations 2 --out photos"];
+    let ended = scene.run(&command).expect_code(0);
+    // One job under two names.
+    for name in ["boat", "plain"] {
+        let line = format!("finished  photos/{name}.wave.png: ");
+        let is_it = |printed: &&String| printed.starts_with(&line);
+        assert_eq!(
+            ended.stdout.iter().filter(is_it).count(),
+            1,
+            "{}",
+            ended.so_far()
+        );
+    }
+    let passed_over = "note      photos: 3 files passed over: 2 .heic, 1 .txt";
+    let is_it = |printed: &&String| *printed == passed_over;
+    assert_eq!(
+        ended.stderr.iter().filter(is_it).count(),
+        1,
+        "{}",
+        ended.so_far()
+    );
+
+    let deep = scene.run_json(&[command[0], "--recursive"]).expect_code(0);
+    assert_eq!(deep.events_of("kept").len(), 2, "{}", deep.so_far());
+    let passed_over = &deep.events_of("passed-over")[0];
+    assert_eq!(passed_over["content"], "photos");
+    assert_eq!(passed_over["endings"], json!({".heic": 2, ".txt": 1}));
+    let finished = deep.events_of("finished");
+    let mut made: Vec<_> = finished
+        .iter()
+        .map(|e| (e["name"].clone(), e["picture"].clone()))
+        .collect();
+    made.sort_by_key(|(name, _)| name.to_string());
+    let expected = ["2024/[may] trip/car.wave", "2024/boat.wave"];
+    assert_eq!(
+        made,
+        expected.map(|name| (json!(name), json!(format!("photos/{name}.png"))))
+    );
+    assert_eq!(
+        scene.files("photos/2024"),
+        ["[may] trip", "boat.png", "boat.wave.json", "boat.wave.png"]
+    );
+    let again = scene.run_json(&[command[0], "--recursive"]).expect_code(0);
+    assert_eq!(again.events_of("kept").len(), 4, "{}", again.so_far());
+    assert_eq!(again.events_of("summary")[0]["done"], 0);
+
+    // From a batch file, to a folder of its own.
+    scene.write(
+        "batch.toml",
+        "[defaults]\nstyle = 'wave.png'\nsize = 16\nevaluations = 2\n\
+         [[job]]\ncontent = 'photos'\nrecursive = true\npreset = 'gatys'\nprecision = 'f32'\n",
+    );
+    scene.run(&["--file batch.toml"]).expect_code(0);
+    assert_eq!(
+        scene.files("out/2024/[may] trip"),
+        ["car.wave.json", "car.wave.png"]
+    );
+}
+
+#[test]
+fn a_part_of_a_pattern_that_is_there_means_itself() {
+    let scene = Scene::with_pictures();
+    std::fs::create_dir(scene.path("[2024] trip")).expect("makes a folder");
+    scene.add_content("[2024] trip/car.png", 2);
+    scene.write(
+        "batch.toml",
+        "[[job]]\ncontent = '../[2024] trip/c*.png'\nstyle = '../wave.png'\n",
+    );
+    std::fs::create_dir(scene.path("*[b]")).expect("makes a folder");
+    std::fs::rename(scene.path("batch.toml"), scene.path("*[b]/batch.toml")).expect("moves");
+    let run = |args: &[&str]| {
+        let mut command = scene.run_command(&["--size 16 --evaluations 2 --json --out out"]);
+        command.args(args);
+        Run::start(command).end()
+    };
+    let contents = ["[2024] trip/*.png", "--style", "wave.png"];
+    assert_eq!(run(&contents).expect_code(0).events_of("finished").len(), 1);
+    let file = ["--file", "*[b]/batch.toml"];
+    assert_eq!(run(&file).expect_code(0).events_of("kept").len(), 1);
+    // Mistaken names are not there, whatever they look like.
+    for (mistaken, style, reason) in [
+        (
+            "[2024] tripp/*.png",
+            "wave.png",
+            "is not there, and as a pattern",
+        ),
+        ("boat[1].png", "wave.png", "is not there, and as a pattern"),
+        ("baot.png", "wave.png", "baot.png: is not there"),
+        (
+            "boat.png",
+            "w*.png",
+            "w*.png: is not there: patterns are for CONTENT",
+        ),
+    ] {
+        let ended = run(&[mistaken, "--style", style]).expect_code(1);
+        expect_reason(&ended, &[reason]);
+    }
+}
+
+#[test]
 fn weights_blend_styles_into_one_picture() {
     let scene = Scene::with_pictures();
     scene.add_style("grid.png", 2);
@@ -299,6 +468,15 @@ fn progress_pictures_and_the_curve_of_the_loss_come_with_the_picture() {
     }
     let curve = String::from_utf8(scene.read("out/boat.wave.svg")).expect("text");
     assert!(curve.contains("</svg>"), "{curve}");
+    // Another job of that name has its own.
+    let other = "--evaluations 21 --preview-every 10 --curve";
+    let ended = scene.run_json(&[command, other]).expect_code(0);
+    for preview in ended.events_of("previewed") {
+        let file = preview["picture"].as_str().expect("a path");
+        assert!(file.starts_with("out/boat.wave-2.previews/"), "{file}");
+    }
+    assert_eq!(scene.read("out/boat.wave.svg"), curve.as_bytes());
+    assert!(scene.path("out/boat.wave-2.svg").exists());
 
     // They are no part of what is asked: the picture is kept.
     let again = scene

@@ -105,7 +105,7 @@ impl BatchFile {
 /// Refuses a job without content, and one that speaks for the whole run.
 fn check(job: &Options) -> Result<(), String> {
     if job.content.as_ref().is_none_or(Vec::is_empty) {
-        return Err("this job has no content: name a file, a folder or a glob".to_owned());
+        return Err("this job has no content: name a file, a folder or a pattern".to_owned());
     }
     let settings = [
         ("out", job.out.is_some()),

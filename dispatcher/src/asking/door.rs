@@ -1,18 +1,32 @@
 //! Where images come in: only what is known to be an image of a bearable size passes.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Read, Seek};
+use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use image::{ImageError, ImageFormat, ImageReader};
 use tiff::{TiffError, TiffUnsupportedError};
 
+use crate::asking::pattern::is_pattern;
+
 /// Formats that the workers read, beside TIFF.
 const FORMATS: [ImageFormat; 3] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP];
 
 /// How TIFF files begin, those for more than 4 GiB too.
 const TIFF: [&[u8]; 4] = [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"];
+
+/// Bytes from the start of a file that tell whether it is an image.
+pub const START: u64 = 64;
+
+/// Whether a file that starts so is an image of a format that is read.
+pub fn is_image(start: &[u8]) -> bool {
+    is_tiff(start) || image::guess_format(start).is_ok_and(|format| FORMATS.contains(&format))
+}
+
+fn is_tiff(start: &[u8]) -> bool {
+    TIFF.iter().any(|magic| start.starts_with(magic))
+}
 
 /// Why a file was not let in.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +42,11 @@ enum Reason {
     Unreadable(#[from] std::io::Error),
     #[error("is no file")]
     NoFile,
-    #[error("is not there")]
-    NoObject,
+    #[error("is not there{}", match .looks_like_pattern {
+        true => ": patterns are for CONTENT alone, and not for buckets",
+        false => "",
+    })]
+    NotThere { looks_like_pattern: bool },
     #[error("lies in a bucket: only `stylefleet submit` reads from there")]
     Remote,
     #[error("is empty")]
@@ -59,7 +76,7 @@ pub fn admit(path: &Path, max_pixels: u64) -> Result<Bytes, Refusal> {
 /// The bytes of an image in a bucket, if they are there, under the same conditions.
 pub fn admit_object(path: &Path, bytes: Option<Bytes>, max_pixels: u64) -> Result<Bytes, Refusal> {
     let admitted = match bytes {
-        None => Err(Reason::NoObject),
+        None => Err(not_there(path)),
         Some(bytes) if bytes.is_empty() => Err(Reason::Empty),
         Some(bytes) => check(Cursor::new(&bytes), max_pixels).map(|()| bytes),
     };
@@ -71,6 +88,12 @@ pub fn refuse_object(path: &Path) -> Refusal {
     refuse(path, Reason::Remote)
 }
 
+fn not_there(path: &Path) -> Reason {
+    Reason::NotThere {
+        looks_like_pattern: is_pattern(path),
+    }
+}
+
 fn refuse(path: &Path, reason: Reason) -> Refusal {
     Refusal {
         path: path.to_owned(),
@@ -80,8 +103,11 @@ fn refuse(path: &Path, reason: Reason) -> Refusal {
 
 fn read(path: &Path, max_pixels: u64) -> Result<Bytes, Reason> {
     // Looked at before it is opened: opening a named pipe would wait for its other end.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(Reason::NoFile);
+    match std::fs::metadata(path) {
+        Ok(file) if file.is_file() => {}
+        Ok(_) => return Err(Reason::NoFile),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(not_there(path)),
+        Err(error) => return Err(error.into()),
     }
     let mut file = File::open(path)?;
     if file.metadata()?.len() == 0 {
@@ -110,8 +136,7 @@ fn check(image: impl BufRead + Seek, max_pixels: u64) -> Result<(), Reason> {
 }
 
 fn dimensions(mut image: impl BufRead + Seek) -> Result<(u32, u32), Reason> {
-    let start = image.fill_buf()?;
-    if TIFF.iter().any(|magic| start.starts_with(magic)) {
+    if is_tiff(image.fill_buf()?) {
         return tiff_dimensions(image);
     }
     let reader = ImageReader::new(image).with_guessed_format()?;
@@ -171,7 +196,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         for (path, reason) in [
             (folder.path().to_owned(), "is no file"),
-            (folder.path().join("gone"), "cannot be read"),
+            (folder.path().join("gone"), "is not there"),
+            (folder.path().join("*.png"), "not there: patterns"),
         ] {
             let message = admit(&path, 100).expect_err("refused").to_string();
             assert!(message.contains(reason), "{message}");

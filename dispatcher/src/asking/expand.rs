@@ -1,83 +1,277 @@
 //! From what CONTENT says to the files that it means.
 
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
+use std::fmt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
+use crate::asking::door;
+use crate::asking::pattern::{self, is_pattern};
+use crate::asking::record_file::RecordFile;
 use crate::asking::remote::is_remote;
+use crate::asking::walk::{is_hidden, walk};
 
-/// Endings of the images taken from folders and globs.
-const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "tif", "tiff"];
+/// Endings of the images taken from folders and patterns. A file without any is looked into.
+const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "tif", "tiff"];
+/// Longest path from a CONTENT to the folder of an image, in bytes: what a name leaves room for.
+const DEEPEST: usize = 750;
 
-/// Why a CONTENT means no file.
+/// The folders of buckets among the contents, each with the names of what is in it, slashes
+/// included.
+pub type Listings = HashMap<PathBuf, Vec<String>>;
+
+/// What a CONTENT means.
+#[derive(Debug, Default)]
+pub struct Expansion {
+    /// The images.
+    pub images: Vec<Found>,
+    /// Files that are no images by their names.
+    pub passed_over: PassedOver,
+    /// What could not be looked at, and why.
+    pub absent: Vec<(PathBuf, ExpandError)>,
+}
+
+/// An image that a CONTENT means.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The file.
+    pub path: PathBuf,
+    /// The subfolder of the CONTENT that it is in.
+    pub subfolder: PathBuf,
+}
+
+/// How many files were passed over, by their endings in small letters, dot included.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct PassedOver(BTreeMap<String, usize>);
+
+/// Why a CONTENT means no image.
 #[derive(Debug, thiserror::Error)]
 pub enum ExpandError {
     /// The folder cannot be listed.
     #[error("cannot list the folder: {0}")]
     Folder(std::io::Error),
-    /// The folder or glob has no image.
-    #[error("no image there: looked for names that end in .{}", ENDINGS.join(", ."))]
-    Empty,
-    /// It looks like a glob, but is none.
-    #[error("no such file, and no glob either: {0}")]
-    Glob(#[from] glob::PatternError),
-    /// A folder that the glob leads through cannot be listed.
-    #[error("cannot be read: {0}")]
-    Unreadable(#[from] glob::GlobError),
+    /// The folder has no image.
+    #[error("no image there{}{}", after(": ", .passed_over), match .subfolders {
+        true => "; --recursive looks into its subfolders too",
+        false => "",
+    })]
+    Empty {
+        /// What it has.
+        passed_over: PassedOver,
+        /// Whether it has folders that were not looked into.
+        subfolders: bool,
+    },
+    /// There is nothing of that name, and nothing that matches it.
+    #[error("is not there, and as a pattern it matches no image{}", after(": ", .0))]
+    NoMatch(PassedOver),
+    /// There is nothing of that name, and it only looks like a pattern.
+    #[error("is not there, and is no pattern either: {0}")]
+    Pattern(#[from] globset::Error),
+    /// The picture's name would be too long.
+    #[error(
+        "its folder is more than {DEEPEST} bytes of path below the one that was named: name one \
+         further down"
+    )]
+    TooDeep,
 }
 
-/// The files that `content` means: itself, also where it lies in a bucket, or the images of a folder or glob in the order of
-/// their names. A file need not exist: the door says so.
-pub fn expand(content: &Path) -> Result<Vec<PathBuf>, ExpandError> {
-    if is_remote(content) {
-        return Ok(vec![content.to_owned()]);
-    }
-    let images = if content.is_dir() {
-        folder(content).map_err(ExpandError::Folder)?
+/// The images that `content` means: itself, or those of a folder, with `recursive` in its subfolders
+/// too, or those that match a pattern, in the order of their names. A file need not exist: the door
+/// says so.
+pub fn expand(
+    content: &Path,
+    recursive: bool,
+    buckets: &Listings,
+) -> Result<Expansion, ExpandError> {
+    if let Some(names) = buckets.get(content) {
+        bucket(content, names, recursive)
+    } else if content.is_dir() {
+        folder(content, recursive)
+    } else if is_pattern(content) && !content.exists() && !is_remote(content) {
+        matches(content)
     } else {
-        match content.to_str() {
-            Some(pattern) if pattern.contains(['*', '?', '[']) && !content.exists() => {
-                matches(pattern)?
+        let mut expansion = Expansion::default();
+        expansion.add(content.to_owned(), Path::new(""));
+        Ok(expansion)
+    }
+}
+
+fn folder(content: &Path, recursive: bool) -> Result<Expansion, ExpandError> {
+    let mut expansion = Expansion::default();
+    let mut subfolders = false;
+    for entry in walk(content, recursive, false) {
+        match entry {
+            Ok(path) if path.is_dir() => subfolders |= !recursive,
+            Ok(path) => {
+                let folder = path.parent().and_then(|p| p.strip_prefix(content).ok());
+                let folder = folder.unwrap_or(Path::new("")).to_owned();
+                expansion.sift(path, &folder);
             }
-            _ => return Ok(vec![content.to_owned()]),
+            Err((path, reason)) if path == content => return Err(ExpandError::Folder(reason)),
+            Err((path, reason)) => expansion.absent.push((path, ExpandError::Folder(reason))),
         }
-    };
-    if images.is_empty() {
-        Err(ExpandError::Empty)
-    } else {
-        Ok(images)
+    }
+    expansion.or(|passed_over| ExpandError::Empty {
+        passed_over,
+        subfolders,
+    })
+}
+
+fn matches(content: &Path) -> Result<Expansion, ExpandError> {
+    let matches = pattern::find(content)?;
+    let mut expansion = Expansion::default();
+    for (path, reason) in matches.unreadable {
+        expansion.absent.push((path, ExpandError::Folder(reason)));
+    }
+    for path in matches.paths.into_iter().filter(|path| !path.is_dir()) {
+        expansion.sift(path, Path::new(""));
+    }
+    expansion.or(ExpandError::NoMatch)
+}
+
+fn bucket(content: &Path, names: &[String], recursive: bool) -> Result<Expansion, ExpandError> {
+    let root = content.to_string_lossy();
+    let root = root.trim_end_matches('/');
+    let mut expansion = Expansion::default();
+    let mut subfolders = false;
+    for name in names {
+        let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
+        if name.split('/').any(|part| is_hidden(OsStr::new(part))) {
+            continue;
+        }
+        if !folder.is_empty() && !recursive {
+            subfolders = true;
+        } else if has_images_ending(Path::new(file)) {
+            let path = format!("{root}/{name}");
+            expansion.add(path.into(), Path::new(folder));
+        } else {
+            expansion.passed_over.count(Path::new(file));
+        }
+    }
+    expansion.or(|passed_over| ExpandError::Empty {
+        passed_over,
+        subfolders,
+    })
+}
+
+impl Expansion {
+    /// Takes a file of a folder if it is an image and none that was made here. Redrawing those too
+    /// would make more of them with every run into the folder of contents.
+    fn sift(&mut self, path: PathBuf, subfolder: &Path) {
+        if is_ours(&path) {
+            return;
+        }
+        if has_images_ending(&path) || ending(&path).is_none() && is_image_inside(&path) {
+            self.add(path, subfolder);
+        } else {
+            self.passed_over.count(&path);
+        }
+    }
+
+    fn add(&mut self, path: PathBuf, subfolder: &Path) {
+        if subfolder.to_string_lossy().len() > DEEPEST {
+            self.absent.push((path, ExpandError::TooDeep));
+        } else {
+            let subfolder = subfolder.to_owned();
+            self.images.push(Found { path, subfolder });
+        }
+    }
+
+    /// This, or the reason why there is nothing in it.
+    fn or(self, reason: impl FnOnce(PassedOver) -> ExpandError) -> Result<Self, ExpandError> {
+        match self.images.is_empty() && self.absent.is_empty() {
+            true => Err(reason(self.passed_over)),
+            false => Ok(self),
+        }
     }
 }
 
-fn folder(path: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut images = Vec::new();
-    for entry in std::fs::read_dir(path)? {
-        images.push(entry?.path());
+impl PassedOver {
+    /// Whether there were none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
-    images.retain(|path| is_image(path) && !is_ours(path));
-    images.sort();
-    Ok(images)
+
+    /// How many.
+    pub fn files(&self) -> usize {
+        self.0.values().sum()
+    }
+
+    fn count(&mut self, path: &Path) {
+        *self.0.entry(ending(path).unwrap_or_default()).or_default() += 1;
+    }
 }
 
-fn matches(pattern: &str) -> Result<Vec<PathBuf>, ExpandError> {
-    let mut images = glob::glob(pattern)?.collect::<Result<Vec<_>, _>>()?;
-    images.retain(|path| is_image(path) && !is_ours(path));
-    Ok(images)
+impl fmt::Display for PassedOver {
+    /// As in `3 files passed over: 2 .heic, 1 .txt`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files = self.files();
+        let plural = if files == 1 { "" } else { "s" };
+        write!(f, "{files} file{plural} passed over: ")?;
+        for (number, (ending, count)) in self.0.iter().enumerate() {
+            let comma = if number == 0 { "" } else { ", " };
+            let ending = match ending.as_str() {
+                "" => "without an ending",
+                ending => ending,
+            };
+            match self.0.len() {
+                1 => write!(f, "{ending}")?,
+                _ => write!(f, "{comma}{count} {ending}")?,
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Whether a run left this picture: its story lies beside it, and the store. Redrawing those too
-/// would make more of them with every run into the folder of contents.
+/// What was passed over, if anything, after a mark.
+fn after(mark: &str, passed_over: &PassedOver) -> String {
+    match passed_over.is_empty() {
+        true => String::new(),
+        false => format!("{mark}{passed_over}"),
+    }
+}
+
+/// Whether a file belongs to a picture that was made here: the record says so that is beside it.
 fn is_ours(path: &Path) -> bool {
-    path.with_extension("json").exists() && path.with_file_name(".stylefleet").is_dir()
+    let name = path.file_name().map(OsStr::to_string_lossy);
+    RecordFile::beside(path).is_some_and(|record| {
+        let endings = [RecordFile::ENDING, "svg"];
+        let is_beside = endings
+            .into_iter()
+            .any(|e| path.extension() == Some(OsStr::new(e)));
+        is_beside || record.file.as_deref() == name.as_deref()
+    })
 }
 
-/// Whether the path is that of an image, by its ending.
-pub fn is_image(path: &Path) -> bool {
-    let is_ending = |ending: &OsStr| {
+fn has_images_ending(path: &Path) -> bool {
+    let is_known = |ending: &OsStr| {
         ENDINGS
             .iter()
             .any(|known| ending.eq_ignore_ascii_case(known))
     };
-    path.extension().is_some_and(is_ending) && !path.is_dir()
+    path.extension().is_some_and(is_known)
+}
+
+/// What a file's name ends in. Numbers are no ending, as in `Scan 3.12.2024`.
+fn ending(path: &Path) -> Option<String> {
+    let ending = path.extension()?.to_string_lossy().to_lowercase();
+    ending
+        .contains(char::is_alphabetic)
+        .then(|| format!(".{ending}"))
+}
+
+/// Whether a file begins as an image does.
+fn is_image_inside(path: &Path) -> bool {
+    let mut start = Vec::new();
+    // Looked at before it is opened: opening a named pipe would wait for its other end.
+    path.is_file()
+        && std::fs::File::open(path)
+            .and_then(|file| file.take(door::START).read_to_end(&mut start))
+            .is_ok_and(|_| door::is_image(&start))
 }
 
 #[cfg(test)]
@@ -86,54 +280,165 @@ mod tests {
 
     fn photos() -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
-        for name in ["b.JPG", "a.png", "c.webp", "notes.txt", "e[1].tif"] {
+        for name in [
+            "b.JPG",
+            "a.png",
+            "c.webp",
+            "notes.txt",
+            "e[1].tif",
+            "f.jfif",
+            "g.jpe",
+            "h.HEIC",
+            "i.heic",
+            "j",
+            ".x.png",
+            "._a.png",
+            ".DS_Store",
+        ] {
             std::fs::write(folder.path().join(name), "").expect("writes");
         }
-        std::fs::create_dir(folder.path().join("d.png")).expect("a folder");
+        for name in ["k", "Scan 3.12.2024"] {
+            std::fs::write(folder.path().join(name), b"\x89PNG\r\n\x1a\n").expect("writes");
+        }
+        for name in ["d.png", "sub/deep", ".hidden"] {
+            let folder = folder.path().join(name);
+            std::fs::create_dir_all(&folder).expect("a folder");
+            std::fs::write(folder.join("a.png"), "").expect("writes");
+        }
         folder
     }
 
-    fn names(folder: &tempfile::TempDir, content: &str) -> Vec<String> {
-        let files = expand(&folder.path().join(content)).expect("expands");
-        let name = |path: &PathBuf| path.file_name().map(|n| n.to_string_lossy().into_owned());
-        files.iter().filter_map(name).collect()
+    fn found(folder: &tempfile::TempDir, content: &str, recursive: bool) -> Expansion {
+        let content = folder.path().join(content);
+        expand(&content, recursive, &Listings::new()).expect("expands")
+    }
+
+    /// The images, each with its subfolder before it.
+    fn names(expansion: &Expansion) -> Vec<String> {
+        let name = |found: &Found| {
+            let file = found.path.file_name().map(OsStr::to_owned);
+            let name = found.subfolder.join(file.unwrap_or_default());
+            name.to_string_lossy().into_owned()
+        };
+        expansion.images.iter().map(name).collect()
     }
 
     #[test]
     fn takes_a_folders_images_in_order() {
-        let images = names(&photos(), "");
-        assert_eq!(images, ["a.png", "b.JPG", "c.webp", "e[1].tif"]);
+        let images = [
+            "Scan 3.12.2024",
+            "a.png",
+            "b.JPG",
+            "c.webp",
+            "e[1].tif",
+            "f.jfif",
+            "g.jpe",
+            "k",
+        ];
+        let expansion = found(&photos(), "", false);
+        assert_eq!(names(&expansion), images);
+        let passed_over = expansion.passed_over.to_string();
+        assert_eq!(
+            passed_over,
+            "4 files passed over: 1 without an ending, 2 .heic, 1 .txt"
+        );
+
+        let expansion = found(&photos(), "", true);
+        let mut all = [&images[..], &["d.png/a.png", "sub/deep/a.png"]].concat();
+        all.sort_unstable();
+        let mut names = names(&expansion);
+        names.sort_unstable();
+        assert_eq!(names, all);
     }
 
     #[test]
-    fn takes_globs_where_no_file_has_that_name() {
+    fn takes_patterns_where_no_file_has_that_name() {
         let folder = photos();
-        assert_eq!(names(&folder, "[ab].*"), ["a.png", "b.JPG"]);
-        assert_eq!(names(&folder, "e[1].tif"), ["e[1].tif"]);
-        assert_eq!(names(&folder, "gone.png"), ["gone.png"]);
+        let names = |content| names(&found(&folder, content, false));
+        assert_eq!(names("[ab].*"), ["a.png", "b.JPG"]);
+        assert_eq!(names("e[1].tif"), ["e[1].tif"]);
+        assert_eq!(names("gone.png"), ["gone.png"]);
+        let expansion = found(&folder, "[ah].*", false);
+        assert_eq!(
+            expansion.passed_over.to_string(),
+            "1 file passed over: .heic"
+        );
     }
 
     #[test]
-    fn passes_over_what_earlier_runs_left() {
+    fn passes_over_what_was_made_here() {
         let folder = photos();
         std::fs::write(folder.path().join("a.json"), "{}").expect("writes");
-        assert_eq!(
-            names(&folder, "a.*"),
-            ["a.png"],
-            "a story alone proves nothing"
-        );
-        std::fs::create_dir(folder.path().join(".stylefleet")).expect("a folder");
-        assert_eq!(names(&folder, ""), ["b.JPG", "c.webp", "e[1].tif"]);
+        let expansion = found(&folder, "a.*", false);
+        assert_eq!(names(&expansion), ["a.png"], "any JSON proves nothing");
+        let record = format!("{{\"job\": \"{}\", \"file\": \"a.png\"}}", "0".repeat(64));
+        for name in ["a.json", "b.json"] {
+            std::fs::write(folder.path().join(name), &record).expect("writes");
+        }
+        std::fs::write(folder.path().join("a.svg"), "").expect("writes");
+        let expansion = found(&folder, "[ab]*", false);
+        // It is the record of another file.
+        assert_eq!(names(&expansion), ["b.JPG"]);
+        assert_eq!(expansion.passed_over, PassedOver::default());
     }
 
     #[test]
-    fn says_when_there_is_no_image() {
+    fn says_why_there_is_no_image() {
         let folder = photos();
-        for content in ["d.png", "*.gif"] {
-            let refused = expand(&folder.path().join(content));
-            assert!(matches!(refused, Err(ExpandError::Empty)), "{content}");
+        std::fs::remove_file(folder.path().join("sub/deep/a.png")).expect("removes");
+        std::fs::write(folder.path().join("sub/deep/b.heic"), "").expect("writes");
+        for (content, reason) in [
+            (
+                "sub",
+                "no image there; --recursive looks into its subfolders too",
+            ),
+            ("sub/deep", "no image there: 1 file passed over: .heic"),
+            (
+                "*.gif",
+                "is not there, and as a pattern it matches no image",
+            ),
+            (
+                "*.txt",
+                "is not there, and as a pattern it matches no image: 1 file passed over: .txt",
+            ),
+            (
+                "gone[1].png",
+                "is not there, and as a pattern it matches no image",
+            ),
+        ] {
+            let refused = expand(&folder.path().join(content), false, &Listings::new());
+            assert_eq!(refused.expect_err(content).to_string(), reason);
         }
-        let refused = expand(&folder.path().join("[.png"));
-        assert!(matches!(refused, Err(ExpandError::Glob(_))));
+        let refused = expand(&folder.path().join("[.png"), false, &Listings::new());
+        assert!(matches!(refused, Err(ExpandError::Pattern(_))));
+    }
+
+    #[test]
+    fn folders_of_buckets_are_folders() {
+        let content = PathBuf::from("s3://bucket/album/");
+        let names_there = ["a.jpg", "b.heic", ".c.jpg", "2024/d.jpg", ".x/e.jpg"];
+        let listing = names_there.map(str::to_owned).to_vec();
+        let buckets = Listings::from([(content.clone(), listing)]);
+        let expansion = expand(&content, false, &buckets).expect("expands");
+        assert_eq!(names(&expansion), ["a.jpg"]);
+        assert_eq!(
+            expansion.passed_over.to_string(),
+            "1 file passed over: .heic"
+        );
+        let expansion = expand(&content, true, &buckets).expect("expands");
+        assert_eq!(names(&expansion), ["a.jpg", "2024/d.jpg"]);
+        let path = &expansion.images[1].path;
+        assert_eq!(path, Path::new("s3://bucket/album/2024/d.jpg"));
+        // An object's name may have stars in it.
+        let content = Path::new("s3://bucket/*.jpg");
+        let expansion = expand(content, true, &buckets).expect("expands");
+        assert_eq!(expansion.images[0].path, content);
+    }
+
+    #[test]
+    fn says_what_lies_too_deep() {
+        let mut expansion = Expansion::default();
+        expansion.add("a.png".into(), Path::new(&"d/".repeat(400)));
+        assert!(matches!(expansion.absent[..], [(_, ExpandError::TooDeep)]));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use crate::asking::expand::Listings;
 use crate::asking::options::Options;
 use crate::asking::plan::{Asked, Plan};
 
@@ -11,12 +12,11 @@ pub fn batch_file(text: &str) {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(text.as_bytes()).expect("writes");
     let planned = Asked::read(Options::default(), Some(file.path())).and_then(|mut asked| {
-        for contents in asked.contents() {
-            // No glob is to lead through this machine.
-            contents.clear();
-            contents.push("content.png".into());
+        for content in asked.contents() {
+            // No pattern is to lead through this machine.
+            *content = "content.png".into();
         }
-        Plan::new(asked)
+        Plan::new(asked, &Listings::new())
     });
     match planned {
         Ok(plan) => {

@@ -218,6 +218,7 @@ mod tests {
     use stylefleet_transport::store::FolderStore;
 
     use super::*;
+    use crate::asking::expand::Listings;
     use crate::asking::options::Options;
     use crate::asking::plan::{Asked, Plan};
 
@@ -236,7 +237,7 @@ mod tests {
             ..Options::default()
         };
         let asked = Asked::read(options, None).expect("is read");
-        let plan = Plan::new(asked).expect("a plan");
+        let plan = Plan::new(asked, &Listings::new()).expect("a plan");
         let store = Arc::new(FolderStore::new(path("store")));
         let porter = Porter {
             store: store.clone(),

@@ -2,14 +2,18 @@
 
 mod batch_file;
 mod door;
-mod expand;
+pub mod expand;
 #[cfg(test)]
 mod fuzz;
 pub mod intake;
 mod names;
 pub mod options;
+mod pattern;
 pub mod plan;
+pub mod record_file;
 pub mod remote;
 pub mod values;
+mod walk;
 
 pub use names::is_plain;
+pub use walk::PREVIEWS;

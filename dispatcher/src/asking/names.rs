@@ -6,10 +6,12 @@ use std::path::Path;
 
 use stylefleet_proto::{Invalid, Name};
 
-/// Longest name given, in bytes: leaves room for a number and an ending in the 255 of a file name.
+/// Longest part of a name given, in bytes: leaves room for a number.
 const LONGEST: usize = 200;
+/// Longest with a number: leaves room for another and an ending in the 255 of a file name.
+const LONGEST_NUMBERED: usize = 230;
 
-/// The name of a picture of `content` in `styles`, without an ending.
+/// The name of a picture of `content` in `styles`, without an ending and without a folder.
 pub fn of_picture<'a>(content: &Path, styles: impl Iterator<Item = &'a Path>) -> String {
     let styles: Vec<_> = styles.map(stem).collect();
     format!("{}.{}", stem(content), styles.join("+"))
@@ -18,7 +20,7 @@ pub fn of_picture<'a>(content: &Path, styles: impl Iterator<Item = &'a Path>) ->
 /// The name by which people know the file at `path`.
 pub fn of_file(path: &Path) -> Result<Name, Invalid> {
     let name = path.file_name().unwrap_or(path.as_os_str());
-    clean(&name.to_string_lossy()).parse()
+    clean(&name.to_string_lossy(), LONGEST).parse()
 }
 
 fn stem(path: &Path) -> String {
@@ -26,8 +28,8 @@ fn stem(path: &Path) -> String {
     stem.to_string_lossy().into_owned()
 }
 
-/// `name` without what no file name may have, and not too long.
-fn clean(name: &str) -> String {
+/// `name` without what no name of a visible file may have, and not too long.
+fn clean(name: &str, longest: usize) -> String {
     let plain = |c: char| {
         if c.is_control() || "/\\".contains(c) {
             '_'
@@ -35,16 +37,19 @@ fn clean(name: &str) -> String {
             c
         }
     };
-    let name: String = name.chars().map(plain).collect();
-    match name.as_str() {
-        "" => "_".to_owned(),
-        name => name[..name.floor_char_boundary(LONGEST)].to_owned(),
+    let mut name: String = name.chars().map(plain).collect();
+    if name.is_empty() || name.starts_with('.') {
+        name.replace_range(..name.len().min(1), "_");
     }
+    name.truncate(name.floor_char_boundary(longest));
+    name
 }
 
-/// Whether a name can be a file's: one that is not ours may hold anything.
+/// Whether a name leads to a visible file in a folder or its subfolders: one that is not ours may
+/// hold anything.
 pub fn is_plain(name: &Name) -> bool {
-    clean(name.as_ref()) == name.as_ref()
+    let mut parts = name.as_ref().split('/');
+    parts.all(|part| clean(part, LONGEST_NUMBERED) == part)
 }
 
 /// Keeps names apart, for file systems that do not tell capitals from small letters too.
@@ -55,9 +60,13 @@ pub struct Names {
 }
 
 impl Names {
-    /// `wanted` if it is free, or else with the first free one of the endings -2, -3, ...
-    pub fn apart(&mut self, wanted: &str) -> Result<Name, Invalid> {
-        let wanted = clean(wanted);
+    /// `wanted` in a subfolder if it is free, or else with the first free one of the endings -2, -3,
+    /// ...
+    pub fn apart(&mut self, subfolder: &Path, wanted: &str) -> Result<Name, Invalid> {
+        let folders = subfolder
+            .iter()
+            .map(|part| clean(&part.to_string_lossy(), LONGEST) + "/");
+        let wanted = folders.collect::<String>() + &clean(wanted, LONGEST);
         let known = wanted.to_lowercase();
         let mut number = self.taken.get(&known).copied().unwrap_or(0);
         loop {
@@ -95,19 +104,58 @@ mod tests {
     fn names_are_kept_apart() {
         let mut names = Names::default();
         let given: Vec<_> = ["a.s", "A.s", "a.s-2", "a.s", "b.s"]
-            .map(|name| names.apart(name).expect("a name").to_string())
+            .map(|name| {
+                names
+                    .apart(Path::new(""), name)
+                    .expect("a name")
+                    .to_string()
+            })
             .into();
         assert_eq!(given, ["a.s", "A.s-2", "a.s-2-2", "a.s-3", "b.s"]);
+        let given: Vec<_> = ["x", "x/y", "X"]
+            .map(|folder| names.apart(Path::new(folder), "a.s").expect("a name"))
+            .map(String::from)
+            .into();
+        assert_eq!(given, ["x/a.s", "x/y/a.s", "X/a.s-2"]);
     }
 
     #[test]
     fn names_are_safe_and_short() {
         let mut names = Names::default();
-        let mut name = |wanted: &str| names.apart(wanted).expect("a name").to_string();
+        let mut name_in = |subfolder: &str, wanted: &str| {
+            let name = names.apart(Path::new(subfolder), wanted).expect("a name");
+            assert!(is_plain(&name), "{name}");
+            name.to_string()
+        };
+        assert_eq!(name_in("b\n/.c/d\\e", "a"), "b_/_c/d_e/a");
+        assert_eq!(name_in(&"e/".repeat(375), "a").len(), 751);
+        let mut name = |wanted: &str| name_in("", wanted);
         assert_eq!(name("a\n/../b\\c"), "a__.._b_c");
         assert_eq!(name(""), "_");
+        assert_eq!(name(".stylefleet"), "_stylefleet");
+        assert_eq!(name(".."), "_.");
         let long = "é".repeat(150);
         assert_eq!(name(&long).len(), 200);
         assert_eq!(name(&long).len(), 202);
+    }
+
+    #[test]
+    fn names_from_outside_stay_in_the_folder() {
+        for (name, plain) in [
+            ("a", true),
+            ("2024/a b.c-2", true),
+            ("..a", false),
+            ("../a", false),
+            ("a/../b", false),
+            ("/etc/a", false),
+            ("a//b", false),
+            ("a/", false),
+            (".stylefleet/a", false),
+            ("a/.b", false),
+            ("a\\b", false),
+            (&"a".repeat(231), false),
+        ] {
+            assert_eq!(is_plain(&name.parse().expect("a name")), plain, "{name}");
+        }
     }
 }

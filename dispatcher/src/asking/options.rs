@@ -28,10 +28,16 @@ pub const WHOLE: &str = "The whole run (one setting for all pictures)";
 #[derive(Debug, Clone, Default, PartialEq, clap::Args, serde::Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Options {
-    /// Pictures to redraw: files, folders (the images in them, not in their subfolders) or globs
+    /// Pictures to redraw: files, folders (the images in them) or patterns, as in 'photos/*.jpg'
     #[arg(required_unless_present = "file", conflicts_with = "file")]
     #[serde(deserialize_with = "one_or_many")]
     pub content: Option<Vec<PathBuf>>,
+
+    /// Take the images in subfolders of a folder too; the pictures land in subfolders of the same
+    /// names [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub recursive: Option<bool>,
 
     /// Style to redraw them in; give it several times for several styles
     ///
@@ -228,7 +234,7 @@ impl Options {
             };
         }
         over! {
-            content style mask name blend out preset
+            content recursive style mask name blend out preset
             size init keep_colors seed format
             strength style_loss normalize_gradients style_weight content_weight tv_weight style_layers content_layers network pooling style_scale
             evaluations coarse_evaluations scales stop_below tolerance optimizer average precision
@@ -240,7 +246,7 @@ impl Options {
     pub fn rooted(mut self, folder: &Path) -> Self {
         for content in self.content.iter_mut().flatten() {
             if !is_remote(content) {
-                *content = rooted_content(content, folder);
+                *content = folder.join(&*content);
             }
         }
         let start = match &mut self.init {
@@ -347,15 +353,4 @@ fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<PathBuf>
         Paths::One(path) => vec![path],
         Paths::Many(paths) => paths,
     }))
-}
-/// A content taken from `folder`. Where it is a glob, the folder's own name is not part of that.
-fn rooted_content(content: &Path, folder: &Path) -> PathBuf {
-    let path = folder.join(content);
-    let is_glob = |text: &str| text.contains(['*', '?', '[']);
-    match (content.to_str(), folder.to_str()) {
-        (Some(text), Some(folder)) if is_glob(text) && content.is_relative() && !path.exists() => {
-            Path::new(&glob::Pattern::escape(folder)).join(content)
-        }
-        _ => path,
-    }
 }

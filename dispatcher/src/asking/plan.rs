@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use stylefleet_proto::{Digest, Image, Invalid, Job, Name, Parameters, Preset, Style};
 
 use crate::asking::batch_file::{BatchFile, BatchFileError, Entry};
-use crate::asking::expand::{ExpandError, expand};
+use crate::asking::expand::{ExpandError, Expansion, Found, Listings, PassedOver, expand};
 use crate::asking::names::{self, Names};
 use crate::asking::options::Options;
 use crate::asking::values::{Blended, Devices, NO_MASK, Start, StyleImage};
@@ -35,6 +35,8 @@ pub struct Plan {
     pub pictures: Vec<Picture>,
     /// Contents that mean no file, and why.
     pub absent: Vec<(PathBuf, ExpandError)>,
+    /// Contents with files that were passed over.
+    pub passed_over: Vec<(PathBuf, PassedOver)>,
 }
 
 /// A picture to make.
@@ -113,21 +115,23 @@ impl Asked {
         })
     }
 
-    /// The lists of contents.
-    pub fn contents(&mut self) -> impl Iterator<Item = &mut Vec<PathBuf>> {
-        self.parts
+    /// The contents.
+    pub fn contents(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let lists = self
+            .parts
             .iter_mut()
-            .filter_map(|part| part.options.content.as_mut())
+            .flat_map(|part| &mut part.options.content);
+        lists.flatten()
     }
 }
 
 impl Plan {
-    /// Resolves what was asked.
-    pub fn new(asked: Asked) -> Result<Self, PlanError> {
+    /// Resolves what was asked. `buckets` has the folders of buckets that [`Asked::contents`] names.
+    pub fn new(asked: Asked, buckets: &Listings) -> Result<Self, PlanError> {
         let mut plan = Self::empty(&asked.whole);
         let mut names = Names::default();
         for part in asked.parts {
-            plan.add(&part.options, &mut names)
+            plan.add(&part.options, buckets, &mut names)
                 .map_err(|invalid| invalid.at(part.place))?;
         }
         Ok(plan)
@@ -142,26 +146,41 @@ impl Plan {
             max_pixels: options.max_pixels.map_or(MAX_PIXELS, NonZero::get),
             pictures: Vec::new(),
             absent: Vec::new(),
+            passed_over: Vec::new(),
         }
     }
 
     /// Adds the pictures that one table of options asks for.
-    fn add(&mut self, options: &Options, names: &mut Names) -> Result<(), BadOption> {
+    fn add(
+        &mut self,
+        options: &Options,
+        buckets: &Listings,
+        names: &mut Names,
+    ) -> Result<(), BadOption> {
         let blends = blends(options)?;
         for blend in &blends {
             check(options, blend)?;
         }
         for content in options.content.iter().flatten() {
-            let files = match expand(content) {
-                Ok(files) => files,
+            let recursive = options.recursive.unwrap_or(false);
+            let Expansion {
+                images,
+                passed_over,
+                absent,
+            } = match expand(content, recursive, buckets) {
+                Ok(expansion) => expansion,
                 Err(error) => {
                     self.absent.push((content.clone(), error));
                     continue;
                 }
             };
-            for file in &files {
+            self.absent.extend(absent);
+            if !passed_over.is_empty() {
+                self.passed_over.push((content.clone(), passed_over));
+            }
+            for image in &images {
                 for blend in &blends {
-                    self.pictures.push(picture(options, file, blend, names)?);
+                    self.pictures.push(picture(options, image, blend, names)?);
                 }
             }
         }
@@ -245,14 +264,16 @@ fn check(options: &Options, blend: &Blend) -> Result<(), BadOption> {
 
 fn picture(
     options: &Options,
-    content: &Path,
+    content: &Found,
     blend: &Blend,
     names: &mut Names,
 ) -> Result<Picture, BadOption> {
-    let usual = || names::of_picture(content, blend.iter().map(|style| style.path.as_path()));
+    let styles = blend.iter().map(|style| style.path.as_path());
+    let usual = || names::of_picture(&content.path, styles);
+    let name = options.name.clone().unwrap_or_else(usual);
     Ok(Picture {
-        name: names.apart(&options.name.clone().unwrap_or_else(usual))?,
-        content: content.to_owned(),
+        name: names.apart(&content.subfolder, &name)?,
+        content: content.path.clone(),
         styles: blend.clone(),
         start: match &options.init {
             Some(Start::File(path)) => Some(path.clone()),
@@ -306,7 +327,7 @@ mod tests {
     }
 
     fn plan(options: Options) -> Result<Plan, PlanError> {
-        Plan::new(Asked::read(options, None)?)
+        Plan::new(Asked::read(options, None)?, &Listings::new())
     }
 
     fn names(options: Options) -> Vec<String> {

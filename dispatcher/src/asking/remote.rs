@@ -1,14 +1,14 @@
 //! Images that lie in buckets: `s3://bucket/key`, and `s3://bucket/folder/` for those in a folder.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use stylefleet_transport::store::{self, Location, Store, StoreError};
 use tokio::sync::Mutex;
 
-use crate::asking::expand::is_image;
+use crate::asking::expand::Listings;
 
 const SCHEME: &str = "s3://";
 
@@ -16,17 +16,6 @@ const SCHEME: &str = "s3://";
 pub struct Remotes {
     options: store::Options,
     open: Mutex<HashMap<String, Arc<dyn Store>>>,
-}
-
-/// Why a folder of a bucket means no image.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoteError {
-    /// It has none.
-    #[error("{0}: no image there")]
-    Empty(String),
-    /// The bucket cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// Whether a path means something in a bucket.
@@ -49,38 +38,30 @@ impl Remotes {
         self.bucket(bucket).await?.get(&key).await
     }
 
-    /// Replaces each folder of a bucket by the images in it, not those in its subfolders.
-    pub async fn expand(&self, contents: &mut Vec<PathBuf>) -> Result<(), RemoteError> {
-        let mut expanded = Vec::new();
-        for content in contents.drain(..) {
-            match content.to_str().filter(|text| text.starts_with(SCHEME)) {
-                Some(uri) if uri.ends_with('/') || !uri[SCHEME.len()..].contains('/') => {
-                    expanded.extend(self.images(uri).await?);
-                }
-                _ => expanded.push(content),
+    /// Lists those of the contents that are folders of buckets.
+    pub async fn list(
+        &self,
+        contents: impl Iterator<Item = &Path>,
+    ) -> Result<Listings, StoreError> {
+        let mut listings = Listings::new();
+        for content in contents {
+            let uri = content.to_str().and_then(|text| text.strip_prefix(SCHEME));
+            if uri.is_some_and(|uri| uri.ends_with('/') || !uri.contains('/')) {
+                listings.insert(content.to_owned(), self.names(content).await?);
             }
         }
-        *contents = expanded;
-        Ok(())
+        Ok(listings)
     }
 
-    async fn images(&self, folder: &str) -> Result<Vec<PathBuf>, RemoteError> {
-        let (bucket, mut prefix) = parts(Path::new(folder))?;
+    /// The names of what is in a folder and in those below.
+    async fn names(&self, folder: &Path) -> Result<Vec<String>, StoreError> {
+        let (bucket, mut prefix) = parts(folder)?;
         if !prefix.is_empty() {
             prefix.push('/');
         }
-        let keys = self.bucket(bucket.clone()).await?.list(&prefix).await?;
-        let is_in_it = |key: &&String| !key[prefix.len()..].contains('/');
-        let images: Vec<_> = keys
-            .iter()
-            .filter(is_in_it)
-            .map(|key| PathBuf::from(format!("{SCHEME}{bucket}/{key}")))
-            .filter(|uri| is_image(uri))
-            .collect();
-        match images.is_empty() {
-            true => Err(RemoteError::Empty(folder.to_owned())),
-            false => Ok(images),
-        }
+        let keys = self.bucket(bucket).await?.list(&prefix).await?;
+        let name = |key: &String| Some(key.strip_prefix(&prefix)?.to_owned());
+        Ok(keys.iter().filter_map(name).collect())
     }
 
     async fn bucket(&self, name: String) -> Result<Arc<dyn Store>, StoreError> {

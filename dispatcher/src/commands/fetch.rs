@@ -11,8 +11,8 @@ use stylefleet_transport::store::Store;
 use crate::batch::Batch;
 use crate::commands::{CommandError, Ending, open_store};
 use crate::config::Settings;
-use crate::gallery::{Gallery, GalleryError, Hung};
-use crate::output::{self, Line};
+use crate::output::{self, Line, left_as_it_is};
+use crate::picture_folder::{FolderError, PictureFolder, Saved};
 use crate::state::{self, State};
 
 /// Pictures that are fetched at once.
@@ -71,6 +71,9 @@ struct Picture {
     file: Option<PathBuf>,
     /// Whether the file was there before.
     kept: bool,
+    /// Files of the job that were changed since they were made, and left as they are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changed: Vec<PathBuf>,
     /// Why a finished picture cannot be had.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -96,9 +99,9 @@ pub async fn fetch(
     extras: Extras,
 ) -> Result<Fetched, CommandError> {
     let batch = Batch::open(&*store, batch).await?;
-    let gallery = Gallery::new(folder.to_owned(), store.clone(), extras.curve);
+    let folder = PictureFolder::new(folder.to_owned(), store.clone(), extras.curve);
     let mut pictures: Vec<_> = stream::iter(&batch.manifest.jobs)
-        .map(|entry| picture(&*store, &gallery, entry))
+        .map(|entry| picture(&*store, &folder, entry))
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
@@ -115,7 +118,7 @@ pub async fn fetch(
         .for_each(|(picture, state)| picture.state = state);
     if extras.previews {
         stream::iter(batch.manifest.jobs.iter().map(Ok))
-            .try_for_each_concurrent(AT_ONCE, |entry| gallery.hang_previews(entry))
+            .try_for_each_concurrent(AT_ONCE, |entry| folder.save_previews(entry))
             .await?;
     }
     let there = pictures.iter().filter(|picture| picture.file.is_some());
@@ -132,7 +135,7 @@ pub async fn fetch(
 /// Brings a picture, if the job is done.
 async fn picture(
     store: &dyn Store,
-    gallery: &Gallery,
+    folder: &PictureFolder,
     entry: &ManifestEntry,
 ) -> Result<Picture, CommandError> {
     let mut picture = Picture {
@@ -141,12 +144,14 @@ async fn picture(
         state: State::Done,
         file: None,
         kept: false,
+        changed: Vec::new(),
         reason: None,
     };
-    match hang(store, gallery, entry).await {
-        Ok(Some(hung)) => {
-            picture.file = Some(hung.path);
-            picture.kept = hung.kept;
+    match save(store, folder, entry).await {
+        Ok(Some(saved)) => {
+            picture.file = Some(saved.path);
+            picture.kept = saved.kept;
+            picture.changed = saved.changed;
         }
         Ok(None) => {}
         Err(error) => picture.reason = Some(error.into_reason()?),
@@ -154,13 +159,13 @@ async fn picture(
     Ok(picture)
 }
 
-async fn hang(
+async fn save(
     store: &dyn Store,
-    gallery: &Gallery,
+    folder: &PictureFolder,
     entry: &ManifestEntry,
-) -> Result<Option<Hung>, GalleryError> {
+) -> Result<Option<Saved>, FolderError> {
     match state::record(store, &entry.job).await? {
-        Some(record) => Ok(Some(gallery.hang(entry, &record).await?)),
+        Some(record) => Ok(Some(folder.save(entry, &record).await?)),
         None => Ok(None),
     }
 }
@@ -177,6 +182,10 @@ impl Fetched {
     /// Says what was fetched, and what was not.
     pub fn print(&self) {
         for picture in &self.pictures {
+            for file in &picture.changed {
+                let text = left_as_it_is(file);
+                Line::Remark(format!("note     {}: {text}", picture.name)).print();
+            }
             let line = match (&picture.file, &picture.reason) {
                 (Some(file), _) => {
                     let word = if picture.kept { "kept   " } else { "fetched" };
@@ -208,7 +217,7 @@ mod tests {
 
     use super::*;
     use crate::documents;
-    use crate::samples::record;
+    use crate::samples::{PICTURE, record};
 
     #[tokio::test]
     async fn fetches_what_is_new_and_says_what_is_missing() {
@@ -243,7 +252,7 @@ mod tests {
         let written = documents::write(&*store, &keys::accepted(&batch, &submit), &accepted).await;
         written.expect("writes");
         let put = store
-            .put(&record(job(1)).picture, Bytes::from("a picture"))
+            .put(&record(job(1)).picture, Bytes::from_static(PICTURE))
             .await;
         put.expect("writes");
 
@@ -260,7 +269,7 @@ mod tests {
             assert!(reason.is_some_and(|r| r.contains("missing in the store")));
         }
         let file = folder.path().join("a.png");
-        assert_eq!(std::fs::read(file).expect("reads"), b"a picture");
+        assert_eq!(std::fs::read(file).expect("reads"), PICTURE);
         let story = std::fs::read(folder.path().join("a.json")).expect("reads");
         let story: serde_json::Value = serde_json::from_slice(&story).expect("JSON");
         assert_eq!(story["preset"], "studio");

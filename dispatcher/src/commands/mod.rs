@@ -34,14 +34,13 @@ pub use watch::WatchArgs;
 
 use crate::asking::intake::IntakeError;
 use crate::asking::plan::PlanError;
-use crate::asking::remote::RemoteError;
 use crate::batch::BatchError;
 use crate::board::Tally;
 use crate::cli::Command;
 use crate::config::{ConfigError, Settings};
 use crate::documents::DocumentError;
-use crate::gallery::GalleryError;
 use crate::local::dispatch::DispatchError;
+use crate::picture_folder::FolderError;
 use crate::signals::Signals;
 
 /// How long a command waits for a store that is away.
@@ -86,15 +85,12 @@ pub enum CommandError {
     /// A run on this machine cannot begin.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// A folder of a bucket means no image.
-    #[error(transparent)]
-    Remote(#[from] RemoteError),
     /// The pictures cannot be taken in.
     #[error(transparent)]
     Intake(#[from] IntakeError),
     /// Pictures cannot be handed over.
     #[error(transparent)]
-    Gallery(#[from] GalleryError),
+    Folder(#[from] FolderError),
     /// The work on this machine cannot go on.
     #[error(transparent)]
     Dispatch(#[from] DispatchError),

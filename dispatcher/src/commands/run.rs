@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytesize::ByteSize;
 use stylefleet_transport::store::{FolderStore, Store};
 
+use crate::asking::expand::Listings;
 use crate::asking::intake::{Porter, Title};
 use crate::asking::options::{Options, WHOLE};
 use crate::asking::plan::{Asked, Plan};
@@ -17,10 +18,10 @@ use crate::batch;
 use crate::board::Board;
 use crate::commands::{CommandError, Ending};
 use crate::config::Settings;
-use crate::gallery::Gallery;
 use crate::local::desk::Desk;
 use crate::local::{Launch, dispatch};
 use crate::output;
+use crate::picture_folder::PictureFolder;
 use crate::signals::Signals;
 
 /// The store's folder, in the folder of pictures.
@@ -116,14 +117,15 @@ pub async fn run(
         memory: args.machine.memory,
         ..args.options
     };
-    let plan = Plan::new(Asked::read(options, args.file.as_deref())?)?;
+    let asked = Asked::read(options, args.file.as_deref())?;
+    let plan = Plan::new(asked, &Listings::new())?;
     let folder = plan.out.join(STORE);
     let _lock = lock(&folder)?;
     let asked = plan.pictures.len() + plan.absent.len();
     let store: Arc<dyn Store> = Arc::new(FolderStore::new(&folder));
     let board = Board::new(asked, output::open(args.json, asked));
-    let gallery = Gallery::new(plan.out.clone(), store.clone(), args.curve);
-    let mut desk = Desk::open(board, gallery, store.clone());
+    let folder_of_pictures = PictureFolder::new(plan.out.clone(), store.clone(), args.curve);
+    let mut desk = Desk::open(board, folder_of_pictures, store.clone());
     let launch = Launch {
         program: settings.worker(),
         store: folder,
@@ -147,6 +149,7 @@ async fn work(
     desk: &mut Desk,
     signals: &mut Signals,
 ) -> Result<(), CommandError> {
+    desk.board.pass_over(&plan.passed_over);
     for (content, reason) in &plan.absent {
         let name = content.to_string_lossy();
         desk.board.refuse(&name, &reason.to_string());

@@ -137,11 +137,11 @@ async fn submit(
     // Before anything is uploaded: a broker that cannot be reached is worth knowing at once.
     let broker = connect(settings).await?;
     let remotes = Remotes::new(settings.s3());
-    for contents in asked.contents() {
-        remotes.expand(contents).await?;
-    }
-    let plan = Plan::new(asked)?;
+    let contents = asked.contents().map(|content| content.as_path());
+    let buckets = remotes.list(contents).await?;
+    let plan = Plan::new(asked, &buckets)?;
     let mut board = Board::new(0, output::lines(args.json));
+    board.pass_over(&plan.passed_over);
     for (content, reason) in &plan.absent {
         board.refuse(&content.to_string_lossy(), &reason.to_string());
     }

@@ -8,8 +8,8 @@ use stylefleet_transport::store::Store;
 
 use crate::board::{Board, Tally};
 use crate::documents::{self, DocumentError};
-use crate::gallery::{Gallery, GalleryError};
-use crate::output::News;
+use crate::output::{News, left_as_it_is};
+use crate::picture_folder::{FolderError, PictureFolder, Saved};
 use crate::state;
 
 /// Looks after the pictures of a run.
@@ -17,21 +17,21 @@ pub struct Desk {
     /// What people are told.
     pub board: Board,
     store: Arc<dyn Store>,
-    gallery: Gallery,
+    folder: PictureFolder,
 }
 
 impl Desk {
-    /// A desk that hands pictures of `store` over to `gallery`.
-    pub fn open(board: Board, gallery: Gallery, store: Arc<dyn Store>) -> Self {
+    /// A desk that hands pictures of `store` over to `folder`.
+    pub fn open(board: Board, folder: PictureFolder, store: Arc<dyn Store>) -> Self {
         Self {
             board,
-            gallery,
+            folder,
             store,
         }
     }
 
     /// Hands over the pictures of jobs that earlier runs finished. Returns the other jobs.
-    pub async fn keep_done(&mut self, jobs: Vec<Job>) -> Result<Vec<Job>, GalleryError> {
+    pub async fn keep_done(&mut self, jobs: Vec<Job>) -> Result<Vec<Job>, FolderError> {
         let mut open = Vec::new();
         for job in jobs {
             if !self.deliver(job.id, true).await? {
@@ -42,12 +42,12 @@ impl Desk {
     }
 
     /// Hands over the pictures of a job if it is finished; says whether it is over.
-    pub async fn deliver(&mut self, job: JobId, kept: bool) -> Result<bool, GalleryError> {
+    pub async fn deliver(&mut self, job: JobId, kept: bool) -> Result<bool, FolderError> {
         let record = match state::record(&*self.store, &job).await {
             Ok(Some(record)) => record,
             Ok(None) => return Ok(false),
             Err(error) => {
-                let reason = GalleryError::from(error).into_reason()?;
+                let reason = FolderError::from(error).into_reason()?;
                 self.fail(job, &reason, 0);
                 return Ok(true);
             }
@@ -56,34 +56,47 @@ impl Desk {
         deleted.map_err(DocumentError::from)?;
         for entry in self.board.entries(&job) {
             let name = entry.name.as_ref();
-            match self.gallery.hang(&entry, &record).await {
-                Ok(hung) if kept => {
-                    let picture = &hung.path;
-                    self.board.show(&News::Kept { job, name, picture });
+            let Saved {
+                path: picture,
+                changed,
+                ..
+            } = match self.folder.save(&entry, &record).await {
+                Ok(saved) => saved,
+                Err(error) => {
+                    self.board.show(&News::Failed {
+                        job: Some(job),
+                        name,
+                        reason: &error.into_reason()?,
+                        attempts: record.attempt,
+                    });
+                    continue;
                 }
-                Ok(hung) => self.board.show(&News::Finished {
+            };
+            for file in changed {
+                let text = left_as_it_is(&file);
+                let text = &text;
+                self.board.show(&News::Note { job, name, text });
+            }
+            let picture = &picture;
+            self.board.show(&match kept {
+                true => News::Kept { job, name, picture },
+                false => News::Finished {
                     job,
                     name,
-                    picture: &hung.path,
+                    picture,
                     seconds: record.seconds,
                     evaluations: record.evaluations,
                     loss: record.score.loss,
-                }),
-                Err(error) => self.board.show(&News::Failed {
-                    job: Some(job),
-                    name,
-                    reason: &error.into_reason()?,
-                    attempts: record.attempt,
-                }),
-            }
+                },
+            });
         }
         Ok(true)
     }
 
     /// Hands over what a job's pictures look like after so many evaluations.
-    pub async fn preview(&mut self, job: JobId, evaluations: u32) -> Result<(), GalleryError> {
+    pub async fn preview(&mut self, job: JobId, evaluations: u32) -> Result<(), FolderError> {
         for entry in self.board.entries(&job) {
-            if let Some(picture) = self.gallery.hang_preview(&entry, evaluations).await? {
+            if let Some(picture) = self.folder.save_preview(&entry, evaluations).await? {
                 self.board.show(&News::Previewed {
                     job,
                     name: entry.name.as_ref(),
@@ -101,7 +114,7 @@ impl Desk {
         job: JobId,
         reason: String,
         attempts: u32,
-    ) -> Result<(), GalleryError> {
+    ) -> Result<(), FolderError> {
         self.fail(job, &reason, attempts);
         let failure = Failure {
             job,

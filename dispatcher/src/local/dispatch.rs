@@ -8,12 +8,13 @@ use stylefleet_proto::{Event, Happening, Hello, Job, JobId};
 use tokio::time::sleep_until;
 
 use crate::asking::values::Devices;
-use crate::gallery::GalleryError;
+
 use crate::local::crew::{Crew, Loss, Report, What};
 use crate::local::desk::Desk;
 use crate::local::scheduler::{ATTEMPTS, Scheduler, Verdict};
 use crate::local::worker::Launch;
 use crate::output::{News, Position};
+use crate::picture_folder::FolderError;
 use crate::signals::Signals;
 
 /// Why the work cannot go on.
@@ -21,7 +22,7 @@ use crate::signals::Signals;
 pub enum DispatchError {
     /// What came of a job can be neither read nor written.
     #[error(transparent)]
-    Gallery(#[from] GalleryError),
+    Folder(#[from] FolderError),
     /// There is no worker to be had.
     #[error(transparent)]
     Worker(Loss),

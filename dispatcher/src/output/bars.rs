@@ -99,6 +99,7 @@ impl Output for Bars {
                 }
             }
             News::Note { .. }
+            | News::PassedOver { .. }
             | News::Previewed { .. }
             | News::Submitted { .. }
             | News::Stopping => self.say(news),

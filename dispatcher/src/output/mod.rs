@@ -11,7 +11,7 @@ use std::io::{IsTerminal, Write};
 use serde::Serialize;
 
 pub use news::{News, Position};
-pub use words::{Line, ago, duration, short};
+pub use words::{Line, ago, duration, left_as_it_is, short};
 
 /// Where news goes.
 pub trait Output {

@@ -6,6 +6,8 @@ use std::path::Path;
 use serde::{Serialize, Serializer};
 use stylefleet_proto::{BatchId, JobId, Progress};
 
+use crate::asking::expand::PassedOver;
+
 /// Something that happened. `name` is what the picture is called, or the CONTENT that there is no
 /// picture of; a job that makes several pictures goes by the first one's name until it is over.
 #[derive(Debug, Serialize)]
@@ -80,6 +82,15 @@ pub enum News<'a> {
     },
     /// The picture is not wanted any more.
     Cancelled { job: JobId, name: &'a str },
+    /// Files of a CONTENT were passed over, for they are no images by their names.
+    PassedOver {
+        #[serde(serialize_with = "lossy")]
+        content: &'a Path,
+        /// How many.
+        files: usize,
+        /// How many with each ending, dot included; the empty one is of those without.
+        endings: &'a PassedOver,
+    },
     /// A batch was handed in.
     Submitted {
         batch: &'a BatchId,

@@ -50,6 +50,9 @@ pub fn line(news: &News<'_>) -> Line {
             Line::Remark(format!("progress  {name}: {}", position.words()))
         }
         News::Note { name, text, .. } => Line::Remark(format!("note      {name}: {text}")),
+        News::PassedOver {
+            content, endings, ..
+        } => Line::Remark(format!("note      {}: {endings}", content.display())),
         News::Previewed { name, picture, .. } => {
             Line::Remark(format!("preview   {}", called(name, picture)))
         }
@@ -103,10 +106,18 @@ pub fn line(news: &News<'_>) -> Line {
 
 /// A picture by its file, with its name where that does not say it.
 fn called(name: &str, picture: &Path) -> String {
-    match picture.file_stem() {
-        Some(stem) if stem == name => picture.display().to_string(),
-        _ => format!("{name} at {}", picture.display()),
+    match picture.with_extension("").ends_with(name) {
+        true => picture.display().to_string(),
+        false => format!("{name} at {}", picture.display()),
     }
+}
+
+/// What is said of a picture in the folder that is not what it was when it was made.
+pub fn left_as_it_is(file: &Path) -> String {
+    format!(
+        "{} was changed since it was made: it is left as it is",
+        file.display()
+    )
 }
 
 impl Position {
@@ -167,6 +178,10 @@ mod tests {
     fn pictures_go_by_their_names() {
         let called = |picture| called("boat.wave", Path::new(picture));
         assert_eq!(called("out/boat.wave.png"), "out/boat.wave.png");
+        assert_eq!(
+            called("out/boat.wave-2.png"),
+            "boat.wave at out/boat.wave-2.png"
+        );
         assert_eq!(called("s3://b/image.png"), "boat.wave at s3://b/image.png");
     }
 
