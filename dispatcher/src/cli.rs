@@ -41,9 +41,9 @@ pub enum Command {
     /// Hand pictures to the fleet
     ///
     /// Takes the contents, styles, options and batch files of `run`, and contents and styles in
-    /// buckets: s3://bucket/key, and s3://bucket/folder/ for the contents in it, by their endings. Images are
-    /// uploaded once, jobs published, and the batch's name printed. Done again, the same command
-    /// hands in only what is missing: jobs that are done are kept, jobs that failed or were
+    /// buckets: s3://bucket/key, and s3://bucket/folder/ for the images in it, by their endings.
+    /// Images are uploaded once, jobs published, and the batch's name printed. Done again, the same
+    /// command hands in only what is missing: jobs that are done are kept, jobs that failed or were
     /// cancelled are tried anew, all others are with the broker already.
     #[command(after_long_help = SUBMIT, allow_negative_numbers = true)]
     Submit(Box<SubmitArgs>),
@@ -145,20 +145,21 @@ Examples:
     stylefleet run harbour.jpg --style a.jpg --preset notebook --stop-below 1e9
 
 Contents:
-  Images are PNG, JPEG, WebP and TIFF files. Of a folder, those whose names end in .png, .jpg, .jpeg,
-  .jpe, .jfif, .webp, .tif or .tiff are taken, and files without an ending that are such images; with
-  --recursive those in its subfolders too. Other files are passed over, and counted; so are hidden
-  ones and what was made here, without a word.
-  A CONTENT that is not there is a pattern: * and ? for any characters and any one, [a-z] for one of
-  these, {{a,b}} for either, ** for folders however deep. Quote it, or the shell expands it. A part of
-  it that is there by that very name means itself, as in '[2024] trip/*.jpg'.
+  Images are PNG, JPEG, WebP and TIFF files. Of a folder, those whose names end in .png, .jpg,
+  .jpeg, .jpe, .jfif, .webp, .tif or .tiff are taken, and files without an ending that are such
+  images; with --recursive those in its subfolders too. Other files are passed over and counted,
+  hidden files and what was made here without a word.
+  A CONTENT that is not there is a pattern: * and ? for any characters and any one, [a-z] for one
+  of these, {{a,b}} for either, ** for folders however deep. Quote it, or the shell expands it. A
+  part of it that is there by that very name means itself, as in '[2024] trip/*.jpg'.
 
 Names:
-  A picture is called CONTENT.STYLE, in a subfolder if its content is in one. Where two would get one
-  name, the later ones end in -2, -3, ... Nothing in DIR is written over: a picture made with other
-  options, or of another CONTENT of that name, or a file of yours keeps the name, and the new picture
-  gets a number. From then on it keeps that. The .json beside a picture says what it is of.
-  A picture that you changed is left as it is, and the picture as it was made gets a number.
+  A picture is called CONTENT.STYLE, in a subfolder if its content is in one. Where two would
+  get one name, the later ones end in -2, -3, ...
+  Nothing in DIR is written over. Where a name is taken, by a picture of another CONTENT or with
+  other options, or by a file of yours, the new picture gets a number and keeps it from then on.
+  The .json beside a picture says what it is of. A picture that you changed is left as it is; as
+  it was made, it comes again under a number.
 
 Presets (the others where they differ from the first; their losses' formulas differ too):
 {presets}

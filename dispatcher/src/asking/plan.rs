@@ -354,6 +354,24 @@ mod tests {
     }
 
     #[test]
+    fn pictures_of_subfolders_are_named_so() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("x")).expect("a folder");
+        for file in ["a.png", "x/a.png", "x/b.gif"] {
+            std::fs::write(folder.path().join(file), "").expect("writes");
+        }
+        let flat = options(&[&folder.path().to_string_lossy()], &["s.png"]);
+        assert_eq!(names(flat.clone()), ["a.s"]);
+        let recursive = Options {
+            recursive: Some(true),
+            ..flat
+        };
+        assert_eq!(names(recursive.clone()), ["a.s", "x/a.s"]);
+        let passed_over = plan(recursive).expect("a plan").passed_over;
+        assert_eq!(passed_over[0].1.to_string(), "1 file passed over: .gif");
+    }
+
+    #[test]
     fn names_the_option_that_is_wrong() {
         let base = options(&["a.png"], &["s.png"]);
         let with = |change: fn(&mut Options)| {
