@@ -331,8 +331,8 @@ fn a_strip_cut_anywhere_is_refused_or_whole() {
 #[test]
 fn flipped_bits_neither_panic_nor_change_the_size_that_the_header_says() {
     for (name, file) in files() {
-        // Each byte, and each place in a byte.
-        for at in (0..8 * file.len()).step_by(7) {
+        // Every third byte or so, and each place in a byte.
+        for at in (0..8 * file.len()).step_by(23) {
             let mut file = file.clone();
             file[at / 8] ^= 1 << (at % 8);
             let Ok(found) = decoded(file.clone()) else {
