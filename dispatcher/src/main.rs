@@ -15,6 +15,7 @@ mod local;
 mod output;
 mod signals;
 mod state;
+mod stores;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
