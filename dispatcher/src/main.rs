@@ -18,6 +18,7 @@ mod picture_folder;
 mod samples;
 mod signals;
 mod state;
+mod stores;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

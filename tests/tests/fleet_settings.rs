@@ -183,8 +183,8 @@ fn a_worker_that_cannot_begin_says_why_in_one_line() {
             &["no bucket \"nowhere\"", "create it"],
         ),
         (&[(store, "ftp://nowhere")], &["ftp"]),
-        (&[(secret, "s3cret")], &["refused", "check the credentials"]),
-        (&[(key, "nobody")], &["refused", "check the credentials"]),
+        (&[(secret, "s3cret")], &["refused", "is not the key's"]),
+        (&[(key, "nobody")], &["refused", "AWS_ACCESS_KEY_ID"]),
         (&[(key, "reader")], &["cannot write", "refused"]),
         (
             &[(endpoint, "http://127.0.0.1:1")],

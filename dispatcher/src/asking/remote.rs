@@ -9,6 +9,7 @@ use stylefleet_transport::store::{self, Location, Store, StoreError};
 use tokio::sync::Mutex;
 
 use crate::asking::expand::Listings;
+use crate::stores;
 
 const SCHEME: &str = "s3://";
 
@@ -73,7 +74,7 @@ impl Remotes {
             bucket: name.clone(),
             prefix: String::new(),
         };
-        let store = store::open(&location, &self.options).await?;
+        let store = stores::open(&location, &self.options).await?;
         open.insert(name, store.clone());
         Ok(store)
     }

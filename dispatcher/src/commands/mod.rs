@@ -14,7 +14,6 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use cancel::CancelArgs;
 pub use dead::{DeadArgs, DeadError};
@@ -27,7 +26,7 @@ pub use run::{RunArgs, RunError};
 pub use status::StatusArgs;
 use stylefleet_proto::{BatchId, Invalid, JobId, Name};
 use stylefleet_transport::broker::{BrokerError, RabbitDispatcher};
-use stylefleet_transport::store::{self, Patience, PatientStore, Store, StoreError};
+use stylefleet_transport::store::{Store, StoreError};
 pub use submit::SubmitArgs;
 use tokio_util::sync::CancellationToken;
 pub use watch::WatchArgs;
@@ -42,9 +41,7 @@ use crate::documents::DocumentError;
 use crate::local::dispatch::DispatchError;
 use crate::picture_folder::FolderError;
 use crate::signals::Signals;
-
-/// How long a command waits for a store that is away.
-const PATIENCE: Duration = Duration::from_secs(300);
+use crate::stores;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,10 +155,9 @@ pub async fn perform(command: Command, settings: &Settings) -> Result<Ending, Co
     work.now_or_never().unwrap_or(Ok(Ending::Interrupted))
 }
 
-/// The fleet's store, with patience while it is away.
+/// The fleet's store.
 async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> {
-    let store = store::open(&settings.store()?, &settings.s3()).await?;
-    Ok(Arc::new(PatientStore::new(store, Patience::For(PATIENCE))))
+    Ok(stores::open(&settings.store()?, &settings.s3()).await?)
 }
 
 /// The fleet's broker.

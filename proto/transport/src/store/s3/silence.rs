@@ -154,7 +154,7 @@ mod tests {
     use aws_sdk_s3::{Client, Config};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
-    use tokio::time::sleep;
+    use tokio::time::{sleep, timeout};
 
     use super::*;
 
@@ -189,7 +189,8 @@ mod tests {
         let write = client.put_object().bucket("bucket").key("key");
         let write = write.body(vec![7; size].into()).send();
         let serving = async { serve(listener.accept().await.expect("accepts").0).await };
-        let (answer, _open) = tokio::join!(write, serving);
+        let both = timeout(LONGEST * 15, async { tokio::join!(write, serving) });
+        let (answer, _open) = both.await.map_err(|_| "it waits and waits")?;
         answer.map(drop).map_err(|error| format!("{error:?}"))
     }
 
