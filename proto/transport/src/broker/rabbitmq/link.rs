@@ -48,8 +48,10 @@ impl Link {
         let hold = Hold::default();
         let (raise, alarm) = watch::channel(None);
         let patience = Patience::new(&options.url, SILENCE, hold.lost.clone(), alarm);
-        let (publisher, taker) =
-            try_join!(connect(options, &patience), connect(options, &patience))?;
+        // Both to their end: a thread of the library is in each, and panics where a program ends
+        // before it.
+        let (publisher, taker) = join!(connect(options, &patience), connect(options, &patience));
+        let (publisher, taker) = (publisher?, taker?);
         let (publishing, telling, declaring, taking) = try_join!(
             patience.answer("open a channel", publisher.create_channel()),
             patience.answer("open a channel", publisher.create_channel()),
