@@ -3,6 +3,7 @@
 //!
 //! Pure: no I/O.
 
+pub mod jpeg;
 mod tiff;
 
 use std::fmt;
@@ -101,6 +102,45 @@ impl fmt::Display for Kind {
             Self::Gimp => "a GIMP file",
             Self::Video => "a film",
         })
+    }
+}
+
+/// Why a file is not read, and what to do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unread {
+    /// It is nothing that is known here.
+    Unknown,
+    /// It is of a kind that is known, but not read.
+    Kind(Kind),
+    /// It is of a kind that is read, but not with this coding.
+    Coding(Kind, &'static str),
+}
+
+impl std::error::Error for Unread {}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => write!(f, "is no image that is read here: give {READ}"),
+            Self::Kind(kind) => {
+                write!(f, "is {kind}, which is not read: export it as PNG or JPEG")
+            }
+            Self::Coding(kind, coding) => {
+                write!(
+                    f,
+                    "is {kind} with {coding}, which is not read: save it as PNG"
+                )
+            }
+        }
+    }
+}
+
+/// The kind of a file that begins with `head`, if it is one that is read.
+pub fn readable(head: &[u8]) -> Result<Kind, Unread> {
+    match kind_of(head) {
+        Some(kind) if kind.is_read() => Ok(kind),
+        Some(kind) => Err(Unread::Kind(kind)),
+        None => Err(Unread::Unknown),
     }
 }
 
