@@ -142,9 +142,10 @@ Examples:
     stylefleet run harbour.jpg --style a.jpg --preset notebook --stop-below 1e9
 
 Contents:
-  Images are PNG, JPEG, WebP and TIFF files. Of a folder or a glob, those whose names end in .png,
-  .jpg, .jpeg, .webp, .tif or .tiff are taken, in the order of their names. A glob is tried where
-  no file has that name; quote it, or the shell expands it, to the same end.
+  Images are PNG, JPEG, WebP, TIFF, GIF, BMP, HEIC, AVIF and JPEG XL files. Of a folder or a glob,
+  those whose names end in .png, .jpg, .jpeg, .webp, .tif or .tiff are taken, in the order of their
+  names. A glob is tried where no file has that name; quote it, or the shell expands it, to the same
+  end.
   Pictures that earlier runs left in a folder are passed over. Where two pictures of a run would
   get one name, the later ones end in -2, -3, ...; another run replaces pictures of the same name.
 
