@@ -1,5 +1,6 @@
 #!/bin/sh
-# Readies this machine to build and run Stylefleet: a C++ compiler, libtorch, VGG19's weights.
+# Readies this machine to build and run Stylefleet: a C++ compiler, libtorch, VGG19's weights, and
+# libheif for pictures in HEIC and AVIF.
 #
 #   setup.sh         does what is missing, at once when nothing is
 #   setup.sh --env   the same, then prints the shell lines that builds and workers need:
@@ -34,6 +35,19 @@ apt() { # package, what it brings
     export DEBIAN_FRONTEND=noninteractive
     { apt-get update -qq && apt-get install -qq -y --no-install-recommends "$1"; } ||
         die "$1 could not be installed (see above): run  apt-get install $1  by hand, then this again"
+}
+
+has_libheif() { PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -q 'libheif\.so\.1 '; }
+
+# All else works without it, so nobody has to be root.
+want_libheif() {
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
+        { say "libheif is missing: HEIC and AVIF files are not read until you run  sudo apt-get install libheif1"; return; }
+    apt libheif1 'libheif, which reads HEIC and AVIF files,'
+    # Since Debian 13 its decoders are packages of their own.
+    for decoder in libheif-plugin-libde265 libheif-plugin-dav1d; do
+        ! apt-cache show "$decoder" >/dev/null 2>&1 || apt "$decoder" 'a decoder of libheif'
+    done
 }
 
 has_venv() { "$python" -c 'import ensurepip, venv' 2>/dev/null; }
@@ -85,6 +99,7 @@ install_weights() {
 }
 
 command -v c++ >/dev/null || apt g++ 'a C++ compiler (c++)'
+has_libheif || want_libheif
 
 if [ -n "${LIBTORCH:-}" ]; then
     [ -e "$LIBTORCH/lib/libtorch.so" ] ||

@@ -1,8 +1,8 @@
 //! The arrows of the house: who may depend on whom.
 //!
-//! `proto <- transport <- {dispatcher, worker} <- tests`, `engine <- worker`; and what belongs in
-//! one place stays there: libtorch in the engine, broker and S3 in the transport, the environment
-//! in config modules.
+//! `proto <- transport <- {dispatcher, worker} <- tests`, `formats <- {dispatcher, engine}`,
+//! `engine <- worker`; and what belongs in one place stays there: libtorch in the engine, broker and
+//! S3 in the transport, the environment in config modules.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -25,14 +25,19 @@ static METADATA: LazyLock<Metadata> = LazyLock::new(|| {
 });
 
 /// What each crate of the house may depend on in the house. Tests may depend on everything.
-const ARROWS: [(&str, &[&str]); 5] = [
+const ARROWS: [(&str, &[&str]); 6] = [
+    ("stylefleet-formats", &[]),
     ("stylefleet-proto", &[]),
     ("stylefleet-transport", &["stylefleet-proto"]),
     (
         "stylefleet-dispatcher",
-        &["stylefleet-proto", "stylefleet-transport"],
+        &[
+            "stylefleet-formats",
+            "stylefleet-proto",
+            "stylefleet-transport",
+        ],
     ),
-    ("stylefleet-engine", &[]),
+    ("stylefleet-engine", &["stylefleet-formats"]),
     (
         "stylefleet-worker",
         &[
@@ -64,7 +69,7 @@ const OUT_OF_REACH: [(&str, &[&str], &str); 3] = [
     ),
     (
         "stylefleet-engine",
-        &["tokio", "lapin", "aws-*", "prost*", "stylefleet-*"],
+        &["tokio", "lapin", "aws-*", "prost*", "stylefleet-proto"],
         "the engine knows no queue, no store, no tokio",
     ),
     (

@@ -36,7 +36,7 @@ fn bad_images(scene: &Scene) -> Vec<(&'static str, &'static str)> {
         ("cut.tiff", cut(ImageFormat::Tiff), "cut"),
         ("cut.webp", cut(ImageFormat::WebP), "cut"),
         ("empty.png", Vec::new(), "is empty"),
-        ("gif.png", b"GIF89a\x01\0\x01\0\0\0\0;".to_vec(), "no image"),
+        ("pdf.png", b"%PDF-1.7\n".to_vec(), "is a PDF file"),
         ("huge.png", png_header(60_000, 60_000), "60000x60000"),
         ("nothing.png", png_header(0, 7), ""),
         ("text.jpg", b"hello, hello, hello".to_vec(), "no image"),

@@ -1,32 +1,19 @@
 //! Where images come in: only what is known to be an image of a bearable size passes.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read, Seek};
+use std::io::{BufReader, Cursor, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use image::{ImageError, ImageFormat, ImageReader};
+use jxl_oxide::{InitializeResult, JxlImage};
+use stylefleet_formats::{HEAD, Kind, Unread, jpeg, readable};
 use tiff::{TiffError, TiffUnsupportedError};
 
 use crate::asking::pattern::is_pattern;
 
-/// Formats that the workers read, beside TIFF.
-const FORMATS: [ImageFormat; 3] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP];
-
-/// How TIFF files begin, those for more than 4 GiB too.
-const TIFF: [&[u8]; 4] = [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"];
-
-/// Bytes from the start of a file that tell whether it is an image.
-pub const START: u64 = 64;
-
-/// Whether a file that starts so is an image of a format that is read.
-pub fn is_image(start: &[u8]) -> bool {
-    is_tiff(start) || image::guess_format(start).is_ok_and(|format| FORMATS.contains(&format))
-}
-
-fn is_tiff(start: &[u8]) -> bool {
-    TIFF.iter().any(|magic| start.starts_with(magic))
-}
+/// As much of a JPEG XL file as its header and a colour profile take.
+const JPEG_XL_HEAD: usize = 4 << 20;
 
 /// Why a file was not let in.
 #[derive(Debug, thiserror::Error)]
@@ -51,12 +38,10 @@ enum Reason {
     Remote,
     #[error("is empty")]
     Empty,
-    #[error("is no image that can be read: give PNG, JPEG, WebP or TIFF")]
-    Format,
-    #[error("is damaged or cut off: {}", .0.to_string().trim().replace('\n', " "))]
-    Damaged(ImageError),
-    #[error("is damaged or cut off: {0}")]
-    DamagedTiff(TiffError),
+    #[error(transparent)]
+    Unread(#[from] Unread),
+    #[error("is damaged or cut off: {}", .0.trim().replace('\n', " "))]
+    Damaged(String),
     #[error("is a kind of TIFF ({0}) that is not read: save it as PNG or RGB TIFF")]
     TiffKind(TiffUnsupportedError),
     #[error("is {width}x{height} pixels: there is nothing to see")]
@@ -78,7 +63,7 @@ pub fn admit_object(path: &Path, bytes: Option<Bytes>, max_pixels: u64) -> Resul
     let admitted = match bytes {
         None => Err(not_there(path)),
         Some(bytes) if bytes.is_empty() => Err(Reason::Empty),
-        Some(bytes) => check(Cursor::new(&bytes), max_pixels).map(|()| bytes),
+        Some(bytes) => check(&bytes, max_pixels).map(|()| bytes),
     };
     admitted.map_err(|reason| refuse(path, reason))
 }
@@ -113,14 +98,15 @@ fn read(path: &Path, max_pixels: u64) -> Result<Bytes, Reason> {
     if file.metadata()?.len() == 0 {
         return Err(Reason::Empty);
     }
-    check(BufReader::new(&file), max_pixels)?;
     let mut bytes = Vec::new();
-    file.rewind()?;
+    file.by_ref().take(HEAD as u64).read_to_end(&mut bytes)?;
+    readable(&bytes)?;
     file.read_to_end(&mut bytes)?;
+    check(&bytes, max_pixels)?;
     Ok(bytes.into())
 }
 
-fn check(image: impl BufRead + Seek, max_pixels: u64) -> Result<(), Reason> {
+fn check(image: &[u8], max_pixels: u64) -> Result<(), Reason> {
     let (width, height) = dimensions(image)?;
     if width == 0 || height == 0 {
         return Err(Reason::NoPixels { width, height });
@@ -135,27 +121,56 @@ fn check(image: impl BufRead + Seek, max_pixels: u64) -> Result<(), Reason> {
     Ok(())
 }
 
-fn dimensions(mut image: impl BufRead + Seek) -> Result<(u32, u32), Reason> {
-    if is_tiff(image.fill_buf()?) {
-        return tiff_dimensions(image);
-    }
-    let reader = ImageReader::new(image).with_guessed_format()?;
-    match reader.format() {
-        Some(format) if FORMATS.contains(&format) => {
-            reader.into_dimensions().map_err(Reason::Damaged)
+/// Width and height, as the header says.
+fn dimensions(image: &[u8]) -> Result<(u32, u32), Reason> {
+    let damaged = |reason: &dyn ToString| Reason::Damaged(reason.to_string());
+    match readable(image)? {
+        Kind::Jpeg => {
+            let outline = jpeg::outline(image);
+            let outline = outline.ok_or_else(|| damaged(&"its picture is missing"))?;
+            match outline.unread {
+                Some(coding) => Err(Unread::Coding(Kind::Jpeg, coding).into()),
+                None => Ok((outline.width, outline.height)),
+            }
         }
-        _ => Err(Reason::Format),
+        Kind::Heic | Kind::Avif => {
+            // In whole blocks, which the picture's own size may be a little less than.
+            let size = imagesize::blob_size(image).map_err(|e| damaged(&e))?;
+            let side = |side: usize| u32::try_from(side).map_err(|e| damaged(&e));
+            Ok((side(size.width)?, side(size.height)?))
+        }
+        Kind::JpegXl => {
+            let mut file = JxlImage::builder().build_uninit();
+            let head = &image[..image.len().min(JPEG_XL_HEAD)];
+            file.feed_bytes(head).map_err(|e| damaged(&e))?;
+            match file.try_init().map_err(|e| damaged(&e))? {
+                InitializeResult::Initialized(image) => Ok((image.width(), image.height())),
+                InitializeResult::NeedMoreData(_) => Err(damaged(&"its picture is missing")),
+            }
+        }
+        Kind::Png => by_decoder(image, ImageFormat::Png),
+        Kind::WebP => by_decoder(image, ImageFormat::WebP),
+        Kind::Tiff => tiff_dimensions(image),
+        Kind::Gif => by_decoder(image, ImageFormat::Gif),
+        Kind::Bmp => by_decoder(image, ImageFormat::Bmp),
+        other => Err(Unread::Kind(other).into()),
     }
 }
 
 /// What of a TIFF is not read for its colours, the worker says, which looks at them.
-fn tiff_dimensions(image: impl BufRead + Seek) -> Result<(u32, u32), Reason> {
-    let decoder = tiff::decoder::Decoder::new(image);
+fn tiff_dimensions(image: &[u8]) -> Result<(u32, u32), Reason> {
+    let decoder = tiff::decoder::Decoder::new(Cursor::new(image));
     match decoder.and_then(|mut decoder| decoder.dimensions()) {
         Ok(dimensions) => Ok(dimensions),
         Err(TiffError::UnsupportedError(kind)) => Err(Reason::TiffKind(kind)),
-        Err(error) => Err(Reason::DamagedTiff(error)),
+        Err(error) => Err(Reason::Damaged(error.to_string())),
     }
+}
+
+fn by_decoder(image: &[u8], format: ImageFormat) -> Result<(u32, u32), Reason> {
+    let reader = ImageReader::with_format(Cursor::new(image), format);
+    let dimensions = reader.into_dimensions();
+    dimensions.map_err(|e: ImageError| Reason::Damaged(e.to_string()))
 }
 
 #[cfg(test)]
@@ -190,7 +205,7 @@ mod tests {
     fn refuses_everything_else() {
         assert!(refusal(b"").contains("is empty"));
         assert!(refusal(b"hello, hello").contains("no image"));
-        assert!(refusal(b"GIF89a\x01\0\x01\0").contains("no image"));
+        assert!(refusal(b"%PDF-1.7").contains("is a PDF file, which is not read"));
         assert!(refusal(&png(10, 10)[..20]).contains("damaged or cut off"));
         assert!(refusal(&png(11, 10)).contains("11x10 pixels, more than the 100 allowed"));
         let folder = tempfile::tempdir().expect("a folder");
@@ -214,8 +229,8 @@ mod tests {
             .collect();
         assert!(paths.len() > 90, "{}", paths.len());
         for path in paths {
-            let image = BufReader::new(File::open(&path).expect("opens"));
-            let size = dimensions(image).expect("is let in");
+            let image = std::fs::read(&path).expect("reads");
+            let size = dimensions(&image).expect("is let in");
             let is_preview = path.ends_with("preview_first.tif");
             let wanted = if is_preview { (4, 4) } else { (21, 13) };
             assert_eq!(size, wanted, "{}", path.display());
@@ -257,6 +272,41 @@ mod tests {
             assert!(message.starts_with("s3://bucket/a.png: "), "{message}");
             assert!(message.contains(reason), "{message}");
         }
+    }
+
+    #[test]
+    fn every_format_is_measured() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../worker/engine/golden/pictures");
+        for (name, width, height) in [
+            ("turned1.jpg", 48, 32),
+            ("turned1.heic", 64, 64), // in whole blocks
+            ("turned1.avif", 48, 32),
+            ("alpha.avif", 48, 32),
+            ("turned1.jxl", 48, 32),
+            ("grey.jxl", 48, 32),
+            ("moving.gif", 48, 32),
+            ("plain.bmp", 48, 32),
+        ] {
+            let path = folder.join(name);
+            let pixels = width * height;
+            admit(&path, pixels).expect("is admitted");
+            let refused = admit(&path, pixels - 1).expect_err("is too large");
+            let message = refused.to_string();
+            assert!(
+                message.contains(&format!("{width}x{height} pixels")),
+                "{message}"
+            );
+            let whole = std::fs::read(&path).expect("is there");
+            for length in 0..whole.len() {
+                let _ = check(&whole[..length], 1 << 20);
+            }
+        }
+        let refused = admit(&folder.join("arithmetic.jpg"), 48 * 32).expect_err("is refused");
+        let message = refused.to_string();
+        assert!(
+            message.contains("arithmetic coding, which is not read"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -7,15 +7,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use stylefleet_formats::{ENDINGS, HEAD, readable};
 
-use crate::asking::door;
 use crate::asking::pattern::{self, is_pattern};
 use crate::asking::record_file::RecordFile;
 use crate::asking::remote::is_remote;
 use crate::asking::walk::{is_hidden, walk};
 
-/// Endings of the images taken from folders and patterns. A file without any is looked into.
-const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "tif", "tiff"];
 /// Longest path from a CONTENT to the folder of an image, in bytes: what a name leaves room for.
 const DEEPEST: usize = 750;
 
@@ -270,8 +268,8 @@ fn is_image_inside(path: &Path) -> bool {
     // Looked at before it is opened: opening a named pipe would wait for its other end.
     path.is_file()
         && std::fs::File::open(path)
-            .and_then(|file| file.take(door::START).read_to_end(&mut start))
-            .is_ok_and(|_| door::is_image(&start))
+            .and_then(|file| file.take(HEAD as u64).read_to_end(&mut start))
+            .is_ok_and(|_| readable(&start).is_ok())
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ use ::image::metadata::Orientation;
 use ::image::{
     DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb32FImage,
 };
-use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
+use stylefleet_formats::{Kind, Unread, readable};
 
-use super::tiff;
+use super::profile::{Profile, from_cmyk, to_srgb};
+use super::{heif, jpeg, jpeg_xl, tiff};
 use crate::{Error, Source};
 
 /// An image file, decoded.
@@ -20,51 +21,93 @@ pub(crate) struct Decoded {
     pub notes: Vec<String>,
 }
 
-/// Decodes a PNG, JPEG, WebP or TIFF file of at most `max_pixels`: turns it as its EXIF
-/// orientation says, lays transparent parts on white, converts its ICC profile to sRGB.
-pub(crate) fn decode(source: &Source, max_pixels: u64) -> Result<Decoded, Error> {
-    let refuse = |reason: String| Error::image(&source.name, reason);
-    let unreadable = |error: ImageError| refuse(reason_of(&error));
-    if tiff::is_tiff(&source.bytes) {
-        let check_size = |width, height| check_size(width, height, max_pixels);
-        let tiff = tiff::read(&source.bytes, check_size).map_err(|e| refuse(e.to_string()))?;
-        let image = match tiff.pixels {
-            tiff::Pixels::Light(image) => image,
-            tiff::Pixels::Inks(inks) => tiff::light_of(&inks),
-        };
-        return Ok(finished(source, image, tiff.orientation, tiff.profile));
-    }
-    let mut reader = ImageReader::new(Cursor::new(&source.bytes));
-    reader = reader
-        .with_guessed_format()
-        .map_err(|e| refuse(e.to_string()))?;
-    let format = match reader.format() {
-        Some(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP)) => format,
-        _ => {
-            return Err(refuse(
-                "is no image that is read here: PNG, JPEG, WebP or TIFF".into(),
-            ));
-        }
-    };
-    let mut decoder = reader.into_decoder().map_err(unreadable)?;
-    let (width, height) = decoder.dimensions();
-    check_size(width, height, max_pixels).map_err(refuse)?;
-    let pixels = u64::from(width) * u64::from(height);
-    let mut limits = Limits::no_limits();
-    // Sixteen bytes a pixel, four 32-bit channels, is the most that a decoder needs; the rest is
-    // for its tables.
-    limits.max_alloc = Some(pixels * 16 + (64 << 20));
-    decoder.set_limits(limits).map_err(unreadable)?;
-    if format == ImageFormat::Jpeg && is_cut_short(&source.bytes) {
-        return Err(refuse("is damaged or cut short: its end is missing".into()));
-    }
-    let profile = decoder.icc_profile().map_err(unreadable)?;
-    let orientation = decoder.orientation().map_err(unreadable)?;
-    let image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
-    Ok(finished(source, image, orientation, profile))
+/// A picture as its file holds it.
+pub(super) struct Stored {
+    pub pixels: DynamicImage,
+    /// What its colours mean, if not sRGB.
+    pub profile: Option<Profile>,
+    /// How it is to be turned.
+    pub orientation: Orientation,
+    /// What a person should know of it.
+    pub notes: Vec<String>,
 }
 
-fn check_size(width: u32, height: u32, max_pixels: u64) -> Result<(), String> {
+/// Decodes an image file of at most `max_pixels`: turns it as it says, lays transparent parts on
+/// white, converts its colours to sRGB.
+pub(crate) fn decode(source: &Source, max_pixels: u64) -> Result<Decoded, Error> {
+    let stored = stored(&source.bytes, max_pixels);
+    let stored = stored.map_err(|reason| Error::image(&source.name, reason))?;
+    let (mut image, mut notes) = (stored.pixels, stored.notes);
+    image.apply_orientation(stored.orientation);
+    let grey = !image.color().has_color();
+    let mut pixels = flattened(image);
+    if let Some(profile) = stored.profile {
+        let mut converted = pixels.into_rgb32f();
+        if let Err(reason) = to_srgb(&mut converted, &profile, grey) {
+            notes.push(format!("{reason}; its colours are read as sRGB"));
+        }
+        pixels = converted.into();
+    }
+    let name = &source.name;
+    let notes = notes.into_iter().map(|note| format!("{name}: {note}"));
+    Ok(Decoded {
+        pixels,
+        notes: notes.collect(),
+    })
+}
+
+fn stored(bytes: &[u8], max_pixels: u64) -> Result<Stored, String> {
+    let kind = readable(bytes).map_err(|unread| unread.to_string())?;
+    let format = match kind {
+        Kind::Jpeg => return jpeg::read(bytes, max_pixels),
+        Kind::Heic | Kind::Avif => return heif::read(kind, bytes, max_pixels),
+        Kind::JpegXl => return jpeg_xl::read(bytes, max_pixels),
+        Kind::Tiff => return of_tiff(bytes, max_pixels),
+        Kind::Png => ImageFormat::Png,
+        Kind::WebP => ImageFormat::WebP,
+        Kind::Gif => ImageFormat::Gif,
+        Kind::Bmp => ImageFormat::Bmp,
+        other => return Err(Unread::Kind(other).to_string()),
+    };
+    let refuse = |error: ImageError| reason_of(kind, &error);
+    let reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut decoder = reader.into_decoder().map_err(refuse)?;
+    let (width, height) = decoder.dimensions();
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(memory_for(measured([width, height], max_pixels)?));
+    decoder.set_limits(limits).map_err(refuse)?;
+    let profile = decoder.icc_profile().map_err(refuse)?.map(Profile::Icc);
+    let exif = decoder.exif_metadata().ok().flatten();
+    Ok(Stored {
+        pixels: DynamicImage::from_decoder(decoder).map_err(refuse)?,
+        profile,
+        orientation: exif.map_or(Orientation::NoTransforms, |exif| orientation(&exif)),
+        notes: Vec::new(),
+    })
+}
+
+fn of_tiff(bytes: &[u8], max_pixels: u64) -> Result<Stored, String> {
+    let check_size = |width, height| measured([width, height], max_pixels).map(drop);
+    let tiff = tiff::read(bytes, check_size).map_err(|refusal| refusal.to_string())?;
+    let profile = tiff.profile.as_deref();
+    let (pixels, profile, note) = match tiff.pixels {
+        tiff::Pixels::Light(pixels) => (pixels, tiff.profile.map(Profile::Icc), None),
+        tiff::Pixels::Inks(inks) => {
+            let size = [inks.width(), inks.height()];
+            let (pixels, note) = from_cmyk(&inks, u16::MAX.into(), size, profile);
+            (pixels.into(), None, note)
+        }
+    };
+    Ok(Stored {
+        pixels,
+        profile,
+        orientation: tiff.orientation,
+        notes: note.into_iter().collect(),
+    })
+}
+
+/// The number of pixels, once there are some and not too many.
+pub(super) fn measured([width, height]: [u32; 2], max_pixels: u64) -> Result<u64, String> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
         return Err(format!(
@@ -77,62 +120,34 @@ fn check_size(width: u32, height: u32, max_pixels: u64) -> Result<(), String> {
              --max-pixels"
         ));
     }
-    Ok(())
+    Ok(pixels)
 }
 
-/// What a file's pixels become.
-fn finished(
-    source: &Source,
-    mut image: DynamicImage,
-    orientation: Orientation,
-    profile: Option<Vec<u8>>,
-) -> Decoded {
-    image.apply_orientation(orientation);
-    let grey = !image.color().has_color();
-    let mut pixels = flattened(image);
-    let mut notes = Vec::new();
-    if let Some(profile) = profile {
-        let mut converted = pixels.into_rgb32f();
-        if let Err(reason) = to_srgb(&mut converted, &profile, grey) {
-            notes.push(format!(
-                "{}: {reason}; its colours are read as sRGB",
-                source.name
-            ));
-        }
-        pixels = converted.into();
-    }
-    Decoded { pixels, notes }
+/// Bytes that decoding may take. Sixteen a pixel, four 32-bit channels, is the most that a decoder
+/// needs; the rest is for its tables.
+fn memory_for(pixels: u64) -> u64 {
+    pixels * 16 + (64 << 20)
 }
 
-/// Whether a JPEG file ends before its picture does. Its decoder would fill what is missing with
-/// grey. Goes from marker to marker, since thumbnails before the picture and whatever follows it
-/// may hold the bytes of any marker.
-pub(super) fn is_cut_short(jpeg: &[u8]) -> bool {
-    const END_OF_IMAGE: u8 = 0xd9;
-    // Neither a stuffed byte, nor a marker that stands alone, nor filling.
-    let is_marker = |b: &[u8]| b[0] == 0xff && !matches!(b[1], 0x00 | 0x01 | 0xd0..=0xd7 | 0xff);
-    let mut at = 2;
-    loop {
-        let rest = jpeg.get(at..).unwrap_or_default();
-        let Some(found) = rest.windows(2).position(is_marker) else {
-            return true;
-        };
-        match rest[found..] {
-            [_, END_OF_IMAGE, ..] => return false,
-            [_, _, high, low, ..] => {
-                at += found + 2 + usize::from(u16::from_be_bytes([high, low]));
-            }
-            _ => return true,
-        }
-    }
+/// What EXIF says of how to turn the picture. Some cameras begin it as in a JPEG file, whatever the
+/// file. Damaged EXIF turns nothing.
+pub(super) fn orientation(exif: &[u8]) -> Orientation {
+    let exif = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
+    Orientation::from_exif_chunk(exif).unwrap_or(Orientation::NoTransforms)
 }
 
-fn reason_of(error: &ImageError) -> String {
+fn reason_of(kind: Kind, error: &ImageError) -> String {
     match error {
-        ImageError::Unsupported(e) => format!("is of a kind that cannot be read: {e}"),
+        ImageError::Unsupported(e) => {
+            format!("is {kind} of a sort that is not read ({e}): save it as a plain PNG")
+        }
         ImageError::Limits(_) => "needs more memory than its size explains: not decoded".into(),
-        other => format!("is damaged or cut short: {other}"),
+        other => damaged(other),
     }
+}
+
+pub(super) fn damaged(what: impl std::fmt::Display) -> String {
+    format!("is damaged or cut short: {what}")
 }
 
 /// Colours with what is transparent laid on white.
@@ -147,42 +162,4 @@ fn flattened(image: DynamicImage) -> DynamicImage {
         to.0 = color.map(|c| c * alpha + 1.0 - alpha);
     }
     flat.into()
-}
-
-/// Converts colours from an ICC profile in place; an error says why that is not possible.
-fn to_srgb(pixels: &mut Rgb32FImage, profile: &[u8], grey: bool) -> Result<(), String> {
-    let profile = ColorProfile::new_from_slice(profile)
-        .map_err(|e| format!("its colour profile cannot be read ({e})"))?;
-    let layout = match profile.color_space {
-        DataColorSpace::Rgb => Layout::Rgb,
-        DataColorSpace::Gray if grey => Layout::Gray,
-        other => {
-            return Err(format!(
-                "its colour profile is for {other:?}, which is not converted"
-            ));
-        }
-    };
-    let transform = profile
-        .create_transform_f32(
-            layout,
-            &ColorProfile::new_srgb(),
-            Layout::Rgb,
-            TransformOptions::default(),
-        )
-        .map_err(|e| format!("its colour profile cannot be converted ({e})"))?;
-    let length = 3 * pixels.width() as usize;
-    let mut to = vec![0.0; length];
-    for row in pixels.chunks_exact_mut(length) {
-        let from: Vec<f32> = match layout {
-            Layout::Gray => row.iter().step_by(3).copied().collect(),
-            _ => row.to_vec(),
-        };
-        transform
-            .transform(&from, &mut to)
-            .map_err(|e| format!("its colour profile cannot be applied ({e})"))?;
-        for (value, converted) in row.iter_mut().zip(&to) {
-            *value = converted.clamp(0.0, 1.0);
-        }
-    }
-    Ok(())
 }

@@ -156,8 +156,12 @@ fn says_so_where_a_profile_cannot_be_converted() {
 #[test]
 fn refuses_what_is_no_picture() {
     assert!(refusal(Vec::new(), LIMIT).contains("is no image"));
-    assert!(refusal(b"%PDF-1.7 and so on".to_vec(), LIMIT).contains("is no image"));
-    assert!(refusal(b"GIF89a and so on".to_vec(), LIMIT).contains("is no image"));
+    assert!(refusal(b"hello, hello".to_vec(), LIMIT).contains("is no image"));
+    let pdf = refusal(b"%PDF-1.7 and so on".to_vec(), LIMIT);
+    assert_eq!(
+        pdf,
+        "picture: is a PDF file, which is not read: export it as PNG or JPEG"
+    );
 }
 
 #[test]

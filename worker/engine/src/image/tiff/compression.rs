@@ -13,7 +13,7 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::Refusal;
-use crate::image::decode::is_cut_short;
+use stylefleet_formats::jpeg::outline;
 
 #[derive(Debug, PartialEq)]
 pub(super) enum Compression {
@@ -164,7 +164,7 @@ fn jpeg(data: &[u8], tables: &[u8], shape: Shape) -> Result<Vec<u8>, Refusal> {
         Some(end) => [&tables[..end], data.get(2..).unwrap_or_default()].concat(),
         None => data.to_vec(),
     };
-    if is_cut_short(&file) {
+    if outline(&file).is_none_or(|outline| !outline.has_end_marker) {
         return Err(damaged("their end is missing".into()));
     }
     let options = DecoderOptions::default()

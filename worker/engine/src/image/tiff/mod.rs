@@ -50,13 +50,6 @@ pub(super) enum Refusal {
     Size(String),
 }
 
-/// Whether a file begins as TIFF files do, those for more than 4 GiB too.
-pub(super) fn is_tiff(file: &[u8]) -> bool {
-    [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"]
-        .iter()
-        .any(|magic| file.starts_with(*magic))
-}
-
 /// Decodes a file whose `[width, height]` passes `check_size`.
 pub(super) fn read(
     file: &[u8],
@@ -77,16 +70,6 @@ pub(super) fn read(
         profile: header.profile,
         orientation: header.orientation,
     })
-}
-
-/// What inks look like on white paper where no profile says it.
-pub(super) fn light_of(inks: &ImageBuffer<Rgba<u16>, Vec<u16>>) -> DynamicImage {
-    let mut image = ImageBuffer::<Rgb<u16>, _>::new(inks.width(), inks.height());
-    for (to, from) in image.pixels_mut().zip(inks.pixels()) {
-        let [inks @ .., black] = from.0.map(|ink| 1.0 - f32::from(ink) / 65535.0);
-        to.0 = inks.map(|ink| u16::of(ink * black));
-    }
-    image.into()
 }
 
 /// Decodes strip by strip or tile by tile.
