@@ -8,6 +8,7 @@ mod colors;
 mod compression;
 mod header;
 mod samples;
+mod tags;
 
 use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageBuffer, Luma, Pixel, Rgb, Rgba};
