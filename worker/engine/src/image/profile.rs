@@ -140,11 +140,11 @@ fn icc(bytes: &[u8]) -> Result<ColorProfile, String> {
         .map_err(|e| format!("its colour profile cannot be read ({e})"))
 }
 
-/// Converts rows of pixels to sRGB.
-fn transform(
-    profile: &ColorProfile,
-    layout: Layout,
-) -> Result<impl Fn(&[f32], &mut [f32]) -> Result<(), String>, String> {
+/// Converts rows of pixels.
+type Transform = Box<dyn Fn(&[f32], &mut [f32]) -> Result<(), String>>;
+
+/// To sRGB.
+fn transform(profile: &ColorProfile, layout: Layout) -> Result<Transform, String> {
     let transform = profile
         .create_transform_f32(
             layout,
@@ -153,11 +153,11 @@ fn transform(
             TransformOptions::default(),
         )
         .map_err(|e| format!("its colour profile cannot be converted ({e})"))?;
-    Ok(move |from: &[f32], to: &mut [f32]| {
+    Ok(Box::new(move |from, to| {
         transform
             .transform(from, to)
             .map_err(|e| format!("its colour profile cannot be applied ({e})"))
-    })
+    }))
 }
 
 /// Gives values of HDR the curve of sRGB, with what is brighter than white as bright as white. Says
