@@ -1,7 +1,7 @@
 //! Where images come in: only what is known to be an image of a bearable size passes.
 
 use std::fs::File;
-use std::io::{BufReader, Cursor, ErrorKind, Read};
+use std::io::{Cursor, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
