@@ -256,7 +256,7 @@ impl<'a> File<'a> {
                 "is {kind} of a sort that this libheif does not read ({message}): save it as PNG"
             ));
         }
-        Err(damaged(message))
+        Err(damaged(message.trim()))
     }
 }
 
