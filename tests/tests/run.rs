@@ -262,7 +262,7 @@ fn a_folder_is_taken_with_whatever_else_is_in_it() {
     scene.add_style("wave.png", 1);
     let copy = |from: &str, to: &str| scene.write(to, scene.read(from));
     copy("photos/boat.png", "photos/plain");
-    for other in ["a.heic", "b.HEIC", "notes.txt", ".hidden.png", "._boat.png"] {
+    for other in ["a.psd", "b.PSD", "notes.txt", ".hidden.png", "._boat.png"] {
         scene.write(&format!("photos/{other}"), "something else");
     }
     // Into the folder itself: what is made there is not taken up by the next run.
@@ -279,7 +279,7 @@ fn a_folder_is_taken_with_whatever_else_is_in_it() {
             ended.so_far()
         );
     }
-    let passed_over = "note      photos: 3 files passed over: 2 .heic, 1 .txt";
+    let passed_over = "note      photos: 3 files passed over: 2 .psd, 1 .txt";
     let is_it = |printed: &&String| *printed == passed_over;
     assert_eq!(
         ended.stderr.iter().filter(is_it).count(),
@@ -292,7 +292,7 @@ fn a_folder_is_taken_with_whatever_else_is_in_it() {
     assert_eq!(deep.events_of("kept").len(), 2, "{}", deep.so_far());
     let passed_over = &deep.events_of("passed-over")[0];
     assert_eq!(passed_over["content"], "photos");
-    assert_eq!(passed_over["endings"], json!({".heic": 2, ".txt": 1}));
+    assert_eq!(passed_over["endings"], json!({".psd": 2, ".txt": 1}));
     let finished = deep.events_of("finished");
     let mut made: Vec<_> = finished
         .iter()

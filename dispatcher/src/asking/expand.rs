@@ -205,7 +205,7 @@ impl PassedOver {
 }
 
 impl fmt::Display for PassedOver {
-    /// As in `3 files passed over: 2 .heic, 1 .txt`.
+    /// As in `3 files passed over: 2 .psd, 1 .txt`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let files = self.files();
         let plural = if files == 1 { "" } else { "s" };
@@ -286,8 +286,8 @@ mod tests {
             "e[1].tif",
             "f.jfif",
             "g.jpe",
-            "h.HEIC",
-            "i.heic",
+            "h.PSD",
+            "i.psd",
             "j",
             ".x.png",
             "._a.png",
@@ -338,7 +338,7 @@ mod tests {
         let passed_over = expansion.passed_over.to_string();
         assert_eq!(
             passed_over,
-            "4 files passed over: 1 without an ending, 2 .heic, 1 .txt"
+            "4 files passed over: 1 without an ending, 2 .psd, 1 .txt"
         );
 
         let expansion = found(&photos(), "", true);
@@ -359,7 +359,7 @@ mod tests {
         let expansion = found(&folder, "[ah].*", false);
         assert_eq!(
             expansion.passed_over.to_string(),
-            "1 file passed over: .heic"
+            "1 file passed over: .psd"
         );
     }
 
@@ -384,13 +384,13 @@ mod tests {
     fn says_why_there_is_no_image() {
         let folder = photos();
         std::fs::remove_file(folder.path().join("sub/deep/a.png")).expect("removes");
-        std::fs::write(folder.path().join("sub/deep/b.heic"), "").expect("writes");
+        std::fs::write(folder.path().join("sub/deep/b.psd"), "").expect("writes");
         for (content, reason) in [
             (
                 "sub",
                 "no image there; --recursive looks into its subfolders too",
             ),
-            ("sub/deep", "no image there: 1 file passed over: .heic"),
+            ("sub/deep", "no image there: 1 file passed over: .psd"),
             (
                 "*.gif",
                 "is not there, and as a pattern it matches no image",
@@ -414,14 +414,14 @@ mod tests {
     #[test]
     fn folders_of_buckets_are_folders() {
         let content = PathBuf::from("s3://bucket/album/");
-        let names_there = ["a.jpg", "b.heic", ".c.jpg", "2024/d.jpg", ".x/e.jpg"];
+        let names_there = ["a.jpg", "b.psd", ".c.jpg", "2024/d.jpg", ".x/e.jpg"];
         let listing = names_there.map(str::to_owned).to_vec();
         let buckets = Listings::from([(content.clone(), listing)]);
         let expansion = expand(&content, false, &buckets).expect("expands");
         assert_eq!(names(&expansion), ["a.jpg"]);
         assert_eq!(
             expansion.passed_over.to_string(),
-            "1 file passed over: .heic"
+            "1 file passed over: .psd"
         );
         let expansion = expand(&content, true, &buckets).expect("expands");
         assert_eq!(names(&expansion), ["a.jpg", "2024/d.jpg"]);

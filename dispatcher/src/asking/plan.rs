@@ -357,7 +357,7 @@ mod tests {
     fn pictures_of_subfolders_are_named_so() {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("x")).expect("a folder");
-        for file in ["a.png", "x/a.png", "x/b.gif"] {
+        for file in ["a.png", "x/a.png", "x/b.svg"] {
             std::fs::write(folder.path().join(file), "").expect("writes");
         }
         let flat = options(&[&folder.path().to_string_lossy()], &["s.png"]);
@@ -368,7 +368,7 @@ mod tests {
         };
         assert_eq!(names(recursive.clone()), ["a.s", "x/a.s"]);
         let passed_over = plan(recursive).expect("a plan").passed_over;
-        assert_eq!(passed_over[0].1.to_string(), "1 file passed over: .gif");
+        assert_eq!(passed_over[0].1.to_string(), "1 file passed over: .svg");
     }
 
     #[test]
