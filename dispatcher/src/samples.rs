@@ -4,11 +4,8 @@ use std::collections::BTreeMap;
 
 use stylefleet_proto::{Digest, Format, Image, JobId, Preset, Record, Scored, Style, keys};
 
-/// A picture's file.
-pub const PICTURE: &[u8] = b"a picture";
-
-/// The record of a finished job.
-pub fn record(job: JobId) -> Record {
+/// The record of a job that came to the `picture`.
+pub fn record(job: JobId, picture: &[u8]) -> Record {
     let image = Image {
         sha256: Digest::of(&[]),
         name: "a.png".parse().expect("a name"),
@@ -20,7 +17,7 @@ pub fn record(job: JobId) -> Record {
     };
     Record {
         job,
-        picture: keys::picture(&job, &Digest::of(PICTURE), Format::Png),
+        picture: keys::picture(&job, &Digest::of(picture), Format::Png),
         width: 1,
         height: 1,
         content: image,

@@ -82,6 +82,40 @@ fn what_the_broker_lost_is_noticed_and_handed_in_again() {
 }
 
 #[test]
+fn a_result_that_was_removed_or_damaged_is_made_again() {
+    let workshop = Workshop::new(Services::shared());
+    let submit = "submit boat.png --style wave.png --batch b";
+    workshop.ask(&[submit, QUICK]);
+    let _worker = workshop.hire(&[]);
+    workshop.watch("b").end().expect_code(0);
+    let jobs = workshop.ask(&["status b --jobs"])["jobs"].clone();
+    let job = jobs[0]["job"].as_str().expect("an id");
+    let (result, mark) = (format!("results/{job}.json"), format!("started/{job}.json"));
+    wait_until("the worker has let go", || workshop.object(&mark).is_none());
+
+    workshop.remove(&result);
+    assert_eq!(workshop.ask(&[submit, QUICK])["accepted"], 1);
+    workshop.watch("b").end().expect_code(0);
+
+    let garbage = workshop.scene.path("garbage");
+    fs::write(&garbage, "{").expect("writes");
+    workshop.put(&result, &garbage);
+    let damaged = workshop.watch("b").end().expect_code(1);
+    let reason = damaged.events_of("failed")[0]["reason"].to_string();
+    assert!(
+        reason.contains("is damaged") && reason.contains(&result),
+        "{reason}"
+    );
+    assert_eq!(workshop.ask(&[submit, QUICK, "--again"])["accepted"], 1);
+    wait_until("it is made again", || {
+        workshop
+            .object(&result)
+            .is_some_and(|bytes| bytes.len() > 100)
+    });
+    workshop.watch("b").end().expect_code(0);
+}
+
+#[test]
 fn a_worker_with_another_store_leaves_jobs_to_others() {
     let services = Services::shared();
     let workshop = Workshop::new(services);

@@ -3,7 +3,7 @@
 use stylefleet_engine::{Description, Picture, Precision};
 use stylefleet_proto::{Curve, Job, Record, Scored};
 
-/// What `result.json` says of `picture`, which lies under `key`.
+/// What the result says of `picture`, which lies under `key`.
 pub fn record(
     job: &Job,
     picture: &Picture,

@@ -217,7 +217,9 @@ mod tests {
 
     use super::*;
     use crate::documents;
-    use crate::samples::{PICTURE, record};
+    use crate::samples::record;
+
+    const PICTURE: &[u8] = b"a picture";
 
     #[tokio::test]
     async fn fetches_what_is_new_and_says_what_is_missing() {
@@ -238,7 +240,7 @@ mod tests {
         let accepted = Accepted {
             jobs: [job(1), job(2), job(3)].into(),
         };
-        let done = |number| (keys::result(&job(number)), record(job(number)));
+        let done = |number| (keys::result(&job(number)), record(job(number), PICTURE));
         for (key, record) in [done(1), done(2)] {
             let written = documents::write(&*store, &key, &record).await;
             written.expect("writes");
@@ -252,7 +254,10 @@ mod tests {
         let written = documents::write(&*store, &keys::accepted(&batch, &submit), &accepted).await;
         written.expect("writes");
         let put = store
-            .put(&record(job(1)).picture, Bytes::from_static(PICTURE))
+            .put(
+                &record(job(1), PICTURE).picture,
+                Bytes::from_static(PICTURE),
+            )
             .await;
         put.expect("writes");
 

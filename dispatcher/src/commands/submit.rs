@@ -470,7 +470,7 @@ mod tests {
         assert_eq!(accepted, ids.iter().copied().collect());
 
         let result = keys::result(&ids[0]);
-        let written = documents::write(&scene.store, &result, &record(ids[0])).await;
+        let written = documents::write(&scene.store, &result, &record(ids[0], b"a picture")).await;
         written.expect("writes");
         for job in &ids[1..] {
             scene.mark(keys::started(job)).await;

@@ -1,12 +1,12 @@
-use std::collections::BTreeMap;
 use std::fs;
 
 use futures_util::future::join_all;
-use stylefleet_proto::{Curve, Format, Image, Preset, Scored, Style};
+use stylefleet_proto::{Curve, Preset};
 use stylefleet_transport::store::MemoryStore;
 use tempfile::TempDir;
 
 use super::*;
+use crate::samples;
 
 /// A folder, and a store to fill it from.
 struct Scene {
@@ -28,34 +28,7 @@ fn entry(number: u8, name: &str) -> ManifestEntry {
 
 /// The record of a job that came to the `picture`.
 fn record(number: u8, picture: &str) -> Record {
-    let image = Image {
-        sha256: Digest::of(&[number]),
-        name: "a.png".parse().expect("a name"),
-    };
-    Record {
-        job: job(number),
-        picture: keys::picture(&job(number), &Digest::of(picture.as_bytes()), Format::Png),
-        width: 1,
-        height: 1,
-        content: image.clone(),
-        styles: vec![Style {
-            image,
-            weight: 1.0,
-            mask: None,
-        }],
-        parameters: Preset::Studio.parameters(),
-        seconds: 1.0,
-        evaluations: 1,
-        score: Scored {
-            loss: 1.0,
-            terms: BTreeMap::new(),
-        },
-        attempt: 1,
-        device: "cpu".to_owned(),
-        precision: "f32".to_owned(),
-        notes: Vec::new(),
-        versions: BTreeMap::new(),
-    }
+    samples::record(job(number), picture.as_bytes())
 }
 
 impl Scene {
