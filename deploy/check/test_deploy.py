@@ -107,11 +107,13 @@ def listed(value):
 
 class Bucket(unittest.TestCase):
     CODE = text("proto/src/keys.rs")
-    KEYS = [
-        *(re.sub(r"\{\w*\}", "x", key) for key in re.findall(r'format!\("([^"]+)"', CODE)),
-        *re.findall(r'const IDENTITY: &str = "([^"]+)"', CODE),
-    ]
-
+    NAMED = dict(re.findall(r'pub const (\w+): &str = "([^"]+)"', CODE))
+    KEYS = [NAMED["IDENTITY"]]
+    for key in re.findall(r'format!\("([^"]+)"', CODE):
+        # Constants stand for what they are, all else for anything.
+        for name, value in NAMED.items():
+            key = key.replace(f"{{{name}}}", value)
+        KEYS.append(re.sub(r"\{\w*\}", "x", key))
     WORKERS = ("started/*", "checkpoints/*", "jobs/*", "results/*", "failures/*")
 
     def may(self, user, action):

@@ -41,8 +41,10 @@ has_libheif() { PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -q 'libheif\.so\.1
 
 # All else works without it, so nobody has to be root.
 want_libheif() {
-    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
-        { say "libheif is missing: HEIC and AVIF files are not read until you run  sudo apt-get install libheif1"; return; }
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        say "libheif is missing: HEIC and AVIF files are not read until you run  sudo apt-get install libheif1"
+        return
+    fi
     apt libheif1 'libheif, which reads HEIC and AVIF files,'
     # Since Debian 13 its decoders are packages of their own.
     for decoder in libheif-plugin-libde265 libheif-plugin-dav1d; do
