@@ -9,7 +9,7 @@ use stylefleet_proto::{Digest, JobId, keys};
 use stylefleet_transport::store::{self, Store};
 
 use crate::asking::intake::IntakeError;
-use crate::batch::{self, Batch};
+use crate::batch;
 use crate::commands::queue::{self, Heard};
 use crate::commands::{CommandError, Ending, connect, open_store};
 use crate::config::Settings;
@@ -131,27 +131,25 @@ async fn look_at_store(report: &mut Report, settings: &Settings) -> Result<Ours,
         ),
     );
     report.clock("the store", found.skew);
-    let mut idle = HashSet::new();
+    let mut accepted = HashSet::new();
     for (_, batch) in batches {
         match batch {
-            Ok(batch) => idle.extend(idle_jobs(&*store, &batch).await?),
+            Ok(batch) => accepted.extend(batch.accepted.jobs),
             Err(error) => report.add("store", Verdict::Problem, &error.to_string()),
         }
     }
     Ok(Ours {
         identity,
-        idle: idle.len(),
+        idle: idle(&*store, accepted).await?,
     })
 }
 
-/// Jobs of a batch that the broker took, and that wait for a worker.
-async fn idle_jobs(store: &dyn Store, batch: &Batch) -> Result<Vec<JobId>, CommandError> {
-    let accepted = batch.accepted.jobs.iter().map(|job| (*job, Some(true)));
-    let jobs: Vec<_> = accepted.collect();
+/// How many of the jobs that the broker took wait for a worker.
+async fn idle(store: &dyn Store, accepted: HashSet<JobId>) -> Result<usize, CommandError> {
+    let jobs: Vec<_> = accepted.into_iter().map(|job| (job, Some(true))).collect();
     let states = state::of_all(store, &jobs).await?;
-    let is_idle = |state: &State| matches!(state, State::Waiting | State::Stopped);
-    let idle = jobs.iter().zip(states).filter(|(_, state)| is_idle(state));
-    Ok(idle.map(|((job, _), _)| *job).collect())
+    let is_idle = |state: &&State| matches!(state, State::Waiting | State::Stopped);
+    Ok(states.iter().filter(is_idle).count())
 }
 
 /// The id of a job that nobody asked for.
@@ -184,11 +182,9 @@ async fn look_at_broker(
             &format!("{n} jobs were set aside: see `stylefleet dead list`"),
         ),
     }
-    if let Some(lost) = ours
-        .as_ref()
-        .and_then(|ours| ours.idle.checked_sub(waiting as usize))
-        && lost > 0
-    {
+    let idle = ours.as_ref().map_or(0, |ours| ours.idle);
+    let lost = idle.saturating_sub(depths.held() as usize);
+    if lost > 0 {
         let text = format!(
             "{lost} jobs are lost: they wait, and the broker does not have them, perhaps because its \
              queues were purged: run their submits again"

@@ -68,6 +68,13 @@ pub struct Depths {
     pub dead: u32,
 }
 
+impl Depths {
+    /// Jobs that the broker has and no worker holds, but for those that were set aside.
+    pub fn held(&self) -> u32 {
+        self.high + self.normal + self.low + self.retrying + self.abandoned
+    }
+}
+
 impl RabbitDispatcher {
     /// Connects.
     pub async fn connect(options: BrokerOptions) -> Result<Self, BrokerError> {
@@ -190,16 +197,7 @@ impl DispatcherEnd for RabbitDispatcher {
     }
 
     async fn waiting(&self) -> Result<usize, BrokerError> {
-        let depths = self.depths().await?;
-        let Depths {
-            high,
-            normal,
-            low,
-            retrying,
-            abandoned,
-            dead: _,
-        } = depths;
-        Ok((high + normal + low + retrying + abandoned) as usize)
+        Ok(self.depths().await?.held() as usize)
     }
 
     async fn follow(&self, since: SystemTime) -> Result<mpsc::Receiver<Told>, BrokerError> {
