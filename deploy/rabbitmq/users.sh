@@ -7,7 +7,8 @@
 #   STYLEFLEET_WORKER_PASSWORD=...      takes jobs, publishes what became of them
 #   STYLEFLEET_MONITOR_PASSWORD=...     reads queue lengths over HTTP, for KEDA; left out: no such user
 #   STYLEFLEET_VHOST=stylefleet
-#   deploy/rabbitmq/users.sh [-n NODE, or what else rabbitmqctl takes]
+#   RABBITMQ_NODENAME=rabbit@broker     the node; left out: this machine's
+#   deploy/rabbitmq/users.sh
 #
 # In a pod: kubectl exec -i POD -- env STYLEFLEET_ADMIN_PASSWORD=... sh -s <deploy/rabbitmq/users.sh
 # A managed broker has no rabbitmqctl: give the same rights in its console.
@@ -20,18 +21,14 @@ set -eu
 : "${STYLEFLEET_DISPATCHER_PASSWORD:?is not set}"
 : "${STYLEFLEET_WORKER_PASSWORD:?is not set}"
 vhost=${STYLEFLEET_VHOST:-stylefleet}
-node=$* # options without blanks, hence unquoted below
 
-# shellcheck disable=SC2086
-ctl() { rabbitmqctl --silent $node "$@"; }
+ctl() { rabbitmqctl --silent "$@"; }
 
 user() { # name, password, tag or '', configure, write, read
-    # Passwords go by standard input: arguments are there for every process to read.
-    if ctl list_users --no-table-headers | cut -f1 | grep -qxF "$1"; then
-        printf %s "$2" | ctl change_password "$1"
-    else
-        printf %s "$2" | ctl add_user "$1"
-    fi
+    if ctl list_users --no-table-headers | cut -f1 | grep -qxF "$1"; then verb=change_password; else verb=add_user; fi
+    # By standard input: arguments are there for every process to read. With any option beside these two
+    # words, rabbitmqctl 3.12.11 and later would not read it, and wait for ever.
+    printf %s "$2" | rabbitmqctl "$verb" "$1" >/dev/null
     # shellcheck disable=SC2086
     ctl set_user_tags "$1" $3
     ctl set_permissions --vhost "$vhost" "$1" "$4" "$5" "$6"
