@@ -7,14 +7,14 @@ broker_grace=60 # seconds to stop in
 broker_environment() {
     find_rabbitmq || die "RabbitMQ is not installed: run  $0 install"
     export HOME="$dir/broker" # where the cookie is
-    export ERL_EPMD_PORT="$epmd_port" ERL_EPMD_ADDRESS=127.0.0.1
-    export RABBITMQ_NODENAME=stylefleet@localhost RABBITMQ_DIST_PORT="$node_port"
+    export ERL_EPMD_PORT="$epmd_port" ERL_EPMD_ADDRESS="$host"
+    export RABBITMQ_USE_LONGNAME=true RABBITMQ_NODENAME="stylefleet@$host" RABBITMQ_DIST_PORT="$node_port"
     export RABBITMQ_CONF_ENV_FILE="$HOME/env.conf" RABBITMQ_CONFIG_FILE="$HOME/rabbitmq.conf"
     export RABBITMQ_ENABLED_PLUGINS_FILE="$HOME/enabled_plugins" RABBITMQ_PID_FILE="$HOME/pid"
     export RABBITMQ_MNESIA_BASE="$HOME/data" RABBITMQ_LOG_BASE="$HOME/log" RABBITMQ_GENERATED_CONFIG_DIR="$HOME/config"
-    # Two schedulers are plenty; and nodes talk to this machine alone.
-    on_loopback='-kernel inet_dist_use_interface {127,0,0,1}'
-    export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+S 2:2 $on_loopback" RABBITMQ_CTL_ERL_ARGS="$on_loopback"
+    # Nodes talk on this address alone, and miss each other after 15 s, not 60. Two schedulers are plenty.
+    net="-kernel inet_dist_use_interface {$(echo "$host" | tr . ,)} -kernel net_ticktime 15"
+    export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+S 2:2 $net" RABBITMQ_CTL_ERL_ARGS="$net"
     # Any port, not one of eleven: many rabbitmqctl may run at once.
     export RABBITMQ_CTL_DIST_PORT_MIN=0 RABBITMQ_CTL_DIST_PORT_MAX=0
 }
@@ -28,8 +28,8 @@ launch_broker() {
         [ -e "$HOME/.erlang.cookie" ] || random_hex 20 >"$HOME/.erlang.cookie"
         chmod 400 "$HOME/.erlang.cookie"
         cat >"$RABBITMQ_CONFIG_FILE" <<END
-listeners.tcp.1 = 127.0.0.1:$amqp_port
-listeners.ssl.1 = 127.0.0.1:$amqps_port
+listeners.tcp.1 = $host:$amqp_port
+listeners.ssl.1 = $host:$amqps_port
 ssl_options.cacertfile = $dir/tls/ca.pem
 ssl_options.certfile = $dir/tls/server.pem
 ssl_options.keyfile = $dir/tls/server.key
@@ -39,6 +39,8 @@ default_pass = $broker_password
 default_vhost = stylefleet
 # With less left RabbitMQ blocks all publishers; the default is 50 MB.
 disk_free_limit.absolute = 10MB
+# In a cluster that falls apart, the smaller part waits.
+cluster_partition_handling = pause_minority
 END
         export detached=1 # the script becomes the server, rather than watch it
         launch broker "$rabbitmq/rabbitmq-server"
@@ -52,4 +54,4 @@ is_ready_broker() { rabbitmqctl --silent await_startup --timeout 10 >"$dir/broke
 
 clean_broker() { (broker_environment && epmd -kill >/dev/null 2>&1) || true; }
 
-about_broker() { echo "RabbitMQ is at 127.0.0.1:$amqp_port (process $pid, log in $dir/broker/log)"; }
+about_broker() { echo "RabbitMQ is at $host:$amqp_port (process $pid, log in $dir/broker/log)"; }

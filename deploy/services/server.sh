@@ -8,6 +8,7 @@ patience=120 # seconds until a server that is not ready is given up
 choose_settings() {
     [ -e "$dir/tls" ] || make_certificates
     {
+        echo "host=$host"
         choose_ports amqp amqps node epmd \
             s3 s3s s3_grpc master master_grpc volume volume_grpc filer filer_grpc
         echo "broker_password=$(random_hex 16)"
@@ -21,18 +22,18 @@ random_hex() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
 
 # Below the ports that systems give to outgoing connections, so that a stopped server's stay free.
 choose_ports() { # names
-    "$python" - "$@" <<'END' || die "no free ports were found"
+    "$python" - "$host" "$@" <<'END' || die "no free ports were found"
 import random, socket, sys
 
 def is_free(port):
     try:
-        socket.create_server(("127.0.0.1", port)).close()
+        socket.create_server((sys.argv[1], port)).close()
         return True
     except OSError:
         return False
 
 ports = filter(is_free, random.sample(range(20000, 32000), 500))
-for name, port in zip(sys.argv[1:], ports, strict=False):
+for name, port in zip(sys.argv[2:], ports, strict=False):
     print(f"{name}_port={port}")
 END
 }
@@ -47,7 +48,7 @@ make_certificates() {
         new_key -x509 -keyout ca.key -out ca.pem -days 3650 -subj '/CN=Stylefleet local CA'
         new_key -keyout server.key -out server.csr -subj '/CN=localhost'
         cat >server.ext <<END
-subjectAltName = DNS:localhost, IP:127.0.0.1
+subjectAltName = DNS:localhost, IP:$host
 basicConstraints = critical, CA:FALSE
 extendedKeyUsage = serverAuth
 END

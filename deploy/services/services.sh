@@ -1,6 +1,6 @@
 #!/bin/sh
 # Real local services for development and tests: RabbitMQ, and SeaweedFS as the S3 store. Both
-# listen on 127.0.0.1 alone, on free ports chosen at the first start, and keep everything (data,
+# listen on one address alone, on free ports chosen at the first start, and keep everything (data,
 # logs, passwords, certificates) in one folder. Stop them and remove that folder: all is gone.
 #
 #   services.sh start   [broker|store]   starts what does not run, waits until it is ready
@@ -14,6 +14,7 @@
 #
 #   --dir DIR   before the action: the folder, else .services in this checkout. Another folder,
 #               another pair of servers.
+#   --host ADDRESS   then, at the first start: the IPv4 address to listen on, else 127.0.0.1
 #
 # Read from the environment: STYLEFLEET_CACHE, PYTHON (see deploy/setup/setup.sh).
 set -eu
@@ -26,12 +27,17 @@ python=${PYTHON:-python3}
 
 say() { printf 'services: %s\n' "$*"; }
 die() { say "$*"; exit 1; }
-usage() { die "$1; usage: services.sh [--dir DIR] start|stop|kill|status|env|rabbitmqctl|install [broker|store]"; }
+usage() { die "$1; usage: services.sh [--dir DIR] [--host ADDRESS] start|stop|kill|status|env|rabbitmqctl|install [broker|store]"; }
 
-dir=$here/../../.services
+dir=$here/../../.services host=127.0.0.1
 if [ "${1:-}" = --dir ]; then
     [ $# -gt 1 ] || usage '--dir wants a folder'
     dir=$2
+    shift 2
+fi
+if [ "${1:-}" = --host ]; then
+    [ $# -gt 1 ] || usage '--host wants an address'
+    host=$2
     shift 2
 fi
 dir=$(realpath -m -- "$dir")
@@ -104,18 +110,18 @@ status)
     ;;
 env)
     settings
-    show STYLEFLEET_BROKER "amqp://stylefleet:$broker_password@127.0.0.1:$amqp_port/stylefleet"
+    show STYLEFLEET_BROKER "amqp://stylefleet:$broker_password@$host:$amqp_port/stylefleet"
     show STYLEFLEET_STORE s3://stylefleet
-    show STYLEFLEET_S3_ENDPOINT "http://127.0.0.1:$s3_port"
+    show STYLEFLEET_S3_ENDPOINT "http://$host:$s3_port"
     show AWS_ACCESS_KEY_ID "$s3_key"
     show AWS_SECRET_ACCESS_KEY "$s3_secret"
     show AWS_REGION us-east-1
     # For tests: this folder, the same servers by TLS, and where buckets are made.
     show STYLEFLEET_TEST_SERVICES "$dir"
     show STYLEFLEET_TEST_CA "$dir/tls/ca.pem"
-    show STYLEFLEET_TEST_BROKER_TLS "amqps://stylefleet:$broker_password@127.0.0.1:$amqps_port/stylefleet"
-    show STYLEFLEET_TEST_S3_TLS "https://127.0.0.1:$s3s_port"
-    show STYLEFLEET_TEST_FILER "http://127.0.0.1:$filer_port"
+    show STYLEFLEET_TEST_BROKER_TLS "amqps://stylefleet:$broker_password@$host:$amqps_port/stylefleet"
+    show STYLEFLEET_TEST_S3_TLS "https://$host:$s3s_port"
+    show STYLEFLEET_TEST_FILER "http://$host:$filer_port"
     ;;
 rabbitmqctl)
     settings

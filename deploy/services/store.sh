@@ -20,8 +20,8 @@ END
     # It is its only master: no need to wait 10 s for votes of others after a restart.
     cat >"$dir/store/options" <<END
 dir=$dir/store/data
-ip=127.0.0.1
-ip.bind=127.0.0.1
+ip=$host
+ip.bind=$host
 master.port=$master_port
 master.port.grpc=$master_grpc_port
 master.electionTimeout=500ms
@@ -57,9 +57,9 @@ ask_store() { # curl's arguments; true once it succeeds
 
 # Ready is a store whose bucket is there, and whose filer has kept some bytes in a volume.
 is_ready_store() {
-    bucket=http://127.0.0.1:$s3_port/stylefleet
+    bucket=http://$host:$s3_port/stylefleet
     { ask_store -K "$dir/store/curlrc" -I "$bucket" || ask_store -K "$dir/store/curlrc" -X PUT "$bucket"; } &&
-        echo ready | ask_store -T - "http://127.0.0.1:$filer_port/ready"
+        echo ready | ask_store -T - "http://$host:$filer_port/ready"
 }
 
 clean_store() { # the sockets whose place has no option
@@ -68,4 +68,4 @@ clean_store() { # the sockets whose place has no option
     done
 }
 
-about_store() { echo "SeaweedFS serves S3 at http://127.0.0.1:$s3_port (process $pid, log in $dir/store.log)"; }
+about_store() { echo "SeaweedFS serves S3 at http://$host:$s3_port (process $pid, log in $dir/store.log)"; }

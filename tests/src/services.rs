@@ -11,10 +11,20 @@ use tempfile::TempDir;
 /// A pair of servers.
 #[derive(Debug)]
 pub struct Services {
-    folder: PathBuf,
+    broker: Script,
+    store: Script,
     settings: HashMap<String, String>,
     /// Of servers that end with this.
     own: Option<TempDir>,
+}
+
+/// services.sh for one folder.
+#[derive(Debug, Clone)]
+pub struct Script {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The network namespace where its servers run, if it is not this process's.
+    pub namespace: Option<String>,
 }
 
 /// One of the two servers.
@@ -61,16 +71,32 @@ impl Services {
     }
 
     fn start_in(folder: PathBuf, own: Option<TempDir>) -> Self {
-        services_sh(&folder, &["start"]);
-        let settings = services_sh(&folder, &["env"]);
-        let setting = |line: &str| {
-            let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
-            Some((name.to_owned(), value.trim_matches('\'').to_owned()))
-        };
-        let services = Self {
-            settings: settings.lines().filter_map(setting).collect(),
+        let script = Script {
             folder,
+            namespace: None,
+        };
+        script.run(&["start"]);
+        let services = Self {
+            settings: script.settings(),
+            broker: script.clone(),
+            store: script,
             own,
+        };
+        services.make_users();
+        services
+    }
+
+    /// A broker that is there already, by its URL, and the store of all tests. `broker` leads to
+    /// one node of it.
+    pub fn with_broker(url: String, broker: Script) -> Self {
+        let shared = Self::shared();
+        let mut settings = shared.settings.clone();
+        settings.insert("STYLEFLEET_BROKER".to_owned(), url);
+        let services = Self {
+            broker,
+            store: shared.store.clone(),
+            settings,
+            own: None,
         };
         services.make_users();
         services
@@ -83,22 +109,29 @@ impl Services {
 
     /// Starts a server that was stopped or killed, and waits until it is ready.
     pub fn start(&self, server: Server) {
-        services_sh(&self.folder, &["start", server.name()]);
+        self.script(server).run(&["start", server.name()]);
     }
 
     /// Ends a server in good order.
     pub fn stop(&self, server: Server) {
-        services_sh(&self.folder, &["stop", server.name()]);
+        self.script(server).run(&["stop", server.name()]);
     }
 
     /// Ends a server as a crash would.
     pub fn kill(&self, server: Server) {
-        services_sh(&self.folder, &["kill", server.name()]);
+        self.script(server).run(&["kill", server.name()]);
     }
 
     /// What `rabbitmqctl` answers. A call takes a third of a second.
     pub fn rabbitmqctl(&self, args: &[&str]) -> String {
-        services_sh(&self.folder, &[&["rabbitmqctl", "--silent"], args].concat())
+        self.broker.rabbitmqctl(args)
+    }
+
+    fn script(&self, server: Server) -> &Script {
+        match server {
+            Server::Broker => &self.broker,
+            Server::Store => &self.store,
+        }
     }
 
     /// The dispatcher and the worker, who may do nothing yet.
@@ -141,9 +174,39 @@ impl Services {
 impl Drop for Services {
     fn drop(&mut self) {
         if self.own.is_some() {
-            services_sh(&self.folder, &["kill"]);
-            services_sh(&self.folder, &["stop"]); // tidies up
+            self.store.run(&["kill"]);
+            self.store.run(&["stop"]); // tidies up
         }
+    }
+}
+
+impl Script {
+    /// What it answers.
+    pub fn run(&self, args: &[&str]) -> String {
+        let script = root().join("deploy/services/services.sh");
+        let mut command = match &self.namespace {
+            None => Command::new(script),
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(script);
+                command
+            }
+        };
+        output(command.arg("--dir").arg(&self.folder).args(args))
+    }
+
+    /// What `rabbitmqctl` answers.
+    pub fn rabbitmqctl(&self, args: &[&str]) -> String {
+        self.run(&[&["rabbitmqctl", "--silent"], args].concat())
+    }
+
+    /// The lines of `services.sh env`.
+    pub fn settings(&self) -> HashMap<String, String> {
+        let setting = |line: &str| {
+            let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
+            Some((name.to_owned(), value.trim_matches('\'').to_owned()))
+        };
+        self.run(&["env"]).lines().filter_map(setting).collect()
     }
 }
 
@@ -237,12 +300,7 @@ pub fn curl(args: &[&str]) -> String {
     )
 }
 
-fn services_sh(folder: &Path, args: &[&str]) -> String {
-    let script = root().join("deploy/services/services.sh");
-    output(Command::new(script).arg("--dir").arg(folder).args(args))
-}
-
-fn output(command: &mut Command) -> String {
+pub(crate) fn output(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output();
     let output = output.unwrap_or_else(|e| panic!("{command:?}: {e}"));
     assert!(

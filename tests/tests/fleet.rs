@@ -121,7 +121,7 @@ fn a_worker_that_slept_through_its_job_changes_nothing_and_works_on() {
 
     let record = workshop.object(&keys::result(&boat));
     sleeper.signal("CONT");
-    sleeper.wait_for_line("the connection to the broker is back");
+    sleeper.wait_for_line("connected again");
     let second = workshop.submit(&["car.png", LONG]);
     expect_undisturbed(&workshop, &second, workshop.watch(&second), &["car"]);
     sleeper.signal("TERM");
@@ -140,7 +140,7 @@ fn a_cut_connection_costs_no_attempt_and_no_work() {
     let mut worker = workshop.hire(&[("STYLEFLEET_BROKER", &relay.url)]);
     wait_for_checkpoint(&workshop, &mut watch);
     relay.cut();
-    worker.wait_for_line("the connection to the broker is back");
+    worker.wait_for_line("connected again");
     let again = watch.wait_for("another start", started);
     assert!(resumed(&again) > 0, "it began afresh: {again}");
     expect_undisturbed(&workshop, &batch, watch, &["boat"]);

@@ -86,7 +86,7 @@ fn a_broker_that_restarts_loses_nothing() {
     watch.wait_for("the start", started);
     services.stop(Server::Broker);
     services.start(Server::Broker);
-    worker.wait_for_line("the connection to the broker is back");
+    worker.wait_for_line("connected again");
     expect_first_attempts(&workshop, watch, 3);
 }
 

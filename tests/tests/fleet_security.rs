@@ -445,7 +445,7 @@ fn no_log_has_a_secret_in_it() {
     );
     let mut worker = workshop.hire(&[log, ("STYLEFLEET_BROKER", &relay.url)]);
     relay.cut();
-    worker.wait_for_line("the connection to the broker is back");
+    worker.wait_for_line("connected again");
     let mut submit = workshop.command(&["submit boat.png --wait", SHORT]);
     submit.envs([log]);
     let submitted = Run::start(submit).end().expect_code(0);

@@ -92,13 +92,13 @@ enum Fate {
 
 impl Crew {
     /// So many places. The last one's way to the servers is direct; relays lead there from the
-    /// others.
+    /// others, but not to a broker of several nodes.
     pub fn new(workshop: &Workshop<'_>, services: &Services, places: usize) -> Self {
         let place = |number: usize| {
             let broker = &workshop.fleet.worker;
             let store = services.setting("STYLEFLEET_S3_ENDPOINT");
-            let relays =
-                (number + 1 < places || places == 1).then(|| [broker, store].map(Relay::before));
+            let is_far = (number + 1 < places || places == 1) && !broker.contains(',');
+            let relays = is_far.then(|| [broker, store].map(Relay::before));
             let [broker, store] = match &relays {
                 Some(relays) => [0, 1].map(|end: usize| relays[end].url.as_str()),
                 None => [broker, store],

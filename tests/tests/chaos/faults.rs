@@ -40,6 +40,12 @@ pub enum Kind {
     CrashStore,
     /// The store stands still.
     HangStore,
+    /// A node of the broker crashes.
+    CrashNode,
+    /// A node of the broker is cut off from everybody.
+    UnplugNode,
+    /// A node of the broker is cut off from its peers, and not from clients.
+    PartNode,
     /// A dispatcher is killed while it submits, and what it did is done again.
     KillSubmit,
 }
@@ -94,6 +100,25 @@ pub fn schedule(count: usize, random: &mut Rng) -> Vec<Fault> {
     kinds.into_iter().map(|kind| fault(kind, random)).collect()
 }
 
+/// The loss of each node of a broker in turn, and the two ways in which networks part them; each
+/// with a submit, so that there is work.
+pub fn of_nodes(nodes: usize, random: &mut Rng) -> Vec<Fault> {
+    let mut lost: Vec<_> = (0..nodes).map(|node| (Kind::CrashNode, node)).collect();
+    for kind in [Kind::UnplugNode, Kind::PartNode] {
+        lost.push((kind, random.usize(..nodes)));
+    }
+    random.shuffle(&mut lost);
+    let mut faults = Vec::new();
+    for (kind, lot) in lost {
+        faults.push(fault(Kind::KillSubmit, random));
+        faults.push(Fault {
+            lot,
+            ..fault(kind, random)
+        });
+    }
+    faults
+}
+
 /// How many of the faults are killed submits.
 pub fn submits(faults: &[Fault]) -> usize {
     let submits = faults.iter().filter(|f| f.kind == Kind::KillSubmit);
@@ -118,6 +143,8 @@ fn fault(kind: Kind, random: &mut Rng) -> Fault {
         Kind::Coma => heartbeat * 5 / 2..heartbeat * 4,
         Kind::Hurry => 0..200,
         Kind::Silence => 500..heartbeat * 4,
+        // Until the nodes have noticed.
+        Kind::UnplugNode | Kind::PartNode => 20_000..25_000,
         _ => 100..4000,
     };
     Fault {

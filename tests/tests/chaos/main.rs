@@ -3,7 +3,8 @@
 //! A RabbitMQ, a SeaweedFS and workers of this test's own, which a supervisor replaces when they
 //! end, go through a schedule of faults: workers killed, stopped and sent away, connections cut
 //! and servers down, dispatchers killed while they submit. The faults are drawn from a seed; what
-//! they meet depends on the machine. In the end the books must balance, see [`ledger`].
+//! they meet depends on the machine. In the end the books must balance, see [`ledger`]. So they
+//! must with a broker of three nodes, each of which is lost in turn.
 //!
 //! `make chaos` shows the ledger. STYLEFLEET_CHAOS_JOBS, _FAULTS, _WORKERS and _SEED size it.
 
@@ -21,12 +22,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
+use stylefleet_tests::cluster::{self, Cluster};
 use stylefleet_tests::fleet::Workshop;
 use stylefleet_tests::services::Services;
 
 use crate::asked::Asked;
 use crate::bucket::Watched;
 use crate::crew::Crew;
+use crate::faults::Fault;
 use crate::heard::Heard;
 use crate::storm::Storm;
 
@@ -52,6 +55,10 @@ impl Size {
             seed: variable("SEED").unwrap_or_else(|| fastrand::u64(..1_000_000)),
         }
     }
+
+    fn random(&self) -> Rng {
+        Rng::with_seed(self.seed)
+    }
 }
 
 fn variable<T: FromStr>(name: &str) -> Option<T> {
@@ -63,27 +70,46 @@ fn variable<T: FromStr>(name: &str) -> Option<T> {
 
 #[test]
 fn every_job_is_accounted_for_whatever_fails() {
-    let began = Instant::now();
     let size = Size::from_environment();
+    let faults = faults::schedule(size.faults, &mut size.random());
+    account_for_every_job(&size, &faults, &Services::private(), None);
+}
+
+#[test]
+fn every_job_is_accounted_for_whichever_node_of_the_broker_fails() {
+    let Some(cluster) = Cluster::new() else {
+        return;
+    };
+    let size = Size::from_environment();
+    let faults = faults::of_nodes(cluster::NODES, &mut size.random());
+    account_for_every_job(&size, &faults, &cluster.services, Some(&cluster));
+}
+
+fn account_for_every_job(
+    size: &Size,
+    faults: &[Fault],
+    services: &Services,
+    cluster: Option<&Cluster>,
+) {
+    let began = Instant::now();
     let Size {
         jobs,
-        faults,
         workers,
         seed,
-    } = size;
-    println!("chaos: {jobs} jobs, {faults} faults, {workers} workers, seed {seed}");
-    let services = Services::private();
-    let workshop = Workshop::new(&services);
-    let mut random = Rng::with_seed(seed);
-    let faults = faults::schedule(faults, &mut random);
-    let asked = Asked::new(&workshop, jobs, faults::submits(&faults));
+        ..
+    } = *size;
+    let count = faults.len();
+    println!("chaos: {jobs} jobs, {count} faults, {workers} workers, seed {seed}");
+    let workshop = Workshop::new(services);
+    let asked = Asked::new(&workshop, jobs, faults::submits(faults));
     let a_submit = asked.submit_what_lacks_inputs(&workshop);
 
     let heard = Heard::follow(&workshop.fleet.dispatcher);
     let watched = Watched::default();
-    let crew = Crew::new(&workshop, &services, workers);
+    let crew = Crew::new(&workshop, services, workers);
     let storm = Storm {
-        services: &services,
+        services,
+        cluster,
         workshop: &workshop,
         asked: &asked,
         heard: &heard,
@@ -91,8 +117,8 @@ fn every_job_is_accounted_for_whatever_fails() {
         a_submit,
     };
     let (tally, crew) = thread::scope(|scope| {
-        let watching = watched.keep_looking(scope, &workshop.fleet, &services);
-        let done = storm.rage(scope, &faults, crew);
+        let watching = watched.keep_looking(scope, &workshop.fleet, services);
+        let done = storm.rage(scope, faults, crew);
         drop(watching);
         done
     });

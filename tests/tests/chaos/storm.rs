@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::thread::{Scope, ScopedJoinHandle, sleep};
 use std::time::{Duration, Instant};
 
+use stylefleet_tests::cluster::Cluster;
 use stylefleet_tests::fleet::Workshop;
 use stylefleet_tests::processes::signal;
 use stylefleet_tests::services::{Server, Services};
@@ -37,6 +38,8 @@ pub type Tally = BTreeMap<Kind, usize>;
 #[derive(Debug, Clone, Copy)]
 pub struct Storm<'env> {
     pub services: &'env Services,
+    /// The broker's nodes, where there are several.
+    pub cluster: Option<&'env Cluster>,
     pub workshop: &'env Workshop<'env>,
     pub asked: &'env Asked,
     pub heard: &'env Heard,
@@ -73,6 +76,13 @@ impl<'env> Storm<'env> {
                         self.asked.submit(self.workshop, batch, after);
                     }));
                     submitted += 1;
+                }
+                Kind::CrashNode | Kind::UnplugNode | Kind::PartNode => {
+                    let fault = *fault;
+                    let losing = scope.spawn(move || self.lose_node(fault));
+                    while !losing.is_finished() {
+                        crew.tick();
+                    }
                 }
                 kind => match server(kind) {
                     Some(server) => aside.push(self.disturb(scope, server, *fault)),
@@ -142,6 +152,20 @@ impl<'env> Storm<'env> {
             sleep(fault.lasts);
             self.services.start(server);
         })
+    }
+
+    /// Takes a node of the broker away for a while, and waits until all are there again.
+    fn lose_node(self, fault: Fault) {
+        let (cluster, node) = (self.cluster.expect("has nodes"), fault.lot);
+        let (lose, give_back): (fn(_, _), fn(_, _)) = match fault.kind {
+            Kind::CrashNode => (Cluster::crash, Cluster::start),
+            Kind::UnplugNode => (Cluster::unplug, Cluster::plug),
+            _ => (Cluster::part, Cluster::unite),
+        };
+        lose(cluster, node);
+        sleep(fault.lasts);
+        give_back(cluster, node);
+        cluster.await_all();
     }
 
     fn process(&self, server: Server) -> u32 {

@@ -11,7 +11,8 @@ pub enum BrokerError {
     /// The URL makes no sense.
     #[error(
         "the broker's URL {0}: it must be like amqp://user:password@host:5672/vhost, or amqps://, \
-         with #, ?, /, @ and % in a name or password percent-encoded, as in %23"
+         with #, ?, /, @ and % in a name or password percent-encoded, as in %23, and commas between \
+         the addresses of several nodes"
     )]
     Url(&'static str),
     /// The file of certificate authorities is of no use.
@@ -119,6 +120,9 @@ pub enum BrokerError {
         /// What the system or the broker said.
         reason: String,
     },
+    /// None of its nodes can be worked with.
+    #[error("{}", list(.0))]
+    Nodes(Vec<BrokerError>),
     /// A claim was settled with another broker than the one that it came from.
     #[error("the job was claimed from another broker")]
     Stranger,
@@ -131,14 +135,28 @@ pub enum BrokerError {
 }
 
 impl BrokerError {
+    /// What is wrong with each node of a broker, of which there is at least one.
+    pub(super) fn of_nodes(mut errors: Vec<Self>) -> Self {
+        match errors.len() {
+            1 => errors.remove(0),
+            _ => Self::Nodes(errors),
+        }
+    }
+
     /// Whether trying again later may help.
     pub fn is_retryable(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::Unreachable { .. }
-                | Self::Lost { .. }
-                | Self::NotTaken { .. }
-                | Self::Blocked { .. }
-        )
+            | Self::Lost { .. }
+            | Self::NotTaken { .. }
+            | Self::Blocked { .. } => true,
+            Self::Nodes(errors) => errors.iter().all(Self::is_retryable),
+            _ => false,
+        }
     }
+}
+
+fn list(errors: &[BrokerError]) -> String {
+    let errors: Vec<_> = errors.iter().map(BrokerError::to_string).collect();
+    errors.join("; ")
 }

@@ -16,25 +16,26 @@ use lapin::{Connection, ConnectionProperties, Error, ErrorKind};
 use rustls::CertificateError;
 use tokio::time::timeout;
 
+use super::BrokerOptions;
 use super::patience::{Patience, reason};
 use super::probe::{self, Answer};
-use super::{BrokerOptions, BrokerUrl};
+use super::url::Node;
 use crate::authorities;
 use crate::broker::BrokerError;
 
-/// Connects.
+/// Connects to a node.
 pub(super) async fn connect(
+    node: &Node,
     options: &BrokerOptions,
     patience: &Patience,
 ) -> Result<Connection, BrokerError> {
-    let url = &options.url;
     let failed = |error: &Error| BrokerError::Unreachable {
         broker: patience.broker.clone(),
         reason: reason(error),
     };
     let properties =
         ConnectionProperties::default().with_connection_name(options.name.as_str().into());
-    let tls = match url.is_encrypted() {
+    let tls = match node.is_encrypted() {
         true => {
             let connector = connector(options.ca.as_deref())?;
             Some(connector.map_err(|error| failed(&error.into()))?)
@@ -45,7 +46,7 @@ pub(super) async fn connect(
     let plug = Plug::default();
     let socket = plug.clone();
     let opening = Connection::connector(
-        url.uri(),
+        node.uri(),
         runtime,
         async move |uri, runtime| {
             // The library does TLS too, but not without authorities of the system.
@@ -76,7 +77,7 @@ pub(super) async fn connect(
         let _ = socket.shutdown(Shutdown::Both); // the other side may have been faster
     }
     let said = error.as_ref().map_or_else(|| patience.silent(), reason);
-    Err(failure(url, error.as_ref(), said).await)
+    Err(failure(node, error.as_ref(), said).await)
 }
 
 async fn within<T>(
@@ -120,8 +121,8 @@ impl Plug {
 }
 
 /// Why a connection did not come about, by what was `said`; no error: the broker was silent.
-async fn failure(url: &BrokerUrl, error: Option<&Error>, said: String) -> BrokerError {
-    let broker = url.to_string();
+async fn failure(node: &Node, error: Option<&Error>, said: String) -> BrokerError {
+    let broker = node.to_string();
     let refused = |mend| BrokerError::Refused {
         broker: broker.clone(),
         reason: said.clone(),
@@ -157,8 +158,8 @@ async fn failure(url: &BrokerUrl, error: Option<&Error>, said: String) -> Broker
         }
         _ => {}
     }
-    let (host, port) = url.address();
-    match (url.is_encrypted(), probe::ask(host, port).await) {
+    let (host, port) = node.address();
+    match (node.is_encrypted(), probe::ask(host, port).await) {
         (false, Some(Answer::Tls)) => BrokerError::OtherProtocol {
             broker,
             reason: "the port speaks TLS",
@@ -263,9 +264,12 @@ mod tests {
             ca: None,
             name: "test".to_owned(),
         };
+        let [node] = options.url.nodes() else {
+            panic!("one node");
+        };
         let (_raise, alarm) = watch::channel(None);
         let lost = CancellationToken::new();
-        let patience = Patience::new(&options.url, Duration::from_millis(50), lost, alarm);
+        let patience = Patience::new(node, Duration::from_millis(50), lost, alarm);
         let listening = async {
             let (mut line, _) = mute.accept().await.expect("is called");
             let mut heard = Vec::new();
@@ -273,7 +277,7 @@ mod tests {
             // The second call asks who is there.
             (heard, mute.accept().await.map(drop))
         };
-        let (connected, (heard, _)) = tokio::join!(connect(&options, &patience), listening);
+        let (connected, (heard, _)) = tokio::join!(connect(node, &options, &patience), listening);
         assert!(heard.starts_with(b"AMQP"), "{heard:?}");
         let error = connected.expect_err("nobody is there");
         assert!(error.is_retryable(), "{error}");

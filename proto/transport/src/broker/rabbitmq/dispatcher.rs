@@ -146,7 +146,7 @@ impl RabbitDispatcher {
     async fn link(&self) -> Result<Arc<Link>, BrokerError> {
         let mut link = self.link.lock().await;
         if link.hold.lost.is_cancelled() {
-            *link = Arc::new(Link::open(&self.options).await?);
+            *link = Arc::new(link.reopen(&self.options).await?);
         }
         Ok(link.clone())
     }
@@ -155,7 +155,7 @@ impl RabbitDispatcher {
     async fn link_at_last(&self) -> Result<Arc<Link>, BrokerError> {
         let mut link = self.link.lock().await;
         if link.hold.lost.is_cancelled() {
-            let reopened = Link::reopen(&self.options, &self.end).await;
+            let reopened = link.reopen_at_last(&self.options, &self.end).await;
             let ended = || link.patience.lost("nobody wants it any more".to_owned());
             *link = Arc::new(reopened.ok_or_else(ended)?);
         }
@@ -222,7 +222,7 @@ impl DispatcherEnd for RabbitDispatcher {
                 }
                 (link, sources) = loop {
                     link.hold.lost.cancel();
-                    let Some(next) = Link::reopen(&options, &end).await else {
+                    let Some(next) = link.reopen_at_last(&options, &end).await else {
                         return;
                     };
                     link = Arc::new(next);

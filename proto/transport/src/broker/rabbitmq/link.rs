@@ -38,19 +38,82 @@ pub(super) struct Link {
     pub hold: Hold,
     /// Waits for what the broker answers.
     pub patience: Patience,
+    /// Which of the broker's nodes it leads to.
+    node: usize,
     connections: [Connection; 2],
 }
 
 impl Link {
-    /// Connects, and sees to it that the topology is there. What does not depend on each other is
-    /// asked for at once: a distant broker takes as long as there are questions one after another.
+    /// Connects to one of the broker's nodes: the first that lets us, beginning anywhere, so that
+    /// clients spread over them.
     pub async fn open(options: &BrokerOptions) -> Result<Self, BrokerError> {
+        Self::open_from(options, fastrand::usize(..)).await
+    }
+
+    /// Connects anew, beginning with the node after this link's, which may only seem to be well.
+    pub async fn reopen(&self, options: &BrokerOptions) -> Result<Self, BrokerError> {
+        Self::open_from(options, self.node + 1).await
+    }
+
+    /// The same as soon as that can be done, however often it fails; none once `stop` is
+    /// cancelled. What went wrong is logged when it changes.
+    pub async fn reopen_at_last(
+        &self,
+        options: &BrokerOptions,
+        stop: &CancellationToken,
+    ) -> Option<Self> {
+        let (mut pause, longest) = PAUSES;
+        let mut told = String::new();
+        loop {
+            let error = tokio::select! {
+                opened = self.reopen(options) => match opened {
+                    Ok(link) => return Some(link),
+                    Err(error) => error.to_string(),
+                },
+                () = stop.cancelled() => return None,
+            };
+            if error != told {
+                tracing::warn!("{error}; trying again until it works");
+                told = error;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())) => {}
+                () = stop.cancelled() => return None,
+            }
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    async fn open_from(options: &BrokerOptions, first: usize) -> Result<Self, BrokerError> {
+        let count = options.url.nodes().len();
+        let first = first % count;
+        let mut errors = Vec::new();
+        for node in (first..count).chain(0..first) {
+            match Self::open_at(options, node).await {
+                Ok(link) => return Ok(link),
+                Err(error) => errors.push(error),
+            }
+        }
+        Err(BrokerError::of_nodes(errors))
+    }
+
+    /// Connects to a node, and sees to it that the topology is there. What does not depend on each
+    /// other is asked for at once: a distant broker takes as long as there are questions one after
+    /// another.
+    async fn open_at(options: &BrokerOptions, node: usize) -> Result<Self, BrokerError> {
+        let nodes = options.url.nodes();
+        let address = &nodes[node];
         let hold = Hold::default();
         let (raise, alarm) = watch::channel(None);
-        let patience = Patience::new(&options.url, SILENCE, hold.lost.clone(), alarm);
+        // Where there are other nodes to try, a mute one is left sooner.
+        let shorter = SILENCE.div_f64(nodes.len() as f64);
+        let patience = Patience::new(address, shorter, hold.lost.clone(), alarm);
         // Both to their end: a thread of the library is in each, and panics where a program ends
         // before it.
-        let (publisher, taker) = join!(connect(options, &patience), connect(options, &patience));
+        let (publisher, taker) = join!(
+            connect(address, options, &patience),
+            connect(address, options, &patience)
+        );
         let (publisher, taker) = (publisher?, taker?);
         let (publishing, telling, declaring, taking) = try_join!(
             patience.answer("open a channel", publisher.create_channel()),
@@ -68,7 +131,8 @@ impl Link {
             publishing,
             telling,
             hold,
-            patience,
+            patience: patience.until(SILENCE),
+            node,
             connections: [publisher, taker],
         };
         // Not before: the end of a channel counts too, and a declaration may cost one.
@@ -77,31 +141,6 @@ impl Link {
             listen(connection, link.patience.clone(), raise.clone());
         }
         Ok(link)
-    }
-
-    /// Connects as soon as that can be done, however often it fails; none once `stop` is
-    /// cancelled. What went wrong is logged when it changes.
-    pub async fn reopen(options: &BrokerOptions, stop: &CancellationToken) -> Option<Self> {
-        let (mut pause, longest) = PAUSES;
-        let mut told = String::new();
-        loop {
-            let error = tokio::select! {
-                opened = Self::open(options) => match opened {
-                    Ok(link) => return Some(link),
-                    Err(error) => error.to_string(),
-                },
-                () = stop.cancelled() => return None,
-            };
-            if error != told {
-                tracing::warn!("{error}; trying again until it works");
-                told = error;
-            }
-            tokio::select! {
-                () = tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())) => {}
-                () = stop.cancelled() => return None,
-            }
-            pause = (pause * 2).min(longest);
-        }
     }
 
     /// A channel of one's own, to take messages from.

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::BrokerUrl;
+use super::url::Node;
 use crate::broker::BrokerError;
 
 /// Longest silence.
@@ -30,7 +30,7 @@ pub(super) struct Patience {
     longest: Duration,
     /// Whether somebody was told of the silence.
     told: Arc<AtomicBool>,
-    /// The broker's URL without its password.
+    /// The URL of the broker's node, without the password.
     pub broker: String,
     /// Cancelled once the connection is lost.
     pub lost: CancellationToken,
@@ -39,20 +39,25 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// With the broker of this URL, as long as no alarm is raised.
+    /// With this node, as long as no alarm is raised.
     pub fn new(
-        url: &BrokerUrl,
+        node: &Node,
         longest: Duration,
         lost: CancellationToken,
         alarm: watch::Receiver<Option<String>>,
     ) -> Self {
         Self {
-            broker: url.to_string(),
+            broker: node.to_string(),
             lost,
             alarm,
             longest,
             told: Arc::default(),
         }
+    }
+
+    /// The same with another longest silence.
+    pub fn until(self, longest: Duration) -> Self {
+        Self { longest, ..self }
     }
 
     /// Waits for a connection; none if nobody answers.
@@ -223,14 +228,15 @@ pub(super) fn is(error: &Error, soft: AMQPSoftError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::BrokerUrl;
 
     /// Impatient enough for a test, and what tells it of the broker.
     fn patience() -> (Patience, watch::Sender<Option<String>>) {
-        let url = "amqp://ann:secret@mq/v".parse().expect("a URL");
+        let url: BrokerUrl = "amqp://ann:secret@mq/v".parse().expect("a URL");
         let (raise, alarm) = watch::channel(None);
         let longest = Duration::from_millis(60);
         let lost = CancellationToken::new();
-        (Patience::new(&url, longest, lost, alarm), raise)
+        (Patience::new(&url.nodes()[0], longest, lost, alarm), raise)
     }
 
     async fn never() -> Result<(), Error> {

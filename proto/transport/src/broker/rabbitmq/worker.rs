@@ -273,10 +273,10 @@ async fn keep(
             () = end.cancelled() => return,
         }
         link.send_replace(None);
-        let Some(next) = Link::reopen(options, end).await else {
+        let Some(next) = current.reopen_at_last(options, end).await else {
             return;
         };
-        tracing::warn!("the connection to the broker is back");
+        tracing::warn!("broker {}: connected again", next.patience.broker);
         link.send_replace(Some(Arc::new(next)));
         current.hold.void.cancel();
     }
