@@ -170,7 +170,9 @@ impl Network {
         ip(&format!("-n {name} link add switch type bridge"));
         ip(&format!("-n {name} link set switch up"));
         let plug_in = |line: &str| ip(&format!("-n {name} link set {line} master switch up"));
-        ip(&format!("link add {name} type veth peer name host netns {name}"));
+        ip(&format!(
+            "link add {name} type veth peer name host netns {name}"
+        ));
         plug_in("host");
         ip(&format!("address add {prefix}.254/24 dev {name}"));
         ip(&format!("link set {name} up"));

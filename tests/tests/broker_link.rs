@@ -19,8 +19,9 @@ use stylefleet_tests::relay::Relay;
 use stylefleet_tests::services::{Fleet, Services};
 use stylefleet_tests::{Ended, Run, Scene, stylefleet};
 use stylefleet_transport::broker::{
-    BrokerError, BrokerOptions, DispatcherEnd, RabbitDispatcher, RabbitWorker,
+    BrokerError, BrokerOptions, DispatcherEnd, RabbitDispatcher, RabbitWorker, WorkerEnd,
 };
+use tokio_util::sync::CancellationToken;
 
 /// Over in a moment.
 const SHORT: &str = "--style wave.png --size 16 --scales 1 --evaluations 2 --precision f32";
@@ -204,6 +205,67 @@ async fn jobs_are_handed_in_whenever_the_broker_is_away() {
     assert_eq!(accepted, asked);
 }
 
+/// Two ways to a broker, as to two nodes, and a URL with the addresses of both.
+fn two_nodes(url: &str) -> ([Relay; 2], String) {
+    let relays = [Relay::before(url), Relay::before(url)];
+    let [one, other] = relays.each_ref().map(|relay| server_of(&relay.url));
+    let url = relays[0].url.replacen(&one, &format!("{one},{other}"), 1);
+    (relays, format!("{url}?heartbeat=1"))
+}
+
+/// Host and port.
+fn server_of(url: &str) -> String {
+    let (_, rest) = url.rsplit_once('@').expect("names a user");
+    rest.split('/').next().expect("names a server").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_node_takes_the_place_of_one_that_is_lost() {
+    let fleet = Services::shared().fleet();
+    declare(&fleet).await;
+    let (nodes, url) = two_nodes(&fleet.dispatcher);
+    let dispatcher = dispatcher(&url).await.expect("connects");
+    let (workers_nodes, url) = two_nodes(&fleet.worker);
+    let worker = RabbitWorker::connect(options(&url), "worker".into(), "cpu".into(), None);
+    let worker = worker.await.expect("connects");
+    let stop = CancellationToken::new();
+    let (cut, mute): (fn(&Relay), fn(&Relay)) = (Relay::block, Relay::hold);
+    // Whichever they are at: first the one is lost, then the other, in either way.
+    for (number, (lose, index)) in (0..).zip([(cut, 0), (cut, 1), (mute, 0), (mute, 1)]) {
+        let lost = [&nodes[index], &workers_nodes[index]];
+        lost.into_iter().for_each(lose);
+        let (jobs, mut accepted) = ([job(number)], 0);
+        let mut count = |_| accepted += 1;
+        let published = dispatcher.publish(&jobs, &mut count).await;
+        published.expect("publishes by way of the other");
+        assert_eq!(accepted, 1);
+        let claimed = worker.claim(&stop).await.expect("claims");
+        claimed.expect("a job, by way of the other");
+        lost.into_iter().for_each(Relay::open);
+    }
+    dispatcher.close().await;
+    worker.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_away_keeps_nobody_from_starting() {
+    let fleet = Services::shared().fleet();
+    declare(&fleet).await;
+    let (nodes, url) = two_nodes(&fleet.dispatcher);
+    nodes[0].block();
+    // Each begins at a node by chance.
+    for _ in 0..8 {
+        let connected = dispatcher(&url).await.expect("connects to the other");
+        connected.close().await;
+    }
+    nodes[1].block();
+    let error = dispatcher(&url).await.expect_err("both are away");
+    assert!(error.is_retryable(), "{error}");
+    for node in &nodes {
+        assert!(error.to_string().contains(&server_of(&node.url)), "{error}");
+    }
+}
+
 /// Runs `stylefleet queue` with a broker, to its end.
 fn queue(scene: &Scene, broker: &str, authority: Option<&Path>) -> Ended {
     let mut command = scene.command(stylefleet());
@@ -231,12 +293,8 @@ fn server(says: &'static [u8]) -> String {
 fn what_answers_in_a_brokers_place_is_told_apart() {
     let services = Services::shared();
     let scene = Scene::new();
-    let at = |url: &str| {
-        let (_, rest) = url.rsplit_once('@').expect("names a user");
-        rest.split('/').next().expect("names a server").to_owned()
-    };
-    let plain = at(services.setting("STYLEFLEET_BROKER"));
-    let tls = at(services.setting("STYLEFLEET_TEST_BROKER_TLS"));
+    let plain = server_of(services.setting("STYLEFLEET_BROKER"));
+    let tls = server_of(services.setting("STYLEFLEET_TEST_BROKER_TLS"));
     let web = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
     for (scheme, address, parts) in [
         ("amqp", &tls, ["the port speaks TLS", "use amqps://"]),
