@@ -6,20 +6,20 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
 use stylefleet_proto::queues::{self, DEAD, EVENTS, PROGRESS};
-use stylefleet_proto::{Digest, Image, Job, JobId, Preset, Style};
+use stylefleet_proto::{Digest, Event, Happening, Image, Job, JobId, Preset, Progress, Style};
 use stylefleet_tests::fleet::Workshop;
 use stylefleet_tests::processes::wait_until;
 use stylefleet_tests::relay::Relay;
 use stylefleet_tests::services::{Fleet, Services};
 use stylefleet_tests::{Ended, Run, Scene, stylefleet};
 use stylefleet_transport::broker::{
-    BrokerError, BrokerOptions, DispatcherEnd, RabbitDispatcher, RabbitWorker, WorkerEnd,
+    BrokerError, BrokerOptions, DispatcherEnd, RabbitDispatcher, RabbitWorker, Told, WorkerEnd,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -203,6 +203,41 @@ async fn jobs_are_handed_in_whenever_the_broker_is_away() {
     published.expect("publishes once the broker is back");
     let asked: Vec<_> = jobs.iter().map(|job| job.id).collect();
     assert_eq!(accepted, asked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_claim_is_gone_shows_no_progress() {
+    let fleet = Services::shared().fleet();
+    declare(&fleet).await;
+    let dispatcher = dispatcher(&fleet.dispatcher).await.expect("connects");
+    let jobs = [job(1)];
+    let published = dispatcher.publish(&jobs, &mut |_| {}).await;
+    published.expect("publishes");
+    let told = dispatcher.follow(SystemTime::now()).await;
+    let mut told = told.expect("follows");
+    let worker = RabbitWorker::connect(options(&fleet.worker), "w".into(), "cpu".into(), None);
+    let worker = worker.await.expect("connects");
+    let claim = worker.claim(&CancellationToken::new()).await;
+    let claim = claim.expect("claims").expect("a job");
+    worker.tell(Event {
+        job: claim.job.id,
+        worker: "w".to_owned(),
+        attempt: 1,
+        unix_millis: 0,
+        happening: Happening::Progress(Progress::default()),
+    });
+    let mut shows = async |progress: bool| {
+        while let Some(told) = told.recv().await {
+            if matches!(told, Told::Pulse(pulse) if pulse.progress.is_some() == progress) {
+                return;
+            }
+        }
+        panic!("nothing more is told");
+    };
+    shows(true).await;
+    // As where it is lost: nobody settles it.
+    drop(claim);
+    shows(false).await;
 }
 
 /// Two ways to a broker, as to two nodes, and a URL with the addresses of both.

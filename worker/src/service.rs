@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stylefleet_engine::allocator;
-use stylefleet_proto::Happening;
+use stylefleet_proto::lifecycle::{self, ATTEMPTS, Settlement};
+use stylefleet_proto::{Happening, Job};
 use stylefleet_transport::broker::{BrokerError, Claim, WorkerEnd};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{sleep, timeout};
@@ -158,7 +159,7 @@ impl Service {
 
     /// Leaves a job to workers that have its store, if there are any; loudly, for there may be none.
     async fn turn_away(&self, claim: Claim, events: &Events, reason: String) {
-        tracing::error!("{} is not taken: {reason}", claim.job.id);
+        tracing::error!("{} is not taken: {reason}", title(&claim.job));
         events.note(format!(
             "worker {} does not take it: {reason}",
             self.bench.worker
@@ -224,8 +225,9 @@ impl Service {
             computed,
             why,
         } = done;
-        if let Some(last) = attempt.finish(computed, why).await {
-            self.settle(claim, &events, last).await;
+        match attempt.finish(computed, why).await {
+            Some(last) => self.settle(claim, &events, last).await,
+            None => tracing::info!("{}: is another worker's now", title(&claim.job)),
         }
     }
 
@@ -237,7 +239,6 @@ impl Service {
     }
 
     async fn settle(&self, claim: Claim, events: &Events, last: Happening) {
-        let job = claim.job.id;
         let last = match last {
             // Once the worker is to stop it has no patience with the store: what comes of that is
             // no failed attempt. A panic is.
@@ -245,16 +246,56 @@ impl Service {
                 retryable: true,
                 reason,
             } if self.drain.is_cancelled() && self.bench.engine.is_alive() => {
-                tracing::warn!("{job} is given back: {reason}");
+                tracing::warn!("{} is given back: {reason}", title(&claim.job));
                 Happening::Interrupted { evaluations: 0 }
             }
             last => last,
         };
         metrics::ended(&last);
+        log(&claim.job, &last);
+        let title = title(&claim.job);
         if let Err(error) = self.broker.settle(claim, events.event(last)).await {
             // The store has what was done, and the next delivery finds it there.
-            tracing::warn!("{job}: {error}");
+            tracing::warn!("{title}: {error}");
         }
+    }
+}
+
+/// What a log calls a job.
+fn title(job: &Job) -> String {
+    format!("{}/{} ({})", job.batch, job.name, job.id)
+}
+
+/// One line of the log for each delivery: how it ended, and what becomes of the job.
+fn log(job: &Job, last: &Happening) {
+    let title = title(job);
+    match (last, lifecycle::settle(job.attempt, last)) {
+        (
+            Happening::Finished {
+                seconds,
+                evaluations,
+                loss,
+            },
+            _,
+        ) => {
+            tracing::info!(
+                "{title}: done, {evaluations} evaluations in {seconds:.1} s, loss {loss:.3e}"
+            );
+        }
+        (Happening::Interrupted { evaluations }, _) => {
+            tracing::info!("{title}: given back after {evaluations} evaluations");
+        }
+        (Happening::Cancelled, _) => tracing::info!("{title}: cancelled"),
+        (Happening::Failed { reason, .. }, Some(Settlement::Retry)) => {
+            let attempt = job.attempt;
+            tracing::warn!(
+                "{title}: attempt {attempt} of {ATTEMPTS} failed, another follows: {reason}"
+            );
+        }
+        (_, Some(Settlement::SetAside { reason })) => {
+            tracing::warn!("{title}: set aside: {reason}")
+        }
+        _ => {}
     }
 }
 

@@ -22,6 +22,7 @@ pub fn listen(drain: &CancellationToken, grace: Option<Duration>) -> std::io::Re
         either().await;
         drain.cancel();
         let Some(grace) = grace else { return };
+        tracing::info!("told to stop: the worker gives its jobs back, within {grace:?}");
         tokio::select! {
             () = either() => tracing::warn!("a second signal: the worker ends at once"),
             () = tokio::time::sleep(grace) => {

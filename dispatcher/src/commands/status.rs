@@ -178,7 +178,9 @@ impl Batches {
         let row = |batch: &BatchStatus| {
             let accepted = match batch.states {
                 Some(states) => states.words(),
-                None => format!("{} accepted", batch.accepted),
+                // Whether they are done is not known here.
+                None if batch.accepted >= batch.pictures => String::new(),
+                None => format!("{} not accepted", batch.pictures.saturating_sub(batch.accepted)),
             };
             [
                 batch.batch.to_string(),

@@ -9,7 +9,7 @@ use lapin::options::{BasicGetOptions, BasicPublishOptions};
 use prost::Message;
 use stylefleet_proto::lifecycle::{self, RETRY_SECONDS, Settlement};
 use stylefleet_proto::queues::{self, ABANDONED, DEAD, EVENTS, JOBS, PROGRESS};
-use stylefleet_proto::{Digest, Event, Happening, Job, Priority, Pulse, wire};
+use stylefleet_proto::{Digest, Event, Happening, Job, JobId, Priority, Pulse, wire};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -34,7 +34,7 @@ pub struct RabbitWorker {
     worker: String,
     link: watch::Receiver<Option<Arc<Link>>>,
     events: mpsc::Sender<Event>,
-    progress: Arc<Mutex<Option<Event>>>,
+    progress: LastProgress,
     end: CancellationToken,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
@@ -49,11 +49,28 @@ enum Taken {
     Nothing,
 }
 
+/// The last progress of the job at work, if there is one.
+type LastProgress = Arc<Mutex<Option<Event>>>;
+
 /// A delivery and the link that it came over.
 #[derive(Debug)]
 pub(in crate::broker) struct Receipt {
     delivery: Delivery,
     link: Arc<Link>,
+    at_work: AtWork,
+}
+
+/// Lasts as long as a claim. When it goes, settled or not, the job's progress is no news any more.
+#[derive(Debug)]
+struct AtWork {
+    job: JobId,
+    progress: LastProgress,
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        lock(&self.progress).take_if(|progress| progress.job == self.job);
+    }
 }
 
 impl RabbitWorker {
@@ -124,11 +141,15 @@ impl RabbitWorker {
                     redelivered: message::is_redelivered(&delivery),
                     abandoned: queue == ABANDONED,
                     hold: link.hold.clone(),
-                    job,
                     receipt: broker::Receipt::RabbitMq(Receipt {
                         delivery,
                         link: link.clone(),
+                        at_work: AtWork {
+                            job: job.id,
+                            progress: self.progress.clone(),
+                        },
                     }),
+                    job,
                 }))),
                 Err(reason) => {
                     self.refuse(link, &delivery, &reason).await?;
@@ -226,10 +247,15 @@ impl WorkerEnd for RabbitWorker {
     }
 
     async fn settle(&self, claim: Claim, last: Event) -> Result<(), BrokerError> {
-        let broker::Receipt::RabbitMq(Receipt { delivery, link }) = claim.receipt else {
+        let broker::Receipt::RabbitMq(Receipt {
+            delivery,
+            link,
+            at_work,
+        }) = claim.receipt
+        else {
             return Err(BrokerError::Stranger);
         };
-        lock(&self.progress).take_if(|progress| progress.job == last.job);
+        drop(at_work);
         let settlement = lifecycle::settle(claim.job.attempt, &last.happening);
         let settled = async {
             let settlement = settlement.unwrap_or(Settlement::Continue);
@@ -288,7 +314,7 @@ struct Teller {
     device: String,
     store: Option<Digest>,
     link: watch::Receiver<Option<Arc<Link>>>,
-    progress: Arc<Mutex<Option<Event>>>,
+    progress: LastProgress,
     end: CancellationToken,
 }
 
