@@ -20,7 +20,7 @@ pub struct Args {
 /// What all commands of a fleet read.
 const ENVIRONMENT: &str = "\
 Environment of the fleet's commands, all but `run`:
-  STYLEFLEET_BROKER       amqp[s]://user:password@host[:port]/vhost
+  STYLEFLEET_BROKER       amqp[s]://user:password@host[:port][,host...]/vhost
   STYLEFLEET_STORE        s3://bucket[/prefix], or a folder's path
   STYLEFLEET_S3_ENDPOINT  address of an S3 server that is not AWS's: http[s]://host:port
   STYLEFLEET_CA           PEM file of further certificate authorities, for both
