@@ -47,7 +47,7 @@ fn the_worker_loads_cuda_only_where_it_is_asked_for() {
     assert!(!needs("cuda"), "{:?}", worker.needed);
 
     // That it is loaded then, and that libtorch knows of it: without it, libtorch would complain
-    // that it lacks the operation, not the driver. Where CUDA's half is not installed, how to get it.
+    // that it lacks the operation, not the driver.
     let report = report("cuda:0");
     if report["nvidia_driver"] == true {
         skip("CUDA without a driver", "there is one here");
@@ -55,9 +55,25 @@ fn the_worker_loads_cuda_only_where_it_is_asked_for() {
         let failures = report["failures"].to_string();
         assert!(failures.contains("no NVIDIA driver"), "{failures}");
     } else {
-        let failures = report["failures"].to_string();
-        assert!(failures.contains("setup.sh --cuda"), "{failures}");
+        skip("CUDA without a driver", "this libtorch has no CUDA");
     }
+}
+
+#[test]
+fn a_worker_without_cuda_says_how_to_get_it() {
+    let scene = Scene::new();
+    // The loader finds it first, and no other.
+    scene.write("libtorch_cuda.so", "");
+    let mut command = scene.command(worker());
+    command.args(["doctor", "--json", "--device", "cuda:0"]);
+    command.env("LD_LIBRARY_PATH", scene.path(""));
+    let report = report_of(command);
+    assert_eq!(report["cuda"], false);
+    let failures = report["failures"].to_string();
+    assert!(
+        failures.contains("run `deploy/setup/setup.sh --cuda`"),
+        "{failures}"
+    );
 }
 
 #[test]
@@ -75,7 +91,11 @@ fn report(device: &str) -> Value {
     let scene = Scene::new();
     let mut command = scene.command(worker());
     command.args(["doctor", "--json", "--device", device]);
-    let report = Run::start(command).end().stdout.join("\n");
+    report_of(command)
+}
+
+fn report_of(doctor: Command) -> Value {
+    let report = Run::start(doctor).end().stdout.join("\n");
     serde_json::from_str(&report).expect("one JSON document")
 }
 
