@@ -35,9 +35,7 @@ pub fn load() -> Result<(), String> {
              or build the worker with a LIBTORCH that has it"
         )
     };
-    LOADED
-        .get_or_init(|| open(LIBRARY).map_err(refuse))
-        .clone()
+    LOADED.get_or_init(|| open(LIBRARY).map_err(refuse)).clone()
 }
 
 /// CUDA devices that this process sees; none where CUDA was not loaded.
