@@ -109,11 +109,11 @@ install_cpu_half() {
     pip install --no-deps --no-compile "torch==$torch"
     site=$(echo "$venv"/lib/python3*/site-packages)
     toolkit=$(sed -n 's/^Requires-Dist: cuda-toolkit\[.*\]==\([0-9.]*\).*/\1/p' "$site/torch-$torch"*.dist-info/METADATA)
-    [ -z "$toolkit" ] || pip install --no-compile "cuda-toolkit[cudart,cupti]==$toolkit"
     # Without its .dist-info pip does not take the rest for an installed torch.
     rm -rf "$site/torch-$torch"*.dist-info "$site/torchgen" "$site/functorch"
     rm -f "$site"/torch/lib/*cuda*.so "$site"/torch/lib/*nv*.so "$site"/torch/lib/libtorch_python.so
     find "$site/torch" -mindepth 1 -maxdepth 1 ! -name lib ! -name include ! -name version.py -exec rm -rf {} +
+    [ -z "$toolkit" ] || pip install --no-compile "cuda-toolkit[cudart,cupti]==$toolkit"
 }
 
 install_libtorch() {
@@ -122,7 +122,7 @@ install_libtorch() {
         say "installing libtorch $torch with CUDA 13 (it serves CPU and GPU) from PyPI: a download of 2.8 GB, 4.8 GB in $venv"
         need_space 8000 "libtorch, with its downloads,"
     else
-        say "installing libtorch $torch for the CPU from PyPI: a download of 540 MB, 640 MB in $venv"
+        say "installing libtorch $torch for the CPU from PyPI: a download of 540 MB, 560 MB in $venv"
         say "(no NVIDIA driver is here; CUDA's half, another 2.3 GB to download, comes with one, or with  setup.sh --cuda)"
         need_space 2000 "libtorch, with its downloads,"
     fi
