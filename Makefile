@@ -24,7 +24,10 @@ setup: ## fetch libtorch and the weights of VGG19, once
 build: ## build stylefleet and stylefleet-worker
 	@$(WITH_ENV) cargo build --release
 
-demo: build ## style the sample pictures and leave them in out/
+demo: build ## style the sample pictures, a small one first, and leave them in out/
+	@$(WITH_ENV) $(BIN)/stylefleet run deploy/samples/contents/lighthouse.png \
+		--style deploy/samples/styles/night.png --size 160 --out out/first
+	@echo "The first picture is out/first/lighthouse.night.png. Larger ones come next."
 	@$(WITH_ENV) $(BIN)/stylefleet run deploy/samples/contents \
 		--style deploy/samples/styles/night.png --style deploy/samples/styles/wave.png \
 		--style deploy/samples/styles/glass.png \
