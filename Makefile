@@ -12,7 +12,7 @@ SERVICES = deploy/services/services.sh
 # Where set-up put libtorch and the weights; a LIBTORCH or STYLEFLEET_WEIGHTS of your own wins.
 WITH_ENV = env=$$(deploy/setup/setup.sh --env) && eval "$$env" &&
 
-.PHONY: help setup build demo services services-stop test chaos deploy-check lint arrows fmt fuzz bench bench-fleet clean
+.PHONY: help setup build demo dist dist-check services services-stop test chaos deploy-check lint arrows fmt fuzz bench bench-fleet clean
 .DEFAULT_GOAL := help
 
 help: ## list these names
@@ -24,12 +24,21 @@ setup: ## fetch libtorch and the weights of VGG19, once
 build: ## build stylefleet and stylefleet-worker
 	@$(WITH_ENV) cargo build --release
 
-demo: build ## style the sample pictures and leave them in out/
+demo: build ## style the sample pictures, a small one first, and leave them in out/
+	@$(WITH_ENV) $(BIN)/stylefleet run deploy/samples/contents/lighthouse.png \
+		--style deploy/samples/styles/night.png --size 160 --out out/first
+	@echo "The first picture is out/first/lighthouse.night.png. Larger ones come next."
 	@$(WITH_ENV) $(BIN)/stylefleet run deploy/samples/contents \
 		--style deploy/samples/styles/night.png --style deploy/samples/styles/wave.png \
 		--style deploy/samples/styles/glass.png \
 		--size 320 --out out
 	@echo "The pictures are in out/."
+
+dist: build ## pack a tarball, a .deb and a wheel into dist/, for machines that do not build
+	@deploy/dist/dist.sh $(BIN) dist
+
+dist-check: dist ## install what `make dist` packs into temporary folders and run it
+	@$(WITH_ENV) DIST=dist "$${PYTHON:-python3}" -B -m unittest discover deploy/dist
 
 services: ## start RabbitMQ and an S3 store on this machine, for development
 	@$(SERVICES) start
@@ -81,4 +90,4 @@ bench-fleet: build ## measure a whole fleet on this machine; rewrites its sectio
 clean: ## remove what this checkout made; the user's cache stays
 	@$(SERVICES) stop
 	@$(SERVICES) --dir "$(CURDIR)/.services-test" stop
-	@rm -rf out .services .services-test
+	@rm -rf out dist .services .services-test

@@ -39,7 +39,7 @@ cd "$here/../.."
 # Any of these says what is wrong by itself.
 "$tools/bin/check-jsonschema" --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml deploy/compose/*.yaml
 "$tools/bin/hadolint" deploy/docker/Dockerfile
-find deploy -name '*.sh' -o -name '*.sbatch' | sort | xargs "$tools/bin/shellcheck" --external-sources
+find deploy -name '*.sh' -o -name '*.sbatch' -o -path 'deploy/dist/files/bin/*' | sort | xargs "$tools/bin/shellcheck" --external-sources
 PATH=$tools/bin:$PATH "$tools/bin/python" -B -m unittest discover --start-directory deploy/check
 if docker compose version >/dev/null 2>&1; then
     passwords=$(mktemp)

@@ -60,6 +60,25 @@ fn the_worker_loads_cuda_only_where_it_is_asked_for() {
 }
 
 #[test]
+fn a_worker_without_cuda_says_how_to_get_it() {
+    let scene = Scene::new();
+    // The loader finds it first, and no other.
+    scene.write("libtorch_cuda.so", "");
+    let mut command = scene.command(worker());
+    command.args(["doctor", "--json", "--device", "cuda:0"]);
+    command.env("LD_LIBRARY_PATH", scene.path(""));
+    let report = report_of(command);
+    assert_eq!(report["cuda"], false);
+    let failures = report["failures"].to_string();
+    for part in [
+        "libtorch_cuda.so: file too short",
+        "run `deploy/setup/setup.sh --cuda`",
+    ] {
+        assert!(failures.contains(part), "{part}, not in {failures}");
+    }
+}
+
+#[test]
 fn the_worker_has_cuda_where_its_libtorch_has_it() {
     let Some(worker) = dynamic(&worker()) else {
         return;
@@ -74,7 +93,11 @@ fn report(device: &str) -> Value {
     let scene = Scene::new();
     let mut command = scene.command(worker());
     command.args(["doctor", "--json", "--device", device]);
-    let report = Run::start(command).end().stdout.join("\n");
+    report_of(command)
+}
+
+fn report_of(doctor: Command) -> Value {
+    let report = Run::start(doctor).end().stdout.join("\n");
     serde_json::from_str(&report).expect("one JSON document")
 }
 

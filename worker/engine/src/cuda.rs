@@ -7,6 +7,7 @@
     reason = "what a library does as it is loaded, no compiler knows"
 )]
 
+use std::error::Error as _;
 use std::sync::OnceLock;
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LAZY};
@@ -29,7 +30,13 @@ pub fn has_driver() -> bool {
 /// Makes CUDA known to libtorch; the error is why it cannot be. Once in a process: a second call
 /// answers what the first did.
 pub fn load() -> Result<(), String> {
-    LOADED.get_or_init(|| open(LIBRARY)).clone()
+    let refuse = |reason: String| {
+        format!(
+            "this libtorch has no CUDA ({reason}): run `deploy/setup/setup.sh --cuda` (where it is \
+             installed: `stylefleet-setup --cuda`), or build the worker with a LIBTORCH that has it"
+        )
+    };
+    LOADED.get_or_init(|| open(LIBRARY).map_err(refuse)).clone()
 }
 
 /// CUDA devices that this process sees; none where CUDA was not loaded.
@@ -53,5 +60,8 @@ pub(crate) fn complaint() -> String {
 fn open(library: &str) -> Result<(), String> {
     // SAFETY: both are libraries of their makers, whose initialisers ask nothing of who loads them.
     let library = unsafe { Library::open(Some(library), RTLD_LAZY | RTLD_GLOBAL) };
-    library.map(std::mem::forget).map_err(|e| e.to_string())
+    library.map(std::mem::forget).map_err(|e| {
+        e.source()
+            .map_or_else(|| e.to_string(), ToString::to_string)
+    })
 }
