@@ -5,8 +5,7 @@
 #
 # Beside what the binary is linked with: CUDA's half of libtorch with all that it is linked with, which
 # the worker loads where there is a GPU, and cuDNN's parts and NVRTC's builtins, which are opened by
-# name when they are first needed. A CUDA half whose libraries were not installed stays behind, as does
-# the rest of torch (Python, Triton, debugging tools).
+# name when they are first needed. The rest of torch (Python, Triton, debugging tools) stays behind.
 set -eu
 
 [ $# = 3 ] || { echo "usage: libraries.sh BINARY ROOT IMAGE" >&2; exit 2; }
@@ -14,14 +13,13 @@ binary=$1 root=$(realpath "$2") image=$3
 
 # The loader, which the last line is, has its path first.
 needed() { ldd "$1" | awk '$3 ~ /^\// { print $3 } $1 ~ /^\// { print $1 }'; }
-lacks() { ldd "$1" | grep 'not found'; }
 
-if lacks "$binary" >&2; then
+if ldd "$binary" | grep 'not found' >&2; then
     echo "libraries.sh: $binary lacks the libraries above" >&2
     exit 1
 fi
 cuda=$(needed "$binary" | sed -n 's|libtorch_cpu\.so$|libtorch_cuda.so|p')
-if [ ! -e "$cuda" ] || lacks "$cuda" >/dev/null; then cuda=; fi
+[ -e "$cuda" ] || cuda=
 {
     needed "$binary"
     [ -z "$cuda" ] || { echo "$cuda"; needed "$cuda"; }
