@@ -2,9 +2,10 @@
 # Readies this machine to build and run Stylefleet: a C++ compiler, libtorch, VGG19's weights, and
 # libheif for pictures in HEIC and AVIF.
 #
-#   setup.sh         does what is missing, at once when nothing is
-#   setup.sh --env   the same, then prints the shell lines that builds and workers need:
-#                        env=$(deploy/setup/setup.sh --env) && eval "$env" && cargo build
+#   setup.sh          does what is missing, at once when nothing is
+#   setup.sh --cuda   the same, and libtorch with its CUDA half where there is no NVIDIA driver either
+#   setup.sh --env    the same, then prints the shell lines that builds and workers need:
+#                         env=$(deploy/setup/setup.sh --env) && eval "$env" && cargo build
 #
 # Read from the environment:
 #   LIBTORCH            a libtorch 2.13.0 of your own (the folder with lib/ and include/)
@@ -19,13 +20,22 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 python=${PYTHON:-python3}
 cache=${STYLEFLEET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stylefleet}
 venv=$cache/libtorch-$torch
-stamp=$venv/complete # written last, with the path of libtorch: without it the install is redone
+# Written last, with the path of libtorch: without one of them the install is redone.
+whole=$venv/complete cpu_half=$venv/complete-cpu
+wheels=$venv/wheels
 weights=$cache/vgg19-d53e7d51.safetensors # named by its checksum, so another version gets another name
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { say "$*"; exit 1; }
 
-case ${1:-} in '' | --env) ;; *) die "$1 is not known; usage: setup.sh [--env]" ;; esac
+env='' cuda=''
+for option; do
+    case $option in
+    --env) env=yes ;;
+    --cuda) cuda=yes ;;
+    *) die "$option is not known; usage: setup.sh [--cuda] [--env]" ;;
+    esac
+done
 
 apt() { # package, what it brings
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
@@ -37,7 +47,7 @@ apt() { # package, what it brings
         die "$1 could not be installed (see above): run  apt-get install $1  by hand, then this again"
 }
 
-has_libheif() { PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -q 'libheif\.so\.1 '; }
+has_library() { PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -qF "$1 ("; }
 
 # All else works without it, so nobody has to be root.
 want_libheif() {
@@ -72,21 +82,62 @@ need_space() { # MB, what for
     [ "$free" -ge "$1" ] || die "$2 needs $1 MB, $cache has $free MB free: make room, or name another folder with STYLEFLEET_CACHE"
 }
 
-installed() { [ -e "$stamp" ] && [ -e "$(cat "$stamp")/lib/libtorch.so" ]; }
+holds_libtorch() { [ -e "$1" ] && [ -e "$(cat "$1")/lib/libtorch.so" ]; }
+
+installed() { holds_libtorch "$whole" || { [ -z "$cuda" ] && holds_libtorch "$cpu_half"; }; }
+
+# pip unpacks by way of TMPDIR, and /tmp may be small; its cache would only keep the downloads twice.
+pip() { # command, arguments
+    command=$1
+    shift
+    TMPDIR=$wheels "$venv/bin/pip" --disable-pip-version-check "$command" --no-cache-dir "$@" && return
+    rm -rf "$wheels"
+    die "libtorch was not installed (see above): run this again, with PYTHON=python3.N if torch $torch is not made for this one, or set LIBTORCH to a libtorch of your own"
+}
+
+# A CPU half that is there stays in use until all is fetched.
+install_whole() {
+    set -- "torch==$torch" numpy pillow safetensors h5py
+    pip download --dest "$wheels" "$@"
+    rm -f "$cpu_half"
+    pip install --quiet --no-index --find-links "$wheels" "$@"
+}
+
+# The wheel has both halves. libtorch_cpu.so names two of CUDA's libraries, small ones; all the others,
+# 2.3 GB, are named by libtorch_cuda.so and by torch's Python part, which go.
+install_cpu_half() {
+    pip install --no-deps --no-compile "torch==$torch"
+    site=$(echo "$venv"/lib/python3*/site-packages)
+    toolkit=$(sed -n 's/^Requires-Dist: cuda-toolkit\[.*\]==\([0-9.]*\).*/\1/p' "$site/torch-$torch"*.dist-info/METADATA)
+    [ -z "$toolkit" ] || pip install --no-compile "cuda-toolkit[cudart,cupti]==$toolkit"
+    # Without its .dist-info pip does not take the rest for an installed torch.
+    rm -rf "$site/torch-$torch"*.dist-info "$site/torchgen" "$site/functorch"
+    rm -f "$site"/torch/lib/*cuda*.so "$site"/torch/lib/*nv*.so "$site"/torch/lib/libtorch_python.so
+    find "$site/torch" -mindepth 1 -maxdepth 1 ! -name lib ! -name include ! -name version.py -exec rm -rf {} +
+}
 
 install_libtorch() {
     ! installed || return 0 # by another set-up, while this one waited
-    say "installing libtorch $torch with CUDA 13 (it serves CPU and GPU) from PyPI: a download of 2.8 GB, 4.8 GB in $venv"
-    need_space 8000 "libtorch, with its downloads,"
+    if [ -n "$cuda" ]; then
+        say "installing libtorch $torch with CUDA 13 (it serves CPU and GPU) from PyPI: a download of 2.8 GB, 4.8 GB in $venv"
+        need_space 8000 "libtorch, with its downloads,"
+    else
+        say "installing libtorch $torch for the CPU from PyPI: a download of 540 MB, 640 MB in $venv"
+        say "(no NVIDIA driver is here; CUDA's half, another 2.3 GB to download, comes with one, or with  setup.sh --cuda)"
+        need_space 2000 "libtorch, with its downloads,"
+    fi
     need_python
-    rm -rf "$venv"
-    "$python" -m venv "$venv"
-    # pip unpacks by way of TMPDIR, and /tmp may be small; its cache would only keep the download twice.
-    mkdir "$venv/tmp"
-    TMPDIR=$venv/tmp "$venv/bin/pip" --disable-pip-version-check install --no-cache-dir \
-        "torch==$torch" numpy pillow safetensors h5py ||
-        die "libtorch was not installed (see above): run this again, with PYTHON=python3.N if torch $torch is not made for this one, or set LIBTORCH to a libtorch of your own"
-    rm -rf "$venv/tmp"
+    holds_libtorch "$cpu_half" || { rm -rf "$venv" && "$python" -m venv "$venv"; }
+    rm -rf "$wheels"
+    mkdir "$wheels"
+    if [ -n "$cuda" ]; then
+        install_whole
+        stamp=$whole
+    else
+        install_cpu_half
+        stamp=$cpu_half
+    fi
+    rm -rf "$wheels"
     libtorch=$(echo "$venv"/lib/python3*/site-packages/torch)
     [ -e "$libtorch/lib/libtorch.so" ] || die "torch $torch came without $libtorch/lib/libtorch.so: set LIBTORCH to a libtorch $torch"
     echo "$libtorch" >"$stamp.part"
@@ -101,7 +152,9 @@ install_weights() {
 }
 
 command -v c++ >/dev/null || apt g++ 'a C++ compiler (c++)'
-has_libheif || want_libheif
+has_library libheif.so.1 || want_libheif
+# Comes with NVIDIA's driver; the worker looks for it too.
+! has_library libcuda.so.1 || cuda=yes
 
 if [ -n "${LIBTORCH:-}" ]; then
     [ -e "$LIBTORCH/lib/libtorch.so" ] ||
@@ -114,7 +167,7 @@ if [ -n "${LIBTORCH:-}" ]; then
     esac
 else
     installed || { lock; install_libtorch; }
-    LIBTORCH=$(cat "$stamp")
+    LIBTORCH=$(cat "$whole" 2>/dev/null || cat "$cpu_half")
 fi
 
 if [ -n "${STYLEFLEET_WEIGHTS:-}" ]; then
@@ -130,10 +183,11 @@ show() { # name, value: absolute, since cargo runs build scripts elsewhere, and 
     printf "export %s='%s'\n" "$1" "$(printf %s "$2" | sed "s/'/'\\\\''/g")"
 }
 
-if [ "${1:-}" = --env ]; then
-    # A Python that has torch, for tests and benchmarks; with a LIBTORCH of one's own, if it has one.
+if [ -n "$env" ]; then
+    # A Python that has torch, for tests; without libtorch's CUDA half, or with a LIBTORCH of one's own, if
+    # it has one.
     torch_python=$venv/bin/python
-    [ -e "$stamp" ] || torch_python=$(command -v "$python" || echo python3)
+    [ -e "$whole" ] || torch_python=$(command -v "$python" || echo python3)
     {
         show LIBTORCH "$LIBTORCH"
         show STYLEFLEET_WEIGHTS "$STYLEFLEET_WEIGHTS"

@@ -1,4 +1,5 @@
-"""Tests of weights.py:  python -m unittest discover deploy/setup  with setup.sh's Python (torch, numpy, safetensors, h5py).
+"""Tests of weights.py:  python -m unittest discover deploy/setup  with the Python that setup.sh
+--cuda installs (torch, numpy, safetensors, h5py).
 
 Files are written by the libraries that people write them with, and the converted network is run
 against the source's own convention.
@@ -22,7 +23,7 @@ try:
     import torch
     import torch.nn.functional as F
 except ImportError as missing:
-    raise unittest.SkipTest(f"{missing.name} is not installed here; use the Python that setup.sh installs") from None
+    raise unittest.SkipTest(f"{missing.name} is not installed here; setup.sh --cuda installs a Python that has it") from None
 try:
     import h5py
 except ImportError:

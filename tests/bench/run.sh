@@ -31,7 +31,7 @@ install() {
     "$python" -m venv "$venv" || die "no venv could be made (see above): name a Python 3 with PYTHON"
     site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     dirname "$LIBTORCH" >"$site/libtorch.pth"
-    if ! "$venv/bin/python" -c 'import torch' 2>/dev/null; then
+    if ! "$venv/bin/python" -c 'import torch.nn' 2>/dev/null; then
         rm "$site/libtorch.pth"
         packages="$packages torch==2.13.0"
         say "LIBTORCH has no Python part: installing torch too, a download of 2.8 GB, 4.8 GB in $venv"

@@ -99,8 +99,7 @@ fn unused_gpu(report: &Report, missing: Option<String>) -> Option<String> {
     }
     if let Some(reason) = missing {
         return Some(format!(
-            "cuda: this machine has an NVIDIA driver but this libtorch no CUDA ({reason}): build the \
-             worker with one that has"
+            "cuda: this machine has an NVIDIA driver, but {reason}"
         ));
     }
     let sees_none = report.engine.as_ref().is_some_and(|e| e.cuda_devices == 0);

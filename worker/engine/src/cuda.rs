@@ -29,7 +29,15 @@ pub fn has_driver() -> bool {
 /// Makes CUDA known to libtorch; the error is why it cannot be. Once in a process: a second call
 /// answers what the first did.
 pub fn load() -> Result<(), String> {
-    LOADED.get_or_init(|| open(LIBRARY)).clone()
+    let refuse = |reason: String| {
+        format!(
+            "this libtorch has no CUDA ({reason}): run `deploy/setup/setup.sh --cuda`, which adds it, \
+             or build the worker with a LIBTORCH that has it"
+        )
+    };
+    LOADED
+        .get_or_init(|| open(LIBRARY).map_err(refuse))
+        .clone()
 }
 
 /// CUDA devices that this process sees; none where CUDA was not loaded.

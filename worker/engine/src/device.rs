@@ -24,10 +24,7 @@ pub(crate) fn resolve(asked: &str) -> Result<Device, Error> {
     if let Err(reason) = cuda::load()
         && asked != "auto"
     {
-        return Err(refuse(format!(
-            "this libtorch has no CUDA ({reason}): build the worker with one that has, or choose \
-             --device cpu"
-        )));
+        return Err(refuse(format!("{reason}, or choose --device cpu")));
     }
     match cuda::devices() {
         0 if asked == "auto" => Ok(Device::Cpu),
