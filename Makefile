@@ -12,7 +12,7 @@ SERVICES = deploy/services/services.sh
 # Where set-up put libtorch and the weights; a LIBTORCH or STYLEFLEET_WEIGHTS of your own wins.
 WITH_ENV = env=$$(deploy/setup/setup.sh --env) && eval "$$env" &&
 
-.PHONY: help setup build demo dist dist-check services services-stop test chaos deploy-check lint arrows fmt fuzz bench bench-fleet clean
+.PHONY: help setup build demo dist dist-check services services-stop test chaos deploy-check deploy-run lint arrows fmt fuzz bench bench-fleet clean
 .DEFAULT_GOAL := help
 
 help: ## list these names
@@ -61,6 +61,9 @@ chaos: build ## kill, stop, cut and restart everything at random, then account f
 
 deploy-check: ## check what deploy/ has for containers and clusters
 	@deploy/check/check.sh
+
+deploy-run: ## try deploy/compose.yaml on the Docker engine that runs here
+	@deploy/check/check.sh --run
 
 lint: arrows ## formatting, clippy, and the architecture's arrows
 	@cargo fmt --check

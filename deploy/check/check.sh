@@ -3,6 +3,8 @@
 # schemas, linters, and that names, rights, ports and times are those of the code.
 #
 #   check.sh
+#   check.sh --run   instead brings deploy/compose.yaml up on the Docker engine that runs here, if one
+#                    does, and tries the fleet: run_compose.py
 #
 # Its tools come from PyPI, once, into STYLEFLEET_CACHE (as in deploy/setup/setup.sh). Where there is
 # kubectl or kustomize, the overlays are built and checked too; where there is docker compose, it reads
@@ -16,6 +18,17 @@ tools=$cache/deploy-check-$(cksum <"$here/requirements.txt" | tr ' ' -) # other 
 
 say() { printf 'check: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
+
+case ${1:-} in
+'') ;;
+--run)
+    if ! { docker version && docker compose version; } >/dev/null 2>&1; then
+        say "no Docker engine with compose runs here: containers were not tried"
+        exit 0
+    fi
+    ;;
+*) die "$1 is not known; usage: check.sh [--run]" ;;
+esac
 
 install_tools() {
     say "fetching linters and schemas from PyPI: a download of 45 MB, 240 MB in $tools"
@@ -34,6 +47,8 @@ if [ ! -e "$tools/complete" ]; then
     flock 9
     [ -e "$tools/complete" ] || install_tools
 fi
+
+[ -z "${1:-}" ] || exec "$tools/bin/python" -B "$here/run_compose.py"
 
 cd "$here/../.."
 # Any of these says what is wrong by itself.

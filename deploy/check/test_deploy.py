@@ -237,9 +237,17 @@ class Compose(unittest.TestCase):
 
     def test_images_are_pinned(self):
         for path, name, service in self.services():
-            image = service["image"]
-            if not image.startswith("${STYLEFLEET_"):
+            image = service.get("image", "") # none where a file adds to a service of another
+            if image and not image.startswith("${STYLEFLEET_"):
                 self.assertRegex(image, r":[\w.-]*\d+\.\d+|:RELEASE\.[\w-]+@sha256:[0-9a-f]{64}$", f"{path}: {name}")
+
+    def test_what_is_built_here_is_not_looked_for_elsewhere(self):
+        for name, service in document("deploy/compose.yaml")["services"].items():
+            if "build" in service:
+                self.assertEqual(service["pull_policy"], "never", name)
+
+    def test_commands_wait_for_nothing(self):
+        self.assertNotIn("depends_on", document("deploy/compose.yaml")["services"]["dispatcher"])
 
     def test_every_store_has_what_the_others_wait_for(self):
         for path in self.FILES:
