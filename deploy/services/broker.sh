@@ -12,6 +12,8 @@ broker_environment() {
     export RABBITMQ_CONF_ENV_FILE="$HOME/env.conf" RABBITMQ_CONFIG_FILE="$HOME/rabbitmq.conf"
     export RABBITMQ_ENABLED_PLUGINS_FILE="$HOME/enabled_plugins" RABBITMQ_PID_FILE="$HOME/pid"
     export RABBITMQ_MNESIA_BASE="$HOME/data" RABBITMQ_LOG_BASE="$HOME/log" RABBITMQ_GENERATED_CONFIG_DIR="$HOME/config"
+    # Debian's default is a list, whose first folder its package does not bring.
+    [ ! -d "$root${rabbitmq%/*}/plugins" ] || export RABBITMQ_PLUGINS_DIR="${rabbitmq%/*}/plugins"
     # Two schedulers are plenty; and nodes talk to this machine alone.
     on_loopback='-kernel inet_dist_use_interface {127,0,0,1}'
     export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+S 2:2 $on_loopback" RABBITMQ_CTL_ERL_ARGS="$on_loopback"
@@ -41,15 +43,19 @@ default_vhost = stylefleet
 disk_free_limit.absolute = 10MB
 END
         export detached=1 # the script becomes the server, rather than watch it
-        launch broker "$rabbitmq/rabbitmq-server"
+        launch broker "$start_with" "$rabbitmq/rabbitmq-server"
     )
 }
 
 # Without the locks: it may start epmd, which stays.
-rabbitmqctl() { (broker_environment && exec "$rabbitmq/rabbitmqctl" "$@" 3>&- 8>&- 9>&-); }
+rabbitmq_tool() { # rabbitmqctl or another of its programs, arguments
+    tool=$1
+    shift
+    (broker_environment && exec "$start_with" "$rabbitmq/$tool" "$@" 3>&- 8>&- 9>&-)
+}
 
-is_ready_broker() { rabbitmqctl --silent await_startup --timeout 10 >"$dir/broker/startup.log" 2>&1; }
+is_ready_broker() { rabbitmq_tool rabbitmqctl --silent await_startup --timeout 10 >"$dir/broker/startup.log" 2>&1; }
 
-clean_broker() { (broker_environment && epmd -kill >/dev/null 2>&1) || true; }
+clean_broker() { (broker_environment && "$start_with" epmd -kill >/dev/null 2>&1) || true; }
 
 about_broker() { echo "RabbitMQ is at 127.0.0.1:$amqp_port (process $pid, log in $dir/broker/log)"; }
