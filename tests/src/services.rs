@@ -1,6 +1,8 @@
 //! A real RabbitMQ and a real S3 store, as deploy/services/services.sh runs them.
 
 use std::collections::HashMap;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
@@ -99,6 +101,27 @@ impl Services {
     /// What `rabbitmqctl` answers. A call takes a third of a second.
     pub fn rabbitmqctl(&self, args: &[&str]) -> String {
         services_sh(&self.folder, &[&["rabbitmqctl", "--silent"], args].concat())
+    }
+
+    /// Calls RabbitMQ's command for its plugins.
+    pub fn rabbitmq_plugins(&self, args: &[&str]) {
+        services_sh(&self.folder, &[&["rabbitmq-plugins"], args].concat());
+    }
+
+    /// A folder for the PATH, with a `rabbitmqctl` that speaks to this broker.
+    pub fn tools(&self) -> PathBuf {
+        let tools = self.folder.join("tools");
+        let (script, folder) = (script(), &self.folder);
+        let text = format!(
+            "#!/bin/sh\nexec '{}' --dir '{}' rabbitmqctl \"$@\"\n",
+            script.display(),
+            folder.display()
+        );
+        let file = tools.join("rabbitmqctl");
+        fs::create_dir_all(&tools).expect("a folder");
+        fs::write(&file, text).expect("writes a script");
+        fs::set_permissions(&file, Permissions::from_mode(0o755)).expect("is ours");
+        tools
     }
 
     /// The dispatcher and the worker, who may do nothing yet.
@@ -238,8 +261,11 @@ pub fn curl(args: &[&str]) -> String {
 }
 
 fn services_sh(folder: &Path, args: &[&str]) -> String {
-    let script = root().join("deploy/services/services.sh");
-    output(Command::new(script).arg("--dir").arg(folder).args(args))
+    output(Command::new(script()).arg("--dir").arg(folder).args(args))
+}
+
+fn script() -> PathBuf {
+    root().join("deploy/services/services.sh")
 }
 
 fn output(command: &mut Command) -> String {
@@ -255,7 +281,7 @@ fn output(command: &mut Command) -> String {
 }
 
 /// This checkout.
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     tests.parent().expect("tests lie in the root")
 }
