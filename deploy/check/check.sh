@@ -6,9 +6,8 @@
 #   check.sh --run   instead brings deploy/compose.yaml up on the Docker engine that runs here, if one
 #                    does, and tries the fleet: run_compose.py
 #
-# Its tools come from PyPI, once, into STYLEFLEET_CACHE (as in deploy/setup/setup.sh). Where there is
-# kubectl or kustomize, the overlays are built and checked too; where there is docker compose, it reads
-# the compose files.
+# Its tools come from PyPI, once, into STYLEFLEET_CACHE (as in deploy/setup/setup.sh). Where there is docker
+# compose, it reads the compose files.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -31,7 +30,7 @@ case ${1:-} in
 esac
 
 install_tools() {
-    say "fetching linters and schemas from PyPI: a download of 45 MB, 240 MB in $tools"
+    say "fetching linters and schemas from PyPI: a download of 63 MB, 290 MB in $tools"
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
         die "$python cannot make a venv: run deploy/setup/setup.sh, which sees to that, or name another with PYTHON"
     rm -rf "$tools"

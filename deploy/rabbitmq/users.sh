@@ -10,7 +10,7 @@
 #   RABBITMQ_NODENAME=rabbit@broker     the node; left out: this machine's
 #   deploy/rabbitmq/users.sh
 #
-# In a pod: kubectl exec -i POD -- env STYLEFLEET_ADMIN_PASSWORD=... sh -s <deploy/rabbitmq/users.sh
+# In a pod, with the settings in a file:  cat FILE deploy/rabbitmq/users.sh | kubectl exec -i POD -- sh -s
 # A managed broker has no rabbitmqctl: give the same rights in its console.
 #
 # What these rights cannot tell apart: RabbitMQ asks for `read` to take messages and to purge a queue

@@ -15,6 +15,8 @@ broker_environment() {
     # Nodes talk on this address alone, and miss each other after 15 s, not 60. Two schedulers are plenty.
     net="-kernel inet_dist_use_interface {$(echo "$host" | tr . ,)} -kernel net_ticktime 15"
     export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+S 2:2 $net" RABBITMQ_CTL_ERL_ARGS="$net"
+    # Debian's default is a list, whose first folder its package does not bring.
+    [ ! -d "$root${rabbitmq%/*}/plugins" ] || export RABBITMQ_PLUGINS_DIR="${rabbitmq%/*}/plugins"
     # Any port, not one of eleven: many rabbitmqctl may run at once.
     export RABBITMQ_CTL_DIST_PORT_MIN=0 RABBITMQ_CTL_DIST_PORT_MAX=0
 }
@@ -43,15 +45,19 @@ disk_free_limit.absolute = 10MB
 cluster_partition_handling = pause_minority
 END
         export detached=1 # the script becomes the server, rather than watch it
-        launch broker "$rabbitmq/rabbitmq-server"
+        launch broker "$start_with" "$rabbitmq/rabbitmq-server"
     )
 }
 
 # Without the locks: it may start epmd, which stays.
-rabbitmqctl() { (broker_environment && exec "$rabbitmq/rabbitmqctl" "$@" 3>&- 8>&- 9>&-); }
+rabbitmq_tool() { # rabbitmqctl or another of its programs, arguments
+    tool=$1
+    shift
+    (broker_environment && exec "$start_with" "$rabbitmq/$tool" "$@" 3>&- 8>&- 9>&-)
+}
 
-is_ready_broker() { rabbitmqctl --silent await_startup --timeout 10 >"$dir/broker/startup.log" 2>&1; }
+is_ready_broker() { rabbitmq_tool rabbitmqctl --silent await_startup --timeout 10 >"$dir/broker/startup.log" 2>&1; }
 
-clean_broker() { (broker_environment && epmd -kill >/dev/null 2>&1) || true; }
+clean_broker() { (broker_environment && "$start_with" epmd -kill >/dev/null 2>&1) || true; }
 
 about_broker() { echo "RabbitMQ is at $host:$amqp_port (process $pid, log in $dir/broker/log)"; }

@@ -35,21 +35,29 @@ install_common() {
     need "$python" python3 "Python 3 ($python)"
 }
 
-# The folder of RabbitMQ's own programs. Debian has other ones in the PATH, which change the user.
+# The folder of RabbitMQ's own programs, and what starts them. Debian has other ones in the PATH, which
+# change the user.
 find_rabbitmq() {
-    rabbitmq=/usr/lib/rabbitmq/bin
-    [ ! -x $rabbitmq/rabbitmq-server ] || return 0
-    rabbitmq=$(dirname "$(command -v rabbitmq-server || echo /)")
-    [ -x "$rabbitmq/rabbitmq-server" ]
+    root='' start_with='env'
+    if [ "$rabbitmq_series" = 4 ]; then
+        root=$debian13 start_with=$here/with_usr.sh
+        export usr="$root/usr"
+    fi
+    for rabbitmq in "$root"/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin; do :; done
+    [ -n "$root" ] || [ -e "$rabbitmq" ] || rabbitmq=$(dirname "$(command -v rabbitmq-server || echo /)")
+    [ -x "$rabbitmq/rabbitmq-server" ] || return
+    rabbitmq=${rabbitmq#"$root"}
 }
 
 install_broker() {
     install_common
     find_rabbitmq && return
     lock_cache
-    find_rabbitmq || install_rabbitmq
+    if ! find_rabbitmq; then
+        if [ "$rabbitmq_series" = 4 ]; then install_rabbitmq_4; else install_rabbitmq; fi
+    fi
     unlock_cache
-    find_rabbitmq || die "Debian's package rabbitmq-server has no /usr/lib/rabbitmq/bin/rabbitmq-server: put RabbitMQ's sbin folder into the PATH"
+    find_rabbitmq || die "Debian's package rabbitmq-server has no /usr/lib/rabbitmq/lib/rabbitmq_server-*: put RabbitMQ's sbin folder into the PATH"
 }
 
 # Debian starts a server that it installs, for all the network, now and at each boot, unless a
@@ -66,6 +74,49 @@ install_rabbitmq() (
     update-rc.d rabbitmq-server disable >/dev/null 2>&1 || true
     systemctl disable epmd.socket epmd.service >/dev/null 2>&1 || true
 )
+
+debian13=$cache/debian13-rabbitmq
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# RabbitMQ 4, of Debian 13, beside the system's: packages of its own are unpacked into the cache, and
+# nothing of the system changes. No package's scripts run.
+install_rabbitmq_4() {
+    { [ -e $keyring ] && command -v apt-get >/dev/null && [ -L /bin ]; } ||
+        unavailable "its packages are Debian's, and this is no Debian (12 or later)"
+    part=$debian13.part
+    rm -rf "$debian13" "$part"
+    mkdir -p "$part/usr" "$part/lists/partial" "$part/cache/archives/partial"
+    usr=/usr "$here/with_usr.sh" true 2>"$part/log" ||
+        unavailable "this machine lets nobody make a mount namespace ($(tail -n 1 "$part/log")): be root, in containers with --cap-add SYS_ADMIN"
+    say "fetching RabbitMQ 4 and Erlang from Debian 13: a download of 75 MB, 160 MB in $debian13"
+    # The machine's own mirror, where it has one.
+    # shellcheck disable=SC2016 # apt's word
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m 1 '/debian/$') ||
+        mirror=http://deb.debian.org/debian/
+    echo "deb [signed-by=$keyring] $mirror trixie main" >"$part/sources.list"
+    : >"$part/status"
+    # Of the essential packages, which apt takes for granted: those that RabbitMQ's scripts call.
+    { apt_13 update && apt_13 install --yes --download-only rabbitmq-server dash coreutils sed; } >"$part/log" 2>&1 ||
+        die "RabbitMQ 4 could not be fetched: $(tail -n 3 "$part/log"): run this again"
+    for package in "$part"/cache/archives/*.deb; do
+        dpkg-deb --extract "$package" "$part" || die "$package is damaged: run this again"
+    done
+    rm -rf "$part/lists" "$part/cache" "$part/usr/share/doc" "$part/usr/share/man"
+    mv "$part" "$debian13" # last: a half install is redone
+}
+
+# apt as on a machine with no package installed, and with the one source.
+apt_13() {
+    apt-get -qq -o Dir::Etc::SourceList="$part/sources.list" -o Dir::Etc::SourceParts=/dev/null \
+        -o Dir::State::Lists="$part/lists" -o Dir::State::status="$part/status" -o Dir::Cache="$part/cache" \
+        -o APT::Sandbox::User=root -o APT::Install-Recommends=false -o Acquire::Languages=none "$@"
+}
+
+# Its own exit code, 69: whoever runs tests skips those.
+unavailable() {
+    say "RabbitMQ 4 cannot be had here: $*"
+    exit 69
+}
 
 install_store() {
     install_common

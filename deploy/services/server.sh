@@ -11,6 +11,7 @@ choose_settings() {
         echo "host=$host"
         choose_ports amqp amqps node epmd \
             s3 s3s s3_grpc master master_grpc volume volume_grpc filer filer_grpc
+        echo "rabbitmq_series=$rabbitmq_series"
         echo "broker_password=$(random_hex 16)"
         echo "s3_key=$(random_hex 10)"
         echo "s3_secret=$(random_hex 20)"

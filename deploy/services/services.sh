@@ -9,16 +9,19 @@
 #   services.sh status  [broker|store]   says what runs; exits 1 unless all does
 #   services.sh env                      prints the shell lines that lead to them:
 #                                            env=$(deploy/services/services.sh env) && eval "$env"
-#   services.sh rabbitmqctl ...          RabbitMQ's own command, for this broker
+#   services.sh rabbitmqctl ...          RabbitMQ's own command, for this broker;
+#   services.sh rabbitmq-plugins ...     and its other one
 #   services.sh install [broker|store]   only installs what is missing (start does that as well)
 #
 #   --dir DIR   before the action: the folder, else .services in this checkout. Another folder,
 #               another pair of servers.
 #   --host ADDRESS   then, at the first start: the IPv4 address to listen on, else 127.0.0.1
 #
-# Read from the environment: STYLEFLEET_CACHE, PYTHON (see deploy/setup/setup.sh).
+# Read from the environment: STYLEFLEET_CACHE, PYTHON (see deploy/setup/setup.sh), and at the first start
+# in a folder STYLEFLEET_TEST_RABBITMQ=4: RabbitMQ 4 of Debian 13, beside the system's. Where that cannot
+# be had, the exit code is 69.
 set -eu
-exec 3>&1 1>&2 # all talk goes to stderr: env and rabbitmqctl alone write to stdout
+exec 3>&1 1>&2 # all talk goes to stderr: env and RabbitMQ's commands alone write to stdout
 umask 077      # passwords and keys lie in these folders
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -27,7 +30,7 @@ python=${PYTHON:-python3}
 
 say() { printf 'services: %s\n' "$*"; }
 die() { say "$*"; exit 1; }
-usage() { die "$1; usage: services.sh [--dir DIR] [--host ADDRESS] start|stop|kill|status|env|rabbitmqctl|install [broker|store]"; }
+usage() { die "$1; usage: services.sh [--dir DIR] [--host ADDRESS] start|stop|kill|status|env|install [broker|store], rabbitmqctl|rabbitmq-plugins ..."; }
 
 dir=$here/../../.services host=127.0.0.1
 if [ "${1:-}" = --dir ]; then
@@ -51,7 +54,7 @@ start | stop | kill | status | install)
     *) usage "$* is not known" ;;
     esac
     ;;
-env | rabbitmqctl) ;;
+env | rabbitmqctl | rabbitmq-plugins) ;;
 *) usage "${action:-no action} is not known" ;;
 esac
 
@@ -65,11 +68,20 @@ esac
 . "$here/store.sh"
 
 has_settings() { [ -e "$dir/settings" ]; }
-settings() { # ports, password, keys
+settings() { # ports, password, keys, and the series of RabbitMQ, whose data no other reads
     has_settings || die "nothing was ever started in $dir: run  $0 --dir $dir start  first"
+    rabbitmq_series=
     # shellcheck source=/dev/null
     . "$dir/settings"
+    [ "${STYLEFLEET_TEST_RABBITMQ:-$rabbitmq_series}" = "$rabbitmq_series" ] ||
+        die "the broker in $dir is the system's RabbitMQ, and STYLEFLEET_TEST_RABBITMQ asks for another: name another folder with --dir"
 }
+rabbitmq_series=${STYLEFLEET_TEST_RABBITMQ:-} # none: the system's
+case $rabbitmq_series in
+'' | 4) ;;
+*) die "STYLEFLEET_TEST_RABBITMQ=$rabbitmq_series is not known: it is 4, or left out for the system's RabbitMQ" ;;
+esac
+if has_settings; then settings; fi
 
 # One services.sh at a time works on a folder.
 lock() {
@@ -123,8 +135,8 @@ env)
     show STYLEFLEET_TEST_S3_TLS "https://$host:$s3s_port"
     show STYLEFLEET_TEST_FILER "http://$host:$filer_port"
     ;;
-rabbitmqctl)
+rabbitmqctl | rabbitmq-plugins)
     settings
-    rabbitmqctl "$@" >&3
+    rabbitmq_tool "$action" "$@" >&3
     ;;
 esac

@@ -1,6 +1,8 @@
 //! A real RabbitMQ and a real S3 store, as deploy/services/services.sh runs them.
 
 use std::collections::HashMap;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
@@ -134,6 +136,27 @@ impl Services {
         }
     }
 
+    /// Calls RabbitMQ's command for its plugins.
+    pub fn rabbitmq_plugins(&self, args: &[&str]) {
+        self.broker.run(&[&["rabbitmq-plugins"], args].concat());
+    }
+
+    /// A folder for the PATH, with a `rabbitmqctl` that speaks to this broker.
+    pub fn tools(&self) -> PathBuf {
+        let (script, folder) = (script(), &self.broker.folder);
+        let tools = folder.join("tools");
+        let text = format!(
+            "#!/bin/sh\nexec '{}' --dir '{}' rabbitmqctl \"$@\"\n",
+            script.display(),
+            folder.display()
+        );
+        let file = tools.join("rabbitmqctl");
+        fs::create_dir_all(&tools).expect("a folder");
+        fs::write(&file, text).expect("writes a script");
+        fs::set_permissions(&file, Permissions::from_mode(0o755)).expect("is ours");
+        tools
+    }
+
     /// The dispatcher and the worker, who may do nothing yet.
     fn make_users(&self) {
         let admin = self.setting("STYLEFLEET_BROKER");
@@ -183,12 +206,11 @@ impl Drop for Services {
 impl Script {
     /// What it answers.
     pub fn run(&self, args: &[&str]) -> String {
-        let script = root().join("deploy/services/services.sh");
         let mut command = match &self.namespace {
-            None => Command::new(script),
+            None => Command::new(script()),
             Some(namespace) => {
                 let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace]).arg(script);
+                command.args(["netns", "exec", namespace]).arg(script());
                 command
             }
         };
@@ -300,6 +322,10 @@ pub fn curl(args: &[&str]) -> String {
     )
 }
 
+fn script() -> PathBuf {
+    root().join("deploy/services/services.sh")
+}
+
 pub(crate) fn output(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output();
     let output = output.unwrap_or_else(|e| panic!("{command:?}: {e}"));
@@ -313,7 +339,7 @@ pub(crate) fn output(command: &mut Command) -> String {
 }
 
 /// This checkout.
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     tests.parent().expect("tests lie in the root")
 }
