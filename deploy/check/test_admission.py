@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -19,7 +20,7 @@ import yaml
 KUBERNETES = Path(__file__).resolve().parent.parent / "kubernetes"
 OVERLAYS = sorted(path.parent for path in KUBERNETES.glob("overlays/*/kustomization.yaml"))
 PATIENCE = 120  # seconds
-TOKEN = "a token of this test"
+TOKEN = "only-here"
 OTHERS = (
     ("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects"),
     ("keda.sh", "v1alpha1", "TriggerAuthentication", "triggerauthentications"),
@@ -60,7 +61,9 @@ class Admission(unittest.TestCase):
         places = os.pathsep.join([os.environ.get("KUBEBUILDER_ASSETS", ""), os.environ["PATH"]])
         etcd, apiserver = (shutil.which(name, path=places) for name in ("etcd", "kube-apiserver"))
         if not (etcd and apiserver):
-            raise unittest.SkipTest("kube-apiserver and etcd are not here")
+            missing = "kube-apiserver and etcd are not here"
+            print(f"check: {missing}: the manifests were checked against schemas alone", file=sys.stderr)
+            raise unittest.SkipTest(missing)
         cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
         client, peer, cls.port = free_ports(3)
         cls.start(
