@@ -12,7 +12,7 @@ SERVICES = deploy/services/services.sh
 # Where set-up put libtorch and the weights; a LIBTORCH or STYLEFLEET_WEIGHTS of your own wins.
 WITH_ENV = env=$$(deploy/setup/setup.sh --env) && eval "$$env" &&
 
-.PHONY: help setup build demo dist dist-check services services-stop test chaos deploy-check deploy-run lint arrows fmt fuzz bench bench-fleet clean
+.PHONY: help setup build demo dist dist-check services services-stop test test-rabbitmq4 chaos deploy-check deploy-run lint arrows fmt fuzz bench bench-fleet clean
 .DEFAULT_GOAL := help
 
 help: ## list these names
@@ -47,13 +47,23 @@ services: ## start RabbitMQ and an S3 store on this machine, for development
 services-stop: ## stop what `make services` started; its data stay in .services
 	@$(SERVICES) stop
 
-test: build ## run every test, on a RabbitMQ and an S3 store of its own
-	@$(WITH_ENV) "$$STYLEFLEET_PYTHON" -B -m unittest discover deploy/setup
-	@trap '$(SERVICES) --dir "$(STYLEFLEET_TEST_SERVICES)" stop 2>/dev/null' EXIT; \
+# What follows it has RabbitMQ and an S3 store in $STYLEFLEET_TEST_SERVICES, which stop in the end.
+WITH_SERVICES = trap '$(SERVICES) --dir "$$STYLEFLEET_TEST_SERVICES" stop 2>/dev/null' EXIT; \
 	trap 'exit 130' INT TERM; \
-	$(WITH_ENV) $(SERVICES) --dir "$(STYLEFLEET_TEST_SERVICES)" start && \
-	env=$$($(SERVICES) --dir "$(STYLEFLEET_TEST_SERVICES)" env) && eval "$$env" && \
-	cargo test --release --workspace --all-targets
+	$(WITH_ENV) $(SERVICES) --dir "$$STYLEFLEET_TEST_SERVICES" start && \
+	env=$$($(SERVICES) --dir "$$STYLEFLEET_TEST_SERVICES" env) && eval "$$env" &&
+
+test: build ## run every test, on a RabbitMQ and an S3 store of its own; those of the broker on RabbitMQ 4 too
+	@$(WITH_ENV) "$$STYLEFLEET_PYTHON" -B -m unittest discover deploy/setup
+	@$(WITH_SERVICES) cargo test --release --workspace --all-targets
+	@$(MAKE) --no-print-directory test-rabbitmq4
+
+test-rabbitmq4: export STYLEFLEET_TEST_RABBITMQ = 4
+test-rabbitmq4: export STYLEFLEET_TEST_SERVICES := $(STYLEFLEET_TEST_SERVICES)-rabbitmq4
+test-rabbitmq4: build ## run what depends on the broker's version, on RabbitMQ 4
+	@$(SERVICES) --dir "$$STYLEFLEET_TEST_SERVICES" install broker || { [ $$? = 69 ] && exit; exit 1; }; \
+	$(WITH_SERVICES) cargo test --release --workspace \
+		--test brokers --test broker_link --test fleet_security --test users -- --skip memory
 
 chaos: build ## kill, stop, cut and restart everything at random, then account for every job (JOBS=, FAULTS=, SEED=)
 	@$(WITH_ENV) STYLEFLEET_CHAOS_JOBS=$(JOBS) STYLEFLEET_CHAOS_FAULTS=$(FAULTS) STYLEFLEET_CHAOS_SEED=$(SEED) \
@@ -92,5 +102,5 @@ bench-fleet: build ## measure a whole fleet on this machine; rewrites its sectio
 
 clean: ## remove what this checkout made; the user's cache stays
 	@$(SERVICES) stop
-	@$(SERVICES) --dir "$(CURDIR)/.services-test" stop
-	@rm -rf out dist .services .services-test
+	@for tests in .services-test .services-test-rabbitmq4; do $(SERVICES) --dir "$(CURDIR)/$$tests" stop; done
+	@rm -rf out dist .services .services-test .services-test-rabbitmq4

@@ -90,10 +90,8 @@ install_rabbitmq_4() {
         unavailable "this machine lets nobody make a mount namespace ($(tail -n 1 "$part/log")): be root, in containers with --cap-add SYS_ADMIN"
     say "fetching RabbitMQ 4 and Erlang from Debian 13: a download of 75 MB, 160 MB in $debian13"
     # The machine's own mirror, where it has one.
-    # shellcheck disable=SC2016 # apt's word
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m 1 '/debian/$') ||
-        mirror=http://deb.debian.org/debian/
-    echo "deb [signed-by=$keyring] $mirror trixie main" >"$part/sources.list"
+    mirror=$(apt-get update --print-uris | sed -n "\|/debian/dists/|{s|^'\(.*\)/dists/.*|\1|p;q}")
+    echo "deb [signed-by=$keyring] ${mirror:-http://deb.debian.org/debian} trixie main" >"$part/sources.list"
     : >"$part/status"
     # Of the essential packages, which apt takes for granted: those that RabbitMQ's scripts call.
     { apt_13 update && apt_13 install --yes --download-only rabbitmq-server dash coreutils sed; } >"$part/log" 2>&1 ||

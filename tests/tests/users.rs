@@ -22,7 +22,7 @@ const USERS: [&str; 4] = ["admin", "dispatcher", "worker", "monitor"];
 const VHOST: &str = "team/stylefleet";
 const ESCAPED: &str = "team%2Fstylefleet";
 /// Seconds after which the script hangs.
-const LIMIT: &str = "120";
+const LIMIT: &str = "150";
 
 /// A broker with the users that the script makes.
 struct Broker {
