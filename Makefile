@@ -26,7 +26,7 @@ build: ## build stylefleet and stylefleet-worker
 
 demo: build ## style the sample pictures, a small one first, and leave them in out/
 	@$(WITH_ENV) $(BIN)/stylefleet run deploy/samples/contents/lighthouse.png \
-		--style deploy/samples/styles/night.png --size 160 --out out/first
+		--style deploy/samples/styles/night.png --size 160 --evaluations 120 --out out/first
 	@echo "The first picture is out/first/lighthouse.night.png. Larger ones come next."
 	@$(WITH_ENV) $(BIN)/stylefleet run deploy/samples/contents \
 		--style deploy/samples/styles/night.png --style deploy/samples/styles/wave.png \

@@ -15,6 +15,7 @@ DIST = os.path.abspath(os.environ.get("DIST", "dist"))
 def run(*command, **environment):
     """(exit code, what it said) without the libtorch that a developer's environment names."""
     clean = {name: value for name, value in os.environ.items() if name not in ("LIBTORCH", "LD_LIBRARY_PATH")}
+    clean["STYLEFLEET_THREADS"] = "1"
     ended = subprocess.run(command, env=clean | environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     return ended.returncode, ended.stdout
 
