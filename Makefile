@@ -16,7 +16,7 @@ WITH_ENV = env=$$(deploy/setup/setup.sh --env) && eval "$$env" &&
 .DEFAULT_GOAL := help
 
 help: ## list these names
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: ## fetch libtorch and the weights of VGG19, once
 	@deploy/setup/setup.sh
@@ -58,6 +58,7 @@ test: build ## run every test, on a RabbitMQ and an S3 store of its own; those o
 	@$(WITH_SERVICES) cargo test --release --workspace --all-targets
 	@$(MAKE) --no-print-directory test-rabbitmq4
 
+# Skipped where RabbitMQ 4 cannot be had: services.sh says so and exits 69.
 test-rabbitmq4: export STYLEFLEET_TEST_RABBITMQ = 4
 test-rabbitmq4: export STYLEFLEET_TEST_SERVICES := $(STYLEFLEET_TEST_SERVICES)-rabbitmq4
 test-rabbitmq4: build ## run what depends on the broker's version, on RabbitMQ 4
