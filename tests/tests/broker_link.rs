@@ -264,7 +264,8 @@ async fn another_node_takes_the_place_of_one_that_is_lost() {
     let worker = RabbitWorker::connect(options(&url), "worker".into(), "cpu".into(), None);
     let worker = worker.await.expect("connects");
     let stop = CancellationToken::new();
-    let (cut, mute): (fn(&Relay), fn(&Relay)) = (Relay::block, Relay::hold);
+    let cut: fn(&Relay) = Relay::block;
+    let mute: fn(&Relay) = Relay::hold;
     // Whichever they are at: first the one is lost, then the other, in either way.
     for (number, (lose, index)) in (0..).zip([(cut, 0), (cut, 1), (mute, 0), (mute, 1)]) {
         let lost = [&nodes[index], &workers_nodes[index]];

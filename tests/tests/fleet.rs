@@ -193,12 +193,18 @@ fn a_worker_told_to_stop_hands_its_job_on_with_a_checkpoint() {
         workshop.object(&keys::started(&job)).is_none(),
         "it looks as if it had died"
     );
+    let log = ended.so_far();
+    let title = format!("{batch}/boat.wave ({job}): ");
+    for line in ["told to stop", &format!("{title}given back after ")] {
+        assert!(log.contains(line), "{log}");
+    }
     assert_eq!(workshop.ask(&["queue"])["waiting"]["normal"], 1);
 
-    let _second = workshop.hire(&[]);
+    let mut second = workshop.hire(&[]);
     let again = watch.wait_for("another start", started);
     assert!(resumed(&again) > 0, "it began afresh: {again}");
     expect_undisturbed(&workshop, &batch, watch, &["boat"]);
+    second.wait_for_line(&format!("{title}done, "));
 }
 
 #[test]
@@ -219,7 +225,8 @@ fn a_job_that_kills_its_workers_is_set_aside_and_can_be_retried() {
         });
         worker.signal("KILL");
     }
-    let _worker = workshop.hire(&[]);
+    let mut worker = workshop.hire(&[]);
+    worker.wait_for_line(": set aside: ");
     let ended = watch.end().expect_code(1);
     let [failed] = &ended.events_of("failed")[..] else {
         panic!("not one failure\n{}", ended.so_far());

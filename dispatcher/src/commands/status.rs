@@ -180,7 +180,10 @@ impl Batches {
                 Some(states) => states.words(),
                 // Whether they are done is not known here.
                 None if batch.accepted >= batch.pictures => String::new(),
-                None => format!("{} not accepted", batch.pictures.saturating_sub(batch.accepted)),
+                None => format!(
+                    "{} not accepted",
+                    batch.pictures.saturating_sub(batch.accepted)
+                ),
             };
             [
                 batch.batch.to_string(),
