@@ -14,6 +14,8 @@ use crate::skip;
 
 /// Nodes of a cluster.
 pub const NODES: usize = 3;
+/// Seconds that a node has to come back by itself.
+const RETURN: &str = "60";
 
 /// A broker of three nodes, and the store of all tests.
 #[derive(Debug)]
@@ -117,6 +119,18 @@ impl Cluster {
     /// Ends that.
     pub fn unite(&self, node: usize) {
         self.network.part(node, "del");
+    }
+
+    /// Waits until a node whose network is back is a broker again, and starts it anew where it does
+    /// not come to that by itself, as whoever runs it would: RabbitMQ 3.10 may hang when it ends the
+    /// pause in which it waited for the others.
+    pub fn await_return(&self, node: usize) {
+        let startup = ["rabbitmqctl", "await_startup", "--timeout", RETURN];
+        if !self.nodes[node].succeeds(&startup) {
+            println!("node {node} did not come back within {RETURN} s, and is started anew");
+            self.crash(node);
+            self.start(node);
+        }
     }
 }
 

@@ -204,8 +204,7 @@ impl Drop for Services {
 }
 
 impl Script {
-    /// What it answers.
-    pub fn run(&self, args: &[&str]) -> String {
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = match &self.namespace {
             None => Command::new(script()),
             Some(namespace) => {
@@ -214,7 +213,19 @@ impl Script {
                 command
             }
         };
-        output(command.arg("--dir").arg(&self.folder).args(args))
+        command.arg("--dir").arg(&self.folder).args(args);
+        command
+    }
+
+    /// What it answers.
+    pub fn run(&self, args: &[&str]) -> String {
+        output(&mut self.command(args))
+    }
+
+    /// Whether it does as it is told.
+    pub fn succeeds(&self, args: &[&str]) -> bool {
+        let ended = self.command(args).stdin(Stdio::null()).output();
+        ended.is_ok_and(|ended| ended.status.success())
     }
 
     /// What `rabbitmqctl` answers.

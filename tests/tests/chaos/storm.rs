@@ -165,6 +165,7 @@ impl<'env> Storm<'env> {
         lose(cluster, node);
         sleep(fault.lasts);
         give_back(cluster, node);
+        cluster.await_return(node);
         cluster.await_all();
     }
 
