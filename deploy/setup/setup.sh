@@ -151,8 +151,8 @@ install_weights() {
     "$python" "$here/weights.py" fetch --out "$weights" || exit 1
 }
 
-# Of use in a checkout alone: what is installed is not built.
-[ ! -e "$here/../../Cargo.toml" ] || command -v c++ >/dev/null || apt g++ 'a C++ compiler (c++)'
+# For who builds: where Stylefleet is installed, nothing is.
+! command -v cargo >/dev/null || command -v c++ >/dev/null || apt g++ 'a C++ compiler (c++)'
 has_library libheif.so.1 || want_libheif
 # Comes with NVIDIA's driver; the worker looks for it too.
 ! has_library libcuda.so.1 || cuda=yes
