@@ -25,6 +25,7 @@ launch_broker() {
     (
         broker_environment
         mkdir -p "$HOME"
+        cd "$HOME" || exit 1 # where Mnesia leaves its core dumps, rather than wherever this was called
         : >"$RABBITMQ_CONF_ENV_FILE"
         echo '[].' >"$RABBITMQ_ENABLED_PLUGINS_FILE"
         [ -e "$HOME/.erlang.cookie" ] || random_hex 20 >"$HOME/.erlang.cookie"

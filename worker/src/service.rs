@@ -252,8 +252,8 @@ impl Service {
             last => last,
         };
         metrics::ended(&last);
-        log(&claim.job, &last);
         let title = title(&claim.job);
+        log(&title, &claim.job, &last);
         if let Err(error) = self.broker.settle(claim, events.event(last)).await {
             // The store has what was done, and the next delivery finds it there.
             tracing::warn!("{title}: {error}");
@@ -267,8 +267,7 @@ fn title(job: &Job) -> String {
 }
 
 /// One line of the log for each delivery: how it ended, and what becomes of the job.
-fn log(job: &Job, last: &Happening) {
-    let title = title(job);
+fn log(title: &str, job: &Job, last: &Happening) {
     match (last, lifecycle::settle(job.attempt, last)) {
         (
             Happening::Finished {
