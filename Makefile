@@ -68,7 +68,7 @@ test-rabbitmq4: build ## run what depends on the broker's version, on RabbitMQ 4
 
 chaos: build ## kill, stop, cut and restart everything at random, then account for every job (JOBS=, FAULTS=, SEED=)
 	@$(WITH_ENV) STYLEFLEET_CHAOS_JOBS=$(JOBS) STYLEFLEET_CHAOS_FAULTS=$(FAULTS) STYLEFLEET_CHAOS_SEED=$(SEED) \
-		cargo test --release --package stylefleet-tests --test chaos -- --nocapture --include-ignored --test-threads 1
+		cargo test --release --workspace --test chaos -- --nocapture --include-ignored --test-threads 1
 
 deploy-check: ## check what deploy/ has for containers and clusters
 	@deploy/check/check.sh

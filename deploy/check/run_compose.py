@@ -252,7 +252,7 @@ class Broker(unittest.TestCase):
         self.assertRaises(ProbableAccessDeniedError, self.connect, "worker", vhost="/")
 
     def test_users_may_not_do_what_is_not_theirs(self):
-        queue = "stylefleet.v1.{}".format
+        queue = "stylefleet.v2.{}".format
         denied = {
             "worker": [
                 lambda c: c.queue_declare("mine"),

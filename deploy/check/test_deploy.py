@@ -38,7 +38,7 @@ def constant(path, name):
 NAMES = {name: constant("proto/src/queues.rs", name) for name in ("JOBS", "ABANDONED", "DEAD", "EVENTS", "PROGRESS", "WATCH")}
 WAITS = constant("proto/src/lifecycle.rs", "RETRY_SECONDS")
 JOBS = [f"{NAMES['JOBS']}.{priority}" for priority in ("high", "normal", "low")]
-RETRY = [f"stylefleet.v1.retry.{seconds}s" for seconds in WAITS]
+RETRY = [f"stylefleet.v2.retry.{seconds}s" for seconds in WAITS]
 WATCH = NAMES["WATCH"] + "x"
 ALL = {*NAMES.values(), *JOBS, *RETRY, WATCH} - {NAMES["WATCH"]}
 

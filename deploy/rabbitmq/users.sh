@@ -36,15 +36,15 @@ user() { # name, password, tag or '', configure, write, read
 
 ctl list_vhosts --no-table-headers | grep -qxF "$vhost" || ctl add_vhost "$vhost"
 
-user admin "$STYLEFLEET_ADMIN_PASSWORD" '' '^stylefleet\.v1\..*$' '^stylefleet\.v1\..*$' '^stylefleet\.v1\..*$'
+user admin "$STYLEFLEET_ADMIN_PASSWORD" '' '^stylefleet\.v2\..*$' '^stylefleet\.v2\..*$' '^stylefleet\.v2\..*$'
 user dispatcher "$STYLEFLEET_DISPATCHER_PASSWORD" '' \
-    '^stylefleet\.v1\.watch\..*$' \
-    '^stylefleet\.v1\.(jobs|watch\..*)$' \
-    '^stylefleet\.v1\.(dead|events|progress|watch\..*)$'
+    '^stylefleet\.v2\.watch\..*$' \
+    '^stylefleet\.v2\.(jobs|watch\..*)$' \
+    '^stylefleet\.v2\.(dead|events|progress|watch\..*)$'
 user worker "$STYLEFLEET_WORKER_PASSWORD" '' \
     '^$' \
-    '^stylefleet\.v1\.(jobs|retry\..*|dead|events|progress)$' \
-    '^stylefleet\.v1\.(jobs\..*|abandoned)$'
+    '^stylefleet\.v2\.(jobs|retry\..*|dead|events|progress)$' \
+    '^stylefleet\.v2\.(jobs\..*|abandoned)$'
 if [ -n "${STYLEFLEET_MONITOR_PASSWORD:-}" ]; then
     user monitor "$STYLEFLEET_MONITOR_PASSWORD" management '^$' '^$' '^$'
 fi

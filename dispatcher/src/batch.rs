@@ -272,7 +272,7 @@ fn check(manifest: &Manifest, batch: &BatchId) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use stylefleet_proto::Preset;
+    use stylefleet_model::stylize::Preset;
     use stylefleet_transport::store::MemoryStore;
 
     use super::*;

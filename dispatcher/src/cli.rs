@@ -1,8 +1,8 @@
 //! The command line, as it is typed.
 
 use clap::{Parser, Subcommand};
-use stylefleet_proto::{LayerWeight, Preset, Size};
 
+use crate::asking::parameters::presets;
 use crate::commands::{
     CancelArgs, DeadArgs, DoctorArgs, FetchArgs, QueueArgs, RunArgs, StatusArgs, SubmitArgs,
     WatchArgs,
@@ -161,7 +161,7 @@ Names:
   The .json beside a picture says what it is of. A picture that you changed is left as it is; as
   it was made, it comes again under a number.
 
-Presets (the others where they differ from the first; their losses' formulas differ too):
+Presets (the others where they differ from the first):
 {presets}
 Batch file:
 {batch}
@@ -181,72 +181,6 @@ Exit codes: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted.",
         presets = presets(),
         batch = indent(include_str!("asking/batch.example.toml")),
     )
-}
-
-/// The default preset in full, the others where they differ from it.
-fn presets() -> String {
-    let default = Preset::default();
-    let mut text = String::new();
-    for preset in Preset::ALL {
-        text += &format!("  {}\n", preset.name());
-        for (option, usual) in values(preset).iter().zip(values(default)) {
-            if preset == default || *option != usual {
-                text += &format!("    {option}\n");
-            }
-        }
-    }
-    text
-}
-
-/// The preset's options, each with its value.
-fn values(preset: Preset) -> [String; 17] {
-    let p = preset.parameters();
-    let o = &p.objective;
-    // The variants' names are the words of the options, but for capitals.
-    let word = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
-    [
-        format!("size            {}", size(p.size)),
-        format!("init            {}", word(&p.init)),
-        format!(
-            "keep-colors     {}",
-            word(&p.colors).replace("style", "none")
-        ),
-        format!("seed            {}", p.seed),
-        format!("format          {}", word(&p.format)),
-        format!("style-weight    {}", o.style_weight),
-        format!("style-layers    {}", layers(&o.style_layers)),
-        format!("style-scale     {}", p.style_scale),
-        format!("content-weight  {}", o.content_weight),
-        format!("content-layers  {}", layers(&o.content_layers)),
-        format!("tv-weight       {}", o.tv_weight),
-        format!("pooling         {}", word(&o.pooling)),
-        format!(
-            "evaluations     {}, coarse-evaluations {}",
-            p.evaluations, p.coarse_evaluations
-        ),
-        format!("scales          {}", p.scales),
-        format!("tolerance       {}", p.tolerance),
-        format!("optimizer       {}", word(&p.optimizer)),
-        format!("precision       {}", word(&p.precision)),
-    ]
-}
-
-fn size(size: Size) -> String {
-    match size {
-        Size::Longest(side) => side.to_string(),
-        Size::Exact { width, height } => format!("{width}x{height}"),
-    }
-}
-
-fn layers(layers: &[LayerWeight]) -> String {
-    let entry = |entry: &LayerWeight| match entry.weight {
-        weight if weight < 0.01 => format!("{}={weight:.2e}", entry.layer),
-        weight => format!("{}={weight}", entry.layer),
-    };
-    match layers {
-        [] => "none".to_owned(),
-        _ => layers.iter().map(entry).collect::<Vec<_>>().join(","),
-    }
 }
 
 fn indent(text: &str) -> String {
@@ -292,7 +226,7 @@ mod tests {
         assert_eq!(args.options.content.map(|list| list.len()), Some(2));
         assert_eq!(args.options.style.map(|list| list.len()), Some(2));
         assert_eq!(args.options.blend, Some(true));
-        assert_eq!(args.options.seed, Some(7));
+        assert_eq!(args.options.parameters.seed, Some(7));
         assert!(args.json);
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
+use stylefleet_model::Choice;
 use stylefleet_proto::{Digest, JobId, ManifestEntry, Record, keys};
 use stylefleet_transport::store::{FolderStore, Store, StoreError};
 use tokio::sync::Mutex;
@@ -195,7 +196,7 @@ impl PictureFolder {
         let story_file = format!("{name}.{}", RecordFile::ENDING);
         let story = Story {
             file: file.rsplit('/').next().unwrap_or(file),
-            preset: entry.preset.name(),
+            preset: entry.preset.word(),
             record,
         };
         let result = keys::result(&record.job);

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use stylefleet_proto::{Digest, Format, Image, JobId, Preset, Record, Scored, Style, keys};
+use stylefleet_model::stylize::{Format, Preset};
+use stylefleet_proto::{Digest, Image, JobId, Record, Scored, Style, Valid, keys};
 
 /// The record of a job that came to the `picture`.
 pub fn record(job: JobId, picture: &[u8]) -> Record {
@@ -22,7 +23,7 @@ pub fn record(job: JobId, picture: &[u8]) -> Record {
         height: 1,
         content: image,
         styles: vec![style],
-        parameters: Preset::Studio.parameters(),
+        parameters: Valid::new(Preset::Studio.parameters()).expect("is valid"),
         seconds: 1.0,
         evaluations: 1,
         score: Scored {

@@ -1,6 +1,6 @@
 //! What workers tell, and what local workers are told.
 
-use crate::invalid::{integer, optional, required};
+use crate::check::{integer, optional, required};
 use crate::{Digest, Invalid, Job, JobId, VERSION, wire};
 
 /// What a worker tells of a job.

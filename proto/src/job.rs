@@ -6,22 +6,20 @@ use std::str::FromStr;
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
-use crate::invalid::{enumerated, integer, optional, positive, required};
-use crate::parameters::MAX_SHARE;
+use stylefleet_model::stylize::{Init, MAX_SHARE, Parameters};
+use stylefleet_model::{BatchId, Digest, Invalid, Name, Valid};
+
+use crate::check::{enumerated, integer, optional, positive, required};
+use crate::wire;
 pub use crate::wire::Priority;
-use crate::{Digest, Init, Invalid, Parameters, wire};
 
 /// Version of the contract that this crate speaks.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Most styles in one blend.
 const MAX_STYLES: usize = 16;
-/// Longest name of a job or image, in bytes: room for a file and the folders that it is in.
-const MAX_NAME: usize = 1024;
 /// Most evaluations from one progress picture to the next.
 pub const MAX_PREVIEW_EVERY: u32 = 1_000_000;
-/// Longest name of a batch.
-const MAX_BATCH: usize = 64;
 
 /// One content image with one blend of styles: one picture. Every field is checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,8 +34,10 @@ pub struct Job {
     pub content: Image,
     /// The styles to blend, at least one.
     pub styles: Vec<Style>,
+    /// The image to start from, where the parameters say that it is one of the job's own.
+    pub start: Option<Image>,
     /// How to redraw it.
-    pub parameters: Parameters,
+    pub parameters: Valid<Parameters>,
     /// Which try this is, from 1.
     pub attempt: u32,
     /// Which jobs go first.
@@ -81,7 +81,8 @@ impl Job {
         name: Name,
         content: Image,
         styles: Vec<Style>,
-        parameters: Parameters,
+        start: Option<Image>,
+        parameters: Valid<Parameters>,
     ) -> Result<Self, Invalid> {
         let mut job = Self {
             id: JobId(Digest::of(&[])),
@@ -89,6 +90,7 @@ impl Job {
             name,
             content,
             styles,
+            start,
             parameters,
             attempt: 1,
             priority: Priority::Normal,
@@ -113,19 +115,19 @@ impl Job {
         for style in &self.styles {
             positive("styles.weight", style.weight, MAX_SHARE)?;
         }
-        self.parameters
-            .validate()
-            .map_err(|e| e.within("parameters"))?;
-        match self.parameters.init {
-            Init::Style(index) if index as usize >= self.styles.len() => Err(Invalid::new(
-                "parameters.init",
-                format!(
-                    "names style {index} of {} (counted from 0)",
-                    self.styles.len()
-                ),
-            )),
-            _ => Ok(()),
-        }
+        let reason = match (self.parameters.init, &self.start) {
+            (Init::Style(index), _) if index as usize >= self.styles.len() => format!(
+                "names style {} of {}",
+                index.saturating_add(1),
+                self.styles.len()
+            ),
+            (Init::Image, None) => "is an image that is missing".to_owned(),
+            (Init::Content | Init::Noise | Init::Style(_), Some(_)) => {
+                "is no image, but there is one".to_owned()
+            }
+            _ => return Ok(()),
+        };
+        Err(Invalid::new("init", reason))
     }
 }
 
@@ -142,16 +144,14 @@ impl JobId {
         asked.priority = Priority::Normal.into();
         asked.preview_every = 0;
         asked.store.clear();
-        let init = asked.parameters.as_mut().and_then(|p| p.init.as_mut());
-        let init_image = match init {
-            Some(wire::parameters::Init::Image(image)) => Some(image),
-            _ => None,
-        };
         let style_images = asked
             .styles
             .iter_mut()
             .flat_map(|style| style.image.iter_mut().chain(&mut style.mask));
-        for image in style_images.chain(asked.content.as_mut()).chain(init_image) {
+        for image in style_images
+            .chain(asked.content.as_mut())
+            .chain(asked.start.as_mut())
+        {
             image.name.clear();
         }
         Self(Digest::of(&asked.encode_to_vec()))
@@ -202,6 +202,10 @@ impl TryFrom<wire::Job> for Job {
                 .into_iter()
                 .map(Style::try_from)
                 .collect::<Result<_, _>>()?,
+            from.start
+                .map(Image::try_from)
+                .transpose()
+                .map_err(|e| e.within("start"))?,
             required("parameters", from.parameters)?
                 .try_into()
                 .map_err(|e: Invalid| e.within("parameters"))?,
@@ -238,7 +242,8 @@ impl From<&Job> for wire::Job {
                     mask: style.mask.as_ref().map(Into::into),
                 })
                 .collect(),
-            parameters: Some((&from.parameters).into()),
+            start: from.start.as_ref().map(Into::into),
+            parameters: Some((&*from.parameters).into()),
             attempt: from.attempt,
             priority: from.priority.into(),
             preview_every: from.preview_every,
@@ -284,77 +289,3 @@ impl TryFrom<wire::Style> for Style {
         })
     }
 }
-
-/// A name for people: 1 to 1024 bytes, no control characters.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct Name(String);
-
-/// A batch's name: 1 to 64 characters of a to z, 0 to 9 and the hyphen, and so safe in a path.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct BatchId(String);
-
-impl FromStr for Name {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        if text.is_empty() || text.len() > MAX_NAME || text.chars().any(char::is_control) {
-            Err(Invalid::new(
-                "name",
-                format!("must have 1 to {MAX_NAME} bytes and no control characters"),
-            ))
-        } else {
-            Ok(Self(text.to_owned()))
-        }
-    }
-}
-
-impl FromStr for BatchId {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        if text.is_empty() || text.len() > MAX_BATCH || !text.bytes().all(allowed) {
-            Err(Invalid::new(
-                "batch",
-                format!("must have 1 to {MAX_BATCH} characters of a to z, 0 to 9 and the hyphen"),
-            ))
-        } else {
-            Ok(Self(text.to_owned()))
-        }
-    }
-}
-
-macro_rules! text_type {
-    ($name:ident) => {
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl AsRef<str> for $name {
-            fn as_ref(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = Invalid;
-
-            fn try_from(text: String) -> Result<Self, Invalid> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.0
-            }
-        }
-    };
-}
-
-text_type!(Name);
-text_type!(BatchId);

@@ -5,7 +5,9 @@
 //! answers for thousands of jobs at once, and a bucket's lifecycle rules, which know prefixes
 //! only, can clear away old checkpoints.
 
-use crate::{BatchId, Digest, Format, JobId, SubmitId};
+use stylefleet_model::stylize::Format;
+
+use crate::{BatchId, Digest, JobId, SubmitId};
 
 /// An input image, by the hash of its bytes.
 pub fn input(digest: &Digest) -> String {

@@ -5,8 +5,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::invalid::{integer, number};
-use crate::{BatchId, Image, Invalid, JobId, Name, Parameters, Preset, Style, keys};
+use crate::check::{integer, number};
+use crate::{Image, JobId, Style, keys};
+use stylefleet_model::stylize::{Parameters, Preset};
+use stylefleet_model::{BatchId, Invalid, Name, Valid};
 
 /// Tells one submit from all others. Written out, later ones sort after earlier ones, as far as
 /// the dispatchers' clocks agree.
@@ -90,7 +92,7 @@ pub struct Record {
     /// The styles blended.
     pub styles: Vec<Style>,
     /// What was asked.
-    pub parameters: Parameters,
+    pub parameters: Valid<Parameters>,
     /// Seconds of work, over all attempts that were resumed.
     pub seconds: f64,
     /// Evaluations over all scales.

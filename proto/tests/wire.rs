@@ -11,11 +11,14 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use prost::Message;
+use stylefleet_model::Choice;
+use stylefleet_model::stylize::{
+    Init, Layer, LayerWeight, Layers, MAX_SIDE, MIN_SIDE, Network, Overrides, Parameters, Preset,
+    Size, table,
+};
 use stylefleet_proto::{
-    BatchId, Colors, ContentLoss, Digest, Event, Format, Happening, Image, Init, Job, JobId, Layer,
-    LayerWeight, MAX_EVALUATIONS, MAX_PREVIEW_EVERY, MAX_SIDE, MIN_SIDE, Means, Name, Network,
-    Objective, Optimizer, Parameters, Pooling, Precision, Preset, Priority, Size, Style, StyleLoss,
-    SubmitId, ToWorker, TotalVariation, keys, wire,
+    BatchId, Digest, Event, Happening, Image, Job, JobId, MAX_PREVIEW_EVERY, Name, Priority, Style,
+    SubmitId, ToWorker, Valid, keys, wire,
 };
 
 // Every valid job.
@@ -31,21 +34,20 @@ fn images() -> impl Strategy<Value = Image> {
     })
 }
 
-fn layers(network: Network) -> impl Strategy<Value = Vec<LayerWeight>> {
-    let all: Vec<_> = (1..=5)
-        .flat_map(|block| (1..=4).filter_map(move |convolution| Layer::new(block, convolution)))
-        .filter(|layer| layer.is_of(network))
-        .collect();
+fn layers(network: Network) -> impl Strategy<Value = Layers> {
+    let all: Vec<_> = Layer::all().filter(|layer| layer.is_of(network)).collect();
     let most = all.len();
     let some = subsequence(all, 0..=most);
     some.prop_flat_map(|layers| {
         let weights = vec(weights(1e6), layers.len());
-        weights.prop_map(move |weights| {
-            let entries = layers.iter().zip(weights);
-            entries
-                .map(|(&layer, weight)| LayerWeight { layer, weight })
-                .collect()
-        })
+        weights
+            .prop_map(move |weights| {
+                let entries = layers.iter().zip(weights);
+                entries
+                    .map(|(&layer, weight)| LayerWeight { layer, weight })
+                    .collect::<Vec<_>>()
+            })
+            .prop_map(Layers)
     })
 }
 
@@ -57,29 +59,20 @@ fn weights(most: f64) -> impl Strategy<Value = f64> {
     ]
 }
 
-fn objectives() -> impl Strategy<Value = Objective> {
-    let kinds = (
-        select(vec![Means::Bgr, Means::Swapped]),
-        select(vec![Pooling::Max, Pooling::Average]),
-        select(vec![ContentLoss::HalfSum, ContentLoss::Mean]),
-        select(vec![
-            StyleLoss::PerPosition,
-            StyleLoss::Notebook,
-            StyleLoss::Wasserstein,
-        ]),
-        select(vec![
-            TotalVariation::Notebook,
-            TotalVariation::L1,
-            TotalVariation::L2,
-        ]),
-    );
+fn any_of<T: Choice + std::fmt::Debug>() -> impl Strategy<Value = T> {
+    select(T::ALL)
+}
+
+/// Parameters, as far as they say what the picture is to be like.
+fn objectives() -> impl Strategy<Value = Parameters> {
+    let kinds = (any_of(), any_of(), any_of(), any_of(), any_of());
     let weights = (weights(1e12), weights(1e12), weights(1e12));
     let strength = option::of(0.0..=1.0);
     let measures = (strength, any::<bool>());
-    let network = select(vec![Network::Vgg19, Network::Vgg16]);
+    let network = any_of::<Network>();
     let layers = network.prop_flat_map(|network| (Just(network), layers(network), layers(network)));
     (kinds, layers, weights, measures).prop_map(
-        |(kinds, (network, content_layers, style_layers), weights, measures)| Objective {
+        |(kinds, (network, content_layers, style_layers), weights, measures)| Parameters {
             network,
             means: kinds.0,
             pooling: kinds.1,
@@ -93,6 +86,7 @@ fn objectives() -> impl Strategy<Value = Objective> {
             tv_weight: weights.2,
             strength: measures.0,
             normalize_gradients: measures.1,
+            ..Preset::Studio.parameters()
         },
     )
 }
@@ -106,47 +100,41 @@ fn sizes() -> impl Strategy<Value = Size> {
 }
 
 fn parameters() -> impl Strategy<Value = Parameters> {
+    let init = prop_oneof![
+        Just(Init::Content),
+        Just(Init::Noise),
+        (0..16_u32).prop_map(Init::Style),
+        Just(Init::Image),
+    ];
     let look = (
         sizes(),
-        objectives(),
-        prop_oneof![
-            Just(Init::Content),
-            Just(Init::Noise),
-            (0..16_u32).prop_map(Init::Style),
-            images().prop_map(Init::Image),
-        ],
-        select(vec![
-            Colors::Style,
-            Colors::Luminance,
-            Colors::Match,
-            Colors::Histogram,
-        ]),
+        init,
+        any_of(),
         prop_oneof![
             Just((true, 1.0)),
             (0.1..=4.0).prop_map(|scale| (false, scale))
         ],
         any::<u64>(),
-        select(vec![Format::Png, Format::Jpeg, Format::Tiff]),
+        any_of(),
     );
     let effort = (
-        select(vec![Optimizer::Lbfgs, Optimizer::Adam]),
-        1..=MAX_EVALUATIONS,
-        1..=MAX_EVALUATIONS,
+        any_of(),
+        1..=100_000_u32,
+        1..=100_000_u32,
         0..=10_u32,
         option::of(f64::MIN_POSITIVE..=f64::MAX),
         0.0..=1.0,
-        select(vec![Precision::Auto, Precision::F32, Precision::Bf16]),
+        any_of(),
         0.0..=0.9999,
     );
-    (look, effort).prop_map(|(look, effort)| Parameters {
+    (objectives(), look, effort).prop_map(|(objective, look, effort)| Parameters {
         size: look.0,
-        objective: look.1,
-        init: look.2,
-        colors: look.3,
-        stretch_style: look.4.0,
-        style_scale: look.4.1,
-        seed: look.5,
-        format: look.6,
+        init: look.1,
+        keep_colors: look.2,
+        stretch_style: look.3.0,
+        style_scale: look.3.1,
+        seed: look.4,
+        format: look.5,
         optimizer: effort.0,
         evaluations: effort.1,
         coarse_evaluations: effort.2,
@@ -155,6 +143,7 @@ fn parameters() -> impl Strategy<Value = Parameters> {
         tolerance: effort.5,
         precision: effort.6,
         average: effort.7,
+        ..objective
     })
 }
 
@@ -171,14 +160,17 @@ fn jobs() -> impl Strategy<Value = Job> {
         names(),
         images(),
         vec(styles, 1..=16),
+        images(),
         parameters(),
     );
     let stores = option::of(any::<u64>().prop_map(|number| Digest::of(&number.to_le_bytes())));
     let turns = (1..=u32::MAX, priorities(), 0..=MAX_PREVIEW_EVERY, stores);
     (parts, turns).prop_filter_map("asks for nothing", |(parts, turns)| {
         let (attempt, priority, preview_every, store) = turns;
-        let (batch, name, content, styles, parameters) = parts;
-        let job = Job::new(batch, name, content, styles, parameters).ok()?;
+        let (batch, name, content, styles, start, parameters) = parts;
+        let start = (parameters.init == Init::Image).then_some(start);
+        let parameters = Valid::new(parameters).ok()?;
+        let job = Job::new(batch, name, content, styles, start, parameters).ok()?;
         Some(Job {
             attempt,
             priority,
@@ -276,11 +268,8 @@ proptest! {
             prop_assert_eq!(read.id, job.id);
             prop_assert_eq!(read.id, JobId::of(&read));
             prop_assert_eq!(read.content.sha256, job.content.sha256);
-            let spelled = |job: &Job| wire::Parameters {
-                init: None,
-                ..wire::Parameters::from(&job.parameters)
-            };
-            prop_assert_eq!(spelled(&read), spelled(&job));
+            prop_assert_eq!(&read.parameters, &job.parameters);
+            prop_assert_eq!(read.start.map(|image| image.sha256), job.start.map(|image| image.sha256));
         }
     }
 
@@ -300,8 +289,8 @@ proptest! {
         for style in &mut other.styles {
             style.image.name = name.clone();
         }
-        if let Init::Image(image) = &mut other.parameters.init {
-            image.name = name;
+        if let Some(start) = &mut other.start {
+            start.name = name;
         }
         prop_assert_eq!(JobId::of(&other), job.id);
     }
@@ -344,67 +333,62 @@ fn job() -> Job {
         weight: 1.0,
         mask: None,
     });
+    let parameters = Valid::new(Preset::Gatys.parameters()).expect("is valid");
     Job::new(
         "batch".parse().expect("a batch"),
         "job".parse().expect("a name"),
         image("content"),
         styles.into(),
-        Preset::Gatys.parameters(),
+        None,
+        parameters,
     )
     .expect("a job")
 }
 
-type Change = fn(&mut Job);
+/// Values for any parameter: each has some that it understands.
+const VALUES: [&str; 24] = [
+    "0",
+    "1",
+    "0.5",
+    "2",
+    "7",
+    "513",
+    "512x512",
+    "512x511",
+    "true",
+    "false",
+    "none",
+    "noise",
+    "style:1",
+    "style:2",
+    "conv1_1=0.7",
+    "conv1_1=0.7,conv2_1=0.2",
+    "conv2_1=0.2,conv1_1=0.7",
+    "nobody's",
+    "-1",
+    "-0.1",
+    "11",
+    "1.1",
+    "1e13",
+    "NaN",
+];
 
-/// Ways to ask for something else, at least one for each field.
-fn other_asks() -> Vec<(&'static str, Change)> {
-    // A field that is added makes this fail to compile until it has a line below.
-    let Job {
-        id: _,
-        batch: _,
-        name: _,
-        attempt: _,
-        priority: _,
-        preview_every: _,
-        store: _,
-        content: _,
-        styles: _,
-        parameters,
-    } = job();
-    let Parameters {
-        size: _,
-        objective,
-        init: _,
-        colors: _,
-        optimizer: _,
-        evaluations: _,
-        coarse_evaluations: _,
-        scales: _,
-        stop_below: _,
-        tolerance: _,
-        style_scale: _,
-        stretch_style: _,
-        precision: _,
-        seed: _,
-        format: _,
-        average: _,
-    } = parameters;
-    let Objective {
-        network: _,
-        means: _,
-        pooling: _,
-        content_layers: _,
-        content_loss: _,
-        content_weight: _,
-        style_layers: _,
-        style_loss: _,
-        style_weight: _,
-        total_variation: _,
-        tv_weight: _,
-        strength: _,
-        normalize_gradients: _,
-    } = objective;
-    vec![
+/// The job's parameters with one of them changed, whether or not that is valid.
+fn changed(field: &str, written: &str) -> Option<Parameters> {
+    let mut overrides = Overrides {
+        preset: Some(Preset::Gatys),
+        ..Overrides::default()
+    };
+    // A start from a file is an image, which these jobs have none of.
+    let is_read = overrides.set(field, written).ok()?;
+    let parameters = overrides.parameters();
+    (is_read && parameters.init != Init::Image).then_some(parameters)
+}
+
+/// Jobs that ask for something else, at least one for each parameter.
+fn other_asks() -> Vec<(String, Job)> {
+    type Change = fn(&mut Job);
+    let images: [(&str, Change); 8] = [
         ("content", |job| job.content = image("another")),
         ("a style", |job| job.styles[1].image = image("another")),
         ("a style's weight", |job| job.styles[1].weight = 2.0),
@@ -417,108 +401,58 @@ fn other_asks() -> Vec<(&'static str, Change)> {
             job.styles[0].mask = Some(image("mask"))
         }),
         ("fewer styles", |job| job.styles.truncate(1)),
-        ("size", |job| job.parameters.size = Size::Longest(513)),
-        ("exact size", |job| {
-            job.parameters.size = Size::Exact {
-                width: 512,
-                height: 512,
+    ];
+    let mut asks: Vec<_> = images
+        .into_iter()
+        .map(|(what, change)| {
+            let mut other = job();
+            change(&mut other);
+            (what.to_owned(), other)
+        })
+        .collect();
+    for start in ["start", "another start"] {
+        let mut parameters = Preset::Gatys.parameters();
+        parameters.init = Init::Image;
+        let other = Job {
+            start: Some(image(start)),
+            parameters: Valid::new(parameters).expect("is valid"),
+            ..job()
+        };
+        asks.push((start.to_owned(), other));
+    }
+    for row in table() {
+        let words = row.choices.unwrap_or_default();
+        let values = VALUES.into_iter().chain(words.split(", "));
+        let mut seen = vec![(*job().parameters).clone()];
+        for value in values {
+            let Some(parameters) = changed(row.field, value) else {
+                continue;
             };
-        }),
-        ("exact height", |job| {
-            job.parameters.size = Size::Exact {
-                width: 512,
-                height: 511,
+            let Ok(valid) = Valid::new(parameters.clone()) else {
+                continue;
             };
-        }),
-        ("init noise", |job| job.parameters.init = Init::Noise),
-        ("init style", |job| job.parameters.init = Init::Style(0)),
-        ("init style 1", |job| job.parameters.init = Init::Style(1)),
-        ("init image", |job| {
-            job.parameters.init = Init::Image(image("start"))
-        }),
-        ("another init image", |job| {
-            job.parameters.init = Init::Image(image("other"))
-        }),
-        ("colors", |job| job.parameters.colors = Colors::Luminance),
-        ("other colors", |job| {
-            job.parameters.colors = Colors::Histogram
-        }),
-        ("optimizer", |job| {
-            job.parameters.optimizer = Optimizer::Adam
-        }),
-        ("evaluations", |job| job.parameters.evaluations += 1),
-        ("coarse_evaluations", |job| {
-            job.parameters.coarse_evaluations += 1
-        }),
-        ("scales", |job| job.parameters.scales = 3),
-        ("stop_below", |job| job.parameters.stop_below = Some(1e-9)),
-        ("tolerance", |job| job.parameters.tolerance = 1e-9),
-        ("style_scale", |job| {
-            job.parameters.style_scale = 1.0 + f64::EPSILON
-        }),
-        ("stretch_style", |job| job.parameters.stretch_style = true),
-        ("precision", |job| job.parameters.precision = Precision::F32),
-        ("seed", |job| job.parameters.seed = 1),
-        ("format", |job| job.parameters.format = Format::Tiff),
-        ("network", |job| {
-            job.parameters.objective.network = Network::Vgg16
-        }),
-        ("means", |job| {
-            job.parameters.objective.means = Means::Swapped
-        }),
-        ("pooling", |job| {
-            job.parameters.objective.pooling = Pooling::Average
-        }),
-        ("content_layers", |job| {
-            job.parameters.objective.content_layers.clear()
-        }),
-        ("content_loss", |job| {
-            job.parameters.objective.content_loss = ContentLoss::Mean
-        }),
-        ("content_weight", |job| {
-            job.parameters.objective.content_weight = 0.5
-        }),
-        ("style_layers", |job| {
-            job.parameters.objective.style_layers.truncate(2)
-        }),
-        ("a layer's weight", |job| {
-            job.parameters.objective.style_layers[0].weight *= 2.0
-        }),
-        ("style_loss", |job| {
-            job.parameters.objective.style_loss = StyleLoss::Notebook
-        }),
-        ("another style_loss", |job| {
-            job.parameters.objective.style_loss = StyleLoss::Wasserstein
-        }),
-        ("strength", |job| {
-            job.parameters.objective.strength = Some(0.5)
-        }),
-        ("no strength at all", |job| {
-            job.parameters.objective.strength = Some(0.0)
-        }),
-        ("normalize_gradients", |job| {
-            job.parameters.objective.normalize_gradients = true
-        }),
-        ("average", |job| job.parameters.average = 0.5),
-        ("style_weight", |job| {
-            job.parameters.objective.style_weight *= 2.0
-        }),
-        ("total_variation", |job| {
-            job.parameters.objective.total_variation = TotalVariation::L1;
-        }),
-        ("tv_weight", |job| {
-            job.parameters.objective.tv_weight = 1e-300
-        }),
-    ]
+            if !seen.contains(&parameters) {
+                seen.push(parameters);
+                let what = format!("{} {value}", row.field);
+                asks.push((
+                    what,
+                    Job {
+                        parameters: valid,
+                        ..job()
+                    },
+                ));
+            }
+        }
+        assert!(seen.len() > 1, "{} was not changed", row.field);
+    }
+    asks
 }
 
 #[test]
 fn whatever_else_is_asked_is_another_job() {
-    let mut ids = HashMap::from([(job().id, "the job itself")]);
-    for (what, change) in other_asks() {
-        let mut other = job();
-        change(&mut other);
-        if let Some(same) = ids.insert(JobId::of(&other), what) {
+    let mut ids = HashMap::from([(job().id, "the job itself".to_owned())]);
+    for (what, other) in other_asks() {
+        if let Some(same) = ids.insert(JobId::of(&other), what.clone()) {
             panic!("{what} has the id of {same}");
         }
     }
@@ -526,14 +460,10 @@ fn whatever_else_is_asked_is_another_job() {
 
 #[test]
 fn what_was_changed_under_way_is_refused() {
-    for (what, change) in other_asks() {
-        let mut other = job();
-        change(&mut other); // And keeps the id.
-        let refused = Job::try_from(wire::Job::from(&other)).expect_err(what);
-        assert!(
-            refused.field == "id" || refused.field.starts_with("parameters"),
-            "{refused}"
-        );
+    for (what, other) in other_asks() {
+        // They have the id of the job that they were made of.
+        let refused = Job::try_from(wire::Job::from(&other)).expect_err(&what);
+        assert_eq!(refused.field, "id", "{what}: {refused}");
     }
 }
 
@@ -543,11 +473,8 @@ fn what_is_out_of_its_range_is_refused_by_name() {
     fn parameters(job: &mut wire::Job) -> &mut wire::Parameters {
         job.parameters.as_mut().expect("parameters")
     }
-    fn objective(job: &mut wire::Job) -> &mut wire::Objective {
-        parameters(job).objective.as_mut().expect("an objective")
-    }
     let cases: Vec<(&str, Tampering)> = vec![
-        ("version", |job| job.version = 2),
+        ("version", |job| job.version = 1),
         ("version", |job| job.version = 0),
         ("id", |job| job.id.clear()),
         ("id", |job| job.id = job.id.to_uppercase()),
@@ -590,58 +517,29 @@ fn what_is_out_of_its_range_is_refused_by_name() {
             parameters(job).size = Some(wire::parameters::Size::Exact(extent));
         }),
         ("parameters.init", |job| parameters(job).init = None),
-        ("parameters.init", |job| {
+        ("init", |job| {
             parameters(job).init = Some(wire::parameters::Init::Style(2));
         }),
-        ("parameters.colors", |job| parameters(job).colors = 4),
+        ("init", |job| {
+            let image = wire::InitImage {};
+            parameters(job).init = Some(wire::parameters::Init::Image(image));
+        }),
+        ("init", |job| job.start = job.content.clone()),
+        ("parameters.keep_colors", |job| {
+            parameters(job).keep_colors = 4
+        }),
         ("parameters.format", |job| parameters(job).format = -1),
-        ("parameters.evaluations", |job| {
-            parameters(job).evaluations = 0
-        }),
-        ("parameters.coarse_evaluations", |job| {
-            parameters(job).coarse_evaluations = 100_001
-        }),
-        ("parameters.scales", |job| parameters(job).scales = 11),
-        ("parameters.stop_below", |job| {
-            parameters(job).stop_below = Some(0.0)
-        }),
         ("parameters.stop_below", |job| {
             parameters(job).stop_below = Some(f64::INFINITY)
         }),
-        ("parameters.tolerance", |job| {
-            parameters(job).tolerance = f64::NAN
+        ("parameters.pooling", |job| parameters(job).pooling = 2),
+        ("parameters.network", |job| parameters(job).network = 2),
+        ("parameters.content_layers", |job| {
+            parameters(job).network = Network::Vgg16.number();
+            parameters(job).content_layers[0].layer = "conv4_4".into();
         }),
-        ("parameters.style_scale", |job| {
-            parameters(job).style_scale = 4.1
-        }),
-        ("parameters.objective", |job| {
-            parameters(job).objective = None
-        }),
-        ("parameters.objective.pooling", |job| {
-            objective(job).pooling = 2
-        }),
-        ("parameters.objective.tv_weight", |job| {
-            objective(job).tv_weight = f64::NAN
-        }),
-        ("parameters.objective.network", |job| {
-            objective(job).network = 2
-        }),
-        ("parameters.objective.content_layers", |job| {
-            objective(job).network = Network::Vgg16.into();
-            objective(job).content_layers[0].layer = "conv4_4".into();
-        }),
-        ("parameters.average", |job| parameters(job).average = 1.0),
-        ("parameters.average", |job| {
-            parameters(job).average = f64::NAN
-        }),
-        ("parameters.objective.strength", |job| {
-            objective(job).strength = Some(1.1)
-        }),
-        ("parameters.objective.strength", |job| {
-            objective(job).strength = Some(f64::NAN)
-        }),
-        ("parameters.objective.style_loss", |job| {
-            objective(job).style_loss = 3
+        ("parameters.style_loss", |job| {
+            parameters(job).style_loss = 3
         }),
         ("styles.mask", |job| {
             let image = job.styles[0].image.clone();
@@ -650,24 +548,18 @@ fn what_is_out_of_its_range_is_refused_by_name() {
                 ..image
             });
         }),
-        ("parameters.objective.style_weight", |job| {
-            objective(job).style_weight = 1e13
+        ("parameters.style_layers", |job| {
+            parameters(job).style_layers[0].layer = "conv9_9".into();
         }),
-        ("parameters.objective.content_weight", |job| {
-            objective(job).content_weight = -1.0
+        ("parameters.style_layers", |job| {
+            let twice = parameters(job).style_layers[0].clone();
+            parameters(job).style_layers.push(twice);
         }),
-        ("parameters.objective.style_layers", |job| {
-            objective(job).style_layers[0].layer = "conv9_9".into();
+        ("parameters.style_layers.conv1_1", |job| {
+            parameters(job).style_layers[0].weight = f64::NAN;
         }),
-        ("parameters.objective.style_layers", |job| {
-            let twice = objective(job).style_layers[0].clone();
-            objective(job).style_layers.push(twice);
-        }),
-        ("parameters.objective.style_layers.conv1_1", |job| {
-            objective(job).style_layers[0].weight = f64::NAN;
-        }),
-        ("parameters.objective.weights", |job| {
-            let objective = objective(job);
+        ("parameters.weights", |job| {
+            let objective = parameters(job);
             objective.content_weight = 0.0;
             objective.style_weight = 0.0;
             objective.tv_weight = 0.0;
@@ -681,6 +573,31 @@ fn what_is_out_of_its_range_is_refused_by_name() {
             Ok(_) => panic!("{field} passed"),
         };
         assert!(refused.field.starts_with(field), "{field}: {refused}");
+    }
+}
+
+#[test]
+fn no_number_passes_beyond_its_limits() {
+    for row in table() {
+        let mut refused = 0;
+        for value in VALUES {
+            let Some(parameters) = changed(row.field, value) else {
+                continue;
+            };
+            let mut message = wire::Job::from(&job());
+            message.parameters = Some(wire::Parameters::from(&parameters));
+            if let Err(invalid) = Job::try_from(message)
+                && invalid.field == format!("parameters.{}", row.field)
+            {
+                refused += 1;
+            }
+        }
+        assert_eq!(
+            refused > 0,
+            row.limits.is_some() || row.field == "size",
+            "{}",
+            row.field
+        );
     }
 }
 

@@ -9,9 +9,10 @@ use std::task::{Context, Poll, Waker};
 use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use stylefleet_model::stylize::Layer;
 use stylefleet_proto::{
-    Accepted, BatchId, Digest, Event, Failure, Hello, Job, JobId, Layer, Manifest, Name, Pulse,
-    Record, Start, ToWorker, wire,
+    Accepted, BatchId, Digest, Event, Failure, Hello, Job, JobId, Manifest, Name, Pulse, Record,
+    Start, ToWorker, wire,
 };
 use stylefleet_transport::broker::BrokerUrl;
 use stylefleet_transport::pipe::Receiver;

@@ -286,15 +286,15 @@ impl Fleet<'_> {
             may("stylefleet", ".*", ".*", ".*"),
             may(
                 "dispatcher",
-                r"^stylefleet\.v1\.watch\..*$",
-                r"^stylefleet\.v1\.(jobs|watch\..*)$",
-                r"^stylefleet\.v1\.(dead|events|progress|watch\..*)$",
+                r"^stylefleet\.v2\.watch\..*$",
+                r"^stylefleet\.v2\.(jobs|watch\..*)$",
+                r"^stylefleet\.v2\.(dead|events|progress|watch\..*)$",
             ),
             may(
                 "worker",
                 "^$",
-                r"^stylefleet\.v1\.(jobs|retry\..*|dead|events|progress)$",
-                r"^stylefleet\.v1\.(jobs\..*|abandoned)$",
+                r"^stylefleet\.v2\.(jobs|retry\..*|dead|events|progress)$",
+                r"^stylefleet\.v2\.(jobs\..*|abandoned)$",
             ),
         ];
         let vhosts = [json!({"name": self.name})];

@@ -1,7 +1,7 @@
 //! The arrows of the house: who may depend on whom.
 //!
-//! `proto <- transport <- {dispatcher, worker} <- tests`, `formats <- {dispatcher, engine}`,
-//! `engine <- worker`; and what belongs in one place stays there: libtorch in the engine, broker and
+//! `model <- proto <- transport <- {dispatcher, worker} <- tests`, `formats <- {dispatcher, engine}`,
+//! `model <- engine <- worker`; and what belongs in one place stays there: libtorch in the engine, broker and
 //! S3 in the transport, the environment in config modules.
 
 use std::collections::{BTreeSet, HashMap};
@@ -25,23 +25,32 @@ static METADATA: LazyLock<Metadata> = LazyLock::new(|| {
 });
 
 /// What each crate of the house may depend on in the house. Tests may depend on everything.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("stylefleet-formats", &[]),
-    ("stylefleet-proto", &[]),
-    ("stylefleet-transport", &["stylefleet-proto"]),
+    ("stylefleet-model", &[]),
+    ("stylefleet-proto", &["stylefleet-model"]),
+    (
+        "stylefleet-transport",
+        &["stylefleet-model", "stylefleet-proto"],
+    ),
     (
         "stylefleet-dispatcher",
         &[
             "stylefleet-formats",
+            "stylefleet-model",
             "stylefleet-proto",
             "stylefleet-transport",
         ],
     ),
-    ("stylefleet-engine", &["stylefleet-formats"]),
+    (
+        "stylefleet-engine",
+        &["stylefleet-formats", "stylefleet-model"],
+    ),
     (
         "stylefleet-worker",
         &[
             "stylefleet-engine",
+            "stylefleet-model",
             "stylefleet-proto",
             "stylefleet-transport",
         ],
@@ -49,7 +58,12 @@ const ARROWS: [(&str, &[&str]); 6] = [
 ];
 
 /// What a crate must not reach, however far away, and why. A name may end in `*`.
-const OUT_OF_REACH: [(&str, &[&str], &str); 3] = [
+const OUT_OF_REACH: [(&str, &[&str], &str); 4] = [
+    (
+        "stylefleet-model",
+        &["prost*", "tokio", "tempfile", "tch"],
+        "the model knows no message, no I/O and no tensor",
+    ),
     (
         "stylefleet-proto",
         &[

@@ -11,8 +11,9 @@ use std::time::{Duration, SystemTime};
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
+use stylefleet_model::stylize::Preset;
 use stylefleet_proto::queues::{self, DEAD, EVENTS, PROGRESS};
-use stylefleet_proto::{Digest, Event, Happening, Image, Job, JobId, Preset, Progress, Style};
+use stylefleet_proto::{Digest, Event, Happening, Image, Job, JobId, Progress, Style, Valid};
 use stylefleet_tests::fleet::Workshop;
 use stylefleet_tests::processes::wait_until;
 use stylefleet_tests::relay::Relay;
@@ -68,8 +69,8 @@ fn job(number: u64) -> Job {
     let batch = "batch".parse().expect("a batch");
     let name = format!("job-{number}").parse().expect("a name");
     let content = image(&number.to_le_bytes());
-    let parameters = Preset::default().parameters();
-    Job::new(batch, name, content, vec![style], parameters).expect("a job")
+    let parameters = Valid::new(Preset::default().parameters()).expect("is valid");
+    Job::new(batch, name, content, vec![style], None, parameters).expect("a job")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,10 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Connection, ConnectionProperties};
+use stylefleet_model::stylize::Preset;
 use stylefleet_proto::lifecycle::ATTEMPTS;
 use stylefleet_proto::queues::{DELIVERY_LIMIT, JOBS};
 use stylefleet_proto::{
-    Digest, Event, Happening, Hello, Image, Job, Preset, Priority, Progress, Style, ToWorker, wire,
+    Digest, Event, Happening, Hello, Image, Job, Priority, Progress, Style, ToWorker, Valid, wire,
 };
 use stylefleet_tests::services::{Fleet, Services};
 use stylefleet_transport::broker::{
@@ -106,7 +107,8 @@ fn job(number: u64) -> Job {
         format!("job-{number}").parse().expect("a name"),
         image(&number.to_le_bytes()),
         vec![style],
-        Preset::default().parameters(),
+        None,
+        Valid::new(Preset::default().parameters()).expect("is valid"),
     )
     .expect("a job")
 }

@@ -63,7 +63,7 @@ fn what_the_broker_lost_is_noticed_and_handed_in_again() {
     assert_eq!(problems(&workshop), Vec::<String>::new());
     workshop
         .fleet
-        .rabbitmqctl(&["purge_queue", "stylefleet.v1.jobs.normal"]);
+        .rabbitmqctl(&["purge_queue", "stylefleet.v2.jobs.normal"]);
     assert_eq!(workshop.ask(&["status b"])["lost"], 2);
     let [problem] = &problems(&workshop)[..] else {
         panic!("not one problem: {:?}", problems(&workshop));

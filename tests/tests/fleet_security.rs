@@ -12,8 +12,9 @@ use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ErrorKind, ExchangeKind};
 use prost::Message;
 use serde_json::Value;
+use stylefleet_model::stylize::{Preset, Size};
 use stylefleet_proto::queues::{self, ABANDONED, DEAD, EVENTS, JOBS, PROGRESS, WATCH};
-use stylefleet_proto::{Digest, Image, Job, Preset, Priority, Record, Size, Style, keys, wire};
+use stylefleet_proto::{Digest, Image, Job, Priority, Record, Style, Valid, keys, wire};
 use stylefleet_tests::fleet::Workshop;
 use stylefleet_tests::processes::wait_until;
 use stylefleet_tests::relay::Relay;
@@ -68,7 +69,8 @@ fn job(content: Image, style: Image) -> Job {
         name.parse().expect("a name"),
         content,
         vec![style],
-        parameters,
+        None,
+        Valid::new(parameters).expect("is valid"),
     )
     .expect("a job")
 }
@@ -137,14 +139,8 @@ fn hostile(good: &Job) -> Vec<(Vec<u8>, &'static str)> {
             of(&|p| p.init = Some(wire::parameters::Init::Style(9))),
             "init",
         ),
-        (
-            of(&|p| p.objective.as_mut().expect("one").style_weight = f64::NAN),
-            "style_weight",
-        ),
-        (
-            of(&|p| p.objective.as_mut().expect("one").style_layers[0].layer = "../x".into()),
-            "layer",
-        ),
+        (of(&|p| p.style_weight = f64::NAN), "style_weight"),
+        (of(&|p| p.style_layers[0].layer = "../x".into()), "layer"),
     ]
 }
 
@@ -385,7 +381,7 @@ async fn users_have_the_rights_that_they_need_and_no_more() {
             "may publish to {exchange}"
         );
     }
-    assert!(declare(dispatcher, "stylefleet.v1.jobs.mine").await);
+    assert!(declare(dispatcher, "stylefleet.v2.jobs.mine").await);
     let eavesdrops = async |channel: &Channel| {
         let queue = format!("{WATCH}ear");
         let (own, none) = (QueueDeclareOptions::exclusive(), FieldTable::default());

@@ -9,9 +9,10 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use prost::Message;
 use serde_json::json;
+use stylefleet_model::stylize::{Init, Preset, Size};
 use stylefleet_proto::{
-    Accepted, Digest, Event, Failure, Happening, Hello, Image, Init, Job, Manifest, ManifestEntry,
-    Preset, Progress, Pulse, Record, Scored, Size, Start, Style, ToWorker, wire,
+    Accepted, Digest, Event, Failure, Happening, Hello, Image, Job, Manifest, ManifestEntry,
+    Progress, Pulse, Record, Scored, Start, Style, ToWorker, Valid, wire,
 };
 
 #[path = "../fuzz/doors.rs"]
@@ -140,7 +141,7 @@ fn job() -> Job {
         width: 640,
         height: 480,
     };
-    parameters.init = Init::Image(image("start.png"));
+    parameters.init = Init::Image;
     parameters.stop_below = Some(1.5);
     parameters.seed = u64::MAX;
     let style = |name| Style {
@@ -149,9 +150,11 @@ fn job() -> Job {
         mask: None,
     };
     let styles = vec![style("wave.png"), style("glass.jpg")];
+    let start = Some(image("start.png"));
+    let parameters = Valid::new(parameters).expect("is valid");
     let (batch, name) = ("b-1".parse(), "boat at sea".parse());
     let (batch, name) = (batch.expect("a batch"), name.expect("a name"));
-    Job::new(batch, name, image("boat.png"), styles, parameters).expect("a job")
+    Job::new(batch, name, image("boat.png"), styles, start, parameters).expect("a job")
 }
 
 fn happenings() -> [(&'static str, Happening); 8] {

@@ -415,7 +415,7 @@ fn masks_strength_and_statistics_come_with_the_job() {
     let story = scene.json("out/boat.wave+grid.json");
     assert_eq!(story["styles"][0]["mask"]["name"], "left.png");
     assert_eq!(story["styles"][1]["mask"], Value::Null);
-    let objective = &story["parameters"]["objective"];
+    let objective = &story["parameters"];
     assert_eq!(objective["strength"], 0.6);
     assert_eq!(objective["style_loss"], "wasserstein");
     assert_eq!(objective["normalize_gradients"], true);
@@ -626,10 +626,7 @@ evaluations = 2
     assert_eq!(of("boat.wave"), (json!("studio"), json!(4), json!(5)));
     assert_eq!(of("light"), (json!("studio"), json!(4), json!(8)));
     assert_eq!(of("other"), (json!("notebook"), json!(2), json!(5)));
-    assert_eq!(
-        story("other")["parameters"]["objective"]["means"],
-        "swapped"
-    );
+    assert_eq!(story("other")["parameters"]["means"], "swapped");
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn a_fleet_has_its_own_vhost_and_bucket() {
         assert!(permissions.contains(user), "{permissions}");
     }
     assert!(
-        permissions.contains(r"^stylefleet\.v1\.(jobs\..*|abandoned)$"),
+        permissions.contains(r"^stylefleet\.v2\.(jobs\..*|abandoned)$"),
         "{permissions}"
     );
 

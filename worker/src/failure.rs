@@ -1,7 +1,7 @@
 //! Why an attempt failed, and whether another may succeed.
 
 use stylefleet_engine::Error;
-use stylefleet_proto::{Digest, Name, UnknownLayer};
+use stylefleet_proto::{Digest, Name};
 use stylefleet_transport::store::StoreError;
 
 use crate::config::SettingsError;
@@ -27,9 +27,6 @@ pub enum Failure {
         /// What it should be.
         sha256: Digest,
     },
-    /// The engine does not know a layer that the contract has.
-    #[error(transparent)]
-    Layer(#[from] UnknownLayer),
     /// The store did not do as it was told.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -76,7 +73,6 @@ impl Failure {
         match self {
             Self::Missing { .. }
             | Self::Altered { .. }
-            | Self::Layer(_)
             | Self::Document { .. }
             | Self::Settings(_)
             | Self::Weights { .. }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use stylefleet_engine::{self as engine, Engine, Error, Outcome, Picture, Request};
 use stylefleet_proto::lifecycle::{self, ATTEMPTS, DEATHS, Settlement};
 use stylefleet_proto::queues::DELIVERY_LIMIT;
-use stylefleet_proto::{Digest, Happening, Init, Job, Record, Start, keys};
+use stylefleet_proto::{Digest, Happening, Job, Record, Start, keys};
 use stylefleet_transport::broker::Claim;
 use stylefleet_transport::store::{Store, StoreError};
 
@@ -24,7 +24,6 @@ use crate::inputs::Inputs;
 use crate::own_store::OwnStore;
 use crate::previews;
 use crate::record::{curve, record};
-use crate::request::request;
 use crate::watch::{Signs, Watch};
 
 /// How often a result is written that does not come to stand.
@@ -153,15 +152,17 @@ impl Attempt {
                 mask,
             });
         }
-        let parameters = &self.job.parameters;
-        let init = match &parameters.init {
-            Init::Content => engine::Init::Content,
-            Init::Noise => engine::Init::Noise,
-            Init::Style(index) => engine::Init::Style(*index as usize),
-            Init::Image(image) => engine::Init::Image(inputs.get(image).await?),
+        let start = match &self.job.start {
+            Some(image) => Some(inputs.get(image).await?),
+            None => None,
         };
-        let identity = self.job.id.to_string();
-        Ok(request(identity, parameters, content, styles, init)?)
+        Ok(Request {
+            identity: self.job.id.to_string(),
+            content,
+            styles,
+            start,
+            parameters: self.job.parameters.clone(),
+        })
     }
 
     /// Reads what differs from job to job.
@@ -415,7 +416,7 @@ impl Attempt {
         }
         let format = self.job.parameters.format;
         let encoding = tokio::task::spawn_blocking(move || {
-            let file = picture.encode(crate::request::format(format));
+            let file = picture.encode(format);
             (picture, file)
         });
         let (picture, file) = encoding.await?;

@@ -17,7 +17,6 @@ mod metrics;
 mod own_store;
 mod previews;
 mod record;
-mod request;
 mod serve;
 mod service;
 mod signals;

@@ -1,6 +1,7 @@
 //! The record of a finished job.
 
-use stylefleet_engine::{Description, Picture, Precision};
+use stylefleet_engine::{Description, Picture};
+use stylefleet_model::stylize::Precision;
 use stylefleet_proto::{Curve, Job, Record, Scored};
 
 /// What the result says of `picture`, which lies under `key`.

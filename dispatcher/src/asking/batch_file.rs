@@ -124,6 +124,8 @@ fn check(job: &Options) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use stylefleet_model::stylize::Size;
+
     use super::*;
 
     fn parse(text: &str) -> Result<BatchFile, (usize, String)> {
@@ -149,15 +151,17 @@ mod tests {
         let batch =
             parse("[defaults]\nsize = 1\nseed = 1\nscales = 1\n[[job]]\ncontent = 'a'\nsize = 3")
                 .expect("parses");
-        let command_line = Options {
-            size: "2".parse().ok(),
-            seed: Some(2),
-            ..Options::default()
-        };
+        let mut command_line = Options::default();
+        for name in ["size", "seed"] {
+            assert_eq!(command_line.parameters.0.set(name, "2"), Ok(true));
+        }
         let job = batch.jobs[0].options.clone();
         let job = job.over(&command_line).over(&batch.defaults);
-        assert_eq!(job.size, "3".parse().ok());
-        assert_eq!((job.seed, job.scales), (Some(2), Some(1)));
+        assert_eq!(job.parameters.size, Some(Size::Longest(3)));
+        assert_eq!(
+            (job.parameters.seed, job.parameters.scales),
+            (Some(2), Some(1))
+        );
     }
 
     #[test]

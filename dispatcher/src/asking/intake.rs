@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use stylefleet_proto::{
-    BatchId, Digest, Image, Init, Invalid, Job, Manifest, ManifestEntry, Name, Style, keys,
+    BatchId, Digest, Image, Invalid, Job, Manifest, ManifestEntry, Name, Style, keys,
 };
 use stylefleet_transport::store::{Store, StoreError};
 
@@ -206,11 +206,16 @@ fn job(
         Ok(gathered) => gathered,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let mut parameters = picture.parameters;
-    if let Some(start) = start {
-        parameters.init = Init::Image(start);
-    }
-    Job::new(batch.clone(), picture.name, content, styles, parameters).map(Ok)
+    let parameters = picture.parameters;
+    Job::new(
+        batch.clone(),
+        picture.name,
+        content,
+        styles,
+        start,
+        parameters,
+    )
+    .map(Ok)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod fuzz;
 pub mod intake;
 mod names;
 pub mod options;
+pub mod parameters;
 mod pattern;
 pub mod plan;
 pub mod record_file;

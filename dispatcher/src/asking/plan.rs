@@ -5,13 +5,14 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
-use stylefleet_proto::{Digest, Image, Invalid, Job, Name, Parameters, Preset, Style};
+use stylefleet_model::stylize::{Init, Parameters, Preset, Start};
+use stylefleet_proto::{Digest, Image, Invalid, Job, Name, Style, Valid};
 
 use crate::asking::batch_file::{BatchFile, BatchFileError, Entry};
 use crate::asking::expand::{ExpandError, Expansion, Found, Listings, PassedOver, expand};
 use crate::asking::names::{self, Names};
 use crate::asking::options::Options;
-use crate::asking::values::{Blended, Devices, NO_MASK, Start, StyleImage};
+use crate::asking::values::{Blended, Devices, NO_MASK, StyleImage};
 
 /// Where pictures go unless told otherwise.
 const OUT: &str = "out";
@@ -48,12 +49,12 @@ pub struct Picture {
     pub content: PathBuf,
     /// The styles to blend.
     pub styles: Vec<Blended>,
-    /// The image to start from, where that is a file; it is not in `parameters` yet.
+    /// The image to start from, where that is a file.
     pub start: Option<PathBuf>,
     /// What `parameters` are based on.
     pub preset: Preset,
-    /// How to redraw it; checked.
-    pub parameters: Parameters,
+    /// How to redraw it.
+    pub parameters: Valid<Parameters>,
 }
 
 /// What was typed makes no sense.
@@ -158,8 +159,9 @@ impl Plan {
         names: &mut Names,
     ) -> Result<(), BadOption> {
         let blends = blends(options)?;
+        let parameters = Valid::new(options.parameters.parameters())?;
         for blend in &blends {
-            check(options, blend)?;
+            check(&parameters, blend)?;
         }
         for content in options.content.iter().flatten() {
             let recursive = options.recursive.unwrap_or(false);
@@ -180,7 +182,8 @@ impl Plan {
             }
             for image in &images {
                 for blend in &blends {
-                    self.pictures.push(picture(options, image, blend, names)?);
+                    let picture = picture(options, &parameters, image, blend, names)?;
+                    self.pictures.push(picture);
                 }
             }
         }
@@ -234,15 +237,7 @@ fn masks(options: &Options, styles: usize) -> Result<Vec<Option<PathBuf>>, BadOp
 }
 
 /// Rehearses a job without its images: the contract knows what is allowed.
-fn check(options: &Options, blend: &Blend) -> Result<(), BadOption> {
-    if let Some(Start::Style(index)) = options.init
-        && index as usize > blend.len()
-    {
-        return Err(BadOption {
-            option: "init".to_owned(),
-            reason: format!("names style {index}, but a picture has {}", blend.len()),
-        });
-    }
+fn check(parameters: &Valid<Parameters>, blend: &Blend) -> Result<(), BadOption> {
     let image = Image {
         sha256: Digest::of(&[]),
         name: "rehearsal".parse()?,
@@ -257,13 +252,15 @@ fn check(options: &Options, blend: &Blend) -> Result<(), BadOption> {
         "rehearsal".parse()?,
         image.clone(),
         blend.iter().map(style).collect(),
-        options.parameters(),
+        (parameters.init == Init::Image).then(|| image.clone()),
+        parameters.clone(),
     )?;
     Ok(())
 }
 
 fn picture(
     options: &Options,
+    parameters: &Valid<Parameters>,
     content: &Found,
     blend: &Blend,
     names: &mut Names,
@@ -275,12 +272,12 @@ fn picture(
         name: names.apart(&content.subfolder, &name)?,
         content: content.path.clone(),
         styles: blend.clone(),
-        start: match &options.init {
+        start: match &options.parameters.init {
             Some(Start::File(path)) => Some(path.clone()),
             _ => None,
         },
-        preset: options.preset.unwrap_or_default(),
-        parameters: options.parameters(),
+        preset: options.parameters.preset.unwrap_or_default(),
+        parameters: parameters.clone(),
     })
 }
 
@@ -303,8 +300,7 @@ impl BadOption {
 impl From<Invalid> for BadOption {
     /// Names the option that sets the field, as in `style-layers.conv1_1`.
     fn from(invalid: Invalid) -> Self {
-        let field = invalid.field.trim_start_matches("parameters.");
-        let field = field.trim_start_matches("objective.");
+        let field = invalid.field.as_str();
         let (option, part) = field.split_at(field.find('.').unwrap_or(field.len()));
         Self {
             option: option.replace('_', "-") + part,
@@ -379,23 +375,28 @@ mod tests {
             change(&mut options);
             plan(options).expect_err("refused").to_string()
         };
+        let parameter = |name: &str, written: &str| {
+            let mut options = base.clone();
+            assert_eq!(options.parameters.0.set(name, written), Ok(true));
+            plan(options).expect_err("refused").to_string()
+        };
         for (message, option) in [
-            (with(|o| o.style_weight = Some(f64::NAN)), "style-weight: "),
-            (with(|o| o.tv_weight = Some(-1.0)), "tv-weight: "),
-            (with(|o| o.evaluations = Some(0)), "evaluations: "),
-            (with(|o| o.size = "9".parse().ok()), "size: "),
-            (with(|o| o.size = "9x99".parse().ok()), "size.width: "),
+            (parameter("style-weight", "NaN"), "style-weight: "),
+            (parameter("tv-weight", "-1"), "tv-weight: "),
+            (parameter("evaluations", "0"), "evaluations: "),
+            (parameter("size", "9"), "size: "),
+            (parameter("size", "9x99"), "size.width: "),
             (
-                with(|o| o.style_layers = "conv1_1=inf".parse().ok()),
+                parameter("style-layers", "conv1_1=inf"),
                 "style-layers.conv1_1: ",
             ),
-            (with(|o| o.init = "style:2".parse().ok()), "init: "),
+            (parameter("init", "style:2"), "init: "),
+            (parameter("style-scale", "5"), "style-scale: "),
             (
                 with(|o| o.style = Some(vec!["s=nan".into()])),
                 "styles.weight: ",
             ),
             (with(|o| o.style = Some(Vec::new())), "style: "),
-            (with(|o| o.style_scale = Some(5.0)), "style-scale: "),
         ] {
             assert!(message.starts_with(option), "{message}");
         }

@@ -4,116 +4,14 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use serde::Deserialize;
-use serde::de::value::{Error as WordError, StrDeserializer};
-use stylefleet_proto::{Colors, Layer, LayerWeight, MAX_PREVIEW_EVERY, Size, UnknownLayer};
+use stylefleet_proto::MAX_PREVIEW_EVERY;
 
 /// What is wrong with a value.
 #[derive(Debug, thiserror::Error)]
 pub enum BadValue {
-    /// Not a size.
-    #[error(
-        "\"{0}\" is no size: give pixels of the longer side, as in 512, or both, as in 640x480"
-    )]
-    Size(String),
-    /// Not a layer.
-    #[error(transparent)]
-    Layer(#[from] UnknownLayer),
-    /// Not a number.
-    #[error("\"{0}\" is no number")]
-    Number(String),
-    /// Styles are counted from 1.
-    #[error("\"{0}\" names no style: they count from 1, as in style:1")]
-    StyleIndex(String),
     /// Not a device.
     #[error("\"{0}\" is no device: give auto, cpu, or cuda:N, several with commas between")]
     Device(String),
-}
-
-/// `512` or `640x480`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PictureSize(pub Size);
-
-impl FromStr for PictureSize {
-    type Err = BadValue;
-
-    fn from_str(text: &str) -> Result<Self, BadValue> {
-        let pixels = |text: &str| text.parse().ok();
-        let size = match text.split_once(['x', 'X']) {
-            None => pixels(text).map(Size::Longest),
-            Some((width, height)) => pixels(width)
-                .zip(pixels(height))
-                .map(|(width, height)| Size::Exact { width, height }),
-        };
-        size.map(Self)
-            .ok_or_else(|| BadValue::Size(text.to_owned()))
-    }
-}
-
-/// `conv1_1=0.5,conv2_1`: layers, some with a weight.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Layers(Vec<(Layer, Option<f64>)>);
-
-impl Layers {
-    /// The layers, each with the weight given, or else the one it has in `preset`, or else 1.
-    pub fn weighted(&self, preset: &[LayerWeight]) -> Vec<LayerWeight> {
-        let usual = |layer| preset.iter().find(|entry| entry.layer == layer);
-        self.0
-            .iter()
-            .map(|&(layer, weight)| LayerWeight {
-                layer,
-                weight: weight.unwrap_or_else(|| usual(layer).map_or(1.0, |entry| entry.weight)),
-            })
-            .collect()
-    }
-}
-
-impl FromStr for Layers {
-    type Err = BadValue;
-
-    fn from_str(text: &str) -> Result<Self, BadValue> {
-        text.split(',')
-            .map(|entry| match entry.trim().split_once('=') {
-                None => Ok((entry.trim().parse()?, None)),
-                Some((layer, weight)) => Ok((layer.parse()?, Some(number(weight)?))),
-            })
-            .collect::<Result<_, _>>()
-            .map(Self)
-    }
-}
-
-fn number(text: &str) -> Result<f64, BadValue> {
-    text.parse().map_err(|_| BadValue::Number(text.to_owned()))
-}
-
-/// Where to start: `content`, `noise`, `style`, `style:2`, or a file.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Start {
-    /// The content image.
-    Content,
-    /// Noise.
-    Noise,
-    /// A style of the blend, from 1.
-    Style(u32),
-    /// Any other image.
-    File(PathBuf),
-}
-
-impl FromStr for Start {
-    type Err = BadValue;
-
-    fn from_str(text: &str) -> Result<Self, BadValue> {
-        match (text, text.strip_prefix("style:")) {
-            ("content" | "image", _) => Ok(Self::Content),
-            ("noise" | "random", _) => Ok(Self::Noise),
-            ("style", _) => Ok(Self::Style(1)),
-            (_, Some(index)) => match index.parse() {
-                Ok(index @ 1..) => Ok(Self::Style(index)),
-                _ => Err(BadValue::StyleIndex(text.to_owned())),
-            },
-            _ => Ok(Self::File(text.into())),
-        }
-    }
 }
 
 /// A style image and, where one was given, its weight in the blend.
@@ -207,96 +105,14 @@ impl FromStr for Devices {
     }
 }
 
-/// What is compared of the styles' activations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StyleStatistics {
-    /// Sums of their products, as the preset has it.
-    Gram,
-    /// Their means and covariances.
-    Wasserstein,
-}
-
-/// Whose colours the picture has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum KeepColors {
-    /// The styles'.
-    #[serde(alias = "0")]
-    None,
-    /// The content's; the picture gives the luminance.
-    #[serde(alias = "1")]
-    Luminance,
-    /// The content's; the styles are recoloured to their mean and covariance.
-    Match,
-    /// The content's; the styles are recoloured to their histograms.
-    Histogram,
-}
-
-impl From<KeepColors> for Colors {
-    fn from(keep: KeepColors) -> Self {
-        match keep {
-            KeepColors::None => Self::Style,
-            KeepColors::Luminance => Self::Luminance,
-            KeepColors::Match => Self::Match,
-            KeepColors::Histogram => Self::Histogram,
-        }
-    }
-}
-
 /// Reads how many evaluations lie between progress pictures.
 pub fn preview_every() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..=i64::from(MAX_PREVIEW_EVERY))
 }
 
-/// Reads one of an enum's words, as a batch file would.
-pub fn word<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, WordError> {
-    T::deserialize(StrDeserializer::new(text))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes() {
-        let size = |text: &str| text.parse::<PictureSize>().map(|size| size.0).ok();
-        assert_eq!(size("512"), Some(Size::Longest(512)));
-        let exact = Size::Exact {
-            width: 640,
-            height: 480,
-        };
-        assert_eq!(size("640x480"), Some(exact));
-        for text in ["", "x", "640x", "x480", "-1", "1.5", "640x480x3", "big"] {
-            assert_eq!(size(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn layers_take_their_usual_weight() {
-        let layer = |text: &str| text.parse::<Layer>().expect("a layer");
-        let preset = [LayerWeight {
-            layer: layer("conv2_1"),
-            weight: 0.25,
-        }];
-        let layers: Layers = "conv1_1=0.5, relu2_1,conv3_1".parse().expect("layers");
-        let weights: Vec<_> = layers.weighted(&preset).iter().map(|l| l.weight).collect();
-        assert_eq!(weights, [0.5, 0.25, 1.0]);
-        for text in ["", "conv9_9", "conv1_1=", "conv1_1=x", "conv1_1,,conv2_1"] {
-            assert!(text.parse::<Layers>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn starts() {
-        let start = |text: &str| text.parse::<Start>().ok();
-        assert_eq!(start("noise"), Some(Start::Noise));
-        assert_eq!(start("style"), Some(Start::Style(1)));
-        assert_eq!(start("style:3"), Some(Start::Style(3)));
-        assert_eq!(start("noise.png"), Some(Start::File("noise.png".into())));
-        assert_eq!(start("style:0"), None);
-        assert_eq!(start("style:x"), None);
-    }
 
     #[test]
     fn a_style_keeps_the_equals_sign_of_its_name() {

@@ -212,7 +212,8 @@ impl Fetched {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use stylefleet_proto::{Accepted, Manifest, Preset, SubmitId, keys};
+    use stylefleet_model::stylize::Preset;
+    use stylefleet_proto::{Accepted, Manifest, SubmitId, keys};
     use stylefleet_transport::store::MemoryStore;
 
     use super::*;

@@ -360,7 +360,8 @@ impl Counter<'_> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use stylefleet_proto::{Digest, Image, Manifest, ManifestEntry, Preset, Style};
+    use stylefleet_model::stylize::Preset;
+    use stylefleet_proto::{Digest, Image, Manifest, ManifestEntry, Style, Valid};
     use stylefleet_transport::broker::{MemoryBroker, WorkerEnd};
     use stylefleet_transport::store::MemoryStore;
     use tokio_util::sync::CancellationToken;
@@ -387,6 +388,7 @@ mod tests {
             let job = |seed| {
                 let mut parameters = Preset::Studio.parameters();
                 parameters.seed = seed;
+                let parameters = Valid::new(parameters).expect("is valid");
                 let style = Style {
                     image: image.clone(),
                     weight: 1.0,
@@ -394,7 +396,8 @@ mod tests {
                 };
                 let name = format!("a-{seed}").parse().expect("a name");
                 let styles = vec![style];
-                Job::new(batch.clone(), name, image.clone(), styles, parameters).expect("a job")
+                Job::new(batch.clone(), name, image.clone(), styles, None, parameters)
+                    .expect("a job")
             };
             Self {
                 jobs: (1..=3).map(job).collect(),

@@ -6,7 +6,8 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use stylefleet_proto::{Digest, Format, JobId, ManifestEntry, Name, Record, keys};
+use stylefleet_model::stylize::Format;
+use stylefleet_proto::{Digest, JobId, ManifestEntry, Name, Record, keys};
 use stylefleet_transport::store::{FolderStore, Store, StoreError};
 
 use crate::asking::PREVIEWS;

@@ -1,7 +1,8 @@
 use std::fs;
 
 use futures_util::future::join_all;
-use stylefleet_proto::{Curve, Preset};
+use stylefleet_model::stylize::Preset;
+use stylefleet_proto::Curve;
 use stylefleet_transport::store::MemoryStore;
 use tempfile::TempDir;
 

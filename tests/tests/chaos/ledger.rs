@@ -8,7 +8,8 @@ use std::fmt::{self, Display};
 use std::fs;
 use std::sync::atomic::Ordering;
 
-use stylefleet_proto::{Digest, Format, JobId, keys};
+use stylefleet_model::stylize::Format;
+use stylefleet_proto::{Digest, JobId, keys};
 
 use crate::asked::Entry;
 use crate::bucket::{self, Objects};

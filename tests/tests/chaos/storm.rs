@@ -218,7 +218,7 @@ impl<'env> Storm<'env> {
         let answer = self.workshop.fleet.rabbitmqctl(&columns);
         let row = |line: &str| {
             let mut fields = line.split_whitespace();
-            let name = fields.next()?.strip_prefix("stylefleet.v1.")?;
+            let name = fields.next()?.strip_prefix("stylefleet.v2.")?;
             let count = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
             let is_work = ["jobs", "retry", "abandoned"]
                 .iter()

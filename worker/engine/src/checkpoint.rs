@@ -151,10 +151,10 @@ pub(crate) fn decode(
     };
     let spectrum = Spectrum::new(extent, device)?;
     let minimizer = Minimizer::restore(&header.scalars, Some(spectrum), device, &mut take)?;
-    if !minimizer.is(request.optimizer) {
+    if !minimizer.is(request.parameters.optimizer) {
         return Err(unusable("it is of the other optimizer"));
     }
-    if !minimizer.is_within(&bounds(request.objective.means, device)?)? {
+    if !minimizer.is_within(&bounds(request.parameters.means, device)?)? {
         return Err(unusable("its picture is out of the valid range"));
     }
     Ok((header.position, minimizer))

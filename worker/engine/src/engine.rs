@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use stylefleet_model::stylize::{Parameters, Precision, Preset};
 use tch::{Device, Kind, Tensor};
 
 use crate::checkpoint;
@@ -18,10 +19,7 @@ use crate::styles::Styles;
 use crate::stylize::Job;
 use crate::targets::Targets;
 use crate::vgg::{Arithmetic, Vgg};
-use crate::{
-    ContentLoss, Error, Layer, LayerWeight, Means, Objective, Observer, Picture, Pooling,
-    Precision, Request, Source, StyleLoss, TotalVariation,
-};
+use crate::{Error, Observer, Picture, Request, Source};
 
 /// The libtorch that tch is built for; its build refuses any other.
 const LIBTORCH: &str = "2.13.0";
@@ -142,10 +140,10 @@ impl Engine {
         checkpoint: Option<&[u8]>,
         observer: &mut dyn Observer,
     ) -> Result<Outcome, Error> {
-        self.check(&request.objective)?;
+        self.check(&request.parameters)?;
         let inputs = Inputs::load(request, &mut self.styles, self.max_pixels, observer)?;
-        let scales = schedule(inputs.extent, request.scales);
-        let arithmetic = match request.precision {
+        let scales = schedule(inputs.extent, request.parameters.scales);
+        let arithmetic = match request.parameters.precision {
             Precision::F32 => Arithmetic::F32,
             Precision::Bf16 => Arithmetic::Bf16,
             Precision::Auto => self.automatic,
@@ -166,7 +164,7 @@ impl Engine {
     /// means subtracted. Nothing is resized. The network sees no more than `most_pixels` at once.
     pub fn evaluate(
         &self,
-        objective: &Objective,
+        objective: &Parameters,
         content: &Source,
         styles: &[(Source, f64)],
         x: &[f32],
@@ -216,26 +214,9 @@ impl Engine {
     pub fn time_evaluation(&mut self, side: u32) -> Result<f64, Error> {
         let arithmetic = self.automatic;
         self.vgg.prepare(arithmetic)?;
-        let layer = |block, convolution| Layer::new(block, convolution).into_iter();
-        let layers = |layers: &mut dyn Iterator<Item = Layer>| {
-            layers
-                .map(|layer| LayerWeight { layer, weight: 1.0 })
-                .collect()
-        };
-        let objective = Objective {
+        let objective = Parameters {
             network: self.vgg.network(),
-            means: Means::Bgr,
-            pooling: Pooling::Max,
-            content_layers: layers(&mut layer(4, 2)),
-            content_loss: ContentLoss::Mean,
-            content_weight: 1.0,
-            style_layers: layers(&mut (1..=5).flat_map(|block| layer(block, 1))),
-            style_loss: StyleLoss::PerPosition,
-            style_weight: 1.0,
-            total_variation: TotalVariation::L2,
-            tv_weight: 0.0,
-            strength: None,
-            normalize_gradients: false,
+            ..Preset::Gatys.parameters()
         };
         let side = i64::from(side);
         let picture = Tensor::f_ones([1, 3, side, side], (Kind::Float, self.vgg.device()))?;
@@ -257,7 +238,7 @@ impl Engine {
     }
 
     /// Refuses objectives of another network than the weights are of.
-    fn check(&self, objective: &Objective) -> Result<(), Error> {
+    fn check(&self, objective: &Parameters) -> Result<(), Error> {
         let (wanted, have) = (objective.network, self.vgg.network());
         if wanted == have {
             return Ok(());

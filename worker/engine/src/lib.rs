@@ -34,10 +34,7 @@ pub use engine::{Description, Engine, Evaluation, Options, Outcome};
 pub use error::Error;
 pub use observer::{Control, Observer, Progress, State};
 pub use picture::{CurvePoint, Picture};
-pub use request::{
-    Colors, ContentLoss, Format, Init, Layer, LayerWeight, Means, Network, Objective, Optimizer,
-    Pooling, Precision, Request, Size, Style, StyleLoss, TotalVariation,
-};
+pub use request::{Request, Style};
 pub use source::Source;
 pub use weights::SETUP_FILE;
 

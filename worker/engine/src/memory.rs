@@ -7,7 +7,9 @@ use crate::objective::live_layers;
 use crate::scales::Extent;
 use crate::tiles::least_pixels;
 use crate::vgg::Arithmetic;
-use crate::{Error, Layer, Objective};
+use stylefleet_model::stylize::{Layer, Parameters};
+
+use crate::Error;
 
 /// libtorch, the network in both arithmetics, and what allocators keep.
 const BASE: u64 = 450 << 20;
@@ -53,7 +55,7 @@ impl Memory {
     pub fn fit(
         self,
         extent: Extent,
-        objective: &Objective,
+        objective: &Parameters,
         arithmetic: Arithmetic,
     ) -> Result<Fit, Error> {
         let Some(limit) = self.limit else {
@@ -86,7 +88,7 @@ impl Memory {
 
     /// Tiles of half the size, where the network sees `now` pixels at once at the moment. Says
     /// whether that can be.
-    pub fn shrink(&mut self, now: u64, objective: &Objective) -> bool {
+    pub fn shrink(&mut self, now: u64, objective: &Parameters) -> bool {
         self.most_pixels = now / 2;
         self.most_pixels >= least_pixels(deepest(objective))
     }
@@ -94,7 +96,7 @@ impl Memory {
 
 /// Bytes for each pixel that the network sees at once: the activations that the way back needs, with a
 /// tenth for what allocators lose, and the two of its widest that a step there adds.
-fn seen(objective: &Objective, arithmetic: Arithmetic) -> u64 {
+fn seen(objective: &Parameters, arithmetic: Arithmetic) -> u64 {
     let bytes = match arithmetic {
         Arithmetic::F32 => 4,
         Arithmetic::Bf16 => 2,
@@ -107,7 +109,7 @@ fn seen(objective: &Objective, arithmetic: Arithmetic) -> u64 {
 }
 
 /// The layer that the network runs to.
-fn deepest(objective: &Objective) -> Layer {
+fn deepest(objective: &Parameters) -> Layer {
     live_layers(objective).pop().unwrap_or(Layer::first())
 }
 

@@ -110,9 +110,9 @@ impl<'a> Monitor<'a> {
 
     fn budget(&self, scale: usize) -> u32 {
         if scale + 1 == self.scales.len() {
-            self.request.evaluations
+            self.request.parameters.evaluations
         } else {
-            self.request.coarse_evaluations
+            self.request.parameters.coarse_evaluations
         }
     }
 
@@ -205,9 +205,9 @@ impl<'a> Monitor<'a> {
     pub fn is_satisfied(&self, loss: f64) -> bool {
         let below = |wanted: f64| self.is_last_scale() && loss < wanted;
         let recent = &self.position.recent;
-        let settled =
-            recent.len() > TOLERANCE_SPAN && recent[0] - loss < self.request.tolerance * recent[0];
-        self.request.stop_below.is_some_and(below) || settled
+        let settled = recent.len() > TOLERANCE_SPAN
+            && recent[0] - loss < self.request.parameters.tolerance * recent[0];
+        self.request.parameters.stop_below.is_some_and(below) || settled
     }
 
     /// The arithmetic from now on.

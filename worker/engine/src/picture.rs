@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Format, Precision, image};
+use stylefleet_model::stylize::{Format, Precision};
+
+use crate::{Error, image};
 
 /// A finished picture and how it came about.
 #[derive(Debug, Clone)]

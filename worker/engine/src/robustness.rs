@@ -8,12 +8,14 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
-use crate::golden::engine;
-use crate::{
-    Colors, ContentLoss, Control, Error, Init, Layer, LayerWeight, Means, Network, Objective,
-    Observer, Optimizer, Outcome, Pooling, Precision, Progress, Request, Size, Source, State,
-    Style, StyleLoss, TotalVariation,
+use stylefleet_model::stylize::{
+    ContentLoss, Init, KeepColors, Layer, LayerWeight, Layers, Means, Optimizer, Parameters,
+    Pooling, Precision, Preset, Size, StyleLoss, TotalVariation,
 };
+use stylefleet_model::{Choice, Valid};
+
+use crate::golden::engine;
+use crate::{Control, Error, Observer, Outcome, Progress, Request, Source, State, Style};
 
 /// Evaluations that no request may go beyond.
 const PATIENCE: u32 = 100;
@@ -94,7 +96,7 @@ fn weights() -> impl Strategy<Value = f64> {
     ]
 }
 
-fn layers() -> impl Strategy<Value = Vec<LayerWeight>> {
+fn layers() -> impl Strategy<Value = Layers> {
     let layer = (0..Layer::COUNT, prop_oneof![Just(0.0), 1e-6..1e6]);
     vec(layer, 0..4).prop_map(|entries| {
         let mut layers: Vec<_> = entries
@@ -106,27 +108,26 @@ fn layers() -> impl Strategy<Value = Vec<LayerWeight>> {
             .collect();
         layers.sort_by_key(|entry| entry.layer);
         layers.dedup_by_key(|entry| entry.layer);
-        layers
+        Layers(layers)
     })
 }
 
-fn objectives() -> impl Strategy<Value = Objective> {
-    use TotalVariation::{L1, L2, Notebook};
+fn any_of<T: Choice + std::fmt::Debug>() -> impl Strategy<Value = T> {
+    proptest::sample::select(T::ALL)
+}
+
+/// Parameters, as far as they say what the picture is to be like.
+fn objectives() -> impl Strategy<Value = Parameters> {
     let kinds = (
-        prop_oneof![Just(Means::Bgr), Just(Means::Swapped)],
-        prop_oneof![Just(Pooling::Max), Just(Pooling::Average)],
-        prop_oneof![Just(ContentLoss::HalfSum), Just(ContentLoss::Mean)],
-        prop_oneof![
-            Just(StyleLoss::PerPosition),
-            Just(StyleLoss::Notebook),
-            Just(StyleLoss::Wasserstein)
-        ],
-        prop_oneof![Just(Notebook), Just(L1), Just(L2)],
+        any_of::<Means>(),
+        any_of::<Pooling>(),
+        any_of::<ContentLoss>(),
+        any_of::<StyleLoss>(),
+        any_of::<TotalVariation>(),
     );
     let strength = proptest::option::of(prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0]);
     let numbers = (weights(), weights(), weights(), strength, any::<bool>());
-    (kinds, numbers, layers(), layers()).prop_map(|(kinds, numbers, content, style)| Objective {
-        network: Network::Vgg19,
+    (kinds, numbers, layers(), layers()).prop_map(|(kinds, numbers, content, style)| Parameters {
         means: kinds.0,
         pooling: kinds.1,
         content_loss: kinds.2,
@@ -139,61 +140,65 @@ fn objectives() -> impl Strategy<Value = Objective> {
         normalize_gradients: numbers.4,
         content_layers: content,
         style_layers: style,
+        ..Preset::Gatys.parameters()
     })
 }
 
+/// Requests whose parameters are valid, which few by chance are not.
 fn requests() -> impl Strategy<Value = Request> {
     let style = (images(), 1e-6..1e6, proptest::option::of(images()));
     let style = style.prop_map(|(image, share, mask)| Style { image, share, mask });
     let start = prop_oneof![
-        Just(Init::Content),
-        Just(Init::Noise),
-        Just(Init::Style(0)),
-        images().prop_map(Init::Image),
+        Just((Init::Content, None)),
+        Just((Init::Noise, None)),
+        Just((Init::Style(0), None)),
+        images().prop_map(|image| (Init::Image, Some(image))),
     ];
     let size = prop_oneof![
         (16..48_u32).prop_map(Size::Longest),
         (16..40_u32, 16..40_u32).prop_map(|(width, height)| Size::Exact { width, height }),
     ];
+    let style_scale = prop_oneof![
+        Just((true, 1.0)),
+        (0.1..4.0).prop_map(|scale| (false, scale)),
+    ];
     let looks = (
-        prop_oneof![
-            Just(Colors::Style),
-            Just(Colors::Luminance),
-            Just(Colors::Match),
-            Just(Colors::Histogram)
-        ],
-        prop_oneof![Just(Optimizer::Lbfgs), Just(Optimizer::Adam)],
-        prop_oneof![
-            Just(Precision::F32),
-            Just(Precision::Bf16),
-            Just(Precision::Auto)
-        ],
-        any::<bool>(),
-        0.1..4.0,
+        any_of::<KeepColors>(),
+        any_of::<Optimizer>(),
+        any_of::<Precision>(),
+        style_scale,
     );
-    let average = prop_oneof![Just(0.0), 0.0..1.0];
+    let average = prop_oneof![Just(0.0), 0.0..0.9999];
     let efforts = (1..6_u32, 1..4_u32, 0..3_u32, any::<u64>(), average);
     let inputs = (images(), vec(style, 1..3), start, size);
-    (inputs, objectives(), looks, efforts).prop_map(|(inputs, objective, looks, efforts)| Request {
-        identity: String::new(),
-        content: inputs.0,
-        styles: inputs.1,
-        init: inputs.2,
-        size: inputs.3,
-        objective,
-        colors: looks.0,
-        optimizer: looks.1,
-        precision: looks.2,
-        stretch_style: looks.3,
-        style_scale: looks.4,
-        evaluations: efforts.0,
-        coarse_evaluations: efforts.1,
-        scales: efforts.2,
-        seed: efforts.3,
-        average: efforts.4,
-        stop_below: None,
-        tolerance: 0.0,
-    })
+    let requests =
+        (inputs, objectives(), looks, efforts).prop_map(|(inputs, objective, looks, efforts)| {
+            let (init, start) = inputs.2;
+            let parameters = Parameters {
+                init,
+                size: inputs.3,
+                keep_colors: looks.0,
+                optimizer: looks.1,
+                precision: looks.2,
+                stretch_style: looks.3.0,
+                style_scale: looks.3.1,
+                evaluations: efforts.0,
+                coarse_evaluations: efforts.1,
+                scales: efforts.2,
+                seed: efforts.3,
+                average: efforts.4,
+                ..objective
+            };
+            let parameters = Valid::new(parameters).ok()?;
+            Some(Request {
+                identity: String::new(),
+                content: inputs.0,
+                styles: inputs.1,
+                start,
+                parameters,
+            })
+        });
+    requests.prop_filter_map("its parameters are not valid", |request| request)
 }
 
 /// The same requests in every test run. STYLEFLEET_ROBUSTNESS_CASES asks for that many others.

@@ -2,7 +2,9 @@
 
 use tch::Tensor;
 
-use crate::{Error, Request, Size};
+use stylefleet_model::stylize::Size;
+
+use crate::{Error, Request};
 
 /// The coarsest scale's longer side is at least this, where scales are chosen automatically...
 const COARSEST_LONGER: u32 = 64;
@@ -48,10 +50,10 @@ pub(crate) fn picture(size: Size, content: Extent) -> Extent {
 
 /// The size at which a style image of size `style` is looked at beside a picture of size `picture`.
 pub(crate) fn style(request: &Request, style: Extent, picture: Extent) -> Extent {
-    if request.stretch_style {
+    if request.parameters.stretch_style {
         picture
     } else {
-        style.fitted(f64::from(picture.longer()) * request.style_scale)
+        style.fitted(f64::from(picture.longer()) * request.parameters.style_scale)
     }
 }
 

@@ -1,5 +1,6 @@
 //! One job: through the scales, iteration by iteration.
 
+use stylefleet_model::stylize::{Format, Precision};
 use tch::{Device, Tensor};
 
 use crate::allocator;
@@ -15,7 +16,7 @@ use crate::objective::{self, Loss, Mode};
 use crate::scales::{self, Extent, resized};
 use crate::targets::Targets;
 use crate::vgg::{Arithmetic, Vgg};
-use crate::{Control, Error, Format, Outcome, Picture, Precision, Request};
+use crate::{Control, Error, Outcome, Picture, Request};
 
 /// A job under way.
 pub(crate) struct Job<'a> {
@@ -96,7 +97,8 @@ impl Job<'_> {
     }
 
     fn fit_of(&self, extent: Extent, arithmetic: Arithmetic) -> Result<Fit, Error> {
-        self.memory.fit(extent, &self.request.objective, arithmetic)
+        self.memory
+            .fit(extent, &self.request.parameters, arithmetic)
     }
 
     /// Does `work`, with smaller and smaller tiles where the memory turns out not to hold them.
@@ -115,7 +117,7 @@ impl Job<'_> {
     /// Smaller tiles from now on; fails where there are none.
     fn shrink(&mut self, reason: String) -> Result<(), Error> {
         let now = self.fit()?.most_pixels.min(self.monitor.extent().pixels());
-        if !self.memory.shrink(now, &self.request.objective) {
+        if !self.memory.shrink(now, &self.request.parameters) {
             return Err(Error::OutOfMemory(reason));
         }
         allocator::stop_keeping();
@@ -133,7 +135,7 @@ impl Job<'_> {
 
     fn at_scale(&self, image: &Tensor, scale: usize) -> Result<Tensor, Error> {
         let image = fitted(image, self.monitor.scales()[scale])?;
-        to_network(&image, self.request.objective.means, self.vgg.device())
+        to_network(&image, self.request.parameters.means, self.vgg.device())
     }
 
     /// The first evaluation of a scale. An interruption waits for the second.
@@ -146,7 +148,10 @@ impl Job<'_> {
         self.monitor.commit();
         let minimizer = self.with_room(|job| {
             let spectrum = Spectrum::new(job.monitor.extent(), job.vgg.device())?;
-            let (optimizer, average) = (job.request.optimizer, job.request.average);
+            let (optimizer, average) = (
+                job.request.parameters.optimizer,
+                job.request.parameters.average,
+            );
             Minimizer::new(optimizer, &point, job.fit()?.pairs, Some(spectrum), average)
         })?;
         Ok((loss, minimizer))
@@ -166,7 +171,7 @@ impl Job<'_> {
             most_pixels: self.fit()?.most_pixels,
         };
         self.vgg.prepare(mode.arithmetic)?;
-        let objective = &self.request.objective;
+        let objective = &self.request.parameters;
         let picture = self.monitor.extent();
         let mut styles = Vec::with_capacity(self.inputs.styles.len());
         for style in &self.inputs.styles {
@@ -194,7 +199,7 @@ impl Job<'_> {
 
     /// Iterates at the scale at work.
     fn optimize(&mut self, mut loss: Loss, minimizer: &mut Minimizer) -> Result<End, Error> {
-        let bounds = bounds(self.request.objective.means, self.vgg.device())?;
+        let bounds = bounds(self.request.parameters.means, self.vgg.device())?;
         while self.monitor.has_budget() {
             if self.monitor.is_satisfied(minimizer.best().1) {
                 match self.sharpened(minimizer)? {
@@ -219,7 +224,7 @@ impl Job<'_> {
             });
             match step {
                 Ok(Step::Accepted) => {
-                    let means = self.request.objective.means;
+                    let means = self.request.parameters.means;
                     let shown = |x: &Tensor| self.inputs.shown(&x.f_reshape(shape)?, means);
                     let picture = || preview(&shown(&minimizer.result()?)?);
                     self.monitor.accepted(minimizer, &picture);
@@ -244,7 +249,7 @@ impl Job<'_> {
     /// gets no further: it is not wanted, was done already, the loss is low enough, or the memory
     /// does not hold it.
     fn sharpened(&mut self, minimizer: &mut Minimizer) -> Result<Option<Loss>, Error> {
-        let may_sharpen = self.request.precision == Precision::Auto
+        let may_sharpen = self.request.parameters.precision == Precision::Auto
             && self.monitor.arithmetic() == Arithmetic::Bf16
             && self.monitor.is_last_scale()
             && self.monitor.has_budget();
@@ -280,7 +285,7 @@ impl Job<'_> {
     /// gradient takes most of the memory.
     fn unsatisfied_at(&mut self, x: &Tensor) -> Result<Option<(Loss, Point)>, Error> {
         let loss = self.loss()?;
-        if self.request.stop_below.is_some() {
+        if self.request.parameters.stop_below.is_some() {
             let (exact, _) = loss.score(self.vgg, x)?;
             if self.monitor.is_satisfied(exact) {
                 return Ok(None);
@@ -299,13 +304,13 @@ impl Job<'_> {
         let refined = self
             .start(scale + 1)?
             .f_add(&resized(&change, self.monitor.scales()[scale + 1])?)?;
-        let bounds = bounds(self.request.objective.means, self.vgg.device())?;
+        let bounds = bounds(self.request.parameters.means, self.vgg.device())?;
         Ok(bounds.project(&refined)?.f_reshape(refined.size())?)
     }
 
     /// The finished picture, with the loss that it has once held to the valid range.
     fn picture(&mut self, result: &Tensor) -> Result<Picture, Error> {
-        let means = self.request.objective.means;
+        let means = self.request.parameters.means;
         let ended_in = self.monitor.arithmetic();
         let x = result.f_reshape(shape_of(self.inputs.extent))?;
         let image = from_network(&x, means)?;

@@ -6,7 +6,9 @@ use crate::inputs::{StyleImage, fitted, to_network};
 use crate::objective::{Mode, Statistics, statistics, style_layers};
 use crate::scales::Extent;
 use crate::vgg::Vgg;
-use crate::{Error, Layer, Means, Objective, Pooling, StyleLoss};
+use stylefleet_model::stylize::{Layer, Means, Parameters, Pooling, StyleLoss};
+
+use crate::Error;
 
 /// Style targets kept, some 3 MB each: four scales of eight styles.
 const CAPACITY: usize = 32;
@@ -35,7 +37,7 @@ impl Targets {
         &mut self,
         style: &StyleImage,
         extent: Extent,
-        objective: &Objective,
+        objective: &Parameters,
         vgg: &Vgg,
         mode: Mode,
     ) -> Result<Rc<Statistics>, Error> {

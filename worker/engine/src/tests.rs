@@ -7,11 +7,16 @@ mod sizes;
 
 use std::collections::BTreeSet;
 
+use stylefleet_model::Valid;
+use stylefleet_model::stylize::{
+    ContentLoss, Format, Init, KeepColors, Network, Optimizer, Parameters, Pooling, Precision,
+    Preset, Size, StyleLoss,
+};
+
 use crate::golden::{engine, engine_of, engine_with, layers, objective, source, vgg16, weights};
 use crate::{
-    Colors, ContentLoss, Control, CurvePoint, Engine, Error, Format, Init, Means, Network,
-    Objective, Observer, Optimizer, Options, Outcome, Picture, Pooling, Precision, Progress,
-    Request, Size, Source, State, Style, StyleLoss, TotalVariation,
+    Control, CurvePoint, Engine, Error, Observer, Options, Outcome, Picture, Progress, Request,
+    Source, State, Style,
 };
 
 fn style(name: &str, share: f64) -> Style {
@@ -24,39 +29,32 @@ fn style(name: &str, share: f64) -> Style {
 
 /// A small job through two scales.
 fn request() -> Request {
+    request_with(|_| ())
+}
+
+/// The small job with other parameters.
+fn request_with(change: impl FnOnce(&mut Parameters)) -> Request {
+    let mut parameters = Parameters {
+        size: Size::Longest(48),
+        pooling: Pooling::Average,
+        content_loss: ContentLoss::Mean,
+        content_weight: 0.5,
+        style_layers: layers(&[(1, 1), (2, 1), (3, 1), (4, 1)], |n| 4.0 / (n * n)),
+        style_weight: 10.0,
+        tv_weight: 1e-4,
+        evaluations: 12,
+        coarse_evaluations: 8,
+        scales: 2,
+        precision: Precision::F32,
+        ..Preset::Gatys.parameters()
+    };
+    change(&mut parameters);
     Request {
         identity: "a small job".to_owned(),
         content: source("astronaut_64x64.png"),
         styles: vec![style("starry_night_64x64.png", 1.0)],
-        init: Init::Content,
-        size: Size::Longest(48),
-        objective: Objective {
-            network: Network::Vgg19,
-            means: Means::Bgr,
-            pooling: Pooling::Average,
-            content_layers: layers(&[(4, 2)], |_| 1.0),
-            content_loss: ContentLoss::Mean,
-            content_weight: 0.5,
-            style_layers: layers(&[(1, 1), (2, 1), (3, 1), (4, 1)], |n| 4.0 / (n * n)),
-            style_loss: StyleLoss::PerPosition,
-            style_weight: 10.0,
-            total_variation: TotalVariation::L2,
-            tv_weight: 1e-4,
-            strength: None,
-            normalize_gradients: false,
-        },
-        colors: Colors::Style,
-        optimizer: Optimizer::Lbfgs,
-        evaluations: 12,
-        coarse_evaluations: 8,
-        scales: 2,
-        stop_below: None,
-        tolerance: 0.0,
-        style_scale: 1.0,
-        stretch_style: false,
-        precision: Precision::F32,
-        seed: 0,
-        average: 0.0,
+        start: None,
+        parameters: Valid::new(parameters).expect("is valid"),
     }
 }
 

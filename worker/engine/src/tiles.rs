@@ -6,7 +6,9 @@ use std::ops::Range;
 use tch::Tensor;
 
 use crate::scales::Extent;
-use crate::{Error, Layer};
+use stylefleet_model::stylize::Layer;
+
+use crate::Error;
 
 /// Tiles begin at multiples of this, the stride of the deepest block, so that the poolings meet
 /// the same pixels as in the whole picture.

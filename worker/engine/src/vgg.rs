@@ -7,7 +7,9 @@ use tch::{Device, Kind, Tensor};
 
 use crate::device;
 use crate::weights::{self, Convolution, Weights};
-use crate::{Error, Layer, Network, Pooling};
+use stylefleet_model::stylize::{Layer, Network, Pooling};
+
+use crate::Error;
 
 /// Arithmetic of the network, decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -194,7 +196,7 @@ impl Vgg {
     /// Refuses layers that the network does not have.
     fn check(&self, wanted: &[Layer]) -> Result<(), Error> {
         let network = self.network;
-        match wanted.iter().find(|layer| !network.has(**layer)) {
+        match wanted.iter().find(|layer| !layer.is_of(network)) {
             None => Ok(()),
             Some(layer) => Err(Error::Request(format!(
                 "{layer} is not a layer of {network}: take another layer, or VGG19"
@@ -277,12 +279,12 @@ mod tests {
         let (vgg16, _) = Vgg::load(&golden::vgg16(folder.path()), Device::Cpu).expect("loads");
         let (mut vgg19, _) = Vgg::load(&golden::weights(), Device::Cpu).expect("loads");
         for convolution in &mut vgg19.f32 {
-            if !vgg16.network.has(convolution.layer) {
+            if !convolution.layer.is_of(vgg16.network) {
                 convolution.weight = identity(convolution.layer.channels());
                 convolution.bias = convolution.bias.zeros_like();
             }
         }
-        let layers: Vec<_> = Layer::all().filter(|l| vgg16.network.has(*l)).collect();
+        let layers: Vec<_> = Layer::all().filter(|l| l.is_of(vgg16.network)).collect();
         assert_eq!(layers.len(), 13);
         let picture = Tensor::rand([1, 3, 75, 52], (Kind::Float, Device::Cpu)) * 255.0 - 120.0;
         for pooling in [Pooling::Max, Pooling::Average] {

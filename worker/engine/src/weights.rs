@@ -6,7 +6,9 @@ use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
-use crate::{Error, Layer, Network};
+use stylefleet_model::stylize::{Layer, Network};
+
+use crate::Error;
 
 /// The file that `deploy/setup/setup.sh` leaves in the cache folder; the digits in its name begin
 /// its SHA-256.
@@ -59,7 +61,7 @@ pub(crate) fn read(path: &Path) -> Result<Weights, Error> {
     let network = network_of(&file).map_err(refuse)?;
     let mut channels_in = 3;
     let mut convolutions = Vec::with_capacity(Layer::COUNT);
-    for layer in Layer::all().filter(|layer| network.has(*layer)) {
+    for layer in Layer::all().filter(|layer| layer.is_of(network)) {
         let channels = CHANNELS[usize::from(layer.place().0) - 1];
         convolutions.push(Convolution {
             layer,
@@ -86,7 +88,7 @@ fn network_of(file: &SafeTensors<'_>) -> Result<Network, String> {
         let part = |part| file.tensor(&format!("{layer}.{part}"));
         part("weight").is_ok() || part("bias").is_ok()
     };
-    let of_vgg19 = Layer::all().filter(|layer| !Network::Vgg16.has(*layer));
+    let of_vgg19 = Layer::all().filter(|layer| !layer.is_of(Network::Vgg16));
     let (there, missing): (Vec<_>, Vec<_>) = of_vgg19.partition(is_there);
     match (&there[..], &missing[..]) {
         (_, []) => Ok(Network::Vgg19),

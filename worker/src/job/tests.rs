@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use stylefleet_engine::{Control, Description, Observer, Precision, Progress};
-use stylefleet_proto::{Image, Preset, Style};
+use stylefleet_engine::{Control, Description, Observer, Progress};
+use stylefleet_model::stylize::{Precision, Preset};
+use stylefleet_proto::{Image, Style, Valid};
 use stylefleet_transport::broker::{DispatcherEnd, MemoryBroker, Told, WorkerEnd};
 use stylefleet_transport::store::MemoryStore;
 use tokio::sync::mpsc::Receiver;
@@ -31,7 +32,8 @@ pub fn job() -> Job {
         "job".parse().expect("a name"),
         image(CONTENT, "content.jpg"),
         vec![style],
-        Preset::default().parameters(),
+        None,
+        Valid::new(Preset::default().parameters()).expect("is valid"),
     )
     .expect("a job")
 }

@@ -707,7 +707,15 @@ fn numbered(number: usize) -> Job {
     };
     let like = job();
     let content = image(format!("{number} content"));
-    Job::new(like.batch, like.name, content, vec![style], like.parameters).expect("a job")
+    Job::new(
+        like.batch,
+        like.name,
+        content,
+        vec![style],
+        None,
+        like.parameters,
+    )
+    .expect("a job")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,7 +2,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use stylefleet_proto::{Accepted, Failure, Manifest, ManifestEntry, Preset, keys};
+use stylefleet_model::stylize::Preset;
+use stylefleet_proto::{Accepted, Failure, Manifest, ManifestEntry, keys};
 use stylefleet_transport::broker::{MemoryBroker, WorkerEnd};
 use stylefleet_transport::store::MemoryStore;
 use tokio::sync::Notify;

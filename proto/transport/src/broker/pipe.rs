@@ -176,8 +176,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stylefleet_model::stylize::Preset;
     use stylefleet_proto::wire::to_worker::Frame;
-    use stylefleet_proto::{Digest, Image, Preset, Style};
+    use stylefleet_proto::{Digest, Image, Style, Valid};
 
     fn job() -> Job {
         let image = Image {
@@ -191,8 +192,8 @@ mod tests {
         };
         let batch = "b".parse().expect("a batch");
         let name = "a.s".parse().expect("a name");
-        let parameters = Preset::default().parameters();
-        Job::new(batch, name, image, vec![style], parameters).expect("a job")
+        let parameters = Valid::new(Preset::default().parameters()).expect("is valid");
+        Job::new(batch, name, image, vec![style], None, parameters).expect("a job")
     }
 
     fn heard(change: impl FnOnce(&mut wire::Job)) -> Heard {

@@ -5,7 +5,9 @@ use std::io::Cursor;
 use ::image::codecs::jpeg::JpegEncoder;
 use ::image::{DynamicImage, ImageBuffer, ImageFormat};
 
-use crate::{Error, Format};
+use stylefleet_model::stylize::Format;
+
+use crate::Error;
 
 const JPEG_QUALITY: u8 = 95;
 

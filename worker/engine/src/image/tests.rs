@@ -9,7 +9,9 @@ use ::image::{
 use moxcms::ColorProfile;
 
 use super::*;
-use crate::{Error, Format, Source};
+use stylefleet_model::stylize::Format;
+
+use crate::{Error, Source};
 
 const LIMIT: u64 = 1_000_000;
 

@@ -10,7 +10,9 @@ mod spectrum;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-use crate::{Error, Optimizer};
+use stylefleet_model::stylize::Optimizer;
+
+use crate::Error;
 use adam::Adam;
 use average::{Average, AverageScalars};
 pub(crate) use bounds::Bounds;

@@ -8,7 +8,9 @@ use super::style::pulled;
 use super::{Loss, Sums, View, mask_in};
 use crate::tiles::Tile;
 use crate::vgg::{Kept, Vgg};
-use crate::{Error, Layer};
+use stylefleet_model::stylize::Layer;
+
+use crate::Error;
 
 /// The loss's slopes along the moments: of each layer, one for each region.
 pub(super) type Slopes = BTreeMap<Layer, Vec<Tensor>>;

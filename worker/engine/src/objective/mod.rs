@@ -18,7 +18,9 @@ use crate::inputs::extent_of;
 use crate::scales::Extent;
 use crate::tiles::{Tile, tiles};
 use crate::vgg::{Arithmetic, Kept, Vgg};
-use crate::{ContentLoss, Error, Layer, LayerWeight, Objective};
+use stylefleet_model::stylize::{ContentLoss, Layer, LayerWeight, Parameters};
+
+use crate::Error;
 use style::{Region, divisor, moments, positions, regions, sides};
 pub(crate) use style::{Statistics, Style};
 use terms::{squares, total_variation};
@@ -30,7 +32,7 @@ const COUNTABLE: u64 = 1 << 24;
 #[derive(Debug)]
 pub(crate) struct Loss {
     /// Its weights are those that count at this scale.
-    objective: Objective,
+    objective: Parameters,
     arithmetic: Arithmetic,
     extent: Extent,
     tiles: Vec<Tile>,
@@ -84,7 +86,7 @@ impl Loss {
     /// Takes the targets from `content`, a picture like those to be evaluated, and from the
     /// `styles`.
     pub fn new(
-        objective: &Objective,
+        objective: &Parameters,
         vgg: &Vgg,
         content: &Tensor,
         styles: &[Style<'_>],
@@ -323,7 +325,7 @@ fn valued(names: Vec<String>, terms: &Tensor) -> Result<BTreeMap<String, f64>, E
 
 /// Statistics of a style image `[1, 3, h, w]` at the layers that `objective` looks at.
 pub(crate) fn statistics(
-    objective: &Objective,
+    objective: &Parameters,
     vgg: &Vgg,
     style: &Tensor,
     mode: Mode,
@@ -358,7 +360,7 @@ pub(crate) fn statistics(
 }
 
 /// The layers that a term looks at, from the picture inwards.
-pub(crate) fn live_layers(objective: &Objective) -> Vec<Layer> {
+pub(crate) fn live_layers(objective: &Parameters) -> Vec<Layer> {
     let mut layers = style_layers(objective);
     layers.extend(live(objective.content_weight, &objective.content_layers));
     layers.sort_unstable();
@@ -367,7 +369,7 @@ pub(crate) fn live_layers(objective: &Objective) -> Vec<Layer> {
 }
 
 /// The style layers whose weight counts, from the picture inwards.
-pub(crate) fn style_layers(objective: &Objective) -> Vec<Layer> {
+pub(crate) fn style_layers(objective: &Parameters) -> Vec<Layer> {
     live(objective.style_weight, &objective.style_layers)
 }
 

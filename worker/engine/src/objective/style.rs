@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
 use crate::scales::Extent;
-use crate::{Error, Layer, StyleLoss};
+use stylefleet_model::stylize::{Layer, StyleLoss};
+
+use crate::Error;
 
 /// Positions whose moments are summed at once.
 const PART: usize = 1 << 16;

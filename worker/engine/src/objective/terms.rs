@@ -2,7 +2,9 @@
 
 use tch::{Kind, Tensor};
 
-use crate::{Error, TotalVariation};
+use stylefleet_model::stylize::TotalVariation;
+
+use crate::Error;
 
 /// Sum of the squares of the differences, 32-bit.
 pub(super) fn squares(found: &Tensor, wanted: &Tensor) -> Result<Tensor, Error> {

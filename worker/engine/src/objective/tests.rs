@@ -3,9 +3,9 @@
 use tch::{Device, Kind, Tensor};
 
 use super::*;
-use crate::StyleLoss;
 use crate::golden::{objective, vgg16, weights};
 use crate::inputs::to_network;
+use stylefleet_model::stylize::StyleLoss;
 
 fn noise(height: i64, width: i64) -> Tensor {
     Tensor::rand([1, 3, height, width], (Kind::Float, Device::Cpu)) * 255.0
@@ -13,7 +13,7 @@ fn noise(height: i64, width: i64) -> Tensor {
 
 fn evaluate(
     vgg: &Vgg,
-    objective: &Objective,
+    objective: &Parameters,
     most_pixels: u64,
     images: [&Tensor; 3],
 ) -> Evaluation {
@@ -46,12 +46,12 @@ fn tiles_give_the_whole_pictures_loss_and_gradient() {
     // Sides that no pooling halves evenly.
     let [content, picture] = [(); 2].map(|()| noise(137, 203));
     let style = noise(140, 90);
-    let wasserstein = Objective {
+    let wasserstein = Parameters {
         style_loss: StyleLoss::Wasserstein,
         strength: Some(0.7),
         ..objective("neural-style")
     };
-    let normalized = Objective {
+    let normalized = Parameters {
         normalize_gradients: true,
         ..objective("gatys")
     };

@@ -6,7 +6,9 @@ use tch::{Kind, Tensor};
 
 use super::Loss;
 use crate::vgg::{Kept, Vgg};
-use crate::{Error, Layer, LayerWeight, StyleLoss};
+use stylefleet_model::stylize::{Layer, LayerWeight, StyleLoss};
+
+use crate::Error;
 
 /// Content to style at a strength of one half, chosen by eye: what is left of the style loss in the
 /// end is a small part of what it comes to at the content; of the content's variation, most.

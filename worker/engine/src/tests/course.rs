@@ -8,16 +8,15 @@ fn an_interrupted_job_ends_with_the_same_bits() {
     let mut engine = engine();
     for precision in [Precision::F32, Precision::Bf16] {
         for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
-            let request = Request {
-                precision,
-                optimizer,
-                average: if precision == Precision::F32 {
+            let request = request_with(|p| {
+                p.precision = precision;
+                p.optimizer = optimizer;
+                p.average = if precision == Precision::F32 {
                     0.8
                 } else {
                     0.0
-                },
-                ..request()
-            };
+                };
+            });
             let whole = run(&mut engine, &request);
             // In the coarse scale, at its end, and twice in the fine one; each time another
             // engine goes on, which remembers nothing.
@@ -66,10 +65,9 @@ fn goes_on_from_a_checkpoint_made_on_the_way() {
 #[test]
 fn shows_the_picture_on_the_way_and_how_the_loss_fell() {
     let mut engine = engine();
-    let request = Request {
-        colors: Colors::Luminance,
-        ..request()
-    };
+    let request = request_with(|p| {
+        p.keep_colors = KeepColors::Luminance;
+    });
     let mut watcher = Watcher {
         interrupt_at: [6].into(),
         ..Watcher::default()
@@ -141,21 +139,19 @@ fn the_saved_picture_has_the_loss_that_was_told() {
 fn stops_where_it_is_told_to() {
     let mut engine = engine();
     let loss = run(&mut engine, &request()).loss;
-    let enough = Request {
-        stop_below: Some(2.0 * loss),
-        ..request()
-    };
+    let enough = request_with(|p| {
+        p.stop_below = Some(2.0 * loss);
+    });
     let picture = run(&mut engine, &enough);
     assert!(
         picture.evaluations < 20 && picture.loss < 2.1 * loss,
         "{}",
         picture.evaluations
     );
-    let settled = Request {
-        tolerance: 0.9999,
-        coarse_evaluations: 30,
-        ..request()
-    };
+    let settled = request_with(|p| {
+        p.tolerance = 0.9999;
+        p.coarse_evaluations = 30;
+    });
     assert!(run(&mut engine, &settled).evaluations < 42);
 }
 
@@ -166,11 +162,10 @@ fn a_tiny_budget_still_gets_better() {
     let mut loss = |evaluations| {
         run(
             &mut engine,
-            &Request {
-                evaluations,
-                scales: 1,
-                ..request()
-            },
+            &request_with(|p| {
+                p.evaluations = evaluations;
+                p.scales = 1;
+            }),
         )
         .loss
     };
@@ -182,10 +177,9 @@ fn a_checkpoint_of_the_other_optimizer_is_refused() {
     let mut engine = engine();
     let mut watcher = Watcher::default();
     finished(engine.stylize(&request(), None, &mut watcher));
-    let adam = Request {
-        optimizer: Optimizer::Adam,
-        ..request()
-    };
+    let adam = request_with(|p| {
+        p.optimizer = Optimizer::Adam;
+    });
     let refused = engine.stylize(
         &adam,
         Some(&watcher.checkpoints[3]),
@@ -206,10 +200,9 @@ fn a_checkpoint_of_no_use_is_refused() {
     else {
         panic!("was not interrupted");
     };
-    let larger = Request {
-        size: Size::Longest(64),
-        ..request()
-    };
+    let larger = request_with(|p| {
+        p.size = Size::Longest(64);
+    });
     let other = Request {
         identity: "another job".to_owned(),
         ..request()
@@ -266,17 +259,15 @@ fn a_checkpoint_of_no_use_is_refused() {
 fn what_an_engine_did_before_changes_nothing() {
     let fresh = run(&mut engine(), &request());
     let mut engine = engine();
-    let mut without_style = request();
-    without_style.objective.style_weight = 0.0;
-    run(&mut engine, &without_style);
-    let mut fewer_layers = request();
-    fewer_layers.objective.style_layers[0].weight = 0.0;
-    run(&mut engine, &fewer_layers);
-    let smaller = Request {
-        size: Size::Longest(24),
-        scales: 1,
-        ..request()
-    };
+    run(&mut engine, &request_with(|p| p.style_weight = 0.0));
+    run(
+        &mut engine,
+        &request_with(|p| p.style_layers[0].weight = 0.0),
+    );
+    let smaller = request_with(|p| {
+        p.size = Size::Longest(24);
+        p.scales = 1;
+    });
     run(&mut engine, &smaller);
     assert_eq!(run(&mut engine, &request()).pixels, fresh.pixels);
 }
@@ -285,11 +276,10 @@ fn what_an_engine_did_before_changes_nothing() {
 fn encodes_every_format() {
     let picture = run(
         &mut engine(),
-        &Request {
-            evaluations: 1,
-            scales: 1,
-            ..request()
-        },
+        &request_with(|p| {
+            p.evaluations = 1;
+            p.scales = 1;
+        }),
     );
     for format in [Format::Png, Format::Jpeg, Format::Tiff] {
         assert!(picture.encode(format).expect("encodes").len() > 1000);

@@ -5,31 +5,21 @@ use super::*;
 #[test]
 fn starts_from_what_it_is_told_to() {
     let mut engine = engine();
-    let base = Request {
-        evaluations: 1,
-        scales: 1,
-        ..request()
+    let mut pixels = |init, seed| {
+        let mut request = request_with(|p| {
+            (p.evaluations, p.scales) = (1, 1);
+            (p.init, p.seed) = (init, seed);
+        });
+        request.start = (init == Init::Image).then(|| source("starry_night_64x64.png"));
+        run(&mut engine, &request).pixels
     };
-    let mut pixels = |init| {
-        run(
-            &mut engine,
-            &Request {
-                init,
-                ..base.clone()
-            },
-        )
-        .pixels
-    };
-    let content = pixels(Init::Content);
-    let style = pixels(Init::Style(0));
-    assert_eq!(style, pixels(Init::Image(source("starry_night_64x64.png"))));
-    let noise = pixels(Init::Noise);
-    assert_eq!(noise, pixels(Init::Noise), "the seed decides");
+    let content = pixels(Init::Content, 0);
+    let style = pixels(Init::Style(0), 0);
+    assert_eq!(style, pixels(Init::Image, 0));
+    let noise = pixels(Init::Noise, 0);
+    assert_eq!(noise, pixels(Init::Noise, 0), "the seed decides");
     assert!(content != style && style != noise && noise != content);
-    let mut other = base.clone();
-    other.init = Init::Noise;
-    other.seed = 1;
-    assert_ne!(noise, run(&mut engine, &other).pixels);
+    assert_ne!(noise, pixels(Init::Noise, 1));
 }
 
 #[test]
@@ -74,29 +64,17 @@ fn cast(pixels: &[f32]) -> [f32; 2] {
 #[test]
 fn colours_are_kept_where_that_is_asked() {
     let mut engine = engine();
-    let untouched = Request {
-        evaluations: 1,
-        scales: 1,
-        ..request()
-    };
+    let untouched = request_with(|p| (p.evaluations, p.scales) = (1, 1));
     let content = cast(&run(&mut engine, &untouched).pixels);
     let mut distance = |colors| {
-        let found = cast(
-            &run(
-                &mut engine,
-                &Request {
-                    colors,
-                    ..request()
-                },
-            )
-            .pixels,
-        );
+        let request = request_with(|p| p.keep_colors = colors);
+        let found = cast(&run(&mut engine, &request).pixels);
         (found[0] - content[0]).abs() + (found[1] - content[1]).abs()
     };
-    let style = distance(Colors::Style);
-    assert!(distance(Colors::Luminance) < 0.3 * style);
-    assert!(distance(Colors::Match) < 0.5 * style);
-    assert!(distance(Colors::Histogram) < 0.5 * style);
+    let style = distance(KeepColors::None);
+    assert!(distance(KeepColors::Luminance) < 0.3 * style);
+    assert!(distance(KeepColors::Match) < 0.5 * style);
+    assert!(distance(KeepColors::Histogram) < 0.5 * style);
 }
 
 /// A mask, white from `start` to `end` of its width and black elsewhere.
@@ -125,20 +103,15 @@ fn apart(a: &Picture, b: &Picture, columns: std::ops::Range<usize>) -> f32 {
 
 #[test]
 fn a_mask_binds_its_style_to_a_region() {
-    let request = Request {
-        size: Size::Exact {
+    let request = request_with(|p| {
+        p.size = Size::Exact {
             width: 128,
             height: 64,
-        },
-        evaluations: 15,
-        scales: 1,
-        objective: Objective {
-            // Deep layers see far beyond the edge of a mask.
-            style_layers: layers(&[(1, 1), (2, 1)], |n| 4.0 / (n * n)),
-            ..request().objective
-        },
-        ..request()
-    };
+        };
+        (p.evaluations, p.scales) = (15, 1);
+        // Deep layers see far beyond the edge of a mask.
+        p.style_layers = layers(&[(1, 1), (2, 1)], |n| 4.0 / (n * n));
+    });
     let names = ["starry_night_64x64.png", "shipwreck_96x72.png"];
     let mut engine = engine();
     let mut made = |styles: Vec<Style>| {
@@ -182,10 +155,11 @@ fn a_mask_binds_its_style_to_a_region() {
 fn strength_goes_from_the_content_to_the_style() {
     let mut engine = engine();
     let mut made = |strength: f64, scale: f64| {
-        let mut request = request();
-        request.objective.strength = Some(strength);
-        request.objective.tv_weight = 0.0;
-        request.objective.style_weight *= scale;
+        let request = request_with(|p| {
+            p.strength = Some(strength);
+            p.tv_weight = 0.0;
+            p.style_weight *= scale;
+        });
         run(&mut engine, &request)
     };
     let content = made(0.0, 1.0);
@@ -204,12 +178,11 @@ fn a_mean_of_places_is_a_picture_beside_the_best() {
     let mut engine = engine();
     for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
         let mut made = |average| {
-            let request = Request {
-                optimizer,
-                evaluations: 40,
-                average,
-                ..request()
-            };
+            let request = request_with(|p| {
+                p.optimizer = optimizer;
+                p.evaluations = 40;
+                p.average = average;
+            });
             run(&mut engine, &request)
         };
         let (best, mean) = (made(0.0), made(0.9));
@@ -222,17 +195,14 @@ fn a_mean_of_places_is_a_picture_beside_the_best() {
 fn normalized_layers_pull_alike_whatever_their_size() {
     let mut engine = engine();
     let mut made = |normalize_gradients, deep: f64, side| {
-        let mut request = Request {
-            size: Size::Longest(side),
-            scales: 1,
-            evaluations: 1,
-            ..request()
-        };
-        let objective = &mut request.objective;
-        objective.normalize_gradients = normalize_gradients;
-        objective.style_layers = layers(&[(1, 1), (4, 1)], |_| 1.0);
-        objective.style_layers[1].weight = deep;
-        objective.tv_weight = 0.0;
+        let request = request_with(|p| {
+            p.size = Size::Longest(side);
+            (p.evaluations, p.scales) = (1, 1);
+            p.normalize_gradients = normalize_gradients;
+            p.style_layers = layers(&[(1, 1), (4, 1)], |_| 1.0);
+            p.style_layers[1].weight = deep;
+            p.tv_weight = 0.0;
+        });
         run(&mut engine, &request).terms
     };
     let plain = made(false, 1.0, 48);
@@ -258,13 +228,15 @@ fn normalized_layers_pull_alike_whatever_their_size() {
 
 #[test]
 fn wasserstein_brings_mean_and_covariance_to_the_styles() {
-    let mut request = request();
-    request.objective.style_loss = StyleLoss::Wasserstein;
-    request.objective.style_layers = layers(&[(1, 1), (2, 1), (3, 1)], |_| 1.0);
-    request.objective.content_weight = 0.0;
-    request.objective.tv_weight = 0.0;
-    request.objective.style_weight = 1.0;
-    request.evaluations = 60;
+    let wasserstein = |p: &mut Parameters| {
+        p.style_loss = StyleLoss::Wasserstein;
+        p.style_layers = layers(&[(1, 1), (2, 1), (3, 1)], |_| 1.0);
+        p.content_weight = 0.0;
+        p.tv_weight = 0.0;
+        p.style_weight = 1.0;
+        p.evaluations = 60;
+    };
+    let request = request_with(wasserstein);
     let mut watcher = Watcher::default();
     let picture = finished(engine().stylize(&request, None, &mut watcher));
     let first = watcher.seen.iter().find(|progress| progress.scale == 1);
@@ -272,10 +244,12 @@ fn wasserstein_brings_mean_and_covariance_to_the_styles() {
     assert!(picture.loss < first / 5.0, "{first} to {}", picture.loss);
 
     // A picture in its own style is there already.
+    let mut request = request_with(|p| {
+        wasserstein(p);
+        p.size = Size::Longest(64);
+        (p.evaluations, p.scales) = (1, 1);
+    });
     request.styles = vec![style("astronaut_64x64.png", 1.0)];
-    request.scales = 1;
-    request.size = Size::Longest(64);
-    request.evaluations = 1;
     let there = run(&mut engine(), &request);
     assert!(there.loss.abs() < 1e-3 * first, "{} of {first}", there.loss);
 }

@@ -6,15 +6,17 @@ use crate::styles::Styles;
 
 #[test]
 fn little_memory_makes_the_same_picture_in_tiles() {
-    let request = Request {
-        size: Size::Exact {
-            width: 272,
-            height: 250,
-        },
-        scales: 1,
-        evaluations: 4,
-        ..request()
+    let with_scales = |scales| {
+        request_with(|p| {
+            p.size = Size::Exact {
+                width: 272,
+                height: 250,
+            };
+            p.evaluations = 4;
+            p.scales = scales;
+        })
     };
+    let request = with_scales(1);
     let whole = run(&mut engine(), &request);
     let mut engine = engine_with(Some(550 << 20));
     let tiled = run(&mut engine, &request);
@@ -28,10 +30,7 @@ fn little_memory_makes_the_same_picture_in_tiles() {
     assert!((whole.loss / tiled.loss - 1.0).abs() < 1e-4);
 
     // Smaller scales would fit, and would be in vain.
-    let request = Request {
-        scales: 3,
-        ..request
-    };
+    let request = with_scales(3);
     let mut watcher = Watcher::default();
     let too_little = engine_with(Some(495 << 20)).stylize(&request, None, &mut watcher);
     let refused = too_little.expect_err("does not fit").to_string();
@@ -45,13 +44,12 @@ fn little_memory_makes_the_same_picture_in_tiles() {
 /// In bf16 less is needed, but for the finished picture's loss.
 #[test]
 fn what_is_not_refused_at_once_is_finished() {
-    let request = Request {
-        precision: Precision::Bf16,
-        size: Size::Longest(240),
-        scales: 1,
-        evaluations: 1,
-        ..request()
-    };
+    let request = request_with(|p| {
+        p.precision = Precision::Bf16;
+        p.size = Size::Longest(240);
+        p.scales = 1;
+        p.evaluations = 1;
+    });
     let refused = engine_with(Some(1)).stylize(&request, None, &mut Watcher::default());
     let Err(Error::Memory { needed, .. }) = refused else {
         panic!("one byte was enough: {refused:?}");
@@ -66,11 +64,10 @@ fn what_is_not_refused_at_once_is_finished() {
 #[test]
 fn a_style_image_is_kept_no_larger_than_it_is_looked_at() {
     let width = |style_scale, init| {
-        let request = Request {
-            style_scale,
-            init,
-            ..request()
-        };
+        let request = request_with(|p| {
+            p.style_scale = style_scale;
+            p.init = init;
+        });
         let inputs = Inputs::load(
             &request,
             &mut Styles::default(),
@@ -93,14 +90,13 @@ fn a_style_image_is_kept_no_larger_than_it_is_looked_at() {
 fn a_large_picture_looks_like_a_small_one() {
     let mut engine = engine();
     let mut made = |side, scales| {
-        let mut request = Request {
-            size: Size::Longest(side),
-            coarse_evaluations: 30,
-            evaluations: if side == 32 { 30 } else { 15 },
-            scales,
-            ..request()
-        };
-        request.objective.content_weight = 0.05;
+        let request = request_with(|p| {
+            p.content_weight = 0.05;
+            p.size = Size::Longest(side);
+            p.coarse_evaluations = 30;
+            p.evaluations = if side == 32 { 30 } else { 15 };
+            p.scales = scales;
+        });
         let picture = run(&mut engine, &request);
         let (width, height) = (picture.width, picture.height);
         let picture = ::image::Rgb32FImage::from_raw(width, height, picture.pixels);

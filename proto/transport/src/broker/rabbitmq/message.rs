@@ -39,7 +39,7 @@ pub(super) fn job(bytes: &[u8]) -> Result<Job, String> {
 
 /// A job as a message.
 pub(super) fn of_job(job: &Job) -> (Vec<u8>, BasicProperties) {
-    let properties = persistent("stylefleet.v1.Job").with_message_id(job.id.to_string().into());
+    let properties = persistent("stylefleet.v2.Job").with_message_id(job.id.to_string().into());
     (wire::Job::from(job).encode_to_vec(), properties)
 }
 

@@ -374,7 +374,7 @@ impl Teller {
 async fn send(link: &Link, exchange: &str, body: &[u8]) -> Result<(), BrokerError> {
     let options = BasicPublishOptions::default();
     let properties = match exchange {
-        EVENTS => message::persistent("stylefleet.v1.Event"),
+        EVENTS => message::persistent("stylefleet.v2.Event"),
         _ => lapin::BasicProperties::default(),
     };
     let channel = &link.telling;

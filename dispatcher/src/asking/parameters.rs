@@ -1,0 +1,252 @@
+//! The table of parameters as options of the command line and as keys of batch files.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+use clap::builder::{StyledStr, ValueParser};
+use clap::error::ErrorKind;
+use clap::{Arg, ArgMatches, Command};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, Visitor};
+use stylefleet_model::stylize::{Overrides, Preset, table};
+use stylefleet_model::{Choice, Parameter};
+
+/// The option that names a preset.
+const PRESET: &str = "preset";
+
+/// Parameters that were given.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ParameterArgs(pub Overrides);
+
+impl Deref for ParameterArgs {
+    type Target = Overrides;
+
+    fn deref(&self) -> &Overrides {
+        &self.0
+    }
+}
+
+impl DerefMut for ParameterArgs {
+    fn deref_mut(&mut self) -> &mut Overrides {
+        &mut self.0
+    }
+}
+
+impl ParameterArgs {
+    /// Gives the parameter of that name what is written; false if there is none.
+    fn set(&mut self, name: &str, written: &str) -> Result<bool, String> {
+        if name == PRESET {
+            self.preset = Some(Preset::from_word(written)?);
+            return Ok(true);
+        }
+        // Fields are written with underscores in messages alone.
+        let is_field = name.contains('_');
+        let set = self.0.set(name, written).map_err(|invalid| invalid.reason);
+        Ok(!is_field && set?)
+    }
+
+    fn is_name(name: &str) -> bool {
+        name == PRESET || table().iter().any(|row| row.name() == name)
+    }
+}
+
+// The command line.
+
+impl clap::Args for ParameterArgs {
+    fn augment_args(command: Command) -> Command {
+        let about = format!("Values of all parameters not given: {}", Preset::words());
+        let preset = Arg::new(PRESET)
+            .long(PRESET)
+            .value_name("P")
+            .help(format!("{about} [default: {}]", Preset::default().word()))
+            .value_parser(parser(PRESET.to_owned()));
+        command.arg(preset).args(table().iter().map(argument))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for ParameterArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut given = Self::default();
+        given.update_from_arg_matches(matches)?;
+        Ok(given)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        let names = table().into_iter().map(|row| row.name());
+        for name in names.chain([PRESET.to_owned()]) {
+            if let Some(written) = matches.get_one::<String>(&name) {
+                self.set(&name, written)
+                    .map_err(|reason| clap::Error::raw(ErrorKind::ValueValidation, reason))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The option that sets a parameter.
+fn argument(row: &Parameter) -> Arg {
+    let brief = row.brief();
+    let paragraphs: Vec<_> = [brief.clone()].into_iter().chain(row.details()).collect();
+    let argument = Arg::new(row.name())
+        .long(row.name())
+        .aliases(row.aliases)
+        .value_name(row.value)
+        .help(brief)
+        .help_heading(row.heading.title())
+        .value_parser(parser(row.name()));
+    let argument = if paragraphs.len() > 1 {
+        argument.long_help(StyledStr::from(paragraphs.join("\n\n")))
+    } else {
+        argument
+    };
+    if row.is_flag {
+        argument
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+    } else {
+        argument
+    }
+}
+
+/// Keeps what is written for a parameter, if it can be read.
+fn parser(name: String) -> ValueParser {
+    ValueParser::from(move |written: &str| {
+        let read = ParameterArgs::default().set(&name, written);
+        read.map(|_| written.to_owned())
+    })
+}
+
+// Batch files.
+
+/// A table of a batch file, of which the keys that are parameters are put aside. What is left is of
+/// the type that reads it.
+pub struct WithParameters<'a, A> {
+    /// The table.
+    pub table: A,
+    /// Where the parameters go.
+    pub given: &'a mut ParameterArgs,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithParameters<'_, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, A::Error> {
+        let mut seed = Some(seed);
+        loop {
+            match self.table.next_key_seed(Key(&mut seed))? {
+                None => return Ok(None),
+                Some(Found::Other(key)) => return Ok(Some(key)),
+                Some(Found::Parameter(name)) => {
+                    let given = &mut *self.given;
+                    self.table.next_value_seed(Assign { given, name })?;
+                }
+            }
+        }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.table.next_value_seed(seed)
+    }
+}
+
+/// Reads a key: the name of a parameter, or what the inner seed makes of it.
+struct Key<'a, K>(&'a mut Option<K>);
+
+enum Found<T> {
+    Parameter(String),
+    Other(T),
+}
+
+impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for Key<'_, K> {
+    type Value = Found<K::Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        let name = <String as serde::Deserialize>::deserialize(from)?;
+        if ParameterArgs::is_name(&name) {
+            return Ok(Found::Parameter(name));
+        }
+        let unknown = || {
+            D::Error::custom(format!(
+                "there is no option {name}: see stylefleet run --help"
+            ))
+        };
+        let seed = self.0.take().ok_or_else(unknown)?;
+        let key = name.as_str().into_deserializer();
+        let other = seed.deserialize::<serde::de::value::StrDeserializer<'_, D::Error>>(key);
+        other.map(Found::Other).map_err(|_| unknown())
+    }
+}
+
+/// Reads a parameter's value.
+struct Assign<'a> {
+    given: &'a mut ParameterArgs,
+    name: String,
+}
+
+impl<'de> DeserializeSeed<'de> for Assign<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        let written = from.deserialize_any(Written)?;
+        self.given
+            .set(&self.name, &written)
+            .map(drop)
+            .map_err(D::Error::custom)
+    }
+}
+
+/// Reads a value as the command line would have it: text, a number, true or false.
+struct Written;
+
+impl Visitor<'_> for Written {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text, a number, true or false")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<String, E> {
+        Ok(value.to_owned())
+    }
+}
+
+// The manual.
+
+/// The default preset in full, the others where they differ from it.
+pub fn presets() -> String {
+    let usual = Preset::default().parameters().show();
+    let mut text = String::new();
+    for &preset in Preset::ALL {
+        text += &format!("  {}\n", preset.word());
+        let rows = table().into_iter().zip(preset.parameters().show());
+        for ((row, (_, value)), (_, usual)) in rows.zip(&usual) {
+            if preset == Preset::default() || value != *usual {
+                text += &format!("    {:20} {value}\n", row.name());
+            }
+        }
+    }
+    text
+}

@@ -1,0 +1,19 @@
+//! What jobs are about: the domain types that the contract and the engine share.
+//!
+//! Pure: no I/O, no protobuf, no tensors. A value is checked once, where it enters the program, and
+//! becomes a [`Valid`] one; from there on its type is the proof.
+
+mod choice;
+mod digest;
+mod invalid;
+mod names;
+mod parameter;
+pub mod stylize;
+mod valid;
+
+pub use choice::Choice;
+pub use digest::Digest;
+pub use invalid::Invalid;
+pub use names::{BatchId, Name};
+pub use parameter::{Heading, Limits, Parameter, Value};
+pub use valid::{Valid, Validate};

@@ -1,0 +1,87 @@
+//! What people call jobs, images and batches.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Invalid;
+
+/// Longest name of a job or image, in bytes: room for a file and the folders that it is in.
+const MAX_NAME: usize = 1024;
+/// Longest name of a batch.
+const MAX_BATCH: usize = 64;
+
+/// A name for people: 1 to 1024 bytes, no control characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Name(String);
+
+/// A batch's name: 1 to 64 characters of a to z, 0 to 9 and the hyphen, and so safe in a path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct BatchId(String);
+
+impl FromStr for Name {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text.is_empty() || text.len() > MAX_NAME || text.chars().any(char::is_control) {
+            Err(Invalid::new(
+                "name",
+                format!("must have 1 to {MAX_NAME} bytes and no control characters"),
+            ))
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+}
+
+impl FromStr for BatchId {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if text.is_empty() || text.len() > MAX_BATCH || !text.bytes().all(allowed) {
+            Err(Invalid::new(
+                "batch",
+                format!("must have 1 to {MAX_BATCH} characters of a to z, 0 to 9 and the hyphen"),
+            ))
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+}
+
+macro_rules! text_type {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Invalid;
+
+            fn try_from(text: String) -> Result<Self, Invalid> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+    };
+}
+
+text_type!(Name);
+text_type!(BatchId);

@@ -1,0 +1,70 @@
+//! Documents that follow from the code are what the code says.
+
+// Helpers of tests may panic as tests do.
+#![allow(clippy::expect_used, clippy::panic)]
+
+use std::fmt::Write;
+use std::path::Path;
+
+use stylefleet_model::stylize::{Preset, table};
+use stylefleet_model::{Choice, Heading};
+
+/// The page about parameters.
+fn parameters() -> String {
+    let mut page = String::from(
+        "# Parameters\n\n\
+         Every parameter of a picture: an option of `stylefleet run` and `stylefleet submit`, a key of batch\n\
+         files, and, with underscores for hyphens, a field of messages and records. This page follows from\n\
+         the table in `proto/model/src/stylize/table.rs`.\n",
+    );
+    for heading in [Heading::Picture, Heading::Objective, Heading::Effort] {
+        writeln!(page, "\n## {}\n", heading.title()).expect("writes");
+        for row in table().iter().filter(|row| row.heading == heading) {
+            writeln!(page, "**`--{} {}`** {}", row.name(), row.value, row.brief()).expect("writes");
+            for paragraph in row.details() {
+                writeln!(page, "\n{paragraph}").expect("writes");
+            }
+            page.push('\n');
+        }
+        page.pop();
+    }
+    page += "\n## Presets\n\nWhere they differ:\n\n";
+    let presets: Vec<_> = Preset::ALL
+        .iter()
+        .map(|preset| preset.parameters().show())
+        .collect();
+    let names: Vec<_> = Preset::ALL.iter().map(|preset| preset.word()).collect();
+    writeln!(
+        page,
+        "| | {} |\n| --- |{}",
+        names.join(" | "),
+        " --- |".repeat(names.len())
+    )
+    .expect("writes");
+    for (index, row) in table().iter().enumerate() {
+        if row.default.is_none() {
+            let values: Vec<_> = presets
+                .iter()
+                .map(|shown| shown[index].1.replace(',', ", "))
+                .collect();
+            writeln!(page, "| {} | {} |", row.name(), values.join(" | ")).expect("writes");
+        }
+    }
+    page
+}
+
+/// With STYLEFLEET_WRITE_DOCUMENTS in the environment it writes the page anew.
+#[test]
+fn the_page_about_parameters_follows_from_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/PARAMETERS.md");
+    let page = parameters();
+    if std::env::var_os("STYLEFLEET_WRITE_DOCUMENTS").is_some() {
+        std::fs::write(&path, &page).expect("writes");
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == page,
+        "docs/PARAMETERS.md is not what the table says: STYLEFLEET_WRITE_DOCUMENTS=1 cargo test \
+         --release --workspace --test documents"
+    );
+}
