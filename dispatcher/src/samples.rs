@@ -2,26 +2,42 @@
 
 use std::collections::BTreeMap;
 
-use stylefleet_proto::{Digest, Format, Image, JobId, Preset, Record, Scored, Style, keys};
+use stylefleet_proto::{Digest, Format, Image, Job, JobId, Preset, Record, Scored, Style, keys};
+
+/// An image.
+fn image() -> Image {
+    Image {
+        sha256: Digest::of(&[]),
+        name: "a.png".parse().expect("a name"),
+    }
+}
+
+/// A style.
+fn style() -> Style {
+    Style {
+        image: image(),
+        weight: 1.0,
+        mask: None,
+    }
+}
+
+/// A job.
+pub fn job() -> Job {
+    let batch = "batch".parse().expect("a batch");
+    let name = "name".parse().expect("a name");
+    let parameters = Preset::Studio.parameters();
+    Job::new(batch, name, image(), vec![style()], parameters).expect("a job")
+}
 
 /// The record of a job that came to the `picture`.
 pub fn record(job: JobId, picture: &[u8]) -> Record {
-    let image = Image {
-        sha256: Digest::of(&[]),
-        name: "a.png".parse().expect("a name"),
-    };
-    let style = Style {
-        image: image.clone(),
-        weight: 1.0,
-        mask: None,
-    };
     Record {
         job,
         picture: keys::picture(&job, &Digest::of(picture), Format::Png),
         width: 1,
         height: 1,
-        content: image,
-        styles: vec![style],
+        content: image(),
+        styles: vec![style()],
         parameters: Preset::Studio.parameters(),
         seconds: 1.0,
         evaluations: 1,

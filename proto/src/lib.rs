@@ -17,7 +17,7 @@ pub mod queues;
 mod records;
 
 pub use digest::Digest;
-pub use event::{Event, Happening, Hello, Progress, Pulse, ToWorker};
+pub use event::{Delivery, Ended, Event, EventKind, Hello, Progress, Pulse, ToWorker, Update};
 pub use invalid::Invalid;
 pub use job::{BatchId, Image, Job, JobId, MAX_PREVIEW_EVERY, Name, Priority, Style, VERSION};
 pub use layer::{Layer, UnknownLayer};

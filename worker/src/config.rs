@@ -76,7 +76,7 @@ pub enum SettingsError {
     },
     /// A value makes no sense.
     #[error("settings: {name}: {reason}")]
-    Nonsense {
+    Invalid {
         /// The setting.
         name: &'static str,
         /// What is wrong with it.
@@ -185,7 +185,7 @@ impl Settings {
         let digest = self.weights.strip_prefix(IN_STORE).map(str::parse);
         digest.transpose().map_err(|e: Invalid| {
             let reason = e.to_string();
-            SettingsError::Nonsense {
+            SettingsError::Invalid {
                 name: "weights",
                 reason,
             }
@@ -242,7 +242,7 @@ impl Settings {
             "" => Ok(None),
             address => address.parse().map(Some).map_err(|_| {
                 let reason = format!("\"{address}\" is no address like 0.0.0.0:8080");
-                SettingsError::Nonsense {
+                SettingsError::Invalid {
                     name: "health",
                     reason,
                 }
@@ -293,7 +293,7 @@ impl Settings {
             return Ok(None);
         }
         let size = self.memory.parse::<ByteSize>();
-        let bytes = size.map_err(|reason| SettingsError::Nonsense {
+        let bytes = size.map_err(|reason| SettingsError::Invalid {
             name: "memory",
             reason: format!(
                 "{:?} is no size: {reason}: write it as 4GiB, or auto",
@@ -315,7 +315,7 @@ fn given<T: FromStr<Err: Display>>(
     }
     text.parse().map_err(|e: T::Err| {
         let reason = e.to_string();
-        SettingsError::Nonsense { name, reason }
+        SettingsError::Invalid { name, reason }
     })
 }
 

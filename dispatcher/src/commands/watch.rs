@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::{StreamExt, stream};
-use stylefleet_proto::lifecycle::{Settlement, settle};
-use stylefleet_proto::{BatchId, Event, Happening, JobId};
-use stylefleet_transport::broker::{BrokerError, DispatcherEnd, RabbitDispatcher, Told};
+use stylefleet_proto::lifecycle::settle;
+use stylefleet_proto::{BatchId, Ended, Event, EventKind, JobId, Update};
+use stylefleet_transport::broker::{BrokerError, DispatcherEnd, Notification, RabbitDispatcher};
 use stylefleet_transport::store::{Store, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -149,7 +149,7 @@ async fn watch(
 }
 
 /// What the broker tells next; waits for ever where there is none.
-async fn next(news: &mut Option<Listening>) -> Option<Told> {
+async fn next(news: &mut Option<Listening>) -> Option<Notification> {
     match news {
         Some(news) => news.told.recv().await,
         None => pending().await,
@@ -218,7 +218,7 @@ struct Watch {
 
 /// What the broker tells, and the connection that it comes over.
 struct Listening {
-    told: mpsc::Receiver<Told>,
+    told: mpsc::Receiver<Notification>,
     broker: Arc<dyn DispatcherEnd>,
 }
 
@@ -285,10 +285,10 @@ impl Watch {
                     None => return Ok(()),
                 },
                 told = next(&mut self.news) => match told {
-                    Some(Told::Event(event)) => self.heed(event),
-                    Some(Told::Pulse(pulse)) => {
+                    Some(Notification::Event(event)) => self.handle(event),
+                    Some(Notification::Pulse(pulse)) => {
                         if let Some(event) = pulse.progress {
-                            self.heed(event);
+                            self.handle(event.map(|progress| Update::Progress(progress).into()));
                         }
                     }
                     None => self.news = None,
@@ -416,57 +416,37 @@ impl Watch {
     }
 
     /// Tells what happened to a job. Whether it is over is for the store to say.
-    fn heed(&mut self, event: Event) {
+    fn handle(&mut self, event: Event) {
         let Event {
             job,
             worker,
             attempt,
             unix_millis,
-            happening,
+            kind,
         } = event;
         if !self.open.contains(&job) {
             return;
         }
         let board = &mut self.board;
-        match (settle(attempt, &happening), happening) {
-            (Some(Settlement::Over | Settlement::SetAside { .. }), _) => {
-                // What was said before this began may have been taken back since.
-                self.look_at(job, (unix_millis > self.begun_millis).then_some(worker));
-            }
-            (
-                _,
-                Happening::Started {
-                    resumed_evaluations,
-                    device,
-                },
-            ) => board.show_of(job, |name| News::Started {
+        match kind {
+            EventKind::Update(Update::Started {
+                resumed_evaluations,
+                device,
+            }) => board.show_of(job, |name| News::Started {
                 job,
                 name,
                 device: &device,
                 attempt,
                 resumed_evaluations,
             }),
-            (_, Happening::Progress(progress)) => board.show_of(job, |name| News::Progress {
-                job,
-                name,
-                position: Position::from(&progress),
-            }),
-            (_, Happening::Note(text)) => {
-                board.show_of(job, |name| News::Note {
+            EventKind::Update(Update::Progress(progress)) => {
+                board.show_of(job, |name| News::Progress {
                     job,
                     name,
-                    text: &text,
+                    position: Position::from(&progress),
                 });
             }
-            (_, Happening::Interrupted { evaluations }) => {
-                board.show_of(job, |name| News::Interrupted {
-                    job,
-                    name,
-                    evaluations,
-                });
-            }
-            (_, Happening::Failed { reason, .. }) => {
-                let text = format!("{reason}: it is tried again");
+            EventKind::Update(Update::Note(text)) => {
                 board.show_of(job, |name| News::Note {
                     job,
                     name,
@@ -474,10 +454,27 @@ impl Watch {
                 });
             }
             // `fetch` brings progress pictures.
-            (
-                _,
-                Happening::Previewed { .. } | Happening::Finished { .. } | Happening::Cancelled,
-            ) => {}
+            EventKind::Update(Update::Previewed { .. }) => {}
+            EventKind::Ended(ended) if settle(attempt, &ended).is_terminal() => {
+                // What was published before this began may have been taken back since.
+                self.look_at(job, (unix_millis > self.begun_millis).then_some(worker));
+            }
+            EventKind::Ended(Ended::Interrupted { evaluations }) => {
+                board.show_of(job, |name| News::Interrupted {
+                    job,
+                    name,
+                    evaluations,
+                });
+            }
+            EventKind::Ended(Ended::Failed { reason, .. }) => {
+                let text = format!("{reason}: it is tried again");
+                board.show_of(job, |name| News::Note {
+                    job,
+                    name,
+                    text: &text,
+                });
+            }
+            EventKind::Ended(Ended::Finished { .. } | Ended::Cancelled) => {}
         }
     }
 

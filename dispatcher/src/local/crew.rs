@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use stylefleet_proto::{Event, Happening, Hello, Job, ToWorker};
+use stylefleet_proto::{Delivery, Ended, Event, EventKind, Hello, Job, ToWorker};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -212,7 +212,12 @@ impl Lane {
     /// one that was interrupted is about to end, one that hit a fault may be broken.
     async fn follow(&self, worker: &mut Worker, job: Job) -> Result<bool, Complaint> {
         let id = job.id;
-        worker.tell(&ToWorker::Job(Box::new(job))).await?;
+        let delivery = Delivery {
+            job,
+            redelivered: false,
+            abandoned: false,
+        };
+        worker.tell(&ToWorker::Delivery(Box::new(delivery))).await?;
         let mut told_to_drain = false;
         loop {
             let event = tokio::select! {
@@ -227,18 +232,20 @@ impl Lane {
             if event.job != id {
                 return Err(Complaint::Stray);
             }
-            let is_last = event.happening.is_last();
-            let is_fit = matches!(
-                event.happening,
-                Happening::Finished { .. }
-                    | Happening::Cancelled
-                    | Happening::Failed {
-                        retryable: false,
-                        ..
-                    }
-            );
+            let is_fit = match &event.kind {
+                EventKind::Update(_) => None,
+                EventKind::Ended(ended) => Some(matches!(
+                    ended,
+                    Ended::Finished { .. }
+                        | Ended::Cancelled
+                        | Ended::Failed {
+                            retryable: false,
+                            ..
+                        }
+                )),
+            };
             self.report(What::Told(event)).await;
-            if is_last {
+            if let Some(is_fit) = is_fit {
                 return Ok(is_fit);
             }
         }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use stylefleet_proto::{Event, Happening, Hello, Job, JobId};
+use stylefleet_proto::{Ended, Event, EventKind, Hello, Job, JobId, Update};
 use tokio::time::sleep_until;
 
 use crate::asking::values::Devices;
@@ -189,29 +189,33 @@ impl Dispatch<'_> {
 
     async fn told(&mut self, lane: usize, event: Event) -> Result<(), DispatchError> {
         let seat = &mut self.seats[lane];
-        if event.happening.is_last() {
+        if matches!(event.kind, EventKind::Ended(_)) {
             seat.job = None;
         }
         let Event { job, attempt, .. } = event;
-        match event.happening {
-            Happening::Started {
+        match event.kind {
+            EventKind::Update(Update::Started {
                 resumed_evaluations,
                 ..
-            } => self.desk.board.show_of(job, |name| News::Started {
+            }) => self.desk.board.show_of(job, |name| News::Started {
                 job,
                 name,
                 device: &seat.device,
                 attempt,
                 resumed_evaluations,
             }),
-            Happening::Progress(progress) => self.desk.board.show_of(job, |name| News::Progress {
-                job,
-                name,
-                position: Position::from(&progress),
-            }),
-            Happening::Note(text) => self.note(job, &text),
-            Happening::Previewed { evaluations } => self.desk.preview(job, evaluations).await?,
-            Happening::Finished { .. } => {
+            EventKind::Update(Update::Progress(progress)) => {
+                self.desk.board.show_of(job, |name| News::Progress {
+                    job,
+                    name,
+                    position: Position::from(&progress),
+                })
+            }
+            EventKind::Update(Update::Note(text)) => self.note(job, &text),
+            EventKind::Update(Update::Previewed { evaluations }) => {
+                self.desk.preview(job, evaluations).await?
+            }
+            EventKind::Ended(Ended::Finished { .. }) => {
                 if self.desk.deliver(job, false).await? {
                     self.scheduler.end(job);
                 } else {
@@ -220,18 +224,18 @@ impl Dispatch<'_> {
                     self.lose(job, reason.to_owned()).await?;
                 }
             }
-            Happening::Failed {
+            EventKind::Ended(Ended::Failed {
                 retryable: true,
                 reason,
-            } => self.lose(job, reason).await?,
-            Happening::Failed {
+            }) => self.lose(job, reason).await?,
+            EventKind::Ended(Ended::Failed {
                 retryable: false,
                 reason,
-            } => {
+            }) => {
                 self.scheduler.end(job);
                 self.desk.give_up(job, reason, attempt).await?;
             }
-            Happening::Interrupted { evaluations } => {
+            EventKind::Ended(Ended::Interrupted { evaluations }) => {
                 self.desk.board.show_of(job, |name| News::Interrupted {
                     job,
                     name,
@@ -240,7 +244,7 @@ impl Dispatch<'_> {
                 self.scheduler.put_back(job, Instant::now());
             }
             // A store that a fleet used before may hold a marker.
-            Happening::Cancelled => {
+            EventKind::Ended(Ended::Cancelled) => {
                 self.scheduler.end(job);
                 self.desk
                     .give_up(job, "cancelled".to_owned(), attempt)

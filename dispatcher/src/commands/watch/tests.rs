@@ -2,7 +2,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use stylefleet_proto::{Accepted, Failure, Manifest, ManifestEntry, Preset, keys};
+use stylefleet_proto::{Accepted, Failure, Job, Manifest, ManifestEntry, Preset, keys};
 use stylefleet_transport::broker::{MemoryBroker, WorkerEnd};
 use stylefleet_transport::store::MemoryStore;
 use tokio::sync::Notify;
@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::documents;
 use crate::output::Output;
+use crate::samples;
 
 /// Keeps what it is shown.
 #[derive(Clone, Default)]
@@ -79,14 +80,27 @@ fn batch(jobs: &[(u8, &str)]) -> Batch {
     }
 }
 
-fn event(number: u8, happening: Happening) -> Event {
+fn event<K>(number: u8, kind: K) -> Event<K> {
     Event {
         job: job(number),
         worker: "w".to_owned(),
         attempt: 1,
         unix_millis: 1,
-        happening,
+        kind,
     }
+}
+
+/// Has a worker end an attempt at a job.
+async fn end_attempt(broker: &MemoryBroker, event: Event<Ended>) {
+    let job = Job {
+        id: event.job,
+        ..samples::job()
+    };
+    let submitted = broker.submit(&[job], &mut |_| {}).await;
+    submitted.expect("submits");
+    let claim = broker.claim(&CancellationToken::new()).await;
+    let claim = claim.expect("claims").expect("a job");
+    broker.settle(claim, event).await.expect("settles");
 }
 
 async fn fail(store: &MemoryStore, number: u8) {
@@ -100,8 +114,8 @@ async fn fail(store: &MemoryStore, number: u8) {
     written.expect("writes");
 }
 
-fn failed() -> Happening {
-    Happening::Failed {
+fn failed() -> Ended {
+    Ended::Failed {
         retryable: false,
         reason: "too bad".to_owned(),
     }
@@ -112,12 +126,12 @@ async fn late_watchers_learn_what_happened() {
     let store = Arc::new(MemoryStore::default());
     let broker = MemoryBroker::default();
     fail(&store, 1).await;
-    let started = Happening::Started {
+    let started = Update::Started {
         resumed_evaluations: 0,
         device: "cpu".to_owned(),
     };
-    broker.tell(event(1, started.clone()));
-    broker.tell(event(2, started));
+    broker.publish(event(1, started.clone()));
+    broker.publish(event(2, started));
     let shown = Shown::default();
     let board = Board::new(3, Box::new(shown.clone()));
     let end = broker.clone();
@@ -126,13 +140,13 @@ async fn late_watchers_learn_what_happened() {
     let stop = CancellationToken::new();
     let work = async {
         shown.wait_for("started b").await;
-        // What is told but is not so is not believed.
-        broker.tell(event(2, failed()));
-        broker.tell(event(2, Happening::Note("still at it".to_owned())));
+        // What is published but is not so is not believed.
+        end_attempt(&broker, event(2, failed())).await;
+        broker.publish(event(2, Update::Note("still at it".to_owned())));
         shown.wait_for("note b").await;
         let put = store.put(&keys::cancelled(&job(2)), Bytes::new()).await;
         put.expect("writes");
-        broker.tell(event(2, Happening::Cancelled));
+        end_attempt(&broker, event(2, Ended::Cancelled)).await;
     };
     let watch = watch(&batch, board, store.clone(), PAUSE, connect, &stop);
     let (tally, ()) = tokio::join!(watch, work);
@@ -219,7 +233,7 @@ async fn what_is_over_elsewhere_is_told_of() {
         ..event(number, failed())
     };
     // Tried again since.
-    broker.tell(said(1, 1));
+    end_attempt(&broker, said(1, 1)).await;
     let shown = Shown::default();
     let board = Board::new(2, Box::new(shown.clone()));
     let end = broker.clone();
@@ -227,19 +241,19 @@ async fn what_is_over_elsewhere_is_told_of() {
     let batch = batch(&[(1, "a"), (2, "b")]);
     let stop = CancellationToken::new();
     let work = async {
-        let started = Happening::Started {
+        let started = Update::Started {
             resumed_evaluations: 0,
             device: "cpu".to_owned(),
         };
-        broker.tell(event(1, started));
+        broker.publish(event(1, started));
         shown.wait_for("started a").await;
-        broker.tell(said(2, u64::MAX / 2));
+        end_attempt(&broker, said(2, u64::MAX / 2)).await;
         shown
             .wait_for_start("remark b: worker w says that it is over")
             .await;
         for number in [1, 2] {
             fail(&store, number).await;
-            broker.tell(event(number, failed()));
+            end_attempt(&broker, event(number, failed())).await;
         }
     };
     let watch = watch(&batch, board, store.clone(), PAUSE, connect, &stop);
