@@ -670,6 +670,24 @@ fn a_picture_ends_early_once_it_is_good_enough() {
 }
 
 #[test]
+fn workers_log_to_standard_error_if_a_log_is_asked_for() {
+    let scene = Scene::with_pictures();
+    let command = "boat.png --style wave.png --size 16 --evaluations 2 --json";
+    let mut logging = scene.run_command(&[command]);
+    logging.env("STYLEFLEET_LOG", "stylefleet=info");
+    let ended = Run::start(logging).end().expect_code(0);
+    let is_of_worker = |line: &&String| {
+        line.starts_with("cpu: ") && line.contains("boat.wave") && line.contains("2 evaluations")
+    };
+    let lines = ended.stderr.iter().filter(is_of_worker);
+    assert_eq!(lines.count(), 1, "{}", ended.so_far());
+    assert_eq!(ended.events_of("finished").len(), 1, "{}", ended.so_far());
+
+    let silent = scene.run(&[command, "--seed 2"]).expect_code(0);
+    assert!(silent.stderr.is_empty(), "{}", silent.so_far());
+}
+
+#[test]
 fn wrong_usage_exits_2_and_does_nothing() {
     let scene = Scene::with_pictures();
     scene.write(

@@ -1,6 +1,6 @@
 //! The worker's settings: flags over environment over file over `config.default.toml`.
 //!
-//! Nothing else in this crate reads the environment.
+//! Nothing else in this crate touches the environment.
 
 use std::collections::HashMap;
 use std::fmt::{self, Display};
@@ -23,6 +23,17 @@ use crate::cli::Flags;
 const IN_STORE: &str = "store:";
 /// Every setting and its default.
 pub const DEFAULTS: &str = include_str!("config.default.toml");
+
+/// What NVIDIA's libraries read as they start.
+const TF32_OVERRIDE: &str = "NVIDIA_TF32_OVERRIDE";
+
+/// Forbids NVIDIA's libraries to compute f32 in TF32, which rounds factors to 19 bits: a job is to
+/// come out the same whoever does it. To be called before there are other threads.
+#[expect(unsafe_code, reason = "other threads may be reading the environment")]
+pub fn forbid_tf32() {
+    // SAFETY: there are no other threads yet.
+    unsafe { std::env::set_var(TF32_OVERRIDE, "0") };
+}
 
 /// The worker's settings, checked.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -74,7 +85,7 @@ pub enum SettingsError {
         /// What is allowed.
         allowed: &'static str,
     },
-    /// A value makes no sense.
+    /// A value is invalid.
     #[error("settings: {name}: {reason}")]
     Invalid {
         /// The setting.

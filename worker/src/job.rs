@@ -487,7 +487,7 @@ impl Attempt {
                 reason: error.to_string(),
             },
             Some(error) if error.is_retryable() => {
-                tracing::warn!("{}: {error}", self.job.id);
+                self.events.note(error);
                 Ended::Interrupted { evaluations: 0 }
             }
             Some(error) => {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::bars::beside_bars;
 use super::{News, Position};
 
 /// A line of text.
@@ -19,10 +20,10 @@ impl Line {
     /// Prints it, on one line whatever is in it. A reader that is gone does not stop the run.
     pub fn print(&self) {
         let plain = |text: &str| text.replace(char::is_control, " ");
-        let _ = match self {
+        let _ = beside_bars(|| match self {
             Self::Result(text) => writeln!(std::io::stdout(), "{}", plain(text)),
             Self::Remark(text) => writeln!(std::io::stderr(), "{}", plain(text)),
-        };
+        });
     }
 }
 

@@ -89,15 +89,18 @@ impl Shared {
         self.arrival.notify_one();
     }
 
-    /// Puts a job at the end of the queue after a wait.
-    fn enqueue_after(self: Arc<Self>, wait: Duration, job: Job) {
+    /// Puts a job at the end of the queue after a wait, if anybody holds the broker by then.
+    fn enqueue_after(self: &Arc<Self>, wait: Duration, job: Job) {
         self.state().delayed += 1;
+        let shared = Arc::downgrade(self);
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
-            let mut state = self.state();
-            state.delayed -= 1;
-            state.waiting.push_back(Waiting::new(job));
-            self.arrival.notify_one();
+            if let Some(shared) = shared.upgrade() {
+                let mut state = shared.state();
+                state.delayed -= 1;
+                state.waiting.push_back(Waiting::new(job));
+                shared.arrival.notify_one();
+            }
         });
     }
 
@@ -190,9 +193,7 @@ impl WorkerEnd for MemoryBroker {
                 let wait = if shared.is_impatient { 0 } else { wait };
                 let attempt = job.attempt.saturating_add(1);
                 let job = Job { attempt, ..job };
-                shared
-                    .clone()
-                    .enqueue_after(Duration::from_secs(wait.into()), job);
+                shared.enqueue_after(Duration::from_secs(wait.into()), job);
             }
             Settlement::SetAside { reason } => shared.state().dead.push((job, reason)),
         }
