@@ -44,7 +44,7 @@ pub enum Failure {
     /// The engine says no.
     #[error(transparent)]
     Engine(#[from] Error),
-    /// A setting makes no sense.
+    /// A setting is invalid.
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// The store does not have the weights that were asked for.

@@ -64,9 +64,10 @@ async fn look_after(store: Arc<PatientStore>) {
 type Answer = (StatusCode, &'static str);
 
 async fn healthz(State(health): State<Health>) -> Answer {
-    match health.context.engine.is_alive() {
-        true => (StatusCode::OK, "alive\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "the engine is broken\n"),
+    if health.context.engine.is_alive() {
+        (StatusCode::OK, "alive\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the engine is broken\n")
     }
 }
 

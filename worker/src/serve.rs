@@ -26,7 +26,7 @@ const MAX_SKEW: i64 = 60;
 /// Why a worker does not serve, or does no longer.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// Something is not set, or makes no sense.
+    /// Something is not set, or is invalid.
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// The operating system refused what a worker needs to begin.

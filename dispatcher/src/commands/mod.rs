@@ -71,10 +71,10 @@ impl Ending {
 /// Why a command cannot do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// What was typed makes no sense.
+    /// What was typed is invalid.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// The environment makes no sense.
+    /// The environment is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// Signals cannot be caught.

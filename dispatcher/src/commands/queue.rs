@@ -71,15 +71,16 @@ struct Rates {
     failed_per_hour: f64,
 }
 
-/// Does what is asked.
+/// Runs the command.
 pub async fn run(args: QueueArgs, settings: &Settings) -> Result<Ending, CommandError> {
     let broker = connect(settings).await?;
     let activity = listen(&broker).await?;
     let queue = Queue::new(broker.depths().await?, activity);
     broker.close().await;
-    match args.json {
-        true => output::document(&queue),
-        false => queue.print(),
+    if args.json {
+        output::document(&queue);
+    } else {
+        queue.print();
     }
     Ok(Ending::AllDone)
 }

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use stylefleet_proto::lifecycle::DEATHS;
 use stylefleet_proto::{
     Delivery, Ended, Event, EventKind, Hello, Job, Start, ToWorker, Update, keys,
 };
@@ -19,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 use super::worker::{ExitReason, Fault, Launch, Worker};
 use crate::clock::millis;
 use crate::documents::{self, DocumentError};
+
+/// How often in a row a worker may fail to start, or give its job back unasked, before the run ends.
+const SETBACKS: u32 = 5;
 
 /// What all lanes share.
 pub struct Context {
@@ -54,6 +56,15 @@ pub enum LaneError {
         /// How it ended.
         reason: ExitReason,
     },
+    /// Workers give jobs back, and nobody else is there to take them.
+    #[error(
+        "workers on device {device} gave their jobs back {SETBACKS} times without being asked: the \
+         notes say why; run the same command again once that is mended"
+    )]
+    GivenBack {
+        /// The device.
+        device: String,
+    },
     /// The broker did not do as it was told.
     #[error(transparent)]
     Broker(#[from] BrokerError),
@@ -71,8 +82,8 @@ pub struct Lane {
     idle: Option<Worker>,
     /// Whether a worker was ever ready here, so that the set-up is known to be right.
     was_ready: bool,
-    /// Workers in a row that ended before they were ready.
-    failed_starts: u32,
+    /// Setbacks since an attempt ended otherwise.
+    setbacks: u32,
     /// Who wants to know of the first worker.
     announce: Option<oneshot::Sender<Hello>>,
 }
@@ -85,7 +96,7 @@ impl Lane {
             context,
             idle: None,
             was_ready: false,
-            failed_starts: 0,
+            setbacks: 0,
             announce: None,
         }
     }
@@ -141,7 +152,6 @@ impl Lane {
 
     fn welcome(&mut self, hello: Hello) {
         self.was_ready = true;
-        self.failed_starts = 0;
         self.device.clone_from(&hello.device);
         if let Some(announce) = self.announce.take() {
             // Without a listener nobody wants to know.
@@ -151,9 +161,9 @@ impl Lane {
 
     /// Killed while it started, or on a device that worked before: worth another try.
     fn startup_failed(&mut self, job: &Job, reason: ExitReason) -> Result<(), LaneError> {
-        self.failed_starts += 1;
+        self.setbacks += 1;
         let may_pass = self.was_ready || reason.is_by_signal();
-        if may_pass && self.failed_starts < DEATHS {
+        if may_pass && self.setbacks < SETBACKS {
             self.note(job, format!("{reason}: another worker is started"));
             return Ok(());
         }
@@ -168,17 +178,32 @@ impl Lane {
     async fn attempt(&mut self, mut worker: Worker, claim: Claim) -> Result<(), LaneError> {
         match self.follow(&mut worker, &claim).await {
             Ok(ended) => {
-                let is_fit = is_fit_after(&ended.kind);
+                let kind = ended.kind.clone();
                 self.context.broker.settle(claim, ended).await?;
-                if is_fit {
+                if is_fit_after(&kind) {
                     self.idle = Some(worker);
                 } else {
                     worker.end().await;
                 }
+                self.count_setbacks(&kind)?;
             }
             Err(fault) => {
                 let reason = worker.exit_reason(fault).await;
                 self.worker_died(&claim.job, &reason).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Without other workers, a job that is given back again and again would be so for ever.
+    fn count_setbacks(&mut self, ended: &Ended) -> Result<(), LaneError> {
+        if !matches!(ended, Ended::Interrupted { .. }) {
+            self.setbacks = 0;
+        } else if !self.context.drain.is_cancelled() {
+            self.setbacks += 1;
+            if self.setbacks == SETBACKS {
+                let device = self.device.clone();
+                return Err(LaneError::GivenBack { device });
             }
         }
         Ok(())

@@ -107,9 +107,10 @@ pub fn line(news: &News<'_>) -> Line {
 
 /// A picture by its file, with its name where that does not say it.
 fn called(name: &str, picture: &Path) -> String {
-    match picture.with_extension("").ends_with(name) {
-        true => picture.display().to_string(),
-        false => format!("{name} at {}", picture.display()),
+    if picture.with_extension("").ends_with(name) {
+        picture.display().to_string()
+    } else {
+        format!("{name} at {}", picture.display())
     }
 }
 

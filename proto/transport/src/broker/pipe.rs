@@ -213,6 +213,34 @@ mod tests {
         parse(wire::ToWorker { frame }, "worker")
     }
 
+    #[tokio::test]
+    async fn a_claim_says_what_its_delivery_does() {
+        let (input, to) = tokio::io::duplex(1 << 16);
+        let mut parent = Sender::new(to);
+        let hello = Hello {
+            worker: "worker".to_owned(),
+            device: "cpu".to_owned(),
+            cuda_devices: 0,
+        };
+        let stop = CancellationToken::new();
+        let worker = PipeEnd::open(hello, input, tokio::io::sink(), &stop);
+        for (redelivered, abandoned) in [(false, false), (true, false), (true, true)] {
+            let delivery = ToWorker::Delivery(Box::new(Delivery {
+                job: job(),
+                redelivered,
+                abandoned,
+            }));
+            let sent = parent.send(&wire::ToWorker::from(&delivery)).await;
+            sent.expect("sends");
+            let claim = worker.claim(&stop).await.expect("claims").expect("a job");
+            assert_eq!(claim.job, job());
+            assert_eq!(
+                (claim.redelivered, claim.abandoned),
+                (redelivered, abandoned)
+            );
+        }
+    }
+
     #[test]
     fn a_job_that_is_not_valid_is_answered_if_it_can_be_named() {
         assert!(matches!(received(|_| ()), Received::Delivery(_)));
