@@ -11,14 +11,13 @@ const WORKER: &str = "stylefleet-worker";
 
 /// Settings from variables that begin with `STYLEFLEET_`. Not to be printed: the broker's URL
 /// has a password.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct Settings {
     /// `STYLEFLEET_WORKER`: the worker's command.
     worker: Option<PathBuf>,
-    /// `STYLEFLEET_LOG`: what to log to standard error, as in `debug` or `stylefleet=trace`. Unless
-    /// told otherwise, what libraries say is left out: errors are ours to tell.
-    pub log: String,
+    /// `STYLEFLEET_LOG`: what to log to standard error, as in `debug` or `stylefleet=trace`.
+    log: Option<String>,
     /// `STYLEFLEET_BROKER`: the broker's URL.
     broker: Option<String>,
     /// `STYLEFLEET_STORE`: where the store is.
@@ -27,19 +26,6 @@ pub struct Settings {
     s3_endpoint: Option<String>,
     /// `STYLEFLEET_CA`: PEM file of further certificate authorities, for broker and store.
     ca: Option<PathBuf>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            worker: None,
-            log: "stylefleet=warn".to_owned(),
-            broker: None,
-            store: None,
-            s3_endpoint: None,
-            ca: None,
-        }
-    }
 }
 
 /// The environment holds something that cannot be used, or lacks something.
@@ -70,6 +56,16 @@ impl Settings {
             .add_source(environment)
             .build()?
             .try_deserialize()?)
+    }
+
+    /// What to log. Unless told otherwise, what libraries say is left out: errors are ours to tell.
+    pub fn log(&self) -> &str {
+        self.log.as_deref().unwrap_or("stylefleet=warn")
+    }
+
+    /// Whether a log was asked for.
+    pub fn wants_log(&self) -> bool {
+        self.log.is_some()
     }
 
     /// The worker's command: the one named, the one beside our own, or whatever PATH has.

@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod curve;
 mod documents;
+mod follow;
 mod leftovers;
 mod local;
 mod output;
@@ -42,8 +43,8 @@ fn main() -> ExitCode {
         Err(error) => return complain(&error, USAGE),
     };
     tracing_subscriber::fmt()
-        .with_env_filter(&settings.log)
-        .with_writer(std::io::stderr)
+        .with_env_filter(settings.log())
+        .with_writer(|| output::Log)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let runtime = Builder::new_current_thread().enable_all().build();

@@ -1,11 +1,12 @@
-//! What workers tell, and what local workers are told.
+//! What workers publish, and what local workers receive.
 
 use crate::check::{integer, optional, required};
 use crate::{Digest, Invalid, Job, JobId, VERSION, wire};
 
-/// What a worker tells of a job.
+/// Something that happened to a job. `K` is what: an [`Update`], how the attempt [`Ended`], or
+/// either.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Event {
+pub struct Event<K = EventKind> {
     /// The job.
     pub job: JobId,
     /// Name of the worker.
@@ -15,12 +16,21 @@ pub struct Event {
     /// When it happened, by the worker's clock: milliseconds since 1970-01-01 UTC.
     pub unix_millis: u64,
     /// What happened.
-    pub happening: Happening,
+    pub kind: K,
 }
 
 /// What happened to a job.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Happening {
+pub enum EventKind {
+    /// The attempt goes on.
+    Update(Update),
+    /// The attempt is over.
+    Ended(Ended),
+}
+
+/// What goes on in an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Update {
     /// The worker has the job.
     Started {
         /// Evaluations found in the checkpoint, over all scales.
@@ -34,9 +44,14 @@ pub enum Happening {
     Note(String),
     /// A progress picture is in the store.
     Previewed {
-        /// The evaluations that it goes by, over all scales.
+        /// The evaluations behind it, over all scales.
         evaluations: u32,
     },
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ended {
     /// Picture and result are in the store.
     Finished {
         /// Seconds of work, over all attempts that were resumed.
@@ -50,7 +65,7 @@ pub enum Happening {
     Failed {
         /// Whether another attempt may succeed.
         retryable: bool,
-        /// One line: the thing, the reason, the mend.
+        /// One line: subject, cause, remedy.
         reason: String,
     },
     /// The job was stopped, to go on later; the checkpoint is in the store.
@@ -65,16 +80,28 @@ pub enum Happening {
 /// Where the optimisation stands; the fields are those of `stylefleet.proto`.
 pub type Progress = wire::Progress;
 
-impl Happening {
-    /// Whether the worker is done with the job.
-    pub fn is_last(&self) -> bool {
-        matches!(
-            self,
-            Self::Finished { .. }
-                | Self::Failed { .. }
-                | Self::Interrupted { .. }
-                | Self::Cancelled
-        )
+impl<K> Event<K> {
+    /// The same event, with what happened put in other terms.
+    pub fn map<T>(self, into: impl FnOnce(K) -> T) -> Event<T> {
+        Event {
+            job: self.job,
+            worker: self.worker,
+            attempt: self.attempt,
+            unix_millis: self.unix_millis,
+            kind: into(self.kind),
+        }
+    }
+}
+
+impl From<Update> for EventKind {
+    fn from(update: Update) -> Self {
+        Self::Update(update)
+    }
+}
+
+impl From<Ended> for EventKind {
+    fn from(ended: Ended) -> Self {
+        Self::Ended(ended)
     }
 }
 
@@ -82,78 +109,95 @@ impl TryFrom<wire::Event> for Event {
     type Error = Invalid;
 
     fn try_from(from: wire::Event) -> Result<Self, Invalid> {
-        use wire::event::Kind;
         Ok(Self {
             job: from.job.parse().map_err(|e: Invalid| e.within("job"))?,
             worker: from.worker,
             attempt: integer("attempt", from.attempt, 1..=u32::MAX)?,
             unix_millis: from.unix_millis,
-            happening: match required("kind", from.kind)? {
-                Kind::Started(e) => Happening::Started {
-                    resumed_evaluations: e.resumed_evaluations,
-                    device: e.device,
-                },
-                Kind::Progress(e) => Happening::Progress(e),
-                Kind::Note(e) => Happening::Note(e.text),
-                Kind::Previewed(e) => Happening::Previewed {
-                    evaluations: e.evaluations,
-                },
-                Kind::Finished(e) => Happening::Finished {
-                    seconds: e.seconds,
-                    evaluations: e.evaluations,
-                    loss: e.loss,
-                },
-                Kind::Failed(e) => Happening::Failed {
-                    retryable: e.retryable,
-                    reason: e.reason,
-                },
-                Kind::Interrupted(e) => Happening::Interrupted {
-                    evaluations: e.evaluations,
-                },
-                Kind::Cancelled(_) => Happening::Cancelled,
-            },
+            kind: required("kind", from.kind)?.into(),
         })
     }
 }
 
-impl From<Event> for wire::Event {
-    fn from(from: Event) -> Self {
+impl From<wire::event::Kind> for EventKind {
+    fn from(from: wire::event::Kind) -> Self {
         use wire::event::Kind;
+        match from {
+            Kind::Started(e) => Self::Update(Update::Started {
+                resumed_evaluations: e.resumed_evaluations,
+                device: e.device,
+            }),
+            Kind::Progress(e) => Self::Update(Update::Progress(e)),
+            Kind::Note(e) => Self::Update(Update::Note(e.text)),
+            Kind::Previewed(e) => Self::Update(Update::Previewed {
+                evaluations: e.evaluations,
+            }),
+            Kind::Finished(e) => Self::Ended(Ended::Finished {
+                seconds: e.seconds,
+                evaluations: e.evaluations,
+                loss: e.loss,
+            }),
+            Kind::Failed(e) => Self::Ended(Ended::Failed {
+                retryable: e.retryable,
+                reason: e.reason,
+            }),
+            Kind::Interrupted(e) => Self::Ended(Ended::Interrupted {
+                evaluations: e.evaluations,
+            }),
+            Kind::Cancelled(_) => Self::Ended(Ended::Cancelled),
+        }
+    }
+}
+
+impl<K: Into<EventKind>> From<Event<K>> for wire::Event {
+    fn from(from: Event<K>) -> Self {
         Self {
             job: from.job.to_string(),
             worker: from.worker,
             attempt: from.attempt,
             unix_millis: from.unix_millis,
-            kind: Some(match from.happening {
-                Happening::Started {
-                    resumed_evaluations,
-                    device,
-                } => Kind::Started(wire::Started {
-                    resumed_evaluations,
-                    device,
-                }),
-                Happening::Progress(progress) => Kind::Progress(progress),
-                Happening::Note(text) => Kind::Note(wire::Note { text }),
-                Happening::Previewed { evaluations } => {
-                    Kind::Previewed(wire::Previewed { evaluations })
-                }
-                Happening::Finished {
-                    seconds,
-                    evaluations,
-                    loss,
-                } => Kind::Finished(wire::Finished {
-                    seconds,
-                    evaluations,
-                    loss,
-                }),
-                Happening::Failed { retryable, reason } => {
-                    Kind::Failed(wire::Failed { retryable, reason })
-                }
-                Happening::Interrupted { evaluations } => {
-                    Kind::Interrupted(wire::Interrupted { evaluations })
-                }
-                Happening::Cancelled => Kind::Cancelled(wire::Cancelled {}),
+            kind: Some(match from.kind.into() {
+                EventKind::Update(update) => update.into(),
+                EventKind::Ended(ended) => ended.into(),
             }),
+        }
+    }
+}
+
+impl From<Update> for wire::event::Kind {
+    fn from(from: Update) -> Self {
+        match from {
+            Update::Started {
+                resumed_evaluations,
+                device,
+            } => Self::Started(wire::Started {
+                resumed_evaluations,
+                device,
+            }),
+            Update::Progress(progress) => Self::Progress(progress),
+            Update::Note(text) => Self::Note(wire::Note { text }),
+            Update::Previewed { evaluations } => Self::Previewed(wire::Previewed { evaluations }),
+        }
+    }
+}
+
+impl From<Ended> for wire::event::Kind {
+    fn from(from: Ended) -> Self {
+        match from {
+            Ended::Finished {
+                seconds,
+                evaluations,
+                loss,
+            } => Self::Finished(wire::Finished {
+                seconds,
+                evaluations,
+                loss,
+            }),
+            Ended::Failed { retryable, reason } => Self::Failed(wire::Failed { retryable, reason }),
+            Ended::Interrupted { evaluations } => {
+                Self::Interrupted(wire::Interrupted { evaluations })
+            }
+            Ended::Cancelled => Self::Cancelled(wire::Cancelled {}),
         }
     }
 }
@@ -166,7 +210,7 @@ pub struct Pulse {
     /// The device it computes on.
     pub device: String,
     /// The progress of the job at work; none: it is idle, or the job has just begun.
-    pub progress: Option<Event>,
+    pub progress: Option<Event<Progress>>,
     /// The identity of its store, if it knows that.
     pub store: Option<Digest>,
 }
@@ -178,7 +222,7 @@ impl TryFrom<wire::Pulse> for Pulse {
         Ok(Self {
             worker: from.worker,
             device: from.device,
-            progress: from.progress.map(Event::try_from).transpose()?,
+            progress: from.progress.map(progress).transpose()?,
             store: optional("store", &from.store)?,
         })
     }
@@ -189,19 +233,41 @@ impl From<Pulse> for wire::Pulse {
         Self {
             worker: from.worker,
             device: from.device,
-            progress: from.progress.map(wire::Event::from),
+            progress: from
+                .progress
+                .map(|event| event.map(Update::Progress).into()),
             store: from.store.map(String::from).unwrap_or_default(),
         }
     }
 }
 
-/// What a local worker is told.
+/// A pulse's event, which is progress.
+fn progress(from: wire::Event) -> Result<Event<Progress>, Invalid> {
+    let event = Event::try_from(from)?;
+    match event.kind {
+        EventKind::Update(Update::Progress(progress)) => Ok(event.map(|_| progress)),
+        _ => Err(Invalid::new("progress", "is another kind of event")),
+    }
+}
+
+/// What a local worker receives.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ToWorker {
     /// Start this job.
-    Job(Box<Job>),
+    Delivery(Box<Delivery>),
     /// Interrupt the job under way, then exit.
     Drain,
+}
+
+/// A job handed to a worker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// The job.
+    pub job: Job,
+    /// Whether it was delivered before and never settled: a worker may have died over it.
+    pub redelivered: bool,
+    /// Whether that happened so often that it is not to be tried again.
+    pub abandoned: bool,
 }
 
 impl TryFrom<wire::ToWorker> for ToWorker {
@@ -209,9 +275,23 @@ impl TryFrom<wire::ToWorker> for ToWorker {
 
     fn try_from(from: wire::ToWorker) -> Result<Self, Invalid> {
         match required("frame", from.frame)? {
-            wire::to_worker::Frame::Job(job) => Ok(Self::Job(Box::new(job.try_into()?))),
+            wire::to_worker::Frame::Delivery(delivery) => {
+                Ok(Self::Delivery(Box::new(delivery.try_into()?)))
+            }
             wire::to_worker::Frame::Drain(_) => Ok(Self::Drain),
         }
+    }
+}
+
+impl TryFrom<wire::Delivery> for Delivery {
+    type Error = Invalid;
+
+    fn try_from(from: wire::Delivery) -> Result<Self, Invalid> {
+        Ok(Self {
+            job: required("job", from.job)?.try_into()?,
+            redelivered: from.redelivered,
+            abandoned: from.abandoned,
+        })
     }
 }
 
@@ -219,7 +299,11 @@ impl From<&ToWorker> for wire::ToWorker {
     fn from(from: &ToWorker) -> Self {
         Self {
             frame: Some(match from {
-                ToWorker::Job(job) => wire::to_worker::Frame::Job(job.as_ref().into()),
+                ToWorker::Delivery(delivery) => wire::to_worker::Frame::Delivery(wire::Delivery {
+                    job: Some((&delivery.job).into()),
+                    redelivered: delivery.redelivered,
+                    abandoned: delivery.abandoned,
+                }),
                 ToWorker::Drain => wire::to_worker::Frame::Drain(wire::Drain {}),
             }),
         }

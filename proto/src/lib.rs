@@ -14,7 +14,7 @@ mod parameters;
 pub mod queues;
 mod records;
 
-pub use event::{Event, Happening, Hello, Progress, Pulse, ToWorker};
+pub use event::{Delivery, Ended, Event, EventKind, Hello, Progress, Pulse, ToWorker, Update};
 pub use job::{Image, Job, JobId, MAX_PREVIEW_EVERY, Priority, Style, VERSION};
 pub use records::{
     Accepted, Curve, Failure, Manifest, ManifestEntry, Record, Scored, Start, SubmitId,

@@ -1,6 +1,6 @@
 //! What becomes of a job once a worker lets go of it: the rules that every broker keeps to.
 
-use crate::{Happening, Start};
+use crate::{Ended, Start};
 
 /// Attempts before a job is set aside.
 pub const ATTEMPTS: u32 = 5;
@@ -8,7 +8,7 @@ pub const ATTEMPTS: u32 = 5;
 /// before it is set aside.
 pub const DEATHS: u32 = 5;
 /// The waits before another attempt, in seconds: each is a queue of its own.
-pub const RETRY_SECONDS: [u32; 10] = [2, 3, 5, 8, 13, 21, 34, 55, 89, 144];
+pub const RETRY_SECONDS: [u32; 9] = [2, 3, 5, 8, 13, 21, 34, 55, 89];
 /// How many neighbouring waits an attempt's is drawn from.
 const SPREAD: usize = 3;
 
@@ -28,24 +28,30 @@ pub enum Settlement {
     },
 }
 
-/// What follows from how an attempt ended; none if `last` is not how attempts end.
-pub fn settle(attempt: u32, last: &Happening) -> Option<Settlement> {
-    match last {
-        Happening::Finished { .. } | Happening::Cancelled => Some(Settlement::Over),
-        Happening::Interrupted { .. } => Some(Settlement::Continue),
-        Happening::Failed {
+/// What follows from how attempt `attempt` ended.
+pub fn settle(attempt: u32, ended: &Ended) -> Settlement {
+    match ended {
+        Ended::Finished { .. } | Ended::Cancelled => Settlement::Over,
+        Ended::Interrupted { .. } => Settlement::Continue,
+        Ended::Failed {
             retryable: true, ..
-        } if attempt < ATTEMPTS => Some(Settlement::Retry),
-        Happening::Failed { retryable, reason } => Some(Settlement::SetAside {
-            reason: match retryable {
-                true => format!("{reason} (given up after {attempt} attempts)"),
-                false => reason.clone(),
-            },
-        }),
-        Happening::Started { .. }
-        | Happening::Progress(_)
-        | Happening::Note(_)
-        | Happening::Previewed { .. } => None,
+        } if attempt < ATTEMPTS => Settlement::Retry,
+        Ended::Failed {
+            retryable: true,
+            reason,
+        } => Settlement::SetAside {
+            reason: format!("{reason} (given up after {attempt} attempts)"),
+        },
+        Ended::Failed { reason, .. } => Settlement::SetAside {
+            reason: reason.clone(),
+        },
+    }
+}
+
+impl Settlement {
+    /// Whether no more attempts follow.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Over | Self::SetAside { .. })
     }
 }
 
@@ -76,7 +82,10 @@ mod tests {
             |attempt| (0..SPREAD).map(move |random| RETRY_SECONDS[retry_wait(attempt, random)]);
         assert_eq!(waits(1).collect::<Vec<_>>(), [2, 3, 5]);
         assert_eq!(waits(2).collect::<Vec<_>>(), [5, 8, 13]);
-        assert_eq!(waits(u32::MAX).collect::<Vec<_>>(), [55, 89, 144]);
+        // The last that is followed by another attempt.
+        let last = waits(ATTEMPTS - 1).collect::<Vec<_>>();
+        assert_eq!(last, RETRY_SECONDS[RETRY_SECONDS.len() - SPREAD..]);
+        assert_eq!(waits(u32::MAX).collect::<Vec<_>>(), last);
         assert_eq!(retry_wait(0, usize::MAX), usize::MAX % SPREAD);
     }
 }

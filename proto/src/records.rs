@@ -74,6 +74,9 @@ pub struct Start {
     pub deaths: u32,
     /// When it began, by the worker's clock: milliseconds since 1970-01-01 UTC.
     pub unix_millis: u64,
+    /// How the worker ended that died, where the program that had started it saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_reason: Option<String>,
 }
 
 /// `results/<job>.json`: what became of a job, written last and once.
@@ -155,7 +158,7 @@ pub struct Curve {
 pub struct Failure {
     /// The job.
     pub job: JobId,
-    /// One line: the thing, the reason, the mend.
+    /// One line: subject, cause, remedy.
     pub reason: String,
     /// Attempts made.
     pub attempts: u32,

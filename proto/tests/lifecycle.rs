@@ -8,35 +8,28 @@ use proptest::prelude::*;
 use stylefleet_proto::lifecycle::{
     ATTEMPTS, DEATHS, RETRY_SECONDS, Settlement, deaths, retry_wait, settle,
 };
-use stylefleet_proto::{Digest, Happening, Progress, Start};
+use stylefleet_proto::{Digest, Ended, Start};
 
-/// Everything that workers tell.
-fn happenings() -> impl Strategy<Value = Happening> {
+/// Every way that attempts end.
+fn ends() -> impl Strategy<Value = Ended> {
     prop_oneof![
-        Just(Happening::Started {
-            resumed_evaluations: 1,
-            device: "cpu".to_owned(),
-        }),
-        Just(Happening::Progress(Progress::default())),
-        "[a-z]{0,9}".prop_map(Happening::Note),
-        any::<u32>().prop_map(|evaluations| Happening::Previewed { evaluations }),
-        Just(Happening::Finished {
+        Just(Ended::Finished {
             seconds: 1.0,
             evaluations: 2,
             loss: 3.0,
         }),
         (any::<bool>(), "[a-z]{1,9}")
-            .prop_map(|(retryable, reason)| Happening::Failed { retryable, reason }),
-        any::<u32>().prop_map(|evaluations| Happening::Interrupted { evaluations }),
-        Just(Happening::Cancelled),
+            .prop_map(|(retryable, reason)| Ended::Failed { retryable, reason }),
+        any::<u32>().prop_map(|evaluations| Ended::Interrupted { evaluations }),
+        Just(Ended::Cancelled),
     ]
 }
 
 /// How attempts end that are not the last.
-fn troubles() -> impl Strategy<Value = Happening> {
+fn troubles() -> impl Strategy<Value = Ended> {
     prop_oneof![
-        3 => "[a-z]{1,9}".prop_map(|reason| Happening::Failed { retryable: true, reason }),
-        3 => any::<u32>().prop_map(|evaluations| Happening::Interrupted { evaluations }),
+        3 => "[a-z]{1,9}".prop_map(|reason| Ended::Failed { retryable: true, reason }),
+        3 => any::<u32>().prop_map(|evaluations| Ended::Interrupted { evaluations }),
     ]
 }
 
@@ -49,17 +42,16 @@ fn start(evaluations: u32, deaths: u32) -> Start {
         evaluations,
         deaths,
         unix_millis: 0,
+        exit_reason: None,
     }
 }
 
 proptest! {
     #[test]
-    fn the_last_happening_alone_settles_a_job(attempt in 1..=u32::MAX, last in happenings()) {
-        let settlement = settle(attempt, &last);
-        prop_assert_eq!(settlement.is_some(), last.is_last());
-        if let Some(Settlement::SetAside { reason: why }) = &settlement {
-            let Happening::Failed { reason, .. } = &last else {
-                panic!("{last:?} is no reason to set a job aside");
+    fn only_failures_set_a_job_aside(attempt in 1..=u32::MAX, ended in ends()) {
+        if let Settlement::SetAside { reason: why } = settle(attempt, &ended) {
+            let Ended::Failed { reason, .. } = &ended else {
+                panic!("{ended:?} is no reason to set a job aside");
             };
             prop_assert!(why.starts_with(reason.as_str()));
         }
@@ -68,13 +60,13 @@ proptest! {
     /// However often a job is stopped meanwhile, it fails so many times and no more.
     #[test]
     fn only_failures_count_as_attempts(
-        troubles in vec(troubles(), 0..30), end in happenings().prop_filter("is none", Happening::is_last)
+        troubles in vec(troubles(), 0..30), end in ends()
     ) {
         let (mut attempt, mut failures) = (1, 0);
         for last in troubles.iter().chain([&end]) {
-            match settle(attempt, last).expect("is the last") {
+            match settle(attempt, last) {
                 Settlement::Continue => {
-                    let is_stopped = matches!(last, Happening::Interrupted { .. });
+                    let is_stopped = matches!(last, Ended::Interrupted { .. });
                     prop_assert!(is_stopped, "{:?}", last);
                 }
                 Settlement::Retry => {
@@ -83,12 +75,12 @@ proptest! {
                     prop_assert!(attempt <= ATTEMPTS);
                 }
                 Settlement::SetAside { .. } => {
-                    let is_final = matches!(last, Happening::Failed { retryable: false, .. });
+                    let is_final = matches!(last, Ended::Failed { retryable: false, .. });
                     prop_assert!(is_final || failures + 1 == ATTEMPTS);
                     break;
                 }
                 Settlement::Over => {
-                    let is_over = matches!(last, Happening::Finished { .. } | Happening::Cancelled);
+                    let is_over = matches!(last, Ended::Finished { .. } | Ended::Cancelled);
                     prop_assert!(is_over, "{:?}", last);
                     break;
                 }
@@ -99,7 +91,7 @@ proptest! {
 
     /// A job that kills whoever takes it, with the evaluations that it gets ahead each time.
     #[test]
-    fn a_killer_is_set_aside_in_time(gains in vec(prop_oneof![3 => Just(0), 1 => 1..9_u32], 0..40)) {
+    fn a_job_that_ends_its_workers_is_set_aside_in_time(gains in vec(prop_oneof![3 => Just(0), 1 => 1..9_u32], 0..40)) {
         let (mut left, mut evaluations, mut in_vain) = (None, 0, 0);
         for gain in gains {
             let counted = deaths(left.as_ref(), evaluations);

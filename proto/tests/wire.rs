@@ -17,8 +17,8 @@ use stylefleet_model::stylize::{
     Size, table,
 };
 use stylefleet_proto::{
-    BatchId, Digest, Event, Happening, Image, Job, JobId, MAX_PREVIEW_EVERY, Name, Priority, Style,
-    SubmitId, ToWorker, Valid, keys, wire,
+    BatchId, Delivery, Digest, Ended, Event, EventKind, Image, Job, JobId, MAX_PREVIEW_EVERY, Name,
+    Priority, Progress, Pulse, Style, SubmitId, ToWorker, Update, Valid, keys, wire,
 };
 
 // Every valid job.
@@ -185,25 +185,40 @@ fn priorities() -> impl Strategy<Value = Priority> {
     (0..3).prop_map(|number| Priority::try_from(number).expect("a priority"))
 }
 
-fn happenings() -> impl Strategy<Value = Happening> {
+fn event_kinds() -> impl Strategy<Value = EventKind> {
     prop_oneof![
-        (any::<u32>(), ".*").prop_map(|(resumed_evaluations, device)| Happening::Started {
+        updates().prop_map(EventKind::Update),
+        ends().prop_map(EventKind::Ended),
+    ]
+}
+
+fn updates() -> impl Strategy<Value = Update> {
+    prop_oneof![
+        (any::<u32>(), ".*").prop_map(|(resumed_evaluations, device)| Update::Started {
             resumed_evaluations,
             device,
         }),
-        ".*".prop_map(Happening::Note),
-        any::<u32>().prop_map(|evaluations| Happening::Previewed { evaluations }),
+        any::<u32>().prop_map(|evaluation| Update::Progress(Progress {
+            evaluation,
+            ..Progress::default()
+        })),
+        ".*".prop_map(Update::Note),
+        any::<u32>().prop_map(|evaluations| Update::Previewed { evaluations }),
+    ]
+}
+
+fn ends() -> impl Strategy<Value = Ended> {
+    prop_oneof![
         (0.0..1e9, any::<u32>(), 0.0..1e30).prop_map(|(seconds, evaluations, loss)| {
-            Happening::Finished {
+            Ended::Finished {
                 seconds,
                 evaluations,
                 loss,
             }
         }),
-        (any::<bool>(), ".*")
-            .prop_map(|(retryable, reason)| Happening::Failed { retryable, reason }),
-        any::<u32>().prop_map(|evaluations| Happening::Interrupted { evaluations }),
-        Just(Happening::Cancelled),
+        (any::<bool>(), ".*").prop_map(|(retryable, reason)| Ended::Failed { retryable, reason }),
+        any::<u32>().prop_map(|evaluations| Ended::Interrupted { evaluations }),
+        Just(Ended::Cancelled),
     ]
 }
 
@@ -216,25 +231,37 @@ fn read(bytes: &[u8]) -> Result<Job, String> {
 
 proptest! {
     #[test]
-    fn a_valid_job_comes_out_of_the_wire_as_it_went_in(job in jobs()) {
+    fn a_valid_job_comes_out_of_the_wire_as_it_went_in(
+        job in jobs(), redelivered in any::<bool>(), abandoned in any::<bool>()
+    ) {
         let bytes = wire::Job::from(&job).encode_to_vec();
         prop_assert_eq!(read(&bytes), Ok(job.clone()));
-        let told = ToWorker::Job(Box::new(job));
-        let bytes = wire::ToWorker::from(&told).encode_to_vec();
-        let heard = wire::ToWorker::decode(bytes.as_slice()).expect("decodes");
-        prop_assert_eq!(ToWorker::try_from(heard), Ok(told));
+        let delivery = ToWorker::Delivery(Box::new(Delivery { job, redelivered, abandoned }));
+        let bytes = wire::ToWorker::from(&delivery).encode_to_vec();
+        let read = wire::ToWorker::decode(bytes.as_slice()).expect("decodes");
+        prop_assert_eq!(ToWorker::try_from(read), Ok(delivery));
     }
 
     #[test]
     fn an_event_comes_out_of_the_wire_as_it_went_in(
         seed in any::<u64>(), worker in ".*", attempt in 1..=u32::MAX,
-        unix_millis in any::<u64>(), happening in happenings()
+        unix_millis in any::<u64>(), kind in event_kinds()
     ) {
         let job = Digest::of(&seed.to_le_bytes()).to_string().parse().expect("an id");
-        let event = Event { job, worker, attempt, unix_millis, happening };
+        let event = Event { job, worker, attempt, unix_millis, kind };
         let bytes = wire::Event::from(event.clone()).encode_to_vec();
-        let heard = wire::Event::decode(bytes.as_slice()).expect("decodes");
-        prop_assert_eq!(Event::try_from(heard), Ok(event));
+        let read = wire::Event::decode(bytes.as_slice()).expect("decodes");
+        prop_assert_eq!(Event::try_from(read), Ok(event.clone()));
+
+        // A pulse carries progress, and nothing else.
+        let pulse = wire::Pulse { progress: Some(event.clone().into()), ..wire::Pulse::default() };
+        let progress = Pulse::try_from(pulse).map(|pulse| pulse.progress);
+        match event.kind {
+            EventKind::Update(Update::Progress(progress_of)) => {
+                prop_assert_eq!(progress, Ok(Some(event.map(|_| progress_of))));
+            }
+            _ => prop_assert!(progress.is_err()),
+        }
     }
 
     #[test]

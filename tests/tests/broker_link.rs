@@ -13,14 +13,15 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
 use stylefleet_model::stylize::Preset;
 use stylefleet_proto::queues::{self, DEAD, EVENTS, PROGRESS};
-use stylefleet_proto::{Digest, Event, Happening, Image, Job, JobId, Progress, Style, Valid};
+use stylefleet_proto::{Digest, Event, Image, Job, JobId, Progress, Style, Update, Valid};
 use stylefleet_tests::fleet::Workshop;
 use stylefleet_tests::processes::wait_until;
 use stylefleet_tests::relay::Relay;
 use stylefleet_tests::services::{Fleet, Services};
 use stylefleet_tests::{Ended, Run, Scene, stylefleet};
 use stylefleet_transport::broker::{
-    BrokerError, BrokerOptions, DispatcherEnd, RabbitDispatcher, RabbitWorker, Told, WorkerEnd,
+    BrokerError, BrokerOptions, DispatcherEnd, Notification, RabbitDispatcher, RabbitWorker,
+    WorkerEnd,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -131,7 +132,7 @@ async fn all_dead_letters_are_read_in_few_round_trips() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_differs_or_is_missing_is_named() {
     let services = Services::shared();
-    let last = queues::retry(144);
+    let last = queues::retry(89);
     for name in [EVENTS, PROGRESS, &last] {
         let fleet = services.fleet();
         let (_connection, channel) = channel(&fleet.broker).await;
@@ -183,7 +184,7 @@ async fn jobs_are_handed_in_whenever_the_broker_is_away() {
     let (first, second) = jobs.split_at(10);
     let mut accepted: Vec<JobId> = Vec::new();
     let mut accept = |job| accepted.push(job);
-    let published = dispatcher.publish(first, &mut accept);
+    let published = dispatcher.submit(first, &mut accept);
     published.await.expect("publishes");
 
     relay.block();
@@ -193,7 +194,7 @@ async fn jobs_are_handed_in_whenever_the_broker_is_away() {
         Err(BrokerError::Unreachable { .. })
     ) {}
     let before = relay.turned_away();
-    let published = dispatcher.publish(second, &mut accept);
+    let published = dispatcher.submit(second, &mut accept);
     let opening = tokio::task::spawn_blocking(move || {
         wait_until("it has tried again", || relay.turned_away() > before + 2);
         relay.open();
@@ -212,7 +213,7 @@ async fn a_worker_whose_claim_is_gone_shows_no_progress() {
     declare(&fleet).await;
     let dispatcher = dispatcher(&fleet.dispatcher).await.expect("connects");
     let jobs = [job(1)];
-    let published = dispatcher.publish(&jobs, &mut |_| {}).await;
+    let published = dispatcher.submit(&jobs, &mut |_| {}).await;
     published.expect("publishes");
     let told = dispatcher.follow(SystemTime::now()).await;
     let mut told = told.expect("follows");
@@ -220,16 +221,16 @@ async fn a_worker_whose_claim_is_gone_shows_no_progress() {
     let worker = worker.await.expect("connects");
     let claim = worker.claim(&CancellationToken::new()).await;
     let claim = claim.expect("claims").expect("a job");
-    worker.tell(Event {
+    worker.publish(Event {
         job: claim.job.id,
         worker: "w".to_owned(),
         attempt: 1,
         unix_millis: 0,
-        happening: Happening::Progress(Progress::default()),
+        kind: Update::Progress(Progress::default()),
     });
     let mut shows = async |progress: bool| {
         while let Some(told) = told.recv().await {
-            if matches!(told, Told::Pulse(pulse) if pulse.progress.is_some() == progress) {
+            if matches!(told, Notification::Pulse(pulse) if pulse.progress.is_some() == progress) {
                 return;
             }
         }
@@ -273,7 +274,7 @@ async fn another_node_takes_the_place_of_one_that_is_lost() {
         lost.into_iter().for_each(lose);
         let (jobs, mut accepted) = ([job(number)], 0);
         let mut count = |_| accepted += 1;
-        let published = dispatcher.publish(&jobs, &mut count).await;
+        let published = dispatcher.submit(&jobs, &mut count).await;
         published.expect("publishes by way of the other");
         assert_eq!(accepted, 1);
         let claimed = worker.claim(&stop).await.expect("claims");

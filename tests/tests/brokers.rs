@@ -11,12 +11,13 @@ use stylefleet_model::stylize::Preset;
 use stylefleet_proto::lifecycle::ATTEMPTS;
 use stylefleet_proto::queues::{DELIVERY_LIMIT, JOBS};
 use stylefleet_proto::{
-    Digest, Event, Happening, Hello, Image, Job, Priority, Progress, Style, ToWorker, Valid, wire,
+    Delivery, Digest, Ended, Event, EventKind, Hello, Image, Job, Priority, Progress, Style,
+    ToWorker, Update, Valid, wire,
 };
 use stylefleet_tests::services::{Fleet, Services};
 use stylefleet_transport::broker::{
-    BrokerOptions, Claim, DispatcherEnd, MemoryBroker, PipeEnd, RabbitDispatcher, RabbitWorker,
-    Told, WorkerEnd,
+    BrokerOptions, Claim, DispatcherEnd, MemoryBroker, Notification, PipeEnd, RabbitDispatcher,
+    RabbitWorker, WorkerEnd,
 };
 use stylefleet_transport::pipe::{Receiver, Sender};
 use tokio::sync::mpsc;
@@ -113,26 +114,26 @@ fn job(number: u64) -> Job {
     .expect("a job")
 }
 
-fn event(job: &Job, happening: Happening) -> Event {
+fn event<K>(job: &Job, kind: K) -> Event<K> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Event {
         job: job.id,
         worker: "worker".to_owned(),
         attempt: job.attempt,
         unix_millis: now.expect("a clock").as_millis() as u64,
-        happening,
+        kind,
     }
 }
 
-const FINISHED: Happening = Happening::Finished {
+const FINISHED: Ended = Ended::Finished {
     seconds: 1.0,
     evaluations: 2,
     loss: 3.0,
 };
-const INTERRUPTED: Happening = Happening::Interrupted { evaluations: 1 };
+const INTERRUPTED: Ended = Ended::Interrupted { evaluations: 1 };
 
-fn failed(retryable: bool) -> Happening {
-    Happening::Failed {
+fn failed(retryable: bool) -> Ended {
+    Ended::Failed {
         retryable,
         reason: "it is so".to_owned(),
     }
@@ -157,49 +158,48 @@ async fn nothing(worker: &dyn WorkerEnd) {
     assert!(claim.is_none(), "there is {claim:?}");
 }
 
-async fn settle(worker: &dyn WorkerEnd, claim: Claim, last: Happening) {
-    let last = event(&claim.job, last);
-    worker.settle(claim, last).await.expect("settles");
+async fn settle(worker: &dyn WorkerEnd, claim: Claim, ended: Ended) {
+    let ended = event(&claim.job, ended);
+    worker.settle(claim, ended).await.expect("settles");
 }
 
-async fn publish(dispatcher: &dyn DispatcherEnd, jobs: &[Job]) {
+async fn submit(dispatcher: &dyn DispatcherEnd, jobs: &[Job]) {
     let mut accepted = Vec::new();
     let mut accept = |job| accepted.push(job);
-    dispatcher
-        .publish(jobs, &mut accept)
-        .await
-        .expect("publishes");
+    dispatcher.submit(jobs, &mut accept).await.expect("submits");
     let asked: Vec<_> = jobs.iter().map(|job| job.id).collect();
     assert_eq!(accepted, asked);
 }
 
-async fn told(told: &mut mpsc::Receiver<Told>) -> Told {
-    let next = timeout(LONG, told.recv()).await;
-    next.expect("in time").expect("is told")
+async fn next(notifications: &mut mpsc::Receiver<Notification>) -> Notification {
+    let next = timeout(LONG, notifications.recv()).await;
+    next.expect("in time").expect("is published")
 }
 
-/// A job arrives as it was sent, once, and what its worker tells is heard in order.
+/// A job arrives as it was sent, once, and what its worker publishes arrives in order.
 async fn carries_jobs_and_events(dispatcher: &dyn DispatcherEnd, worker: &dyn WorkerEnd) {
-    let mut heard = dispatcher.follow(SystemTime::now()).await.expect("follows");
+    let followed = dispatcher.follow(SystemTime::now()).await;
+    let mut notifications = followed.expect("follows");
     let mut sent = job(1);
     sent.priority = Priority::High;
-    publish(dispatcher, std::slice::from_ref(&sent)).await;
+    submit(dispatcher, std::slice::from_ref(&sent)).await;
     let claim = claim(worker).await;
     assert_eq!(claim.job, sent);
     assert!(!claim.redelivered && !claim.abandoned);
-    let notes = ["one", "two", "three"].map(|text| Happening::Note(text.to_owned()));
+    let notes = ["one", "two", "three"].map(|text| Update::Note(text.to_owned()));
     for note in &notes {
-        worker.tell(event(&sent, note.clone()));
+        worker.publish(event(&sent, note.clone()));
     }
     settle(worker, claim, FINISHED).await;
-    for expected in notes.iter().chain([&FINISHED]) {
-        let happening = loop {
-            match told(&mut heard).await {
-                Told::Event(event) => break event.happening,
-                Told::Pulse(_) => {}
+    let notes = notes.into_iter().map(EventKind::from);
+    for expected in notes.chain([FINISHED.into()]) {
+        let kind = loop {
+            match next(&mut notifications).await {
+                Notification::Event(event) => break event.kind,
+                Notification::Pulse(_) => {}
             }
         };
-        assert_eq!(happening, *expected);
+        assert_eq!(kind, expected);
     }
     nothing(worker).await;
 }
@@ -208,18 +208,22 @@ async fn counts_what_waits(broker: &Broker) {
     let dispatcher = broker.dispatcher().await;
     let waiting = async || dispatcher.waiting().await.expect("counts");
     assert_eq!(waiting().await, 0);
-    publish(&*dispatcher, &[job(1), job(2), job(3)]).await;
+    submit(&*dispatcher, &[job(1), job(2), job(3)]).await;
     assert_eq!(waiting().await, 3);
     let worker = broker.worker().await;
     let held = claim(&*worker).await;
     assert_eq!(waiting().await, 2);
     settle(&*worker, held, INTERRUPTED).await;
     assert_eq!(waiting().await, 3);
+    // What waits for another attempt counts too.
+    let failing = claim(&*worker).await;
+    settle(&*worker, failing, failed(true)).await;
+    assert_eq!(waiting().await, 3);
 }
 
 async fn redelivers_what_is_not_settled(broker: &Broker) {
     let dispatcher = broker.dispatcher().await;
-    publish(&*dispatcher, &[job(1), job(2)]).await;
+    submit(&*dispatcher, &[job(1), job(2)]).await;
     let dying = broker.worker().await;
     let first = claim(&*dying).await;
     // The worker dies: its claim goes, and so does its connection.
@@ -241,7 +245,7 @@ async fn redelivers_what_is_not_settled(broker: &Broker) {
 async fn what_is_interrupted_goes_on_after_the_others(broker: &Broker) {
     let dispatcher = broker.dispatcher().await;
     let worker = broker.worker().await;
-    publish(&*dispatcher, &[job(1), job(2)]).await;
+    submit(&*dispatcher, &[job(1), job(2)]).await;
     for turn in [1, 2, 1, 2, 1] {
         let claim = claim(&*worker).await;
         assert_eq!(claim.job, job(turn));
@@ -263,7 +267,7 @@ async fn priorities_go_first(broker: &Broker) {
         with(3, Priority::High),
     );
     let jobs = [low.clone(), normal.clone(), high.clone(), normal.clone()];
-    publish(&*dispatcher, &jobs).await;
+    submit(&*dispatcher, &jobs).await;
     for expected in [high, normal.clone(), normal, low] {
         let claim = claim(&*worker).await;
         assert_eq!(claim.job, expected);
@@ -274,7 +278,7 @@ async fn priorities_go_first(broker: &Broker) {
 async fn failures_are_retried_then_set_aside(broker: &Broker) {
     let dispatcher = broker.dispatcher().await;
     let worker = broker.worker().await;
-    publish(&*dispatcher, &[job(1)]).await;
+    submit(&*dispatcher, &[job(1)]).await;
     let first = claim(&*worker).await;
     settle(&*worker, first, failed(true)).await;
     let second = claim(&*worker).await;
@@ -288,7 +292,7 @@ async fn failures_are_retried_then_set_aside(broker: &Broker) {
         attempt: ATTEMPTS,
         ..job(2)
     };
-    publish(&*dispatcher, &[last]).await;
+    submit(&*dispatcher, &[last]).await;
     let last = claim(&*worker).await;
     settle(&*worker, last, failed(true)).await;
     let dead = broker.dead().await;
@@ -299,7 +303,7 @@ async fn failures_are_retried_then_set_aside(broker: &Broker) {
 
 async fn a_job_that_is_never_settled_is_abandoned(broker: &Broker) {
     let dispatcher = broker.dispatcher().await;
-    publish(&*dispatcher, &[job(1)]).await;
+    submit(&*dispatcher, &[job(1)]).await;
     let mut deliveries = 0;
     let abandoned = loop {
         let worker = broker.worker().await;
@@ -315,42 +319,41 @@ async fn a_job_that_is_never_settled_is_abandoned(broker: &Broker) {
     assert_eq!(abandoned.job, job(1));
 }
 
-async fn late_followers_hear_what_happened(broker: &Broker) {
+async fn late_followers_learn_what_happened(broker: &Broker) {
     let dispatcher = broker.dispatcher().await;
     let worker = broker.worker().await;
     let before = SystemTime::now() - SHORT;
-    publish(&*dispatcher, &[job(1)]).await;
+    submit(&*dispatcher, &[job(1)]).await;
     let first = claim(&*worker).await;
     settle(&*worker, first, FINISHED).await;
 
     let late = broker.dispatcher().await;
-    let mut heard = late.follow(before).await.expect("follows");
+    let mut notifications = late.follow(before).await.expect("follows");
     let finished = loop {
-        if let Told::Event(event) = told(&mut heard).await {
+        if let Notification::Event(event) = next(&mut notifications).await {
             break event;
         }
     };
-    assert_eq!(finished.happening, FINISHED);
+    assert_eq!(finished.kind, FINISHED.into());
     let progress = Progress {
         evaluation: 7,
         ..Progress::default()
     };
-    worker.tell(event(&job(1), Happening::Progress(progress)));
+    worker.publish(event(&job(1), Update::Progress(progress)));
     let pulse = loop {
-        match told(&mut heard).await {
-            Told::Pulse(pulse) if pulse.progress.is_some() => break pulse,
-            Told::Pulse(_) => {}
-            Told::Event(event) => panic!("progress is no event of record: {event:?}"),
+        match next(&mut notifications).await {
+            Notification::Pulse(pulse) if pulse.progress.is_some() => break pulse,
+            Notification::Pulse(_) => {}
+            Notification::Event(event) => panic!("progress is no event of record: {event:?}"),
         }
     };
-    let happening = pulse.progress.map(|event| event.happening);
-    assert_eq!(happening, Some(Happening::Progress(progress)));
+    assert_eq!(pulse.progress.map(|event| event.kind), Some(progress));
 }
 
 async fn many_jobs_go_to_one_worker_each(broker: &Broker) {
     let dispatcher = broker.dispatcher().await;
     let jobs: Vec<_> = (0..300).map(job).collect();
-    publish(&*dispatcher, &jobs).await;
+    submit(&*dispatcher, &jobs).await;
     let mut workers = Vec::new();
     for _ in 0..3 {
         let worker = broker.worker().await;
@@ -385,7 +388,7 @@ macro_rules! suite {
                 priorities_go_first,
                 failures_are_retried_then_set_aside,
                 a_job_that_is_never_settled_is_abandoned,
-                late_followers_hear_what_happened,
+                late_followers_learn_what_happened,
                 many_jobs_go_to_one_worker_each
             );
 
@@ -441,7 +444,7 @@ async fn a_job_does_not_wait_for_many_messages_that_are_none() {
         sent.await.expect("sends").await.expect("is taken");
     }
     let good = job(1);
-    publish(&*dispatcher, std::slice::from_ref(&good)).await;
+    submit(&*dispatcher, std::slice::from_ref(&good)).await;
     let worker = broker.worker().await;
     assert_eq!(claim(&*worker).await.job.id, good.id);
     let dead = broker.dead().await;
@@ -456,13 +459,17 @@ struct Parent {
 
 #[async_trait::async_trait]
 impl DispatcherEnd for Parent {
-    async fn publish(
+    async fn submit(
         &self,
         jobs: &[Job],
         accepted: &mut (dyn FnMut(stylefleet_proto::JobId) + Send),
     ) -> Result<(), stylefleet_transport::broker::BrokerError> {
         for job in jobs {
-            let frame = ToWorker::Job(Box::new(job.clone()));
+            let frame = ToWorker::Delivery(Box::new(Delivery {
+                job: job.clone(),
+                redelivered: false,
+                abandoned: false,
+            }));
             self.to.lock().await.send(&(&frame).into()).await?;
             accepted(job.id);
         }
@@ -477,8 +484,8 @@ impl DispatcherEnd for Parent {
     async fn follow(
         &self,
         _: SystemTime,
-    ) -> Result<mpsc::Receiver<Told>, stylefleet_transport::broker::BrokerError> {
-        let (tell, told) = mpsc::channel(100);
+    ) -> Result<mpsc::Receiver<Notification>, stylefleet_transport::broker::BrokerError> {
+        let (sender, notifications) = mpsc::channel(100);
         let mut from = self
             .from
             .lock()
@@ -489,11 +496,12 @@ impl DispatcherEnd for Parent {
             while let Ok(Some(message)) = from.recv().await {
                 if let Some(wire::from_worker::Frame::Event(event)) = message.frame {
                     let event = Event::try_from(event).expect("an event");
-                    tell.send(Told::Event(event)).await.expect("is heard");
+                    let notification = Notification::Event(event);
+                    sender.send(notification).await.expect("is received");
                 }
             }
         });
-        Ok(told)
+        Ok(notifications)
     }
 }
 

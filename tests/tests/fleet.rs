@@ -8,13 +8,13 @@ use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use stylefleet_proto::{Happening, JobId, keys, lifecycle};
+use stylefleet_proto::{EventKind, JobId, Update, keys, lifecycle};
 use stylefleet_tests::fleet::Workshop;
 use stylefleet_tests::processes::wait_until;
 use stylefleet_tests::relay::Relay;
 use stylefleet_tests::services::Services;
 use stylefleet_tests::{PATIENCE, Run, Scene};
-use stylefleet_transport::broker::{BrokerOptions, DispatcherEnd, RabbitDispatcher, Told};
+use stylefleet_transport::broker::{BrokerOptions, DispatcherEnd, Notification, RabbitDispatcher};
 
 /// Two scales and some seconds: long enough to be caught in the middle.
 const LONG: &str = "--style wave.png --size 48x40 --scales 2 --coarse-evaluations 30 \
@@ -274,15 +274,16 @@ fn high_priorities_go_first() {
 /// The first starts, as workers tell them: (job, evaluations done before).
 async fn follow_starts(broker: &RabbitDispatcher, count: usize) -> Vec<(JobId, u32)> {
     let since = SystemTime::now() - Duration::from_secs(3600);
-    let mut told = broker.follow(since).await.expect("follows");
+    let mut notifications = broker.follow(since).await.expect("follows");
     let mut starts = Vec::new();
     let gather = async {
         while starts.len() < count {
-            if let Told::Event(event) = told.recv().await.expect("the broker tells on")
-                && let Happening::Started {
+            let notification = notifications.recv().await;
+            if let Notification::Event(event) = notification.expect("the broker goes on")
+                && let EventKind::Update(Update::Started {
                     resumed_evaluations,
                     ..
-                } = event.happening
+                }) = event.kind
             {
                 starts.push((event.job, resumed_evaluations));
             }

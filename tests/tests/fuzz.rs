@@ -11,8 +11,8 @@ use prost::Message;
 use serde_json::json;
 use stylefleet_model::stylize::{Init, Preset, Size};
 use stylefleet_proto::{
-    Accepted, Digest, Event, Failure, Happening, Hello, Image, Job, Manifest, ManifestEntry,
-    Progress, Pulse, Record, Scored, Start, Style, ToWorker, Valid, wire,
+    Accepted, Delivery, Digest, Ended, Event, EventKind, Failure, Hello, Image, Job, Manifest,
+    ManifestEntry, Progress, Pulse, Record, Scored, Start, Style, ToWorker, Update, Valid, wire,
 };
 
 #[path = "../fuzz/doors.rs"]
@@ -157,8 +157,8 @@ fn job() -> Job {
     Job::new(batch, name, image("boat.png"), styles, start, parameters).expect("a job")
 }
 
-fn happenings() -> [(&'static str, Happening); 8] {
-    let progress = Progress {
+fn progress() -> Progress {
+    Progress {
         scale: 1,
         scales: 2,
         width: 64,
@@ -168,53 +168,50 @@ fn happenings() -> [(&'static str, Happening); 8] {
         total_evaluations: 103,
         loss: 1e9,
         seconds_left: Some(2.5),
-    };
+    }
+}
+
+fn event_kinds() -> [(&'static str, EventKind); 8] {
     let text = || "a line".to_owned();
+    let started = Update::Started {
+        resumed_evaluations: 7,
+        device: text(),
+    };
+    let finished = Ended::Finished {
+        seconds: 1.5,
+        evaluations: 9,
+        loss: 0.25,
+    };
+    let failed = Ended::Failed {
+        retryable: true,
+        reason: text(),
+    };
     [
-        (
-            "started",
-            Happening::Started {
-                resumed_evaluations: 7,
-                device: text(),
-            },
-        ),
-        ("progress", Happening::Progress(progress)),
-        ("note", Happening::Note(text())),
-        ("previewed", Happening::Previewed { evaluations: 50 }),
-        (
-            "finished",
-            Happening::Finished {
-                seconds: 1.5,
-                evaluations: 9,
-                loss: 0.25,
-            },
-        ),
-        (
-            "failed",
-            Happening::Failed {
-                retryable: true,
-                reason: text(),
-            },
-        ),
-        ("interrupted", Happening::Interrupted { evaluations: 5 }),
-        ("cancelled", Happening::Cancelled),
+        ("started", started.into()),
+        ("progress", Update::Progress(progress()).into()),
+        ("note", Update::Note(text()).into()),
+        ("previewed", Update::Previewed { evaluations: 50 }.into()),
+        ("finished", finished.into()),
+        ("failed", failed.into()),
+        ("interrupted", Ended::Interrupted { evaluations: 5 }.into()),
+        ("cancelled", Ended::Cancelled.into()),
     ]
 }
 
 /// What the contract says today, by door and name.
 fn contract() -> BTreeMap<(&'static str, String), Vec<u8>> {
     let job = job();
-    let event = |happening| Event {
+    let event = Event {
         job: job.id,
         worker: "worker".to_owned(),
         attempt: 2,
         unix_millis: 1_790_000_000_000,
-        happening,
+        kind: progress(),
     };
     let pulse = Pulse {
         worker: "worker".to_owned(),
         device: "cpu".to_owned(),
-        progress: happenings().into_iter().nth(1).map(|(_, h)| event(h)),
+        progress: Some(event.clone()),
         store: None,
     };
     let hello = Hello {
@@ -222,7 +219,12 @@ fn contract() -> BTreeMap<(&'static str, String), Vec<u8>> {
         device: "cpu".to_owned(),
         cuda_devices: 2,
     };
-    let told = wire::ToWorker::from(&ToWorker::Job(Box::new(job.clone()))).encode_to_vec();
+    let delivery = ToWorker::Delivery(Box::new(Delivery {
+        job: job.clone(),
+        redelivered: true,
+        abandoned: false,
+    }));
+    let delivery = wire::ToWorker::from(&delivery).encode_to_vec();
     let frame = |message: &[u8]| [&(message.len() as u32).to_be_bytes()[..], message].concat();
     let drain = wire::ToWorker::from(&ToWorker::Drain).encode_to_vec();
     let mut seeds = vec![
@@ -237,15 +239,16 @@ fn contract() -> BTreeMap<(&'static str, String), Vec<u8>> {
             "hello",
             wire::Hello::from(hello).encode_to_vec(),
         ),
-        ("messages", "frames", [frame(&told), frame(&drain)].concat()),
-        ("messages", "told", told),
-    ];
-    for (name, happening) in happenings() {
-        seeds.push((
+        (
             "messages",
-            name,
-            wire::Event::from(event(happening)).encode_to_vec(),
-        ));
+            "frames",
+            [frame(&delivery), frame(&drain)].concat(),
+        ),
+        ("messages", "told", delivery),
+    ];
+    for (name, kind) in event_kinds() {
+        let event = event.clone().map(|_| kind);
+        seeds.push(("messages", name, wire::Event::from(event).encode_to_vec()));
     }
 
     let entry = |name: &str| ManifestEntry {
@@ -268,6 +271,7 @@ fn contract() -> BTreeMap<(&'static str, String), Vec<u8>> {
         evaluations: 3,
         deaths: 4,
         unix_millis: 1_790_000_000_000,
+        exit_reason: Some("a line".to_owned()),
     };
     let failure = Failure {
         job: job.id,

@@ -285,7 +285,7 @@ async fn keda_counts_jobs(broker: &Broker) {
     for priority in ["high", "high", "normal", "normal", "low"] {
         publish(&dispatcher, JOBS, priority).await;
     }
-    for other in [ABANDONED, DEAD, &queues::retry(144)] {
+    for other in [ABANDONED, DEAD, &queues::retry(89)] {
         publish(&admin, other, "normal").await;
     }
     let high = take(&worker, &format!("{JOBS}.high")).await;

@@ -1,7 +1,7 @@
 //! When the optimiser's state is kept, and its way from the engine's thread to the store.
 //!
-//! The engine never waits for the store: it encodes its state when the keeper wants one, and the
-//! keeper wants none while it is writing.
+//! The engine never waits for the store: it encodes its state when the writer wants one, and the
+//! writer wants none while it writes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,14 +19,14 @@ const PATIENCE: u32 = 20;
 
 /// The engine's end.
 #[derive(Debug)]
-pub struct Offers {
+pub struct CheckpointSender {
     wanted: Arc<AtomicBool>,
     states: UnboundedSender<State>,
 }
 
 /// The store's end.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct CheckpointWriter {
     every: Duration,
     wanted: Arc<AtomicBool>,
     states: UnboundedReceiver<State>,
@@ -40,28 +40,28 @@ struct State {
 
 /// Both ends. Checkpoints are at least `every` apart; with zero every state offered is kept,
 /// unless one is being written.
-pub fn channel(every: Duration) -> (Offers, Keeper) {
+pub fn channel(every: Duration) -> (CheckpointSender, CheckpointWriter) {
     let wanted = Arc::new(AtomicBool::new(false));
     let (sender, receiver) = unbounded_channel();
-    let offers = Offers {
+    let sender = CheckpointSender {
         wanted: wanted.clone(),
         states: sender,
     };
-    let keeper = Keeper {
+    let writer = CheckpointWriter {
         every,
         wanted,
         states: receiver,
     };
-    (offers, keeper)
+    (sender, writer)
 }
 
-impl Offers {
+impl CheckpointSender {
     /// Encodes the state and hands it over, if one is wanted.
     pub fn offer(&self, encode: &dyn Fn() -> Result<Vec<u8>, Error>) {
         if self.wanted.swap(false, Ordering::AcqRel) {
             let encoding_began = Instant::now();
             let encoded = encode();
-            // A keeper that is gone needs no state.
+            // A writer that has ended needs no state.
             let _ = self.states.send(State {
                 encoding_began,
                 encoded,
@@ -70,10 +70,10 @@ impl Offers {
     }
 }
 
-impl Keeper {
+impl CheckpointWriter {
     /// Writes checkpoints until the engine's end is dropped. One that fails is noted; the job
     /// goes on without.
-    pub async fn keep(mut self, store: &dyn Store, key: &str, events: &Events) {
+    pub async fn write(mut self, store: &dyn Store, key: &str, events: &Events) {
         let mut pause = self.every;
         while self.rest(pause).await {
             self.wanted.store(true, Ordering::Release);
@@ -116,8 +116,8 @@ fn pause_after(took: Duration, every: Duration) -> Duration {
 mod tests {
     use super::*;
     use crate::job::tests::{events, job};
-    use stylefleet_proto::Happening;
-    use stylefleet_transport::broker::Told;
+    use stylefleet_proto::{EventKind, Update};
+    use stylefleet_transport::broker::Notification;
     use stylefleet_transport::store::FolderStore;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -133,14 +133,14 @@ mod tests {
     async fn encodes_a_state_only_when_one_is_wanted() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = FolderStore::new(folder.path());
-        let (events, _told) = events(&job()).await;
-        let (offers, keeper) = channel(3600 * SECOND);
+        let (events, _notifications) = events(&job()).await;
+        let (sender, writer) = channel(3600 * SECOND);
         let engine = async {
             tokio::time::sleep(SECOND / 20).await;
-            offers.offer(&|| unreachable!("none is wanted for an hour"));
-            drop(offers);
+            sender.offer(&|| unreachable!("none is wanted for an hour"));
+            drop(sender);
         };
-        tokio::join!(engine, keeper.keep(&store, "x", &events));
+        tokio::join!(engine, writer.write(&store, "x", &events));
         assert_eq!(store.get("x").await.expect("reads"), None);
     }
 
@@ -148,25 +148,26 @@ mod tests {
     async fn keeps_the_latest_and_goes_on_after_a_failure() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = FolderStore::new(folder.path());
-        let (events, mut told) = events(&job()).await;
-        let (offers, keeper) = channel(Duration::ZERO);
+        let (events, mut notifications) = events(&job()).await;
+        let (sender, writer) = channel(Duration::ZERO);
         let states = [Ok(b"1"), Err(Error::Torch("no".into())), Ok(b"2")];
         let engine = async {
             for state in states {
                 let state = std::cell::Cell::new(Some(state.map(|bytes| bytes.to_vec())));
-                // Offers while the keeper is busy are passed over.
+                // Offers while the writer is busy are passed over.
                 while let Some(taken) = state.take() {
                     state.set(Some(taken));
-                    offers.offer(&|| state.take().expect("is asked once"));
+                    sender.offer(&|| state.take().expect("is asked once"));
                     tokio::time::sleep(SECOND / 1000).await;
                 }
             }
-            drop(offers);
+            drop(sender);
         };
-        tokio::join!(engine, keeper.keep(&store, "x", &events));
+        tokio::join!(engine, writer.write(&store, "x", &events));
         assert_eq!(store.get("x").await.expect("reads"), Some("2".into()));
-        let told = told.try_recv().expect("a note");
-        let expected = Happening::Note("no checkpoint was kept: libtorch: no".into());
-        assert!(matches!(told, Told::Event(event) if event.happening == expected));
+        let note = notifications.recv().await.expect("a note");
+        let expected = Update::Note("no checkpoint was kept: libtorch: no".into());
+        let expected = EventKind::Update(expected);
+        assert!(matches!(note, Notification::Event(event) if event.kind == expected));
     }
 }

@@ -16,7 +16,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What the worker can be told to do.
+/// What the worker can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Take jobs from the program that started this one, over standard input and output.
@@ -57,7 +57,7 @@ pub struct Flags {
     /// A file with settings, in TOML.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where to compute: auto, cpu or cuda:N. Auto: the first CUDA device, else the CPU.
+    /// Where to compute: auto, cpu, cuda or cuda:N. Auto: the first CUDA device, else the CPU.
     #[arg(long)]
     pub device: Option<String>,
     /// Threads to compute with on the CPU; 0: libtorch chooses.

@@ -1,6 +1,6 @@
 //! The worker's settings: flags over environment over file over `config.default.toml`.
 //!
-//! Nothing else in this crate reads the environment.
+//! Nothing else in this crate touches the environment.
 
 use std::collections::HashMap;
 use std::fmt::{self, Display};
@@ -23,6 +23,17 @@ use crate::cli::Flags;
 const IN_STORE: &str = "store:";
 /// Every setting and its default.
 pub const DEFAULTS: &str = include_str!("config.default.toml");
+
+/// What NVIDIA's libraries read as they start.
+const TF32_OVERRIDE: &str = "NVIDIA_TF32_OVERRIDE";
+
+/// Forbids NVIDIA's libraries to compute f32 in TF32, which rounds factors to 19 bits: a job is to
+/// come out the same whoever does it. To be called before there are other threads.
+#[expect(unsafe_code, reason = "other threads may be reading the environment")]
+pub fn forbid_tf32() {
+    // SAFETY: there are no other threads yet.
+    unsafe { std::env::set_var(TF32_OVERRIDE, "0") };
+}
 
 /// The worker's settings, checked.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -74,9 +85,9 @@ pub enum SettingsError {
         /// What is allowed.
         allowed: &'static str,
     },
-    /// A value makes no sense.
+    /// A value is invalid.
     #[error("settings: {name}: {reason}")]
-    Nonsense {
+    Invalid {
         /// The setting.
         name: &'static str,
         /// What is wrong with it.
@@ -185,7 +196,7 @@ impl Settings {
         let digest = self.weights.strip_prefix(IN_STORE).map(str::parse);
         digest.transpose().map_err(|e: Invalid| {
             let reason = e.to_string();
-            SettingsError::Nonsense {
+            SettingsError::Invalid {
                 name: "weights",
                 reason,
             }
@@ -242,7 +253,7 @@ impl Settings {
             "" => Ok(None),
             address => address.parse().map(Some).map_err(|_| {
                 let reason = format!("\"{address}\" is no address like 0.0.0.0:8080");
-                SettingsError::Nonsense {
+                SettingsError::Invalid {
                     name: "health",
                     reason,
                 }
@@ -293,7 +304,7 @@ impl Settings {
             return Ok(None);
         }
         let size = self.memory.parse::<ByteSize>();
-        let bytes = size.map_err(|reason| SettingsError::Nonsense {
+        let bytes = size.map_err(|reason| SettingsError::Invalid {
             name: "memory",
             reason: format!(
                 "{:?} is no size: {reason}: write it as 4GiB, or auto",
@@ -315,7 +326,7 @@ fn given<T: FromStr<Err: Display>>(
     }
     text.parse().map_err(|e: T::Err| {
         let reason = e.to_string();
-        SettingsError::Nonsense { name, reason }
+        SettingsError::Invalid { name, reason }
     })
 }
 

@@ -1,14 +1,14 @@
-//! What is told of the job under way.
+//! What is published of the job under way.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use stylefleet_proto::{Event, Happening, Job, JobId};
+use stylefleet_proto::{Event, Job, JobId, Update};
 use stylefleet_transport::broker::WorkerEnd;
 
-/// Tells of one attempt at one job. Works on any thread and never waits; what nobody listens to
-/// is dropped.
+/// Publishes what goes on in one attempt at one job. Works on any thread and never waits; what
+/// nobody listens to is dropped.
 #[derive(Clone)]
 pub struct Events {
     job: JobId,
@@ -18,7 +18,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// Tells `broker` of `job`, in the name of `worker`.
+    /// Publishes to `broker` what `worker` does with `job`.
     pub fn new(job: &Job, worker: Arc<str>, broker: Arc<dyn WorkerEnd>) -> Self {
         Self {
             job: job.id,
@@ -29,25 +29,25 @@ impl Events {
     }
 
     /// What happened, as an event of this attempt.
-    pub fn event(&self, happening: Happening) -> Event {
-        tracing::debug!("{self:?}: {happening:?}");
+    pub fn event<K: fmt::Debug>(&self, kind: K) -> Event<K> {
+        tracing::debug!("{self:?}: {kind:?}");
         Event {
             job: self.job,
             worker: self.worker.to_string(),
             attempt: self.attempt,
             unix_millis: unix_millis(),
-            happening,
+            kind,
         }
     }
 
-    /// Tells what happened.
-    pub fn tell(&self, happening: Happening) {
-        self.broker.tell(self.event(happening));
+    /// Publishes what goes on.
+    pub fn publish(&self, update: Update) {
+        self.broker.publish(self.event(update));
     }
 
-    /// Tells what a person should know.
+    /// Publishes what a person should know.
     pub fn note(&self, text: impl ToString) {
-        self.tell(Happening::Note(text.to_string()));
+        self.publish(Update::Note(text.to_string()));
     }
 }
 

@@ -41,7 +41,7 @@ pub enum Failure {
     /// The engine says no.
     #[error(transparent)]
     Engine(#[from] Error),
-    /// A setting makes no sense.
+    /// A setting is invalid.
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// The store does not have the weights that were asked for.
@@ -53,12 +53,19 @@ pub enum Failure {
     /// The weights cannot be kept on this machine.
     #[error("cannot write the weights into the cache folder: {0}: choose another with --cache")]
     Cache(#[source] std::io::Error),
-    /// The job ends workers.
+    /// The job ends its workers.
     #[error(
-        "{0} workers in a row ended while at it, without getting ahead: look at their logs, \
-         perhaps for want of memory; a smaller size needs less"
+        "{workers} workers in a row ended while at it, without getting ahead: {}",
+        exit_reason.as_deref().unwrap_or(
+            "look at their logs, perhaps for want of memory; a smaller size needs less"
+        )
     )]
-    Killer(u32),
+    CrashLoop {
+        /// How many.
+        workers: u32,
+        /// How the last one ended, if that is known.
+        exit_reason: Option<String>,
+    },
     /// The engine's thread did not start.
     #[error("cannot start a thread: {0}: raise the limit on processes or memory")]
     Thread(#[source] std::io::Error),
@@ -77,7 +84,7 @@ impl Failure {
             | Self::Settings(_)
             | Self::Weights { .. }
             | Self::Cache(_)
-            | Self::Killer(_) => false,
+            | Self::CrashLoop { .. } => false,
             Self::Store(error) => error.is_retryable(),
             Self::Engine(error) => error.is_retryable(),
             Self::Thread(_) | Self::Panic(_) => true,

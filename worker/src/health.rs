@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::job::Bench;
+use crate::job::WorkerContext;
 use crate::metrics;
 
 /// Time between two looks whether the store answers.
@@ -26,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Health {
     /// Alive while its engine is.
-    pub bench: Arc<Bench>,
+    pub context: Arc<WorkerContext>,
     /// Ready while it can be reached.
     pub broker: Arc<RabbitWorker>,
     /// Ready while it answers.
@@ -64,9 +64,10 @@ async fn look_after(store: Arc<PatientStore>) {
 type Answer = (StatusCode, &'static str);
 
 async fn healthz(State(health): State<Health>) -> Answer {
-    match health.bench.engine.is_alive() {
-        true => (StatusCode::OK, "alive\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "the engine is broken\n"),
+    if health.context.engine.is_alive() {
+        (StatusCode::OK, "alive\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the engine is broken\n")
     }
 }
 

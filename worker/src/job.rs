@@ -12,7 +12,7 @@ use serde::Serialize;
 use stylefleet_engine::{self as engine, Engine, Error, Outcome, Picture, Request};
 use stylefleet_proto::lifecycle::{self, ATTEMPTS, DEATHS, Settlement};
 use stylefleet_proto::queues::DELIVERY_LIMIT;
-use stylefleet_proto::{Digest, Happening, Job, Record, Start, keys};
+use stylefleet_proto::{Digest, Ended, Job, Record, Start, Update, keys};
 use stylefleet_transport::broker::Claim;
 use stylefleet_transport::store::{Store, StoreError};
 
@@ -24,13 +24,13 @@ use crate::inputs::Inputs;
 use crate::own_store::OwnStore;
 use crate::previews;
 use crate::record::{curve, record};
-use crate::watch::{Signs, Watch};
+use crate::watch::{Signals, Watch};
 
 /// How often a result is written that does not come to stand.
 const CONFIRMATIONS: u32 = 3;
 
 /// What a worker works with, whatever the job.
-pub struct Bench {
+pub struct WorkerContext {
     /// The worker's name.
     pub worker: Arc<str>,
     /// Where results go.
@@ -52,8 +52,16 @@ pub struct Bench {
 #[derive(Clone)]
 pub struct Attempt {
     job: Job,
-    bench: Arc<Bench>,
+    context: Arc<WorkerContext>,
     events: Events,
+}
+
+/// What came of preparing.
+pub enum Preparation {
+    /// The job can be computed.
+    Ready(Prepared),
+    /// There is nothing to compute, or it cannot be.
+    Over(Ended),
 }
 
 /// Everything that the engine needs for a job.
@@ -84,51 +92,53 @@ pub enum Why {
 }
 
 impl Attempt {
-    /// An attempt at `job` that tells `events`.
-    pub fn new(job: Job, bench: Arc<Bench>, events: Events) -> Self {
-        Self { job, bench, events }
+    /// An attempt at `job` that publishes to `events`.
+    pub fn new(job: Job, context: Arc<WorkerContext>, events: Events) -> Self {
+        Self {
+            job,
+            context,
+            events,
+        }
     }
 
-    /// Fetches everything. The error side is the attempt's last happening: there is nothing to
-    /// compute, or it cannot be.
-    pub async fn prepare(&self, claim: &Claim) -> Result<Prepared, Happening> {
-        let last = match self.fetch(claim).await {
-            Ok(Ok(prepared)) => return Ok(prepared),
-            Ok(Err(over)) => over,
+    /// Fetches everything that is to be computed with, if anything is.
+    pub async fn prepare(&self, claim: &Claim) -> Preparation {
+        let ended = match self.fetch(claim).await {
+            Ok(Preparation::Ready(prepared)) => return Preparation::Ready(prepared),
+            Ok(Preparation::Over(ended)) => ended,
             Err(failure) => self.fail(failure).await,
         };
-        // A worker that died when all was done but this, or that the job killed, left its word.
-        if let Some(Settlement::Over | Settlement::SetAside { .. }) =
-            lifecycle::settle(self.job.attempt, &last)
-        {
-            self.tidy_up(is_finished(&last)).await;
+        // A worker that died when all was done but this, or that the job killed, left its mark.
+        if lifecycle::settle(self.job.attempt, &ended).is_terminal() {
+            self.tidy_up(is_finished(&ended)).await;
         }
-        Err(last)
+        Preparation::Over(ended)
     }
 
-    async fn fetch(&self, claim: &Claim) -> Result<Result<Prepared, Happening>, Failure> {
+    async fn fetch(&self, claim: &Claim) -> Result<Preparation, Failure> {
         if let Some(record) = self.result().await? {
-            return Ok(Err(finished(&record)));
+            return Ok(Preparation::Over(finished(&record)));
         }
         if self.is_cancelled().await? {
-            return Ok(Err(Happening::Cancelled));
+            return Ok(Preparation::Over(Ended::Cancelled));
         }
+        let left = if claim.redelivered {
+            self.left_behind().await?
+        } else {
+            None
+        };
         if claim.abandoned {
-            return Err(Failure::Killer(DELIVERY_LIMIT));
+            return Err(crash_loop(DELIVERY_LIMIT, left));
         }
         let checkpoint = self.checkpoint().await?;
         let evaluations = checkpoint.as_ref().map_or(0, |(_, count)| *count);
-        let left = match claim.redelivered {
-            true => self.left_behind().await?,
-            false => None,
-        };
         let deaths = lifecycle::deaths(left.as_ref(), evaluations);
         if deaths >= DEATHS {
-            return Err(Failure::Killer(deaths));
+            return Err(crash_loop(deaths, left));
         }
         let request = Arc::new(self.request().await?);
         self.read_ahead(&request).await;
-        Ok(Ok(Prepared {
+        Ok(Preparation::Ready(Prepared {
             request,
             checkpoint: checkpoint.map(|(bytes, _)| bytes),
             evaluations,
@@ -138,7 +148,7 @@ impl Attempt {
 
     /// The request, with the images that the job names.
     async fn request(&self) -> Result<Request, Failure> {
-        let inputs = &self.bench.inputs;
+        let inputs = &self.context.inputs;
         let content = inputs.get(&self.job.content).await?;
         let mut styles = Vec::with_capacity(self.job.styles.len());
         for style in &self.job.styles {
@@ -167,7 +177,7 @@ impl Attempt {
 
     /// Reads what differs from job to job.
     async fn read_ahead(&self, request: &Arc<Request>) {
-        let Some(max_pixels) = self.bench.read_ahead else {
+        let Some(max_pixels) = self.context.read_ahead else {
             return;
         };
         let request = request.clone();
@@ -179,7 +189,7 @@ impl Attempt {
     /// The checkpoint and the evaluations it holds, if there is one of use.
     async fn checkpoint(&self) -> Result<Option<(Vec<u8>, u32)>, Failure> {
         let key = keys::checkpoint(&self.job.id);
-        let Some(checkpoint) = self.bench.store.get(&key).await? else {
+        let Some(checkpoint) = self.context.store.get(&key).await? else {
             return Ok(None);
         };
         let identity = self.job.id.to_string();
@@ -200,7 +210,7 @@ impl Attempt {
     /// the job would pass for done for ever.
     async fn result(&self) -> Result<Option<Record>, Failure> {
         let key = keys::result(&self.job.id);
-        let Some(json) = self.bench.store.get(&key).await? else {
+        let Some(json) = self.context.store.get(&key).await? else {
             return Ok(None);
         };
         match self.proven(&json).await? {
@@ -208,7 +218,7 @@ impl Attempt {
             Err(reason) => {
                 let note = format!("its result is damaged ({reason}): the picture is made anew");
                 self.events.note(note);
-                self.bench.store.delete(&key).await?;
+                self.context.store.delete(&key).await?;
                 Ok(None)
             }
         }
@@ -223,20 +233,21 @@ impl Attempt {
         if let Err(invalid) = record.check(&self.job.id) {
             return Ok(Err(invalid.to_string()));
         }
-        let Some(file) = self.bench.store.get(&record.picture).await? else {
+        let Some(file) = self.context.store.get(&record.picture).await? else {
             return Ok(Err(format!("there is no {}", record.picture)));
         };
         let format = record.parameters.format;
         let expected = keys::picture(&self.job.id, &Digest::of(&file), format);
-        Ok(match expected == record.picture {
-            true => Ok(record),
-            false => Err(format!("{} is another file", record.picture)),
+        Ok(if expected == record.picture {
+            Ok(record)
+        } else {
+            Err(format!("{} is another file", record.picture))
         })
     }
 
-    /// The word that another worker left and did not take back, if it makes sense.
+    /// The mark that another worker left and did not remove, if it is valid.
     async fn left_behind(&self) -> Result<Option<Start>, Failure> {
-        let json = self.bench.store.get(&keys::started(&self.job.id)).await?;
+        let json = self.context.store.get(&keys::started(&self.job.id)).await?;
         let left = json.and_then(|json| serde_json::from_slice::<Start>(&json).ok());
         Ok(left.filter(|left| left.job == self.job.id))
     }
@@ -244,13 +255,17 @@ impl Attempt {
     /// Whether somebody marked the job as not wanted.
     pub async fn is_cancelled(&self) -> Result<bool, Failure> {
         let key = keys::cancelled(&self.job.id);
-        Ok(self.bench.store.contains(&key).await?)
+        Ok(self.context.store.contains(&key).await?)
     }
 
     /// Continues from the checkpoint where there is one, else begins afresh.
-    pub async fn compute(&self, prepared: Prepared, signs: &Signs) -> Result<Computed, Failure> {
+    pub async fn compute(
+        &self,
+        prepared: Prepared,
+        signals: &Signals,
+    ) -> Result<Computed, Failure> {
         let (computed, marked) = tokio::join!(
-            self.stylize(&prepared, signs),
+            self.stylize(&prepared, signals),
             self.mark(prepared.evaluations, prepared.deaths),
         );
         // Without the mark a death goes uncounted, here; the broker counts too.
@@ -260,22 +275,23 @@ impl Attempt {
         computed
     }
 
-    /// Leaves word that the job is at work here, for whoever finds it should the worker die.
+    /// Marks the job as at work here, for whoever finds the mark should the worker die.
     async fn mark(&self, evaluations: u32, deaths: u32) -> Result<(), Failure> {
         let start = Start {
             job: self.job.id,
-            worker: self.bench.worker.to_string(),
+            worker: self.context.worker.to_string(),
             attempt: self.job.attempt,
             evaluations,
             deaths,
             unix_millis: unix_millis(),
+            exit_reason: None,
         };
         let key = keys::started(&self.job.id);
         let json = json(&key, &start)?;
-        Ok(self.bench.store.put(&key, json.into()).await?)
+        Ok(self.context.store.put(&key, json.into()).await?)
     }
 
-    /// Takes that word back: the worker lives, and is done with the job or lost its claim.
+    /// Removes that mark: the worker lives, and is done with the job or lost its claim.
     pub async fn unmark(&self) {
         self.remove(&keys::started(&self.job.id)).await;
     }
@@ -290,25 +306,25 @@ impl Attempt {
 
     /// Removes something that only takes room.
     async fn remove(&self, key: &str) {
-        if let Err(error) = self.bench.store.delete(key).await {
+        if let Err(error) = self.context.store.delete(key).await {
             tracing::warn!("{error}");
         }
     }
 
-    async fn stylize(&self, prepared: &Prepared, signs: &Signs) -> Result<Computed, Failure> {
-        self.events.tell(Happening::Started {
+    async fn stylize(&self, prepared: &Prepared, signals: &Signals) -> Result<Computed, Failure> {
+        self.events.publish(Update::Started {
             resumed_evaluations: prepared.evaluations,
-            device: self.bench.engine.description().device.clone(),
+            device: self.context.engine.description().device.clone(),
         });
         let request = &prepared.request;
         if let Some(checkpoint) = &prepared.checkpoint {
             let resumed = Some((checkpoint.clone(), prepared.evaluations));
-            match self.watched(request, resumed, signs).await {
+            match self.watched(request, resumed, signals).await {
                 Err(Failure::Engine(refused @ Error::Checkpoint(_))) => self.events.note(refused),
                 ended => return ended,
             }
         }
-        self.watched(request, None, signs).await
+        self.watched(request, None, signals).await
     }
 
     /// Runs the engine, from a checkpoint and the evaluations it holds if there is one, and keeps
@@ -317,19 +333,19 @@ impl Attempt {
         &self,
         request: &Arc<Request>,
         resumed: Option<(Vec<u8>, u32)>,
-        signs: &Signs,
+        signals: &Signals,
     ) -> Result<Computed, Failure> {
-        let Bench { engine, store, .. } = &*self.bench;
-        let (offers, keeper) = checkpoints::channel(self.bench.checkpoint_every);
+        let WorkerContext { engine, store, .. } = &*self.context;
+        let (sender, writer) = checkpoints::channel(self.context.checkpoint_every);
         let (checkpoint, evaluations) = resumed.unzip();
-        let (previews, hanger) =
+        let (previews, preview_writer) =
             previews::channel_of(self.job.preview_every, evaluations.unwrap_or(0));
-        let (watch, notes) = Watch::new(self.events.clone(), signs.clone(), offers, previews);
+        let (watch, notes) = Watch::new(self.events.clone(), signals.clone(), sender, previews);
         let key = keys::checkpoint(&self.job.id);
         let (outcome, (), ()) = tokio::join!(
             engine.stylize(request.clone(), checkpoint, watch),
-            keeper.keep(&**store, &key, &self.events),
-            hanger.hang(&**store, &self.job.id, &self.events),
+            writer.write(&**store, &key, &self.events),
+            preview_writer.write(&**store, &self.job.id, &self.events),
         );
         Ok(Computed {
             outcome: outcome?,
@@ -337,39 +353,32 @@ impl Attempt {
         })
     }
 
-    /// Brings what was computed into the store. Returns the attempt's last happening; none if
-    /// the job is another worker's now.
+    /// Brings what was computed into the store. Returns how the attempt ended; none if the job is
+    /// another worker's now.
     pub async fn finish(
         &self,
         computed: Result<Computed, Failure>,
         why: Option<Why>,
-    ) -> Option<Happening> {
-        let last = match computed {
+    ) -> Option<Ended> {
+        let ended = match computed {
             Ok(computed) => self.keep(computed, why).await,
             Err(failure) => Err(failure),
         };
-        let last = match last {
-            Ok(last) => last,
+        let ended = match ended {
+            Ok(ended) => ended,
             Err(failure) => Some(self.fail(failure).await),
         };
-        match (why, &last) {
-            (Some(Why::Void), _) => {
-                // Whoever has the job now tidies up, but may have done so before this attempt's
-                // last words came.
-                if self.is_done().await.unwrap_or(false) {
-                    self.tidy_up(true).await;
-                }
-            }
-            (_, last) => self.tidy_up(last.as_ref().is_some_and(is_finished)).await,
+        if why != Some(Why::Void) {
+            self.tidy_up(ended.as_ref().is_some_and(is_finished)).await;
+        } else if self.is_done().await.unwrap_or(false) {
+            // Whoever has the job now tidies up, but may have done so before this attempt wrote
+            // its last.
+            self.tidy_up(true).await;
         }
-        last
+        ended
     }
 
-    async fn keep(
-        &self,
-        computed: Computed,
-        why: Option<Why>,
-    ) -> Result<Option<Happening>, Failure> {
+    async fn keep(&self, computed: Computed, why: Option<Why>) -> Result<Option<Ended>, Failure> {
         let Computed { outcome, notes } = computed;
         let (checkpoint, evaluations) = match outcome {
             Outcome::Finished(picture) => {
@@ -385,12 +394,12 @@ impl Attempt {
         // The worker that has the job now may have got further.
         if why != Some(Why::Void) || self.is_ahead(evaluations).await? {
             let key = keys::checkpoint(&self.job.id);
-            self.bench.store.put(&key, checkpoint.into()).await?;
+            self.context.store.put(&key, checkpoint.into()).await?;
         }
         Ok(match why {
             Some(Why::Void) => None,
-            Some(Why::Cancelled) => Some(Happening::Cancelled),
-            Some(Why::Turn) | None => Some(Happening::Interrupted { evaluations }),
+            Some(Why::Cancelled) => Some(Ended::Cancelled),
+            Some(Why::Turn) | None => Some(Ended::Interrupted { evaluations }),
         })
     }
 
@@ -406,7 +415,7 @@ impl Attempt {
     /// Whether the job has a result.
     async fn is_done(&self) -> Result<bool, Failure> {
         let key = keys::result(&self.job.id);
-        Ok(self.bench.store.contains(&key).await?)
+        Ok(self.context.store.contains(&key).await?)
     }
 
     /// Puts the picture in the store.
@@ -421,7 +430,7 @@ impl Attempt {
         });
         let (picture, file) = encoding.await?;
         let file = file?;
-        let Bench { engine, store, .. } = &*self.bench;
+        let WorkerContext { engine, store, .. } = &*self.context;
         let key = keys::picture(&self.job.id, &Digest::of(&file), format);
         if let Some(key) = keys::curve(&self.job.id, &key) {
             store
@@ -443,7 +452,7 @@ impl Attempt {
     async fn confirm(&self, record: &Record) -> Result<(), Failure> {
         let key = keys::result(&self.job.id);
         let json = Bytes::from(json(&key, record)?);
-        let store = &self.bench.store;
+        let store = &self.context.store;
         for _ in 0..CONFIRMATIONS {
             if store.put_new(&key, json.clone()).await? || self.result().await?.is_some() {
                 return Ok(());
@@ -453,14 +462,13 @@ impl Attempt {
         Err(StoreError::Unreliable { what }.into())
     }
 
-    /// The last happening of an attempt that failed. Where there is to be no other, the store
-    /// says why.
-    async fn fail(&self, failure: Failure) -> Happening {
+    /// How an attempt ended that failed. Where there is to be no other, the store says why.
+    async fn fail(&self, failure: Failure) -> Ended {
         let retryable = failure.is_retryable();
         let reason = failure.to_string();
-        let failed = Happening::Failed { retryable, reason };
+        let failed = Ended::Failed { retryable, reason };
         let settlement = lifecycle::settle(self.job.attempt, &failed);
-        let Some(Settlement::SetAside { reason }) = settlement else {
+        let Settlement::SetAside { reason } = settlement else {
             return failed;
         };
         let record = stylefleet_proto::Failure {
@@ -470,29 +478,27 @@ impl Attempt {
         };
         let key = keys::failed(&self.job.id);
         let written = match json(&key, &record) {
-            Ok(json) => self.bench.store.put(&key, json.into()).await.err(),
+            Ok(json) => self.context.store.put(&key, json.into()).await.err(),
             Err(_) => None,
         };
         match written {
-            // Not without word in the store: somebody else is to write it.
-            Some(error) if error.is_retryable() && self.job.attempt < ATTEMPTS => {
-                Happening::Failed {
-                    retryable: true,
-                    reason: error.to_string(),
-                }
-            }
+            // Not without a failure in the store: somebody else is to write it.
+            Some(error) if error.is_retryable() && self.job.attempt < ATTEMPTS => Ended::Failed {
+                retryable: true,
+                reason: error.to_string(),
+            },
             Some(error) if error.is_retryable() => {
-                tracing::warn!("{}: {error}", self.job.id);
-                Happening::Interrupted { evaluations: 0 }
+                self.events.note(error);
+                Ended::Interrupted { evaluations: 0 }
             }
             Some(error) => {
                 tracing::warn!("{}: {error}", self.job.id);
-                Happening::Failed {
+                Ended::Failed {
                     retryable: false,
                     reason,
                 }
             }
-            None => Happening::Failed {
+            None => Ended::Failed {
                 retryable: false,
                 reason,
             },
@@ -507,12 +513,20 @@ fn json(key: &str, document: &impl Serialize) -> Result<Vec<u8>, Failure> {
     })
 }
 
-fn is_finished(last: &Happening) -> bool {
-    matches!(last, Happening::Finished { .. })
+/// The failure of a job that ends its workers, the last of which `left` a mark.
+fn crash_loop(workers: u32, left: Option<Start>) -> Failure {
+    Failure::CrashLoop {
+        workers,
+        exit_reason: left.and_then(|left| left.exit_reason),
+    }
 }
 
-fn finished(record: &Record) -> Happening {
-    Happening::Finished {
+fn is_finished(ended: &Ended) -> bool {
+    matches!(ended, Ended::Finished { .. })
+}
+
+fn finished(record: &Record) -> Ended {
+    Ended::Finished {
         seconds: record.seconds,
         evaluations: record.evaluations,
         loss: record.score.loss,

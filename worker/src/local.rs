@@ -17,7 +17,7 @@ use crate::config::Settings;
 use crate::engine_thread::EngineThread;
 use crate::failure::Failure;
 use crate::inputs::Inputs;
-use crate::job::Bench;
+use crate::job::WorkerContext;
 use crate::own_store::OwnStore;
 use crate::service::{Service, ServiceError};
 use crate::signals;
@@ -69,7 +69,7 @@ async fn serve(store: FolderStore, settings: &Settings, out: OwnedFd) -> Result<
     let broker = Arc::new(PipeEnd::open(hello, input, output, &drain));
 
     let store = Arc::new(store);
-    let bench = Arc::new(Bench {
+    let context = Arc::new(WorkerContext {
         worker: settings.name().into(),
         // The store is as near as a cache would be.
         inputs: Inputs::new(store.clone(), None),
@@ -80,7 +80,7 @@ async fn serve(store: FolderStore, settings: &Settings, out: OwnedFd) -> Result<
         checkpoint_every: settings.checkpoint_every(),
     });
     let service = Service {
-        bench,
+        context,
         broker,
         drain,
         // The dispatcher decides whose turn it is.

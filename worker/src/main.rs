@@ -37,6 +37,7 @@ use crate::config::Settings;
 const CANNOT_BEGIN: u8 = 2;
 
 fn main() -> ExitCode {
+    config::forbid_tf32();
     stylefleet_engine::allocator::keep_what_is_freed();
     match run(Cli::parse().command) {
         Ok(code) => code,
@@ -47,20 +48,29 @@ fn main() -> ExitCode {
     }
 }
 
+/// Logs to standard error from here on.
+fn log(settings: &Settings) {
+    tracing_subscriber::fmt()
+        .with_env_filter(settings.log())
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}
+
 fn run(command: Command) -> Result<ExitCode, (u8, Box<dyn std::error::Error>)> {
     let out = stdout::claim().map_err(|e| (CANNOT_BEGIN, e.into()))?;
     let settings = |flags| Settings::load(flags).map_err(|e| (CANNOT_BEGIN, e.into()));
     match command {
-        Command::Local { store, flags } => local::run(&store, &settings(&flags)?, out)
-            .map(|()| ExitCode::SUCCESS)
-            .map_err(|e| (if e.is_at_start() { CANNOT_BEGIN } else { 1 }, e.into())),
+        Command::Local { store, flags } => {
+            let settings = settings(&flags)?;
+            log(&settings);
+            local::run(&store, &settings, out)
+                .map(|()| ExitCode::SUCCESS)
+                .map_err(|e| (if e.is_at_start() { CANNOT_BEGIN } else { 1 }, e.into()))
+        }
         Command::Serve { flags } => {
             let settings = settings(&flags)?;
-            tracing_subscriber::fmt()
-                .with_env_filter(settings.log())
-                .with_writer(std::io::stderr)
-                .with_ansi(std::io::stderr().is_terminal())
-                .init();
+            log(&settings);
             serve::run(&settings)
                 .map(|()| ExitCode::SUCCESS)
                 .map_err(|e| (if e.is_at_start() { CANNOT_BEGIN } else { 1 }, e.into()))

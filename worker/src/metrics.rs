@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
-use stylefleet_proto::Happening;
+use stylefleet_proto::Ended;
 
 const JOBS: &str = "stylefleet_jobs_total";
 const EVALUATIONS: &str = "stylefleet_evaluations_total";
@@ -27,22 +27,18 @@ pub fn was_busy(time: Duration) {
 }
 
 /// A job was let go of.
-pub fn ended(last: &Happening) {
-    let outcome = match last {
-        Happening::Finished { evaluations, .. } => {
+pub fn ended(ended: &Ended) {
+    let outcome = match ended {
+        Ended::Finished { evaluations, .. } => {
             counter!(EVALUATIONS).increment(u64::from(*evaluations));
             "finished"
         }
-        Happening::Failed {
+        Ended::Failed {
             retryable: true, ..
         } => "retried",
-        Happening::Failed { .. } => "failed",
-        Happening::Interrupted { .. } => "interrupted",
-        Happening::Cancelled => "cancelled",
-        Happening::Started { .. }
-        | Happening::Progress(_)
-        | Happening::Note(_)
-        | Happening::Previewed { .. } => return,
+        Ended::Failed { .. } => "failed",
+        Ended::Interrupted { .. } => "interrupted",
+        Ended::Cancelled => "cancelled",
     };
     counter!(JOBS, "outcome" => outcome).increment(1);
 }

@@ -1,7 +1,7 @@
 //! Progress pictures, on their way from the engine's thread to the store.
 
 use stylefleet_engine::State;
-use stylefleet_proto::{Happening, JobId, keys};
+use stylefleet_proto::{JobId, Update, keys};
 use stylefleet_transport::store::Store;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -23,7 +23,7 @@ pub struct Previews {
 
 /// The store's end.
 #[derive(Debug)]
-pub struct Hanger(Receiver<Preview>);
+pub struct PreviewWriter(Receiver<Preview>);
 
 #[derive(Debug)]
 struct Preview {
@@ -32,14 +32,14 @@ struct Preview {
 }
 
 /// Both ends, for a job that goes on after so many `evaluations`.
-pub fn channel_of(every: u32, evaluations: u32) -> (Previews, Hanger) {
+pub fn channel_of(every: u32, evaluations: u32) -> (Previews, PreviewWriter) {
     let (made, receiver) = channel(WAITING);
     let previews = Previews {
         every,
         due: evaluations.checked_div(every).unwrap_or(0),
         made,
     };
-    (previews, Hanger(receiver))
+    (previews, PreviewWriter(receiver))
 }
 
 impl Previews {
@@ -60,12 +60,12 @@ impl Previews {
     }
 }
 
-impl Hanger {
+impl PreviewWriter {
     /// Writes pictures until the engine's end is dropped. One that fails is noted; the job goes on
     /// without.
-    pub async fn hang(mut self, store: &dyn Store, job: &JobId, events: &Events) {
+    pub async fn write(mut self, store: &dyn Store, job: &JobId, events: &Events) {
         while let Some(Preview { evaluations, file }) = self.0.recv().await {
-            let hung = match file {
+            let saved = match file {
                 Ok(file) => {
                     let key = keys::preview(job, evaluations);
                     let put = store.put(&key, file.into()).await;
@@ -73,8 +73,8 @@ impl Hanger {
                 }
                 Err(error) => Err(error.to_string()),
             };
-            match hung {
-                Ok(()) => events.tell(Happening::Previewed { evaluations }),
+            match saved {
+                Ok(()) => events.publish(Update::Previewed { evaluations }),
                 Err(reason) => events.note(format!("no progress picture was kept: {reason}")),
             }
         }

@@ -13,7 +13,7 @@ use crate::engine_thread::EngineThread;
 use crate::failure::Failure;
 use crate::health::{self, Health};
 use crate::inputs::{Cache, Inputs};
-use crate::job::Bench;
+use crate::job::WorkerContext;
 use crate::metrics;
 use crate::own_store::OwnStore;
 use crate::service::{Service, ServiceError};
@@ -26,7 +26,7 @@ const MAX_SKEW: i64 = 60;
 /// Why a worker does not serve, or does no longer.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// Something is not set, or makes no sense.
+    /// Something is not set, or is invalid.
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// The operating system refused what a worker needs to begin.
@@ -117,7 +117,7 @@ async fn begin(settings: &Settings, drain: &CancellationToken) -> Result<Service
     let broker = Arc::new(broker);
 
     let cache = Cache::new(settings.cache().join("inputs"), settings.cache_bytes());
-    let bench = Arc::new(Bench {
+    let context = Arc::new(WorkerContext {
         worker: name.as_str().into(),
         inputs: Inputs::new(store.clone(), Some(cache)),
         own_store,
@@ -128,7 +128,7 @@ async fn begin(settings: &Settings, drain: &CancellationToken) -> Result<Service
     });
     if let Some(address) = settings.health()? {
         let health = Health {
-            bench: bench.clone(),
+            context: context.clone(),
             broker: broker.clone(),
             store,
             drain: drain.clone(),
@@ -137,10 +137,10 @@ async fn begin(settings: &Settings, drain: &CancellationToken) -> Result<Service
         let answering = health::serve(address, health).await;
         answering.map_err(|source| ServeError::Health { address, source })?;
     }
-    let device = &bench.engine.description().device;
+    let device = &context.engine.description().device;
     tracing::info!("{name} takes jobs on {device}");
     Ok(Service {
-        bench,
+        context,
         broker,
         drain: drain.clone(),
         slice: settings.slice(),

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stylefleet_engine::allocator;
-use stylefleet_proto::lifecycle::{self, ATTEMPTS, Settlement};
-use stylefleet_proto::{Happening, Job};
+use stylefleet_proto::lifecycle::{self, ATTEMPTS};
+use stylefleet_proto::{Ended, Job};
 use stylefleet_transport::broker::{BrokerError, Claim, WorkerEnd};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{sleep, timeout};
@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::events::Events;
 use crate::failure::Failure;
-use crate::job::{Attempt, Bench, Computed, Prepared, Why};
+use crate::job::{Attempt, Computed, Preparation, Prepared, Why, WorkerContext};
 use crate::metrics;
-use crate::watch::Signs;
+use crate::watch::Signals;
 
 /// Time between two looks whether the job at work is still wanted.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
@@ -32,10 +32,10 @@ const AFTER_STRANGERS: Duration = Duration::from_secs(5);
 /// A worker that has waited so long for a job is idle.
 const IDLE_AFTER: Duration = Duration::from_secs(2);
 
-/// A worker, its broker and its bench.
+/// A worker and its broker.
 pub struct Service {
     /// What it works with.
-    pub bench: Arc<Bench>,
+    pub context: Arc<WorkerContext>,
     /// Where jobs come from.
     pub broker: Arc<dyn WorkerEnd>,
     /// Cancelled when the worker is to stop.
@@ -76,7 +76,7 @@ struct Done {
 }
 
 impl Service {
-    /// Works until told to stop, then takes leave of the broker.
+    /// Works until told to stop, then closes the connection to the broker.
     pub async fn run(self) -> Result<(), ServiceError> {
         let service = Arc::new(self);
         let ended = service.clone().work().await;
@@ -91,20 +91,20 @@ impl Service {
         let mut leaving: Option<JoinHandle<()>> = None;
         let mut ended = Ok(());
         while let Some(ready) = awaited(&mut coming).await?? {
-            let signs = Signs::default();
+            let signals = Signals::default();
             if self.drain.is_cancelled() {
-                coming = tokio::spawn(self.clone().next(signs.nearly_done));
+                coming = tokio::spawn(self.clone().next(signals.nearly_done));
                 self.give_back(ready).await;
                 continue;
             }
-            coming = tokio::spawn(self.clone().next(signs.nearly_done.clone()));
+            coming = tokio::spawn(self.clone().next(signals.nearly_done.clone()));
             let Ready {
                 claim,
                 attempt,
                 events,
                 prepared,
             } = ready;
-            let (computed, why) = self.compute(&claim, &attempt, prepared, &signs).await;
+            let (computed, why) = self.compute(&claim, &attempt, prepared, &signals).await;
             let done = Done {
                 claim,
                 attempt,
@@ -112,8 +112,8 @@ impl Service {
                 computed,
                 why,
             };
-            signs.nearly_done.cancel();
-            if !self.bench.engine.is_alive() {
+            signals.nearly_done.cancel();
+            if !self.context.engine.is_alive() {
                 self.drain.cancel();
                 ended = Err(ServiceError::Engine);
             }
@@ -135,15 +135,15 @@ impl Service {
             () = self.drain.cancelled() => {}
         }
         while let Some(claim) = self.broker.claim(&self.drain).await? {
-            let worker = self.bench.worker.clone();
+            let worker = self.context.worker.clone();
             let events = Events::new(&claim.job, worker, self.broker.clone());
-            if let Some(reason) = self.bench.own_store.stranger(&claim.job).await {
+            if let Some(reason) = self.context.own_store.stranger(&claim.job).await {
                 self.turn_away(claim, &events, reason).await;
                 continue;
             }
-            let attempt = Attempt::new(claim.job.clone(), self.bench.clone(), events.clone());
+            let attempt = Attempt::new(claim.job.clone(), self.context.clone(), events.clone());
             match attempt.prepare(&claim).await {
-                Ok(prepared) => {
+                Preparation::Ready(prepared) => {
                     return Ok(Some(Ready {
                         claim,
                         attempt,
@@ -151,7 +151,7 @@ impl Service {
                         prepared,
                     }));
                 }
-                Err(last) => self.settle(claim, &events, last).await,
+                Preparation::Over(ended) => self.settle(claim, &events, ended).await,
             }
         }
         Ok(None)
@@ -162,9 +162,9 @@ impl Service {
         tracing::error!("{} is not taken: {reason}", title(&claim.job));
         events.note(format!(
             "worker {} does not take it: {reason}",
-            self.bench.worker
+            self.context.worker
         ));
-        self.settle(claim, events, Happening::Interrupted { evaluations: 0 })
+        self.settle(claim, events, Ended::Interrupted { evaluations: 0 })
             .await;
         // Where nobody else takes it, it comes back at once.
         tokio::select! {
@@ -179,14 +179,14 @@ impl Service {
         claim: &Claim,
         attempt: &Attempt,
         prepared: Prepared,
-        signs: &Signs,
+        signals: &Signals,
     ) -> (Result<Computed, Failure>, Option<Why>) {
         let began = Instant::now();
-        let mut compute = pin!(attempt.compute(prepared, signs));
+        let mut compute = pin!(attempt.compute(prepared, signals));
         let (computed, why) = tokio::select! {
             computed = &mut compute => (computed, None),
-            why = self.reason_to_stop(claim, attempt, signs) => {
-                signs.stop.cancel();
+            why = self.reason_to_stop(claim, attempt, signals) => {
+                signals.stop.cancel();
                 (compute.await, Some(why))
             }
         };
@@ -195,7 +195,7 @@ impl Service {
     }
 
     /// Waits for a reason to interrupt the job at work.
-    async fn reason_to_stop(&self, claim: &Claim, attempt: &Attempt, signs: &Signs) -> Why {
+    async fn reason_to_stop(&self, claim: &Claim, attempt: &Attempt, signals: &Signals) -> Why {
         let void = async {
             claim.hold.lost.cancelled().await;
             // Whoever gets the job is not to think that this worker died over it.
@@ -204,15 +204,15 @@ impl Service {
         };
         tokio::select! {
             () = self.drain.cancelled() => Why::Turn,
-            () = self.end_of_slice(signs) => Why::Turn,
+            () = self.end_of_slice(signals) => Why::Turn,
             () = cancelled(attempt) => Why::Cancelled,
             () = void => Why::Void,
         }
     }
 
-    async fn end_of_slice(&self, signs: &Signs) {
+    async fn end_of_slice(&self, signals: &Signals) {
         sleep(self.slice.saturating_sub(AHEAD)).await;
-        signs.nearly_done.cancel();
+        signals.nearly_done.cancel();
         sleep(self.slice.min(AHEAD)).await;
     }
 
@@ -226,7 +226,7 @@ impl Service {
             why,
         } = done;
         match attempt.finish(computed, why).await {
-            Some(last) => self.settle(claim, &events, last).await,
+            Some(ended) => self.settle(claim, &events, ended).await,
             None => tracing::info!("{}: is another worker's now", title(&claim.job)),
         }
     }
@@ -234,27 +234,27 @@ impl Service {
     /// Lets go of a job that was fetched but not begun.
     async fn give_back(&self, ready: Ready) {
         let evaluations = ready.prepared.evaluations;
-        let last = Happening::Interrupted { evaluations };
-        self.settle(ready.claim, &ready.events, last).await;
+        let ended = Ended::Interrupted { evaluations };
+        self.settle(ready.claim, &ready.events, ended).await;
     }
 
-    async fn settle(&self, claim: Claim, events: &Events, last: Happening) {
-        let last = match last {
+    async fn settle(&self, claim: Claim, events: &Events, ended: Ended) {
+        let ended = match ended {
             // Once the worker is to stop it has no patience with the store: what comes of that is
             // no failed attempt. A panic is.
-            Happening::Failed {
+            Ended::Failed {
                 retryable: true,
                 reason,
-            } if self.drain.is_cancelled() && self.bench.engine.is_alive() => {
+            } if self.drain.is_cancelled() && self.context.engine.is_alive() => {
                 tracing::warn!("{} is given back: {reason}", title(&claim.job));
-                Happening::Interrupted { evaluations: 0 }
+                Ended::Interrupted { evaluations: 0 }
             }
-            last => last,
+            ended => ended,
         };
-        metrics::ended(&last);
+        metrics::ended(&ended);
         let title = title(&claim.job);
-        log(&title, &claim.job, &last);
-        if let Err(error) = self.broker.settle(claim, events.event(last)).await {
+        log(&title, &claim.job, &ended);
+        if let Err(error) = self.broker.settle(claim, events.event(ended)).await {
             // The store has what was done, and the next delivery finds it there.
             tracing::warn!("{title}: {error}");
         }
@@ -267,34 +267,31 @@ fn title(job: &Job) -> String {
 }
 
 /// One line of the log for each delivery: how it ended, and what becomes of the job.
-fn log(title: &str, job: &Job, last: &Happening) {
-    match (last, lifecycle::settle(job.attempt, last)) {
-        (
-            Happening::Finished {
-                seconds,
-                evaluations,
-                loss,
-            },
-            _,
-        ) => {
+fn log(title: &str, job: &Job, ended: &Ended) {
+    match ended {
+        Ended::Finished {
+            seconds,
+            evaluations,
+            loss,
+        } => {
             tracing::info!(
                 "{title}: done, {evaluations} evaluations in {seconds:.1} s, loss {loss:.3e}"
             );
         }
-        (Happening::Interrupted { evaluations }, _) => {
+        Ended::Interrupted { evaluations } => {
             tracing::info!("{title}: given back after {evaluations} evaluations");
         }
-        (Happening::Cancelled, _) => tracing::info!("{title}: cancelled"),
-        (Happening::Failed { reason, .. }, Some(Settlement::Retry)) => {
+        Ended::Cancelled => tracing::info!("{title}: cancelled"),
+        Ended::Failed { reason, .. } => {
             let attempt = job.attempt;
-            tracing::warn!(
-                "{title}: attempt {attempt} of {ATTEMPTS} failed, another follows: {reason}"
-            );
+            if lifecycle::settle(attempt, ended).is_terminal() {
+                tracing::warn!("{title}: set aside in attempt {attempt}: {reason}");
+            } else {
+                tracing::warn!(
+                    "{title}: attempt {attempt} of {ATTEMPTS} failed, another follows: {reason}"
+                );
+            }
         }
-        (_, Some(Settlement::SetAside { reason })) => {
-            tracing::warn!("{title}: set aside: {reason}")
-        }
-        _ => {}
     }
 }
 

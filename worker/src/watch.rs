@@ -4,10 +4,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use stylefleet_engine::{Control, Observer, Progress, State};
-use stylefleet_proto::{Happening, Progress as ProgressEvent};
+use stylefleet_proto::{Progress as ProgressEvent, Update};
 use tokio_util::sync::CancellationToken;
 
-use crate::checkpoints::Offers;
+use crate::checkpoints::CheckpointSender;
 use crate::events::Events;
 use crate::previews::Previews;
 
@@ -16,22 +16,22 @@ const NEARLY_DONE: f64 = 15.0;
 /// Least time between two progress events of one scale.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
-/// What the engine's thread and the rest of the worker tell each other about a job.
+/// What the engine's thread and the rest of the worker signal each other about a job.
 #[derive(Debug, Clone, Default)]
-pub struct Signs {
+pub struct Signals {
     /// Cancelled when the job is to be interrupted.
     pub stop: CancellationToken,
     /// Cancelled once the job is about to end, so that the next can be fetched.
     pub nearly_done: CancellationToken,
 }
 
-/// Tells events of the engine's doings, offers its state to those who keep it, and interrupts it
-/// when it is to stop.
+/// Publishes what the engine does, offers its state to those who keep it, and interrupts it when
+/// it is to stop.
 #[derive(Debug)]
 pub struct Watch {
     events: Events,
-    signs: Signs,
-    checkpoints: Offers,
+    signals: Signals,
+    checkpoints: CheckpointSender,
     previews: Previews,
     notes: Sender<String>,
     throttle: Throttle,
@@ -41,14 +41,14 @@ impl Watch {
     /// A watch, and the notes that the engine will have made.
     pub fn new(
         events: Events,
-        signs: Signs,
-        checkpoints: Offers,
+        signals: Signals,
+        checkpoints: CheckpointSender,
         previews: Previews,
     ) -> (Self, Receiver<String>) {
         let (notes, noted) = channel();
         let watch = Self {
             events,
-            signs,
+            signals,
             checkpoints,
             previews,
             notes,
@@ -72,12 +72,12 @@ impl Observer for Watch {
             progress.total_evaluations
         );
         if self.throttle.lets_pass(progress.scale, Instant::now()) {
-            self.events.tell(Happening::Progress(event(progress)));
+            self.events.publish(Update::Progress(event(progress)));
         }
         if progress.seconds_left.is_some_and(|left| left < NEARLY_DONE) {
-            self.signs.nearly_done.cancel();
+            self.signals.nearly_done.cancel();
         }
-        if self.signs.stop.is_cancelled() {
+        if self.signals.stop.is_cancelled() {
             Control::Interrupt
         } else {
             Control::Continue

@@ -10,7 +10,7 @@ use stylefleet_proto::MAX_PREVIEW_EVERY;
 #[derive(Debug, thiserror::Error)]
 pub enum BadValue {
     /// Not a device.
-    #[error("\"{0}\" is no device: give auto, cpu, or cuda:N, several with commas between")]
+    #[error("\"{0}\" is no device: give auto, cpu, cuda or cuda:N, several with commas between")]
     Device(String),
 }
 
@@ -91,15 +91,18 @@ impl FromStr for Devices {
         if text == "auto" {
             return Ok(Self::Auto);
         }
-        let known = |device: &&str| {
-            let index = device.strip_prefix("cuda:");
-            *device == "cpu" || index.is_some_and(|index| index.parse::<u8>().is_ok())
+        let device = |text: &str| match text.trim() {
+            "cuda" => Ok("cuda:0".to_owned()),
+            device @ "cpu" => Ok(device.to_owned()),
+            device => {
+                let index = device.strip_prefix("cuda:");
+                let index = index.and_then(|index| index.parse::<u8>().ok());
+                let known = index.map(|index| format!("cuda:{index}"));
+                known.ok_or_else(|| BadValue::Device(text.to_owned()))
+            }
         };
         text.split(',')
-            .map(|device| match Some(device.trim()).filter(known) {
-                Some(device) => Ok(device.to_owned()),
-                None => Err(BadValue::Device(device.to_owned())),
-            })
+            .map(device)
             .collect::<Result<_, _>>()
             .map(Self::These)
     }
@@ -133,7 +136,8 @@ mod tests {
         let devices = |text: &str| text.parse::<Devices>().ok();
         assert_eq!(devices("auto"), Some(Devices::Auto));
         let two = Devices::These(vec!["cuda:0".into(), "cuda:1".into()]);
-        assert_eq!(devices("cuda:0,cuda:1"), Some(two));
+        assert_eq!(devices("cuda:0,cuda:1").as_ref(), Some(&two));
+        assert_eq!(devices("cuda,cuda:01"), Some(two));
         for text in ["", "gpu", "cuda:", "cuda:x", "cpu,auto", "cpu,"] {
             assert_eq!(devices(text), None, "{text}");
         }

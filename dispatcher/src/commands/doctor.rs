@@ -10,7 +10,7 @@ use stylefleet_transport::store::{self, Store};
 
 use crate::asking::intake::IntakeError;
 use crate::batch;
-use crate::commands::queue::{self, Heard};
+use crate::commands::queue::{self, Activity};
 use crate::commands::{CommandError, Ending, connect, open_store};
 use crate::config::Settings;
 use crate::leftovers;
@@ -191,7 +191,7 @@ async fn look_at_broker(
         );
         report.add("broker", Verdict::Problem, &text);
     }
-    let Heard {
+    let Activity {
         workers,
         skews,
         stores,

@@ -38,7 +38,8 @@ use crate::board::Tally;
 use crate::cli::Command;
 use crate::config::{ConfigError, Settings};
 use crate::documents::DocumentError;
-use crate::local::dispatch::DispatchError;
+use crate::follow::FollowError;
+use crate::local::LocalError;
 use crate::picture_folder::FolderError;
 use crate::signals::Signals;
 use crate::stores;
@@ -70,10 +71,10 @@ impl Ending {
 /// Why a command cannot do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// What was typed makes no sense.
+    /// What was typed is invalid.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// The environment makes no sense.
+    /// The environment is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// Signals cannot be caught.
@@ -88,9 +89,12 @@ pub enum CommandError {
     /// Pictures cannot be handed over.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// Jobs cannot be followed.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
     /// The work on this machine cannot go on.
     #[error(transparent)]
-    Dispatch(#[from] DispatchError),
+    Local(#[from] LocalError),
     /// A batch cannot be had.
     #[error(transparent)]
     Batch(#[from] BatchError),
@@ -127,16 +131,17 @@ impl CommandError {
                 | Self::Config(_)
                 | Self::Store(StoreError::Setting { .. } | StoreError::Authorities(_))
                 | Self::Broker(BrokerError::Url(_) | BrokerError::Authorities(_))
+                | Self::Follow(FollowError::Broker(BrokerError::Authorities(_)))
         )
     }
 }
 
-/// Does what the command says, until a signal comes.
+/// Runs the command, until a signal comes.
 pub async fn perform(command: Command, settings: &Settings) -> Result<Ending, CommandError> {
     let mut signals = Signals::listen().map_err(CommandError::Signals)?;
     let stop = CancellationToken::new();
     let mut work: LocalBoxFuture<'_, _> = match command {
-        // It has workers to stop, and heeds a second signal too.
+        // It has workers to stop, and handles a second signal too.
         Command::Run(args) => return run::run(*args, settings, &mut signals).await,
         Command::Submit(args) => Box::pin(submit::run(*args, settings, &stop)),
         Command::Watch(args) => Box::pin(watch::run(args, settings, &stop)),
@@ -151,7 +156,7 @@ pub async fn perform(command: Command, settings: &Settings) -> Result<Ending, Co
         ended = &mut work => return ended,
         () = signals.recv() => stop.cancel(),
     }
-    // What is to end in good order does so at once; all else is dropped where it stands.
+    // What is to end gracefully does so at once; all else is dropped where it stands.
     work.now_or_never().unwrap_or(Ok(Ending::Interrupted))
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
-use stylefleet_proto::{Digest, Happening, JobId};
-use stylefleet_transport::broker::{BrokerError, Depths, DispatcherEnd, Told};
+use stylefleet_proto::{Digest, Ended, EventKind, JobId};
+use stylefleet_transport::broker::{BrokerError, Depths, DispatcherEnd, Notification};
 use tokio::time::{Instant, timeout_at};
 
 use crate::clock::millis;
@@ -71,22 +71,23 @@ struct Rates {
     failed_per_hour: f64,
 }
 
-/// Does what is asked.
+/// Runs the command.
 pub async fn run(args: QueueArgs, settings: &Settings) -> Result<Ending, CommandError> {
     let broker = connect(settings).await?;
-    let heard = listen(&broker).await?;
-    let queue = Queue::new(broker.depths().await?, heard);
+    let activity = listen(&broker).await?;
+    let queue = Queue::new(broker.depths().await?, activity);
     broker.close().await;
-    match args.json {
-        true => output::document(&queue),
-        false => queue.print(),
+    if args.json {
+        output::document(&queue);
+    } else {
+        queue.print();
     }
     Ok(Ending::AllDone)
 }
 
-/// What was heard of workers.
+/// What workers did of late, and do.
 #[derive(Debug, Default)]
-pub struct Heard {
+pub struct Activity {
     pub workers: BTreeMap<String, Worker>,
     finished: u32,
     failed: u32,
@@ -98,33 +99,33 @@ pub struct Heard {
 }
 
 /// Listens for a while, to the past too.
-pub async fn listen(broker: &dyn DispatcherEnd) -> Result<Heard, BrokerError> {
+pub async fn listen(broker: &dyn DispatcherEnd) -> Result<Activity, BrokerError> {
     let since = SystemTime::now() - WINDOW;
-    let mut told = broker.follow(since).await?;
+    let mut notifications = broker.follow(since).await?;
     let until = Instant::now() + LISTEN;
-    let mut heard = Heard::default();
+    let mut activity = Activity::default();
     let since_millis = millis(since);
-    while let Ok(Some(told)) = timeout_at(until, told.recv()).await {
-        heard.take(told, since_millis);
+    while let Ok(Some(notification)) = timeout_at(until, notifications.recv()).await {
+        activity.take(notification, since_millis);
     }
-    Ok(heard)
+    Ok(activity)
 }
 
-impl Heard {
-    fn take(&mut self, told: Told, since_millis: u64) {
-        match told {
+impl Activity {
+    fn take(&mut self, notification: Notification, since_millis: u64) {
+        match notification {
             // The broker's memory is coarse: it may begin earlier.
-            Told::Event(event) if event.unix_millis < since_millis => {}
-            Told::Event(event) => {
+            Notification::Event(event) if event.unix_millis < since_millis => {}
+            Notification::Event(event) => {
                 let first = self.first_millis.get_or_insert(event.unix_millis);
                 *first = event.unix_millis.min(*first);
-                match event.happening {
-                    Happening::Finished { .. } => self.finished += 1,
-                    Happening::Failed { .. } => self.failed += 1,
+                match event.kind {
+                    EventKind::Ended(Ended::Finished { .. }) => self.finished += 1,
+                    EventKind::Ended(Ended::Failed { .. }) => self.failed += 1,
                     _ => {}
                 }
             }
-            Told::Pulse(pulse) => {
+            Notification::Pulse(pulse) => {
                 let mut worker = Worker {
                     name: pulse.worker.clone(),
                     device: pulse.device,
@@ -140,9 +141,7 @@ impl Heard {
                     let skew = i64::try_from(ahead / 1000).unwrap_or(i64::MAX);
                     self.skews.insert(pulse.worker.clone(), skew);
                     worker.job = Some(event.job);
-                    if let Happening::Progress(progress) = event.happening {
-                        worker.progress = Some(Position::from(&progress));
-                    }
+                    worker.progress = Some(Position::from(&event.kind));
                 }
                 self.workers.insert(pulse.worker, worker);
             }
@@ -164,8 +163,8 @@ impl Heard {
 }
 
 impl Queue {
-    fn new(depths: Depths, heard: Heard) -> Self {
-        let rates = heard.rates(millis(SystemTime::now()));
+    fn new(depths: Depths, activity: Activity) -> Self {
+        let rates = activity.rates(millis(SystemTime::now()));
         let left = depths.high + depths.normal + depths.low + depths.retrying;
         let rate = rates.finished_per_hour;
         Self {
@@ -177,7 +176,7 @@ impl Queue {
                 abandoned: depths.abandoned,
                 dead: depths.dead,
             },
-            workers: heard.workers.into_values().collect(),
+            workers: activity.workers.into_values().collect(),
             seconds_to_empty: (rate > 0.0).then(|| f64::from(left) * 3600.0 / rate),
             rates,
         }
@@ -231,40 +230,40 @@ mod tests {
 
     #[test]
     fn rates_come_from_the_time_in_which_something_happened() {
-        let mut heard = Heard::default();
-        let event = |unix_millis, happening| {
-            Told::Event(Event {
+        let mut activity = Activity::default();
+        let event = |unix_millis, ended: Ended| {
+            Notification::Event(Event {
                 job: format!("{:064x}", 1).parse().expect("an id"),
                 worker: "w".to_owned(),
                 attempt: 1,
                 unix_millis,
-                happening,
+                kind: ended.into(),
             })
         };
-        let finished = || Happening::Finished {
+        let finished = || Ended::Finished {
             seconds: 1.0,
             evaluations: 1,
             loss: 1.0,
         };
-        heard.take(event(999, finished()), 1000);
-        heard.take(event(60_000, finished()), 1000);
-        heard.take(event(40_000, Happening::Cancelled), 1000);
-        heard.take(event(50_000, finished()), 1000);
-        let rates = heard.rates(80_000);
+        activity.take(event(999, finished()), 1000);
+        activity.take(event(60_000, finished()), 1000);
+        activity.take(event(40_000, Ended::Cancelled), 1000);
+        activity.take(event(50_000, finished()), 1000);
+        let rates = activity.rates(80_000);
         assert_eq!(rates.seconds, 40.0);
         assert_eq!(rates.finished_per_hour, 180.0);
-        assert_eq!(Heard::default().rates(1), Rates::default());
+        assert_eq!(Activity::default().rates(1), Rates::default());
     }
 
     #[test]
     fn a_worker_is_known_by_its_last_pulse() {
-        let mut heard = Heard::default();
+        let mut activity = Activity::default();
         let progress = Event {
             job: format!("{:064x}", 1).parse().expect("an id"),
             worker: "w".to_owned(),
             attempt: 1,
             unix_millis: 0,
-            happening: Happening::Progress(stylefleet_proto::Progress::default()),
+            kind: stylefleet_proto::Progress::default(),
         };
         for progress in [None, Some(progress)] {
             let pulse = Pulse {
@@ -273,12 +272,12 @@ mod tests {
                 progress,
                 store: None,
             };
-            heard.take(Told::Pulse(pulse), 0);
+            activity.take(Notification::Pulse(pulse), 0);
         }
-        let worker = &heard.workers["w"];
+        let worker = &activity.workers["w"];
         assert!(worker.job.is_some() && worker.progress.is_some());
         assert!(
-            heard.skews["w"] < -1_000_000_000,
+            activity.skews["w"] < -1_000_000_000,
             "its clock stands in 1970"
         );
     }

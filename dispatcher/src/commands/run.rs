@@ -5,9 +5,13 @@ use std::io;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use bytesize::ByteSize;
+use stylefleet_proto::{Job, ManifestEntry};
+use stylefleet_transport::broker::{DispatcherEnd, MemoryBroker};
 use stylefleet_transport::store::{FolderStore, Store};
+use tokio_util::sync::CancellationToken;
 
 use crate::asking::expand::Listings;
 use crate::asking::intake::{Porter, Title};
@@ -18,11 +22,12 @@ use crate::batch;
 use crate::board::Board;
 use crate::commands::{CommandError, Ending};
 use crate::config::Settings;
-use crate::local::desk::Desk;
-use crate::local::{Launch, dispatch};
+use crate::follow::Follower;
+use crate::local::{self, Context, Launch};
 use crate::output;
 use crate::picture_folder::PictureFolder;
 use crate::signals::Signals;
+use crate::state::{self, Over};
 
 /// The store's folder, in the folder of pictures.
 const STORE: &str = ".stylefleet";
@@ -67,9 +72,9 @@ pub struct Machine {
     #[arg(long, aliases = ["output", "output-image"], value_name = "DIR")]
     pub out: Option<PathBuf>,
 
-    /// Where to compute: auto, cpu, or cuda:N[,cuda:M...] [default: auto]
+    /// Where to compute: auto, cpu, cuda, or cuda:N[,cuda:M...] [default: auto]
     ///
-    /// auto: every CUDA device, or the CPU where there is none. A worker is started for each
+    /// auto: every CUDA device, or the CPU where there is none. cuda: the first. A worker is started for each
     /// device listed; a CUDA device that is not there is an error.
     #[arg(long, value_name = "D", help_heading = WHOLE)]
     pub device: Option<Devices>,
@@ -104,7 +109,7 @@ pub enum RunError {
     Busy(PathBuf),
 }
 
-/// Does what is asked.
+/// Runs the command.
 pub async fn run(
     args: RunArgs,
     settings: &Settings,
@@ -123,68 +128,86 @@ pub async fn run(
     let _lock = lock(&folder)?;
     let asked = plan.pictures.len() + plan.absent.len();
     let store: Arc<dyn Store> = Arc::new(FolderStore::new(&folder));
-    let board = Board::new(asked, output::open(args.json, asked));
-    let folder_of_pictures = PictureFolder::new(plan.out.clone(), store.clone(), args.curve);
-    let mut desk = Desk::open(board, folder_of_pictures, store.clone());
+    let mut board = Board::new(asked, output::open(args.json, asked));
+    let pictures = PictureFolder::new(plan.out.clone(), store.clone(), args.curve);
+    let devices = plan.devices.clone();
     let launch = Launch {
         program: settings.worker(),
         store: folder,
         threads: plan.threads.or_else(|| plan.devices.threads_each()),
         max_pixels: plan.max_pixels,
         memory: plan.memory,
+        shows_log: settings.wants_log(),
     };
 
     let preview_every = args.preview_every.unwrap_or(0);
-    let outcome = work(plan, preview_every, launch, store, &mut desk, signals).await;
-    let tally = desk.close();
+    let prepared = tokio::select! {
+        prepared = prepare(plan, preview_every, &store, &mut board) => Some(prepared),
+        () = signals.recv() => None,
+    };
+    let (jobs, entries) = match prepared {
+        Some(Ok(prepared)) => prepared,
+        Some(Err(error)) => {
+            board.close();
+            return Err(error);
+        }
+        // It was asked to stop before anything began.
+        None => return Ok(Ending::of(&board.close())),
+    };
+    let broker = MemoryBroker::default();
+    let notifications = broker.follow(UNIX_EPOCH).await?;
+    let mut follower =
+        Follower::of_own_workers(notifications, board, &entries, store.clone(), pictures);
+    let context = Context {
+        launch,
+        broker,
+        store,
+        drain: CancellationToken::new(),
+    };
+    let outcome = local::work(&jobs, &devices, context, &mut follower, signals).await;
+    let tally = follower.board.close();
     outcome?;
     Ok(Ending::of(&tally))
 }
 
-async fn work(
+/// Brings the pictures into the store. Returns the jobs that are to be done, and the pictures that
+/// all jobs make.
+async fn prepare(
     plan: Plan,
     preview_every: u32,
-    launch: Launch,
-    store: Arc<dyn Store>,
-    desk: &mut Desk,
-    signals: &mut Signals,
-) -> Result<(), CommandError> {
-    desk.board.pass_over(&plan.passed_over);
+    store: &Arc<dyn Store>,
+    board: &mut Board,
+) -> Result<(Vec<Job>, Vec<ManifestEntry>), CommandError> {
+    board.pass_over(&plan.passed_over);
     for (content, reason) in &plan.absent {
         let name = content.to_string_lossy();
-        desk.board.refuse(&name, &reason.to_string());
+        board.refuse(&name, &reason.to_string());
     }
-    // The jobs left, once the pictures are taken in and those that earlier runs made handed over.
-    let prepare = async {
-        let porter = Porter {
-            store: store.clone(),
-            remotes: None,
-            max_pixels: plan.max_pixels,
-            compare: true,
-        };
-        let title = Title::Derived("run");
-        let mut intake = porter.take_in(plan.pictures, title).await?;
-        for job in &mut intake.jobs {
+    let porter = Porter {
+        store: store.clone(),
+        remotes: None,
+        max_pixels: plan.max_pixels,
+        compare: true,
+    };
+    let intake = porter.take_in(plan.pictures, Title::Derived("run")).await?;
+    for (name, refusal) in &intake.refused {
+        board.refuse(name.as_ref(), &refusal.to_string());
+    }
+    let entries = intake.manifest.jobs.clone();
+    batch::record(&**store, intake.manifest, &batch::new_submit()).await?;
+
+    let ids: Vec<_> = intake.jobs.iter().map(|job| job.id).collect();
+    let ends = state::ends(&**store, &ids).await?;
+    let mut open = Vec::new();
+    for mut job in intake.jobs {
+        if ends.get(&job.id) != Some(&Over::Done) {
+            // What an earlier run gave up is wanted again.
+            state::revive(&**store, &job.id).await?;
             job.preview_every = preview_every;
+            open.push(job);
         }
-        for (name, refusal) in &intake.refused {
-            desk.board.refuse(name.as_ref(), &refusal.to_string());
-        }
-        desk.board.expect(intake.manifest.jobs.iter().cloned());
-        batch::record(&*store, intake.manifest, &batch::new_submit()).await?;
-        Ok::<_, CommandError>(desk.keep_done(intake.jobs).await?)
-    };
-    let prepared = tokio::select! {
-        jobs = prepare => Some(jobs?),
-        () = signals.recv() => None,
-    };
-    match prepared {
-        Some(jobs) if !jobs.is_empty() => {
-            Ok(dispatch::work(jobs, &plan.devices, launch, desk, signals).await?)
-        }
-        // All is done, or it was asked to stop before anything began.
-        Some(_) | None => Ok(()),
     }
+    Ok((open, entries))
 }
 
 /// Claims the store's folder until the file returned is dropped.

@@ -340,7 +340,7 @@ impl Counter<'_> {
     async fn publish(&mut self, jobs: &[Job], count: &mut usize) -> Result<(), BrokerError> {
         let accepted = &mut self.own.jobs;
         self.broker
-            .publish(jobs, &mut |job| {
+            .submit(jobs, &mut |job| {
                 accepted.insert(job);
                 *count += 1;
             })

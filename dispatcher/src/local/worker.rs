@@ -1,5 +1,5 @@
-//! One local worker: a child process that takes a job at a time over its standard input and tells
-//! of it over its standard output.
+//! One local worker: a child process that takes a job at a time over its standard input and
+//! publishes what it does over its standard output.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,6 +18,8 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::output::Line;
+
 /// How long a worker that has nothing to do, or that closed its pipes, may take to end: unloading
 /// libtorch alone takes seconds on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(1);
 /// Lines of its standard error that are remembered.
 const REMEMBERED: usize = 20;
+/// Where the worker reads what to log.
+const LOG: &str = "STYLEFLEET_LOG";
 /// The signal that the kernel sends when memory runs out.
 const SIGKILL: i32 = 9;
 
@@ -41,6 +45,8 @@ pub struct Launch {
     pub max_pixels: u64,
     /// Memory that a job may take; none leaves it to the worker.
     pub memory: Option<ByteSize>,
+    /// Whether what workers log is shown. Its last lines are remembered in any case.
+    pub shows_log: bool,
 }
 
 /// A running worker. It is killed when dropped.
@@ -51,12 +57,12 @@ pub struct Worker {
     stderr: JoinHandle<VecDeque<String>>,
 }
 
-/// Why a worker can no longer be talked to.
+/// Why a worker can no longer be worked with.
 #[derive(Debug, thiserror::Error)]
-pub enum Complaint {
+pub enum Fault {
     /// It closed its standard output.
-    #[error("it went silent")]
-    Silent,
+    #[error("it closed its standard output")]
+    Closed,
     /// The pipe is broken, or something else is on it.
     #[error(transparent)]
     Pipe(#[from] PipeError),
@@ -68,11 +74,11 @@ pub enum Complaint {
     Stray,
 }
 
-impl Complaint {
+impl Fault {
     /// Whether the worker has ended, or is about to, rather than sent something bad.
-    fn is_an_end(&self) -> bool {
+    fn is_terminal(&self) -> bool {
         match self {
-            Self::Silent => true,
+            Self::Closed => true,
             Self::Pipe(PipeError::Io(error)) => error.kind() != io::ErrorKind::InvalidData,
             Self::Pipe(PipeError::Decode(_)) | Self::Invalid(_) | Self::Stray => false,
         }
@@ -92,12 +98,13 @@ impl Worker {
         if let Some(memory) = launch.memory {
             command.args(["--memory", &memory.as_u64().to_string()]);
         }
+        if !launch.shows_log {
+            command.env(LOG, "off");
+        }
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Where f32 is asked for, NVIDIA's libraries are not to round to 19 bits.
-            .env("NVIDIA_TF32_OVERRIDE", "0")
             // Ctrl-C in a terminal goes to the whole group; it is for us alone.
             .process_group(0)
             .kill_on_drop(true)
@@ -107,34 +114,37 @@ impl Worker {
         Ok(Self {
             to: Sender::new(child.stdin.take().ok_or_else(missing)?),
             from: Receiver::new(child.stdout.take().ok_or_else(missing)?),
-            stderr: tokio::spawn(remember(stderr, device.to_owned())),
+            stderr: tokio::spawn(remember(
+                stderr,
+                launch.shows_log.then(|| device.to_owned()),
+            )),
             child,
         })
     }
 
     /// Waits until it is ready.
-    pub async fn hello(&mut self) -> Result<Hello, Complaint> {
+    pub async fn hello(&mut self) -> Result<Hello, Fault> {
         match self.frame().await? {
             wire::from_worker::Frame::Hello(hello) => Ok(hello.try_into()?),
-            wire::from_worker::Frame::Event(_) => Err(Complaint::Stray),
+            wire::from_worker::Frame::Event(_) => Err(Fault::Stray),
         }
     }
 
     /// Waits for its next event. Safe to cancel.
-    pub async fn event(&mut self) -> Result<Event, Complaint> {
+    pub async fn event(&mut self) -> Result<Event, Fault> {
         match self.frame().await? {
             wire::from_worker::Frame::Event(event) => Ok(event.try_into()?),
-            wire::from_worker::Frame::Hello(_) => Err(Complaint::Stray),
+            wire::from_worker::Frame::Hello(_) => Err(Fault::Stray),
         }
     }
 
-    async fn frame(&mut self) -> Result<wire::from_worker::Frame, Complaint> {
-        let message = self.from.recv().await?.ok_or(Complaint::Silent)?;
-        message.frame.ok_or(Complaint::Stray)
+    async fn frame(&mut self) -> Result<wire::from_worker::Frame, Fault> {
+        let message = self.from.recv().await?.ok_or(Fault::Closed)?;
+        message.frame.ok_or(Fault::Stray)
     }
 
-    /// Tells it something.
-    pub async fn tell(&mut self, message: &ToWorker) -> Result<(), Complaint> {
+    /// Sends it a message.
+    pub async fn send(&mut self, message: &ToWorker) -> Result<(), Fault> {
         Ok(self.to.send(&message.into()).await?)
     }
 
@@ -152,10 +162,10 @@ impl Worker {
         }
     }
 
-    /// Finds out how it ended, and sees to it that it did.
-    pub async fn autopsy(mut self, complaint: Complaint) -> Death {
+    /// Why it ended, which it does now at the latest.
+    pub async fn exit_reason(mut self, fault: Fault) -> ExitReason {
         drop(self.to);
-        let ended = if complaint.is_an_end() {
+        let ended = if fault.is_terminal() {
             timeout(PATIENCE, self.child.wait()).await.ok()
         } else {
             None
@@ -168,21 +178,24 @@ impl Worker {
         // A process that it started may hold its standard error open.
         let lines = timeout(GRACE, self.stderr).await.ok();
         let lines = lines.and_then(Result::ok).unwrap_or_default();
-        Death {
-            complaint,
+        ExitReason {
+            fault,
             status,
-            last_words: lines.into_iter().rev().find(|line| says_something(line)),
+            last_line: lines.into_iter().rev().find(|line| says_something(line)),
         }
     }
 }
 
-/// Reads standard error to its end, passes it on to the log and returns its last lines.
-async fn remember(stderr: ChildStderr, device: String) -> VecDeque<String> {
+/// Reads standard error to its end and returns its last lines. They are shown as a device's, if one
+/// is given.
+async fn remember(stderr: ChildStderr, device: Option<String>) -> VecDeque<String> {
     let mut lines = VecDeque::with_capacity(REMEMBERED);
     let mut pieces = BufReader::new(stderr).split(b'\n');
     while let Ok(Some(piece)) = pieces.next_segment().await {
         let line = String::from_utf8_lossy(&piece).trim().to_owned();
-        tracing::debug!(device, "{line}");
+        if let Some(device) = &device {
+            Line::Remark(format!("{device}: {line}")).print();
+        }
         if lines.len() == REMEMBERED {
             lines.pop_front();
         }
@@ -196,30 +209,26 @@ fn says_something(line: &str) -> bool {
     !line.is_empty() && !line.starts_with("note: ")
 }
 
-/// How a worker ended that should not have.
+/// Why a worker ended that should not have.
 #[derive(Debug)]
-pub struct Death {
-    complaint: Complaint,
+pub struct ExitReason {
+    fault: Fault,
     /// None: it had to be killed.
     status: Option<ExitStatus>,
-    last_words: Option<String>,
+    last_line: Option<String>,
 }
 
-impl Death {
+impl ExitReason {
     /// Whether a signal ended it, rather than the worker itself.
     pub fn is_by_signal(&self) -> bool {
         self.status.is_some_and(|status| status.signal().is_some())
     }
 }
 
-impl fmt::Display for Death {
+impl fmt::Display for ExitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(status) = self.status else {
-            return write!(
-                f,
-                "the worker was ended for what it sent: {}",
-                self.complaint
-            );
+            return write!(f, "the worker was ended for what it sent: {}", self.fault);
         };
         if status.signal() == Some(SIGKILL) {
             return f.write_str(
@@ -228,8 +237,8 @@ impl fmt::Display for Death {
             );
         }
         write!(f, "the worker ended ({status})")?;
-        match &self.last_words {
-            Some(words) => write!(f, ": {}", words.trim_start_matches("stylefleet-worker: ")),
+        match &self.last_line {
+            Some(line) => write!(f, ": {}", line.trim_start_matches("stylefleet-worker: ")),
             None => Ok(()),
         }
     }
@@ -248,24 +257,25 @@ mod tests {
             threads: None,
             max_pixels: 1,
             memory: None,
+            shows_log: false,
         };
         let mut worker = Worker::spawn(&launch, "cpu").expect("starts");
-        let complaint = worker.hello().await.expect_err("no worker");
-        let death = worker.autopsy(complaint).await.to_string();
+        let fault = worker.hello().await.expect_err("no worker");
+        let reason = worker.exit_reason(fault).await.to_string();
         assert!(
-            death.starts_with("the worker ended (exit status: "),
-            "{death}"
+            reason.starts_with("the worker ended (exit status: "),
+            "{reason}"
         );
-        assert!(death.contains("local"), "{death}");
+        assert!(reason.contains("local"), "{reason}");
     }
 
     #[test]
     fn a_killed_worker_hints_at_memory() {
-        let death = Death {
-            complaint: Complaint::Silent,
+        let reason = ExitReason {
+            fault: Fault::Closed,
             status: Some(ExitStatus::from_raw(SIGKILL)),
-            last_words: None,
+            last_line: None,
         };
-        assert!(death.to_string().contains("memory ran out"));
+        assert!(reason.to_string().contains("memory ran out"));
     }
 }

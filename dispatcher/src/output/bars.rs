@@ -1,18 +1,30 @@
 //! Live bars on a terminal: one per running job, and one for the whole run.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use stylefleet_proto::JobId;
 
-use super::words::{Line, duration, line};
+use super::words::{duration, line};
 use super::{News, Output, Position};
 
 /// Most jobs that have a bar at once.
 const ROWS: usize = 10;
 /// After so long without news, a bar makes room for another job's.
 const STALE: Duration = Duration::from_secs(10);
+
+/// The bars on the terminal, once there are any.
+static BARS: OnceLock<MultiProgress> = OnceLock::new();
+
+/// Prints without disturbing the bars on the terminal, if there are any.
+pub fn beside_bars<T>(print: impl FnOnce() -> T) -> T {
+    match BARS.get() {
+        Some(bars) => bars.suspend(print),
+        None => print(),
+    }
+}
 
 /// Output for a terminal.
 #[derive(Debug)]
@@ -31,7 +43,7 @@ struct Row {
 impl Bars {
     /// A bar for all pictures.
     pub fn new(pictures: usize) -> Self {
-        let all = MultiProgress::new();
+        let all = BARS.get_or_init(MultiProgress::new).clone();
         let whole = all.add(ProgressBar::new(pictures as u64));
         whole.set_style(style("{bar:10} {pos}/{len} pictures, {elapsed} so far"));
         whole.enable_steady_tick(Duration::from_secs(1));
@@ -40,10 +52,6 @@ impl Bars {
             whole,
             jobs: HashMap::new(),
         }
-    }
-
-    fn say(&self, news: &News<'_>) {
-        self.all.suspend(|| line(news).print());
     }
 
     /// The bar of a job, a new one if there is room.
@@ -73,10 +81,6 @@ impl Bars {
 }
 
 impl Output for Bars {
-    fn remark(&mut self, text: &str) {
-        self.all.suspend(|| Line::Remark(text.to_owned()).print());
-    }
-
     fn show(&mut self, news: &News<'_>) {
         match news {
             News::Started {
@@ -102,26 +106,26 @@ impl Output for Bars {
             | News::PassedOver { .. }
             | News::Previewed { .. }
             | News::Submitted { .. }
-            | News::Stopping => self.say(news),
+            | News::Stopping => line(news).print(),
             News::Interrupted { job, .. } => {
                 self.remove(job);
-                self.say(news);
+                line(news).print();
             }
             News::Finished { job, .. } | News::Kept { job, .. } | News::Cancelled { job, .. } => {
                 self.remove(job);
-                self.say(news);
+                line(news).print();
                 self.whole.inc(1);
             }
             News::Failed { job, .. } => {
                 if let Some(job) = job {
                     self.remove(job);
                 }
-                self.say(news);
+                line(news).print();
                 self.whole.inc(1);
             }
             News::Summary { .. } => {
                 self.whole.finish_and_clear();
-                self.say(news);
+                line(news).print();
             }
         }
     }

@@ -13,6 +13,20 @@ use serde::Serialize;
 pub use news::{News, Position};
 pub use words::{Line, ago, duration, left_as_it_is, short};
 
+/// Standard error, for a log: lines go beside the bars on a terminal.
+#[derive(Debug)]
+pub struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        bars::beside_bars(|| std::io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}
+
 /// Where news goes.
 pub trait Output {
     /// Shows it.

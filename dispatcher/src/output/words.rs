@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::bars::beside_bars;
 use super::{News, Position};
 
 /// A line of text.
@@ -19,10 +20,10 @@ impl Line {
     /// Prints it, on one line whatever is in it. A reader that is gone does not stop the run.
     pub fn print(&self) {
         let plain = |text: &str| text.replace(char::is_control, " ");
-        let _ = match self {
+        let _ = beside_bars(|| match self {
             Self::Result(text) => writeln!(std::io::stdout(), "{}", plain(text)),
             Self::Remark(text) => writeln!(std::io::stderr(), "{}", plain(text)),
-        };
+        });
     }
 }
 
@@ -106,9 +107,10 @@ pub fn line(news: &News<'_>) -> Line {
 
 /// A picture by its file, with its name where that does not say it.
 fn called(name: &str, picture: &Path) -> String {
-    match picture.with_extension("").ends_with(name) {
-        true => picture.display().to_string(),
-        false => format!("{name} at {}", picture.display()),
+    if picture.with_extension("").ends_with(name) {
+        picture.display().to_string()
+    } else {
+        format!("{name} at {}", picture.display())
     }
 }
 

@@ -19,7 +19,7 @@ pub use rabbitmq::{
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use stylefleet_proto::{Event, Job, JobId, Pulse};
+use stylefleet_proto::{Ended, Event, Job, JobId, Pulse, Update};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -30,24 +30,25 @@ pub trait WorkerEnd: Send + Sync {
     /// dropped halfway, or a job may wait for the broker to notice.
     async fn claim(&self, stop: &CancellationToken) -> Result<Option<Claim>, BrokerError>;
 
-    /// Tells what happens. Never waits; nobody may be listening.
-    fn tell(&self, event: Event);
+    /// Publishes what goes on. Never waits; nobody may be listening.
+    fn publish(&self, event: Event<Update>);
 
-    /// Lets go of a job as its last event says, and tells it. An error means that the broker will
-    /// deliver the job once more.
-    async fn settle(&self, claim: Claim, last: Event) -> Result<(), BrokerError>;
+    /// Lets go of a job as [`lifecycle::settle`](stylefleet_proto::lifecycle::settle) says of how
+    /// its attempt ended, then publishes that. An error means that the broker will deliver the job
+    /// once more.
+    async fn settle(&self, claim: Claim, ended: Event<Ended>) -> Result<(), BrokerError>;
 
-    /// Sends what is still to be told and takes leave. Claims that are not settled are delivered
-    /// to others.
+    /// Sends what is still to be published and closes the connection. Claims that are not settled
+    /// are delivered to others.
     async fn close(&self);
 }
 
 /// The end that dispatchers hold.
 #[async_trait]
 pub trait DispatcherEnd: Send + Sync {
-    /// Hands in jobs. `accepted` hears of each that the broker has for certain; all of them, if
-    /// there is no error.
-    async fn publish(
+    /// Submits jobs. `accepted` is called with each that the broker has for certain; all of them,
+    /// if there is no error.
+    async fn submit(
         &self,
         jobs: &[Job],
         accepted: &mut (dyn FnMut(JobId) + Send),
@@ -56,13 +57,13 @@ pub trait DispatcherEnd: Send + Sync {
     /// How many jobs no worker holds, those that wait for another attempt included.
     async fn waiting(&self) -> Result<usize, BrokerError>;
 
-    /// What workers tell: events since `since`, those of the past first, and pulses from now on.
-    async fn follow(&self, since: SystemTime) -> Result<mpsc::Receiver<Told>, BrokerError>;
+    /// What workers publish: events since `since`, those of the past first, and pulses from now on.
+    async fn follow(&self, since: SystemTime) -> Result<mpsc::Receiver<Notification>, BrokerError>;
 }
 
-/// Something that a worker told.
+/// Something that a worker published.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Told {
+pub enum Notification {
     /// Something happened to a job; never progress.
     Event(Event),
     /// A worker lives.

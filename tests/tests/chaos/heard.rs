@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
-use stylefleet_proto::{Event, Happening, JobId};
-use stylefleet_transport::broker::{BrokerOptions, DispatcherEnd, RabbitDispatcher, Told};
+use stylefleet_proto::{Ended, Event, EventKind, JobId};
+use stylefleet_transport::broker::{BrokerOptions, DispatcherEnd, Notification, RabbitDispatcher};
 use tokio::runtime::Runtime;
 
 /// All events from now on.
@@ -36,14 +36,14 @@ impl Heard {
         };
         let followed = runtime.block_on(async {
             let dispatcher = RabbitDispatcher::connect(options).await?;
-            let told = dispatcher.follow(SystemTime::now()).await?;
-            Ok::<_, stylefleet_transport::broker::BrokerError>((dispatcher, told))
+            let notifications = dispatcher.follow(SystemTime::now()).await?;
+            Ok::<_, stylefleet_transport::broker::BrokerError>((dispatcher, notifications))
         });
-        let (dispatcher, mut heard) = followed.expect("the broker is up");
+        let (dispatcher, mut notifications) = followed.expect("the broker is up");
         runtime.spawn(async move {
             let _dispatcher = dispatcher; // which ends what follows when it goes
-            while let Some(told) = heard.recv().await {
-                if let Told::Event(event) = told {
+            while let Some(notification) = notifications.recv().await {
+                if let Notification::Event(event) = notification {
                     lock(&story).take(&event);
                 }
             }
@@ -73,7 +73,7 @@ impl Heard {
 impl Story {
     fn take(&mut self, event: &Event) {
         self.events += 1;
-        let is_end = matches!(event.happening, Happening::Finished { .. });
+        let is_end = matches!(event.kind, EventKind::Ended(Ended::Finished { .. }));
         if is_end && !self.finished.insert(event.job) {
             self.again += 1;
         }

@@ -3,8 +3,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use stylefleet_engine::{Control, Description, Observer, Progress};
 use stylefleet_model::stylize::{Precision, Preset};
-use stylefleet_proto::{Image, Style, Valid};
-use stylefleet_transport::broker::{DispatcherEnd, MemoryBroker, Told, WorkerEnd};
+use stylefleet_proto::{EventKind, Image, Style, Valid};
+use stylefleet_transport::broker::{DispatcherEnd, MemoryBroker, Notification, WorkerEnd};
 use stylefleet_transport::store::MemoryStore;
 use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
@@ -38,11 +38,12 @@ pub fn job() -> Job {
     .expect("a job")
 }
 
-/// What is told of `job`, and the way to it.
-pub async fn events(job: &Job) -> (Events, Receiver<Told>) {
+/// Events of `job`, and where they arrive.
+pub async fn events(job: &Job) -> (Events, Receiver<Notification>) {
     let broker = MemoryBroker::default();
-    let told = broker.follow(UNIX_EPOCH).await.expect("follows");
-    (Events::new(job, "worker".into(), Arc::new(broker)), told)
+    let notifications = broker.follow(UNIX_EPOCH).await.expect("follows");
+    let events = Events::new(job, "worker".into(), Arc::new(broker));
+    (events, notifications)
 }
 
 pub type Part = fn(Option<&[u8]>, &mut dyn Observer) -> Result<Outcome, Error>;
@@ -72,7 +73,7 @@ impl Stylize for Actor {
 
 /// A store with the inputs of a job, an engine that plays a part, and a broker.
 pub struct Scene {
-    pub bench: Arc<Bench>,
+    pub context: Arc<WorkerContext>,
     pub broker: MemoryBroker,
     pub job: Job,
     pub drain: CancellationToken,
@@ -92,7 +93,7 @@ impl Scene {
         let actor = Actor { description, part };
         let store = Arc::new(MemoryStore::default());
         let scene = Self {
-            bench: Arc::new(Bench {
+            context: Arc::new(WorkerContext {
                 worker: "worker".into(),
                 inputs: Inputs::new(store.clone(), None),
                 own_store: OwnStore::new(store.clone()),
@@ -112,55 +113,60 @@ impl Scene {
     }
 
     pub async fn put(&self, key: &str, bytes: &'static [u8]) {
-        let put = self.bench.store.put(key, bytes.into());
+        let put = self.context.store.put(key, bytes.into());
         put.await.expect("writes");
     }
 
     pub async fn get(&self, key: &str) -> Option<Vec<u8>> {
-        let bytes = self.bench.store.get(key).await.expect("reads");
+        let bytes = self.context.store.get(key).await.expect("reads");
         bytes.map(Vec::from)
     }
 
     /// A worker that stops when `drain` says so.
     pub fn service(&self, slice: Duration) -> Service {
         Service {
-            bench: self.bench.clone(),
+            context: self.context.clone(),
             broker: Arc::new(self.broker.clone()),
             drain: self.drain.clone(),
             slice,
         }
     }
 
-    /// What is told from now on.
-    pub async fn listen(&self) -> Receiver<Told> {
+    /// What is published from now on.
+    pub async fn listen(&self) -> Receiver<Notification> {
         let later = SystemTime::now() + Duration::from_secs(3600);
         self.broker.follow(later).await.expect("follows")
     }
 
-    /// Hands the job in.
-    pub async fn publish(&self) {
+    /// Submits the job.
+    pub async fn submit(&self) {
         let jobs = std::slice::from_ref(&self.job);
-        let published = self.broker.publish(jobs, &mut |_| {}).await;
-        published.expect("publishes");
+        let submitted = self.broker.submit(jobs, &mut |_| {}).await;
+        submitted.expect("submits");
     }
 
-    /// Has a worker take the job; what is told until it lets go of it.
-    async fn attempt(&self) -> Vec<Happening> {
-        let mut told = self.listen().await;
-        self.publish().await;
+    /// Has a worker take the job; what it publishes until it lets go of it, and how that ends.
+    async fn attempt(&self) -> (Vec<Update>, Ended) {
+        let mut notifications = self.listen().await;
+        self.submit().await;
         let working = tokio::spawn(self.service(Duration::MAX).run());
-        let mut happenings = Vec::new();
-        while !happenings.last().is_some_and(Happening::is_last) {
-            let happening = match told.recv().await.expect("is told") {
-                Told::Event(event) => event.happening,
-                Told::Pulse(pulse) => pulse.progress.expect("is at work").happening,
-            };
-            happenings.push(happening);
-        }
+        let mut updates = Vec::new();
+        let ended = loop {
+            match notifications.recv().await.expect("is published") {
+                Notification::Event(event) => match event.kind {
+                    EventKind::Update(update) => updates.push(update),
+                    EventKind::Ended(ended) => break ended,
+                },
+                Notification::Pulse(pulse) => {
+                    let progress = pulse.progress.expect("is at work").kind;
+                    updates.push(Update::Progress(progress));
+                }
+            }
+        };
         self.drain.cancel();
-        let ended = working.await.expect("ends");
-        assert_eq!(ended.is_ok(), self.bench.engine.is_alive());
-        happenings
+        let result = working.await.expect("ends");
+        assert_eq!(result.is_ok(), self.context.engine.is_alive());
+        (updates, ended)
     }
 
     /// The same scene for another worker.
@@ -172,8 +178,8 @@ impl Scene {
     }
 }
 
-fn started() -> Happening {
-    Happening::Started {
+fn started() -> Update {
+    Update::Started {
         resumed_evaluations: 0,
         device: "cpu".to_owned(),
     }
@@ -216,16 +222,18 @@ async fn a_finished_job_has_its_picture_and_its_result() {
         Ok(Outcome::Finished(picture()))
     })
     .await;
-    let told = scene.attempt().await;
-    let finished = Happening::Finished {
+    let (updates, ended) = scene.attempt().await;
+    let finished = Ended::Finished {
         seconds: 4.0,
         evaluations: 5,
         loss: 6.0,
     };
-    assert_eq!(told[0], started());
-    assert_eq!(told[1], Happening::Note("a note".into()));
-    assert!(matches!(told[2], Happening::Progress(_)));
-    assert_eq!(told[3..], [finished]);
+    let [begun, note, Update::Progress(_)] = &updates[..] else {
+        panic!("{updates:?}");
+    };
+    assert_eq!(*begun, started());
+    assert_eq!(*note, Update::Note("a note".into()));
+    assert_eq!(ended, finished);
 
     let json = scene.get(&keys::result(&scene.job.id)).await;
     let record: Record = serde_json::from_slice(&json.expect("is there")).expect("parses");
@@ -236,7 +244,7 @@ async fn a_finished_job_has_its_picture_and_its_result() {
     assert_eq!(scene.get(&keys::started(&scene.job.id)).await, None);
 
     // The second time nothing runs.
-    assert_eq!(scene.again().attempt().await, told[3..]);
+    assert_eq!(scene.again().attempt().await, (Vec::new(), finished));
 }
 
 #[tokio::test]
@@ -248,10 +256,12 @@ async fn a_checkpoint_of_no_use_is_noted_and_left_behind() {
     .await;
     let key = keys::checkpoint(&scene.job.id);
     scene.put(&key, b"garbage").await;
-    let told = scene.attempt().await;
-    assert!(matches!(told[0], Happening::Note(_)), "{told:?}");
-    assert_eq!(told[1], started());
-    assert!(matches!(told[2], Happening::Finished { .. }), "{told:?}");
+    let (updates, ended) = scene.attempt().await;
+    let [Update::Note(_), begun] = &updates[..] else {
+        panic!("{updates:?}");
+    };
+    assert_eq!(*begun, started());
+    assert!(is_finished(&ended), "{ended:?}");
     assert_eq!(scene.get(&key).await, None);
 }
 
@@ -286,39 +296,41 @@ async fn a_damaged_result_is_replaced() {
     ];
     for (damaged, bytes) in damages {
         scene = scene.again();
-        let put = scene.bench.store.put(damaged, bytes.clone()).await;
+        let put = scene.context.store.put(damaged, bytes.clone()).await;
         put.expect("writes");
         expect_made_anew(&scene).await;
         assert_eq!(scene.get(&key).await.as_ref(), Some(&good), "{bytes:?}");
     }
     scene = scene.again();
-    scene.bench.store.delete(&picture).await.expect("removes");
+    scene.context.store.delete(&picture).await.expect("removes");
     expect_made_anew(&scene).await;
     assert!(scene.get(&picture).await.is_some());
 }
 
 async fn expect_made_anew(scene: &Scene) {
-    let told = scene.attempt().await;
-    let [Happening::Note(note), begun, Happening::Finished { .. }] = &told[..] else {
-        panic!("{told:?}");
+    let (updates, ended) = scene.attempt().await;
+    let [Update::Note(note), begun] = &updates[..] else {
+        panic!("{updates:?}");
     };
-    assert!(note.contains("damaged") && *begun == started(), "{told:?}");
+    assert!(note.contains("damaged"), "{note}");
+    assert_eq!(*begun, started());
+    assert!(is_finished(&ended), "{ended:?}");
 }
 
 /// Another attempt's result that came meanwhile, and is damaged, is found out too.
 #[tokio::test]
 async fn a_result_stands_only_if_it_is_good() {
     let scene = Scene::new(|_, _| unreachable!("nothing to run")).await;
-    let (events, _told) = events(&scene.job).await;
-    let attempt = Attempt::new(scene.job.clone(), scene.bench.clone(), events);
+    let (events, _notifications) = events(&scene.job).await;
+    let attempt = Attempt::new(scene.job.clone(), scene.context.clone(), events);
     let key = keys::result(&scene.job.id);
     scene.put(&key, b"{}").await;
     let computed = Computed {
         outcome: Outcome::Finished(picture()),
         notes: Vec::new(),
     };
-    let last = attempt.finish(Ok(computed), None).await;
-    assert!(last.as_ref().is_some_and(is_finished), "{last:?}");
+    let ended = attempt.finish(Ok(computed), None).await;
+    assert!(ended.as_ref().is_some_and(is_finished), "{ended:?}");
     let json = scene.get(&key).await.expect("is there");
     let record: Record = serde_json::from_slice(&json).expect("parses");
     record.check(&scene.job.id).expect("is good");
@@ -333,30 +345,30 @@ async fn a_loss_that_is_no_number_is_no_result() {
         }))
     })
     .await;
-    let told = scene.attempt().await;
-    let [begun, Happening::Failed { retryable, reason }] = &told[..] else {
-        panic!("{told:?}");
+    let (updates, ended) = scene.attempt().await;
+    let Ended::Failed { retryable, reason } = &ended else {
+        panic!("{ended:?}");
     };
-    assert_eq!(*begun, started());
-    assert!(!retryable && reason.contains("NaN"), "{told:?}");
+    assert_eq!(updates, [started()]);
+    assert!(!retryable && reason.contains("NaN"), "{ended:?}");
     assert_eq!(scene.get(&keys::result(&scene.job.id)).await, None);
 }
 
-/// A mark that makes no sense is no reason to give a job up.
+/// A mark that is not valid is no reason to give a job up.
 #[tokio::test]
 async fn a_damaged_mark_is_passed_over() {
     let scene = Scene::new(|_, _| Ok(Outcome::Finished(picture()))).await;
     scene.put(&keys::started(&scene.job.id), b"{").await;
-    scene.publish().await;
+    scene.submit().await;
     // A worker takes it and dies.
     drop(scene.broker.claim(&CancellationToken::new()).await);
-    let mut told = scene.listen().await;
+    let mut notifications = scene.listen().await;
     let working = tokio::spawn(scene.service(Duration::MAX).run());
     loop {
-        if let Told::Event(event) = told.recv().await.expect("is told")
-            && event.happening.is_last()
+        if let Notification::Event(event) = notifications.recv().await.expect("is published")
+            && let EventKind::Ended(ended) = event.kind
         {
-            assert!(is_finished(&event.happening), "{event:?}");
+            assert!(is_finished(&ended), "{ended:?}");
             break;
         }
     }
@@ -371,11 +383,12 @@ async fn inputs_are_what_they_claim_to_be() {
     scene.put(&key, b"something else").await;
     let altered = scene.attempt().await;
     let scene = scene.again();
-    scene.bench.store.delete(&key).await.expect("removes");
+    scene.context.store.delete(&key).await.expect("removes");
     let missing = scene.attempt().await;
-    for told in [altered, missing] {
-        let [Happening::Failed { retryable, reason }] = &told[..] else {
-            panic!("{told:?}");
+    for (updates, ended) in [altered, missing] {
+        assert_eq!(updates, []);
+        let Ended::Failed { retryable, reason } = &ended else {
+            panic!("{ended:?}");
         };
         assert!(!retryable);
         assert!(reason.starts_with("style.jpg: "), "{reason}");
@@ -388,21 +401,21 @@ async fn inputs_are_what_they_claim_to_be() {
 #[tokio::test]
 async fn an_error_fails_the_job_and_the_worker_lives_on() {
     let scene = Scene::new(|_, _| Err(Error::NotFinite(f64::NAN))).await;
-    let failed = Happening::Failed {
+    let failed = Ended::Failed {
         retryable: false,
         reason: Error::NotFinite(f64::NAN).to_string(),
     };
-    assert_eq!(scene.attempt().await, [started(), failed]);
-    assert!(scene.bench.engine.is_alive());
+    assert_eq!(scene.attempt().await, (vec![started()], failed));
+    assert!(scene.context.engine.is_alive());
 }
 
 #[tokio::test]
 async fn a_panic_fails_the_job_and_ends_the_engine() {
     let scene = Scene::new(|_, _| panic!("it broke\nbacktrace")).await;
-    let failed = Happening::Failed {
+    let failed = Ended::Failed {
         retryable: true,
         reason: "the worker panicked: it broke: please report this".to_owned(),
     };
-    assert_eq!(scene.attempt().await, [started(), failed]);
-    assert!(!scene.bench.engine.is_alive());
+    assert_eq!(scene.attempt().await, (vec![started()], failed));
+    assert!(!scene.context.engine.is_alive());
 }

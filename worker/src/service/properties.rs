@@ -15,7 +15,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use stylefleet_engine::{Control, Description, Engine, Error, Observer, Outcome, Request, State};
 use stylefleet_proto::lifecycle::{self, ATTEMPTS, DEATHS, Settlement};
-use stylefleet_proto::{Digest, Event, Failure, Happening, Image, Job, JobId, Record, Style, keys};
+use stylefleet_proto::{
+    Digest, Ended, Event, Failure, Image, Job, JobId, Record, Style, Update, keys,
+};
 use stylefleet_transport::broker::{
     BrokerError, Claim, DispatcherEnd, Hold, MemoryBroker, WorkerEnd,
 };
@@ -25,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Service, ServiceError};
 use crate::engine_thread::{EngineThread, Stylize};
 use crate::inputs::Inputs;
-use crate::job::Bench;
+use crate::job::WorkerContext;
 use crate::job::tests::{job, picture, progress};
 use crate::own_store::OwnStore;
 
@@ -189,8 +191,8 @@ impl World {
             entry.is_doubled |= entry.messages > 1;
         });
         let jobs = std::slice::from_ref(job);
-        let published = self.broker.publish(jobs, &mut |_| {}).await;
-        published.expect("publishes");
+        let submitted = self.broker.submit(jobs, &mut |_| {}).await;
+        submitted.expect("submits");
     }
 
     /// One worker after the other, until every job is over.
@@ -211,7 +213,7 @@ impl World {
                 turns: vec![0; self.jobs.len()],
             };
             let service = Service {
-                bench: Arc::new(Bench {
+                context: Arc::new(WorkerContext {
                     worker: "worker".into(),
                     inputs: Inputs::new(worker.clone(), None),
                     own_store: OwnStore::new(worker.clone()),
@@ -245,9 +247,9 @@ impl World {
     }
 
     /// A claim is about to be settled.
-    async fn settled(&self, job: &Job, last: &Happening) {
-        let settlement = lifecycle::settle(job.attempt, last);
-        if let Some(Settlement::SetAside { .. }) = settlement
+    async fn settled(&self, job: &Job, ended: &Ended) {
+        let settlement = lifecycle::settle(job.attempt, ended);
+        if let Settlement::SetAside { .. } = settlement
             && !self.has(&keys::failed(&job.id)).await
         {
             self.complain(format!("{}: set aside without word in the store", job.id));
@@ -255,9 +257,9 @@ impl World {
         self.note(&job.id, |entry| {
             entry.kills = 0;
             match settlement {
-                Some(Settlement::Over | Settlement::SetAside { .. }) => entry.messages -= 1,
-                Some(Settlement::Retry) => entry.failures += 1,
-                Some(Settlement::Continue) | None => {}
+                Settlement::Over | Settlement::SetAside { .. } => entry.messages -= 1,
+                Settlement::Retry => entry.failures += 1,
+                Settlement::Continue => {}
             }
         });
         if lock(&self.ledger)
@@ -540,18 +542,18 @@ impl WorkerEnd for Worker {
         }
     }
 
-    fn tell(&self, event: Event) {
-        self.world.broker.tell(event);
+    fn publish(&self, event: Event<Update>) {
+        self.world.broker.publish(event);
     }
 
-    async fn settle(&self, claim: Claim, last: Event) -> Result<(), BrokerError> {
+    async fn settle(&self, claim: Claim, ended: Event<Ended>) -> Result<(), BrokerError> {
         let job = claim.job.clone();
         lock(&self.holds).retain(|(held, _)| held.id != job.id);
         let mut is_settled = false;
         let settling = async {
             is_settled = true;
-            self.world.settled(&job, &last.happening).await;
-            self.world.broker.settle(claim, last).await
+            self.world.settled(&job, &ended.kind).await;
+            self.world.broker.settle(claim, ended).await
         };
         let is_unheard = !self.is_dead() && self.is_next(Fault::Unheard);
         if is_unheard {

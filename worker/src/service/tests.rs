@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use stylefleet_engine::{Control, Observer, Outcome};
-use stylefleet_proto::{Happening, keys};
-use stylefleet_transport::broker::{Told, WorkerEnd};
+use stylefleet_proto::{Ended, EventKind, Update, keys};
+use stylefleet_transport::broker::{Notification, WorkerEnd};
+use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use crate::job::tests::{Scene, picture, progress};
@@ -23,25 +24,41 @@ fn until_stopped(observer: &mut dyn Observer) -> Outcome {
     }
 }
 
-/// Waits for something that a worker tells.
-async fn hear(told: &mut tokio::sync::mpsc::Receiver<Told>, wanted: fn(&Happening) -> bool) {
+/// Waits for an event.
+async fn wait_for(notifications: &mut Receiver<Notification>, wanted: fn(&EventKind) -> bool) {
     loop {
-        match told.recv().await.expect("is told") {
-            Told::Event(event) if wanted(&event.happening) => return,
+        match notifications.recv().await.expect("is published") {
+            Notification::Event(event) if wanted(&event.kind) => return,
             _ => {}
         }
     }
 }
 
+fn is_start(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::Update(Update::Started { .. }))
+}
+
+fn is_interruption(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::Ended(Ended::Interrupted { .. }))
+}
+
+fn is_cancellation(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::Ended(Ended::Cancelled))
+}
+
+fn is_end(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::Ended(_))
+}
+
 #[tokio::test]
 async fn a_drain_leaves_a_checkpoint_and_gives_the_job_back() {
     let scene = Scene::new(|_, observer| Ok(until_stopped(observer))).await;
-    let mut told = scene.listen().await;
-    scene.publish().await;
+    let mut notifications = scene.listen().await;
+    scene.submit().await;
     let working = tokio::spawn(scene.service(FOREVER).run());
-    hear(&mut told, |h| matches!(h, Happening::Started { .. })).await;
+    wait_for(&mut notifications, is_start).await;
     scene.drain.cancel();
-    hear(&mut told, |h| matches!(h, Happening::Interrupted { .. })).await;
+    wait_for(&mut notifications, is_interruption).await;
     working.await.expect("ends").expect("without an error");
 
     let kept = scene.get(&keys::checkpoint(&scene.job.id)).await;
@@ -57,12 +74,12 @@ async fn a_drain_leaves_a_checkpoint_and_gives_the_job_back() {
 #[tokio::test]
 async fn a_slice_that_is_over_makes_room_for_others() {
     let scene = Scene::new(|_, observer| Ok(until_stopped(observer))).await;
-    let mut told = scene.listen().await;
-    scene.publish().await;
+    let mut notifications = scene.listen().await;
+    scene.submit().await;
     let working = tokio::spawn(scene.service(Duration::from_millis(20)).run());
     for _ in 0..3 {
-        hear(&mut told, |h| matches!(h, Happening::Started { .. })).await;
-        hear(&mut told, |h| matches!(h, Happening::Interrupted { .. })).await;
+        wait_for(&mut notifications, is_start).await;
+        wait_for(&mut notifications, is_interruption).await;
     }
     scene.drain.cancel();
     working.await.expect("ends").expect("without an error");
@@ -71,19 +88,19 @@ async fn a_slice_that_is_over_makes_room_for_others() {
 #[tokio::test]
 async fn a_cancelled_job_stops_and_keeps_its_checkpoint() {
     let scene = Scene::new(|_, observer| Ok(until_stopped(observer))).await;
-    let mut told = scene.listen().await;
-    scene.publish().await;
+    let mut notifications = scene.listen().await;
+    scene.submit().await;
     let working = tokio::spawn(scene.service(FOREVER).run());
-    hear(&mut told, |h| matches!(h, Happening::Started { .. })).await;
+    wait_for(&mut notifications, is_start).await;
     scene.put(&keys::cancelled(&scene.job.id), b"").await;
-    hear(&mut told, |h| matches!(h, Happening::Cancelled)).await;
+    wait_for(&mut notifications, is_cancellation).await;
     assert!(scene.get(&keys::checkpoint(&scene.job.id)).await.is_some());
 
     // It does not even begin where the marker is there before.
-    scene.publish().await;
-    hear(&mut told, |h| {
-        assert!(!matches!(h, Happening::Started { .. }));
-        matches!(h, Happening::Cancelled)
+    scene.submit().await;
+    wait_for(&mut notifications, |kind| {
+        assert!(!is_start(kind));
+        is_cancellation(kind)
     })
     .await;
     scene.drain.cancel();
@@ -99,24 +116,24 @@ async fn a_job_that_kills_its_workers_is_set_aside() {
             "job": scene.job.id, "worker": "dead", "attempt": 1,
             "evaluations": 0, "deaths": deaths, "unix_millis": 0,
         });
-        scene.bench.store.put(&started, json.to_string().into())
+        scene.context.store.put(&started, json.to_string().into())
     };
     for (deaths, is_set_aside) in [(3, false), (4, true)] {
         start(deaths).await.expect("writes");
-        let mut told = scene.listen().await;
-        scene.publish().await;
+        let mut notifications = scene.listen().await;
+        scene.submit().await;
         // A worker takes it and dies.
         drop(scene.broker.claim(&CancellationToken::new()).await);
         let mut service = scene.service(FOREVER);
         service.drain = CancellationToken::new();
         let drain = service.drain.clone();
         let working = tokio::spawn(service.run());
-        hear(&mut told, Happening::is_last).await;
+        wait_for(&mut notifications, is_end).await;
         drain.cancel();
         working.await.expect("ends").expect("without an error");
         assert_eq!(!scene.broker.dead().is_empty(), is_set_aside);
         let result = keys::result(&scene.job.id);
-        scene.bench.store.delete(&result).await.expect("removes");
+        scene.context.store.delete(&result).await.expect("removes");
     }
     assert!(scene.get(&keys::failed(&scene.job.id)).await.is_some());
 }

@@ -1,4 +1,4 @@
-//! What can go wrong between a program and its broker, in one line: the thing, the reason, the mend.
+//! What can go wrong between a program and its broker, in one line: subject, cause, remedy.
 
 use stylefleet_proto::Invalid;
 
@@ -8,7 +8,7 @@ use crate::pipe::PipeError;
 /// Why a broker did not do as it was told. A `broker` is its URL without the password.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
-    /// The URL makes no sense.
+    /// The URL is invalid.
     #[error(
         "the broker's URL {0}: it must be like amqp://user:password@host:5672/vhost, or amqps://, \
          with #, ?, /, @ and % in a name or password percent-encoded, as in %23, and commas between \

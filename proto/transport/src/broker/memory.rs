@@ -1,4 +1,5 @@
-//! A broker inside one process, with the manners of the real one.
+//! A broker inside one process, which keeps to the rules of the real one. `stylefleet run` works
+//! with it, and tests do.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,14 +8,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use stylefleet_proto::lifecycle::{self, RETRY_SECONDS, Settlement};
 use stylefleet_proto::queues::DELIVERY_LIMIT;
-use stylefleet_proto::{Event, Happening, Job, JobId, Priority, Pulse};
+use stylefleet_proto::{Ended, Event, Job, JobId, Priority, Pulse, Update};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{BrokerError, Claim, DispatcherEnd, Hold, Told, WorkerEnd};
+use super::{BrokerError, Claim, DispatcherEnd, Hold, Notification, WorkerEnd};
 
-/// Room for what a follower has not read yet; what does not fit is dropped.
-const ROOM: usize = 4096;
+/// Notifications that are handed to a follower at once.
+const ROOM: usize = 64;
 
 /// Both ends at once; clones share their jobs. What it holds ends with the process.
 #[derive(Debug, Clone, Default)]
@@ -32,15 +33,23 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Waiting>,
+    /// Jobs that wait for another attempt.
+    delayed: usize,
     dead: Vec<(Job, String)>,
     events: Vec<Event>,
-    followers: Vec<mpsc::Sender<Told>>,
+    followers: Vec<mpsc::UnboundedSender<Notification>>,
 }
 
 #[derive(Debug, Clone)]
 struct Waiting {
     job: Job,
     deliveries: u32,
+}
+
+impl Waiting {
+    fn new(job: Job) -> Self {
+        Self { job, deliveries: 0 }
+    }
 }
 
 /// Puts the job back when it is dropped, as a broker does whose worker is gone.
@@ -74,35 +83,38 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enqueue(&self, waiting: Waiting, first: bool) {
-        let mut state = self.state();
-        match first {
-            true => state.waiting.push_front(waiting),
-            false => state.waiting.push_back(waiting),
-        }
+    /// Puts a job at the end of the queue.
+    fn enqueue(&self, waiting: Waiting) {
+        self.state().waiting.push_back(waiting);
         self.arrival.notify_one();
     }
 
-    fn tell(&self, event: Event) {
-        let mut state = self.state();
-        let told = match event.happening {
-            Happening::Progress(_) => Told::Pulse(Pulse {
-                worker: event.worker.clone(),
-                device: String::new(),
-                progress: Some(event),
-                store: None,
-            }),
-            _ => {
-                state.events.push(event.clone());
-                Told::Event(event)
+    /// Puts a job at the end of the queue after a wait, if anybody holds the broker by then.
+    fn enqueue_after(self: &Arc<Self>, wait: Duration, job: Job) {
+        self.state().delayed += 1;
+        let shared = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            if let Some(shared) = shared.upgrade() {
+                let mut state = shared.state();
+                state.delayed -= 1;
+                state.waiting.push_back(Waiting::new(job));
+                shared.arrival.notify_one();
             }
-        };
-        state.followers.retain(|follower| {
-            !matches!(
-                follower.try_send(told.clone()),
-                Err(mpsc::error::TrySendError::Closed(_))
-            )
         });
+    }
+
+    /// Puts a job that was not settled at the head of the queue.
+    fn put_back(&self, waiting: Waiting) {
+        self.state().waiting.push_front(waiting);
+        self.arrival.notify_one();
+    }
+
+    /// Keeps an event for those who follow later, and notifies those who do now.
+    fn record(&self, event: Event) {
+        let mut state = self.state();
+        state.events.push(event.clone());
+        state.notify(Notification::Event(event));
     }
 }
 
@@ -114,6 +126,11 @@ impl State {
             self.waiting.iter().position(is_next)
         })?;
         self.waiting.remove(place)
+    }
+
+    fn notify(&mut self, notification: Notification) {
+        self.followers
+            .retain(|follower| follower.send(notification.clone()).is_ok());
     }
 }
 
@@ -147,36 +164,40 @@ impl WorkerEnd for MemoryBroker {
         }
     }
 
-    fn tell(&self, event: Event) {
-        self.shared.tell(event);
+    fn publish(&self, event: Event<Update>) {
+        if let Update::Progress(progress) = event.kind {
+            self.shared.state().notify(Notification::Pulse(Pulse {
+                worker: event.worker.clone(),
+                device: String::new(),
+                progress: Some(event.map(|_| progress)),
+                store: None,
+            }));
+        } else {
+            self.shared.record(event.map(Into::into));
+        }
     }
 
-    async fn settle(&self, claim: Claim, last: Event) -> Result<(), BrokerError> {
+    async fn settle(&self, claim: Claim, ended: Event<Ended>) -> Result<(), BrokerError> {
         let super::Receipt::Memory(mut receipt) = claim.receipt else {
             return Err(BrokerError::Stranger);
         };
         let Some(Waiting { job, .. }) = receipt.held.take() else {
             return Ok(());
         };
-        let anew = |job| Waiting { job, deliveries: 0 };
-        match lifecycle::settle(job.attempt, &last.happening) {
-            Some(Settlement::Over) | None => {}
-            Some(Settlement::Continue) => self.shared.enqueue(anew(job), false),
-            Some(Settlement::Retry) => {
-                let wait = match self.shared.is_impatient {
-                    true => 0,
-                    false => RETRY_SECONDS[lifecycle::retry_wait(job.attempt, fastrand::usize(..))],
-                };
-                let shared = self.shared.clone();
+        let shared = &self.shared;
+        match lifecycle::settle(job.attempt, &ended.kind) {
+            Settlement::Over => {}
+            Settlement::Continue => shared.enqueue(Waiting::new(job)),
+            Settlement::Retry => {
+                let wait = RETRY_SECONDS[lifecycle::retry_wait(job.attempt, fastrand::usize(..))];
+                let wait = if shared.is_impatient { 0 } else { wait };
                 let attempt = job.attempt.saturating_add(1);
-                tokio::spawn(async move {
-                    tokio::time::sleep(Duration::from_secs(wait.into())).await;
-                    shared.enqueue(anew(Job { attempt, ..job }), false);
-                });
+                let job = Job { attempt, ..job };
+                shared.enqueue_after(Duration::from_secs(wait.into()), job);
             }
-            Some(Settlement::SetAside { reason }) => self.shared.state().dead.push((job, reason)),
+            Settlement::SetAside { reason } => shared.state().dead.push((job, reason)),
         }
-        self.shared.tell(last);
+        shared.record(ended.map(Into::into));
         Ok(())
     }
 
@@ -185,38 +206,45 @@ impl WorkerEnd for MemoryBroker {
 
 #[async_trait]
 impl DispatcherEnd for MemoryBroker {
-    async fn publish(
+    async fn submit(
         &self,
         jobs: &[Job],
         accepted: &mut (dyn FnMut(JobId) + Send),
     ) -> Result<(), BrokerError> {
         for job in jobs {
-            let waiting = Waiting {
-                job: job.clone(),
-                deliveries: 0,
-            };
-            self.shared.enqueue(waiting, false);
+            self.shared.enqueue(Waiting::new(job.clone()));
             accepted(job.id);
         }
         Ok(())
     }
 
     async fn waiting(&self) -> Result<usize, BrokerError> {
-        Ok(self.shared.state().waiting.len())
+        let state = self.shared.state();
+        Ok(state.waiting.len() + state.delayed)
     }
 
-    async fn follow(&self, since: SystemTime) -> Result<mpsc::Receiver<Told>, BrokerError> {
+    async fn follow(&self, since: SystemTime) -> Result<mpsc::Receiver<Notification>, BrokerError> {
         let since = since.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (follower, told) = mpsc::channel(ROOM);
-        let mut state = self.shared.state();
-        for event in &state.events {
-            if u128::from(event.unix_millis) >= since.as_millis() {
-                // A new channel has room for as much as anybody will read.
-                let _ = follower.try_send(Told::Event(event.clone()));
+        let (follower, mut notifications) = mpsc::unbounded_channel();
+        {
+            let mut state = self.shared.state();
+            for event in &state.events {
+                if u128::from(event.unix_millis) >= since.as_millis() {
+                    // Its other end is in this function.
+                    let _ = follower.send(Notification::Event(event.clone()));
+                }
             }
+            state.followers.push(follower);
         }
-        state.followers.push(follower);
-        Ok(told)
+        let (sender, receiver) = mpsc::channel(ROOM);
+        tokio::spawn(async move {
+            while let Some(notification) = notifications.recv().await {
+                if sender.send(notification).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(receiver)
     }
 }
 
@@ -224,7 +252,7 @@ impl Drop for Receipt {
     fn drop(&mut self) {
         if let Some(mut waiting) = self.held.take() {
             waiting.deliveries += 1;
-            self.shared.enqueue(waiting, true);
+            self.shared.put_back(waiting);
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use stylefleet_proto::{Event, Happening, Hello, Job, JobId, ToWorker, wire};
+use stylefleet_proto::{Delivery, Ended, Event, Hello, JobId, ToWorker, Update, wire};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::JoinHandle;
@@ -17,22 +17,23 @@ use crate::pipe::{PipeError, Receiver, Sender};
 /// A worker's end of a pipe.
 #[derive(Debug)]
 pub struct PipeEnd {
-    told: AsyncMutex<mpsc::UnboundedReceiver<Heard>>,
-    say: Mutex<Option<mpsc::UnboundedSender<Event>>>,
-    speaking: Mutex<Option<JoinHandle<Result<(), PipeError>>>>,
+    received: AsyncMutex<mpsc::UnboundedReceiver<Received>>,
+    events: Mutex<Option<mpsc::UnboundedSender<Event>>>,
+    writing: Mutex<Option<JoinHandle<Result<(), PipeError>>>>,
 }
 
 /// What came over standard input.
 #[derive(Debug)]
-enum Heard {
-    Job(Box<Job>),
-    Refused(Event),
+enum Received {
+    Delivery(Box<Delivery>),
+    /// A job that is not valid, and the answer to it.
+    Refused(Event<Ended>),
     End,
-    Nonsense(BrokerError),
+    Invalid(BrokerError),
 }
 
 impl PipeEnd {
-    /// Says `hello` over `output` and listens to `input`. `drain` is cancelled once the dispatcher
+    /// Sends `hello` over `output` and reads `input`. `drain` is cancelled once the dispatcher
     /// wants the worker to end, or is gone.
     pub fn open(
         hello: Hello,
@@ -40,15 +41,22 @@ impl PipeEnd {
         output: impl AsyncWrite + Send + Unpin + 'static,
         drain: &CancellationToken,
     ) -> Self {
-        let (tell, told) = mpsc::unbounded_channel();
-        let (say, said) = mpsc::unbounded_channel();
+        let (sender, received) = mpsc::unbounded_channel();
+        let (events, published) = mpsc::unbounded_channel();
         let worker = hello.worker.clone();
-        tokio::spawn(listen(worker, tell, input, drain.clone().drop_guard()));
-        let speaking = tokio::spawn(speak(hello, said, output, drain.clone().drop_guard()));
+        tokio::spawn(read(worker, sender, input, drain.clone().drop_guard()));
+        let writing = tokio::spawn(write(hello, published, output, drain.clone().drop_guard()));
         Self {
-            told: AsyncMutex::new(told),
-            say: Mutex::new(Some(say)),
-            speaking: Mutex::new(Some(speaking)),
+            received: AsyncMutex::new(received),
+            events: Mutex::new(Some(events)),
+            writing: Mutex::new(Some(writing)),
+        }
+    }
+
+    fn send(&self, event: Event) {
+        if let Some(events) = &*lock(&self.events) {
+            // A parent that is gone has no use for it.
+            let _ = events.send(event);
         }
     }
 }
@@ -56,102 +64,102 @@ impl PipeEnd {
 #[async_trait]
 impl WorkerEnd for PipeEnd {
     async fn claim(&self, stop: &CancellationToken) -> Result<Option<Claim>, BrokerError> {
-        let mut told = self.told.lock().await;
+        let mut received = self.received.lock().await;
         loop {
             let next = tokio::select! {
                 biased;
-                next = told.recv() => next,
+                next = received.recv() => next,
                 () = stop.cancelled() => None,
             };
             match next {
-                Some(Heard::Nonsense(error)) => return Err(error),
-                Some(Heard::Refused(event)) => self.tell(event),
-                Some(Heard::Job(job)) if !stop.is_cancelled() => {
+                Some(Received::Invalid(error)) => return Err(error),
+                Some(Received::Refused(event)) => self.send(event.map(Into::into)),
+                Some(Received::Delivery(delivery)) if !stop.is_cancelled() => {
                     return Ok(Some(Claim {
-                        job: *job,
-                        redelivered: false,
-                        abandoned: false,
+                        job: delivery.job,
+                        redelivered: delivery.redelivered,
+                        abandoned: delivery.abandoned,
                         hold: Hold::default(),
                         receipt: Receipt::Pipe,
                     }));
                 }
-                Some(Heard::Job(_) | Heard::End) | None => return Ok(None),
+                Some(Received::Delivery(_) | Received::End) | None => return Ok(None),
             }
         }
     }
 
-    fn tell(&self, event: Event) {
-        if let Some(say) = &*lock(&self.say) {
-            // A parent that is gone hears nothing.
-            let _ = say.send(event);
-        }
+    fn publish(&self, event: Event<Update>) {
+        self.send(event.map(Into::into));
     }
 
-    async fn settle(&self, _: Claim, last: Event) -> Result<(), BrokerError> {
-        self.tell(last);
+    async fn settle(&self, claim: Claim, ended: Event<Ended>) -> Result<(), BrokerError> {
+        let Receipt::Pipe = claim.receipt else {
+            return Err(BrokerError::Stranger);
+        };
+        self.send(ended.map(Into::into));
         Ok(())
     }
 
     async fn close(&self) {
-        lock(&self.say).take();
-        let speaking = lock(&self.speaking).take();
-        if let Some(speaking) = speaking {
+        lock(&self.events).take();
+        let writing = lock(&self.writing).take();
+        if let Some(writing) = writing {
             // The last event is to be out before the process ends.
-            let _ = speaking.await;
+            let _ = writing.await;
         }
     }
 }
 
-/// Reads what the parent says. The worker drains when this ends, however it ends.
-async fn listen(
+/// Reads what the parent sends. The worker drains when this ends, however it ends.
+async fn read(
     worker: String,
-    tell: mpsc::UnboundedSender<Heard>,
+    sender: mpsc::UnboundedSender<Received>,
     input: impl AsyncRead + Unpin,
     _drain: DropGuard,
 ) {
     let mut frames = Receiver::new(input);
     loop {
-        let heard = match frames.recv().await {
-            Ok(Some(frame)) => understand(frame, &worker),
-            Ok(None) => Heard::End,
-            Err(error) => Heard::Nonsense(error.into()),
+        let received = match frames.recv().await {
+            Ok(Some(frame)) => parse(frame, &worker),
+            Ok(None) => Received::End,
+            Err(error) => Received::Invalid(error.into()),
         };
-        let last = matches!(heard, Heard::End | Heard::Nonsense(_));
-        if tell.send(heard).is_err() || last {
+        let last = matches!(received, Received::End | Received::Invalid(_));
+        if sender.send(received).is_err() || last {
             return;
         }
     }
 }
 
-/// What `frame` says. A job that is not valid is answered, if it can still be named.
-fn understand(frame: wire::ToWorker, worker: &str) -> Heard {
+/// What `frame` holds. A job that is not valid is answered, if it can still be named.
+fn parse(frame: wire::ToWorker, worker: &str) -> Received {
     let named = match &frame.frame {
-        Some(wire::to_worker::Frame::Job(job)) if job.attempt > 0 => {
-            job.id.parse::<JobId>().ok().map(|id| (id, job.attempt))
-        }
+        Some(wire::to_worker::Frame::Delivery(delivery)) => delivery.job.as_ref(),
         _ => None,
     };
+    let named = named.filter(|job| job.attempt > 0);
+    let named = named.and_then(|job| Some((job.id.parse::<JobId>().ok()?, job.attempt)));
     match (ToWorker::try_from(frame), named) {
-        (Ok(ToWorker::Job(job)), _) => Heard::Job(job),
-        (Ok(ToWorker::Drain), _) => Heard::End,
-        (Err(invalid), Some((job, attempt))) => Heard::Refused(Event {
+        (Ok(ToWorker::Delivery(delivery)), _) => Received::Delivery(delivery),
+        (Ok(ToWorker::Drain), _) => Received::End,
+        (Err(invalid), Some((job, attempt))) => Received::Refused(Event {
             job,
             worker: worker.to_owned(),
             attempt,
             unix_millis: 0,
-            happening: Happening::Failed {
+            kind: Ended::Failed {
                 retryable: false,
                 reason: invalid.to_string(),
             },
         }),
-        (Err(invalid), None) => Heard::Nonsense(invalid.into()),
+        (Err(invalid), None) => Received::Invalid(invalid.into()),
     }
 }
 
-/// Writes what the parent is to hear. A parent that is gone hears nothing: the worker drains.
-async fn speak(
+/// Writes what is published. Where the parent is gone, the worker drains.
+async fn write(
     hello: Hello,
-    mut said: mpsc::UnboundedReceiver<Event>,
+    mut published: mpsc::UnboundedReceiver<Event>,
     output: impl AsyncWrite + Unpin,
     _drain: DropGuard,
 ) -> Result<(), PipeError> {
@@ -162,7 +170,7 @@ async fn speak(
         frames
             .send(&wire::FromWorker { frame: Some(frame) })
             .await?;
-        match said.recv().await {
+        match published.recv().await {
             Some(event) => frame = Frame::Event(event.into()),
             None => return Ok(()),
         }
@@ -178,7 +186,7 @@ mod tests {
     use super::*;
     use stylefleet_model::stylize::Preset;
     use stylefleet_proto::wire::to_worker::Frame;
-    use stylefleet_proto::{Digest, Image, Style, Valid};
+    use stylefleet_proto::{Digest, Image, Job, Style, Valid};
 
     fn job() -> Job {
         let image = Image {
@@ -196,26 +204,59 @@ mod tests {
         Job::new(batch, name, image, vec![style], None, parameters).expect("a job")
     }
 
-    fn heard(change: impl FnOnce(&mut wire::Job)) -> Heard {
+    fn received(change: impl FnOnce(&mut wire::Job)) -> Received {
         let mut job = wire::Job::from(&job());
         change(&mut job);
-        let frame = Some(Frame::Job(job));
-        understand(wire::ToWorker { frame }, "worker")
+        let frame = Some(Frame::Delivery(wire::Delivery {
+            job: Some(job),
+            ..wire::Delivery::default()
+        }));
+        parse(wire::ToWorker { frame }, "worker")
+    }
+
+    #[tokio::test]
+    async fn a_claim_says_what_its_delivery_does() {
+        let (input, to) = tokio::io::duplex(1 << 16);
+        let mut parent = Sender::new(to);
+        let hello = Hello {
+            worker: "worker".to_owned(),
+            device: "cpu".to_owned(),
+            cuda_devices: 0,
+        };
+        let stop = CancellationToken::new();
+        let worker = PipeEnd::open(hello, input, tokio::io::sink(), &stop);
+        for (redelivered, abandoned) in [(false, false), (true, false), (true, true)] {
+            let delivery = ToWorker::Delivery(Box::new(Delivery {
+                job: job(),
+                redelivered,
+                abandoned,
+            }));
+            let sent = parent.send(&wire::ToWorker::from(&delivery)).await;
+            sent.expect("sends");
+            let claim = worker.claim(&stop).await.expect("claims").expect("a job");
+            assert_eq!(claim.job, job());
+            assert_eq!(
+                (claim.redelivered, claim.abandoned),
+                (redelivered, abandoned)
+            );
+        }
     }
 
     #[test]
     fn a_job_that_is_not_valid_is_answered_if_it_can_be_named() {
-        assert!(matches!(heard(|_| ()), Heard::Job(_)));
-        let Heard::Refused(event) = heard(|job| job.styles.clear()) else {
+        assert!(matches!(received(|_| ()), Received::Delivery(_)));
+        let Received::Refused(event) = received(|job| job.styles.clear()) else {
             panic!("is not refused");
         };
         assert_eq!(event.job, job().id);
         let reason = "styles: has 0 entries, must be 1 to 16".to_owned();
         let retryable = false;
-        assert_eq!(event.happening, Happening::Failed { retryable, reason });
-        assert!(matches!(heard(|job| job.id.clear()), Heard::Nonsense(_)));
-        assert!(matches!(heard(|job| job.attempt = 0), Heard::Nonsense(_)));
-        let nothing = understand(wire::ToWorker { frame: None }, "worker");
-        assert!(matches!(nothing, Heard::Nonsense(_)));
+        assert_eq!(event.kind, Ended::Failed { retryable, reason });
+        let nameless = received(|job| job.id.clear());
+        assert!(matches!(nameless, Received::Invalid(_)));
+        let unnumbered = received(|job| job.attempt = 0);
+        assert!(matches!(unnumbered, Received::Invalid(_)));
+        let nothing = parse(wire::ToWorker { frame: None }, "worker");
+        assert!(matches!(nothing, Received::Invalid(_)));
     }
 }

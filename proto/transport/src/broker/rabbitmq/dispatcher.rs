@@ -24,7 +24,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::letters::DeadLetters;
 use super::link::Link;
 use super::{BrokerOptions, message};
-use crate::broker::{BrokerError, DispatcherEnd, Told};
+use crate::broker::{BrokerError, DispatcherEnd, Notification};
 
 /// Messages that may wait for their confirm at once.
 const WINDOW: usize = 256;
@@ -165,7 +165,7 @@ impl RabbitDispatcher {
 
 #[async_trait]
 impl DispatcherEnd for RabbitDispatcher {
-    async fn publish(
+    async fn submit(
         &self,
         jobs: &[Job],
         accepted: &mut (dyn FnMut(JobId) + Send),
@@ -200,11 +200,11 @@ impl DispatcherEnd for RabbitDispatcher {
         Ok(self.depths().await?.held() as usize)
     }
 
-    async fn follow(&self, since: SystemTime) -> Result<mpsc::Receiver<Told>, BrokerError> {
-        let (tell, told) = mpsc::channel(ROOM);
+    async fn follow(&self, since: SystemTime) -> Result<mpsc::Receiver<Notification>, BrokerError> {
+        let (sender, receiver) = mpsc::channel(ROOM);
         let seconds = since.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut follower = Follower {
-            tell,
+            sender,
             from: AMQPValue::Timestamp(seconds.as_secs()),
         };
         let mut link = self.link().await?;
@@ -213,7 +213,7 @@ impl DispatcherEnd for RabbitDispatcher {
         let end = self.end.clone();
         tokio::spawn(async move {
             loop {
-                let reader = follower.tell.clone();
+                let reader = follower.sender.clone();
                 tokio::select! {
                     () = follower.pass_on(&mut sources) => {}
                     () = link.hold.lost.cancelled() => {}
@@ -233,7 +233,7 @@ impl DispatcherEnd for RabbitDispatcher {
                 };
             }
         });
-        Ok(told)
+        Ok(receiver)
     }
 }
 
@@ -345,9 +345,9 @@ async fn pulses(channel: &Channel) -> Result<Consumer, lapin::Error> {
         .await
 }
 
-/// Passes on what is told, and remembers how far it got.
+/// Passes on what workers publish, and remembers how far it got.
 struct Follower {
-    tell: mpsc::Sender<Told>,
+    sender: mpsc::Sender<Notification>,
     /// Where to go on after a break: a time, or the offset in the stream.
     from: AMQPValue,
 }
@@ -356,7 +356,7 @@ impl Follower {
     /// Until a source ends.
     async fn pass_on(&mut self, sources: &mut Sources) {
         loop {
-            let told = tokio::select! {
+            let notification = tokio::select! {
                 event = sources.events.next() => {
                     let Some(Ok(delivery)) = event else { return };
                     if let Some(offset) = message::offset(&delivery) {
@@ -365,16 +365,16 @@ impl Follower {
                     if delivery.ack(BasicAckOptions::default()).await.is_err() {
                         return;
                     }
-                    read::<wire::Event, Event>(&delivery.data).map(Told::Event)
+                    read::<wire::Event, Event>(&delivery.data).map(Notification::Event)
                 }
                 pulse = sources.pulses.next() => {
                     let Some(Ok(delivery)) = pulse else { return };
-                    read::<wire::Pulse, Pulse>(&delivery.data).map(Told::Pulse)
+                    read::<wire::Pulse, Pulse>(&delivery.data).map(Notification::Pulse)
                 }
             };
             // A message that is none of the contract's says nothing.
-            if let Some(told) = told
-                && self.tell.send(told).await.is_err()
+            if let Some(notification) = notification
+                && self.sender.send(notification).await.is_err()
             {
                 return;
             }

@@ -1,4 +1,4 @@
-//! The end that a worker holds: takes jobs one by one, tells what it does, settles.
+//! The end that a worker holds: takes jobs one by one, publishes what it does, settles.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use lapin::options::{BasicGetOptions, BasicPublishOptions};
 use prost::Message;
 use stylefleet_proto::lifecycle::{self, RETRY_SECONDS, Settlement};
 use stylefleet_proto::queues::{self, ABANDONED, DEAD, EVENTS, JOBS, PROGRESS};
-use stylefleet_proto::{Digest, Event, Happening, Job, JobId, Priority, Pulse, wire};
+use stylefleet_proto::{Digest, Ended, Event, Job, JobId, Priority, Progress, Pulse, Update, wire};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -50,7 +50,7 @@ enum Taken {
 }
 
 /// The last progress of the job at work, if there is one.
-type LastProgress = Arc<Mutex<Option<Event>>>;
+type LastProgress = Arc<Mutex<Option<Event<Progress>>>>;
 
 /// A delivery and the link that it came over.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Drop for AtWork {
 }
 
 impl RabbitWorker {
-    /// Connects. `worker` is the name that it tells under, `device` where it computes, `store` the
+    /// Connects. `worker` is the name that it publishes under, `device` where it computes, `store` the
     /// identity of its store, if that is known.
     pub async fn connect(
         options: BrokerOptions,
@@ -84,10 +84,10 @@ impl RabbitWorker {
     ) -> Result<Self, BrokerError> {
         let first = Arc::new(Link::open(&options).await?);
         let (sender, link) = watch::channel(Some(first));
-        let (events, told) = mpsc::channel(BACKLOG);
+        let (events, published) = mpsc::channel(BACKLOG);
         let progress = Arc::new(Mutex::new(None));
         let end = CancellationToken::new();
-        let teller = Teller {
+        let publisher = Publisher {
             worker: worker.clone(),
             device,
             store,
@@ -97,10 +97,10 @@ impl RabbitWorker {
         };
         let ended = end.clone();
         let keeper = tokio::spawn(async move {
-            let telling = tokio::spawn(teller.tell(told));
+            let publishing = tokio::spawn(publisher.run(published));
             keep(&options, &sender, &ended).await;
             // The events that are left go out over the last link, then it is closed.
-            let _ = timeout(FAREWELL, telling).await;
+            let _ = timeout(FAREWELL, publishing).await;
             let last = sender.borrow().clone();
             if let Some(link) = last {
                 link.close().await;
@@ -114,6 +114,12 @@ impl RabbitWorker {
             end,
             keeper: Mutex::new(Some(keeper)),
         })
+    }
+
+    fn send(&self, event: Event) {
+        if self.events.try_send(event).is_err() {
+            tracing::debug!("an event is dropped: the broker is away");
+        }
     }
 
     /// Whether the broker can be reached.
@@ -175,8 +181,8 @@ impl RabbitWorker {
         message::ack(link, delivery).await
     }
 
-    /// Hands in what a job leaves behind.
-    async fn bequeath(
+    /// Publishes what follows a job.
+    async fn publish_follow_up(
         &self,
         link: &Link,
         job: &Job,
@@ -238,15 +244,15 @@ impl WorkerEnd for RabbitWorker {
         }
     }
 
-    fn tell(&self, event: Event) {
-        if matches!(event.happening, Happening::Progress(_)) {
-            *lock(&self.progress) = Some(event);
-        } else if self.events.try_send(event).is_err() {
-            tracing::debug!("an event is dropped: the broker is away");
+    fn publish(&self, event: Event<Update>) {
+        if let Update::Progress(progress) = event.kind {
+            *lock(&self.progress) = Some(event.map(|_| progress));
+        } else {
+            self.send(event.map(Into::into));
         }
     }
 
-    async fn settle(&self, claim: Claim, last: Event) -> Result<(), BrokerError> {
+    async fn settle(&self, claim: Claim, ended: Event<Ended>) -> Result<(), BrokerError> {
         let broker::Receipt::RabbitMq(Receipt {
             delivery,
             link,
@@ -256,15 +262,15 @@ impl WorkerEnd for RabbitWorker {
             return Err(BrokerError::Stranger);
         };
         drop(at_work);
-        let settlement = lifecycle::settle(claim.job.attempt, &last.happening);
+        let settlement = lifecycle::settle(claim.job.attempt, &ended.kind);
         let settled = async {
-            let settlement = settlement.unwrap_or(Settlement::Continue);
-            self.bequeath(&link, &claim.job, settlement).await?;
+            self.publish_follow_up(&link, &claim.job, settlement)
+                .await?;
             message::ack(&link, &delivery).await
         };
         match settled.await {
             Ok(()) => {
-                self.tell(last);
+                self.send(ended.map(Into::into));
                 Ok(())
             }
             Err(error) => {
@@ -309,7 +315,7 @@ async fn keep(
 }
 
 /// Publishes events as they come, and pulses.
-struct Teller {
+struct Publisher {
     worker: String,
     device: String,
     store: Option<Digest>,
@@ -318,9 +324,9 @@ struct Teller {
     end: CancellationToken,
 }
 
-impl Teller {
-    /// Until the end; what was told before is passed on.
-    async fn tell(mut self, mut events: mpsc::Receiver<Event>) {
+impl Publisher {
+    /// Until the end; events that came before it are published.
+    async fn run(mut self, mut events: mpsc::Receiver<Event>) {
         let mut pulses = interval(PULSE);
         pulses.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -373,9 +379,10 @@ impl Teller {
 /// Publishes what may be lost.
 async fn send(link: &Link, exchange: &str, body: &[u8]) -> Result<(), BrokerError> {
     let options = BasicPublishOptions::default();
-    let properties = match exchange {
-        EVENTS => message::persistent("stylefleet.v2.Event"),
-        _ => lapin::BasicProperties::default(),
+    let properties = if exchange == EVENTS {
+        message::persistent("stylefleet.v2.Event")
+    } else {
+        lapin::BasicProperties::default()
     };
     let channel = &link.telling;
     let sent = channel.basic_publish(exchange.into(), "".into(), options, body, properties);

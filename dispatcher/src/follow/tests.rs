@@ -3,15 +3,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use stylefleet_model::stylize::Preset;
-use stylefleet_proto::{Accepted, Failure, Manifest, ManifestEntry, keys};
+use stylefleet_proto::{Failure, Job, keys};
 use stylefleet_transport::broker::{MemoryBroker, WorkerEnd};
 use stylefleet_transport::store::MemoryStore;
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::board::Tally;
 use crate::documents;
 use crate::output::Output;
+use crate::samples;
 
 /// Keeps what it is shown.
 #[derive(Clone, Default)]
@@ -62,32 +65,54 @@ fn job(number: u8) -> JobId {
     format!("{number:064x}").parse().expect("an id")
 }
 
-fn batch(jobs: &[(u8, &str)]) -> Batch {
+fn entries(jobs: &[(u8, &str)]) -> Vec<ManifestEntry> {
     let entry = |&(number, name): &(u8, &str)| ManifestEntry {
         job: job(number),
         name: name.parse().expect("a name"),
         preset: Preset::Studio,
     };
-    Batch {
-        manifest: Manifest {
-            batch: "b".parse().expect("a name"),
-            jobs: jobs.iter().map(entry).collect(),
-            unix_seconds: 0,
-        },
-        accepted: Accepted {
-            jobs: jobs.iter().map(|(number, _)| job(*number)).collect(),
-        },
+    jobs.iter().map(entry).collect()
+}
+
+fn fleet(broker: &MemoryBroker, pause: Duration) -> Fleet<'_> {
+    let connect = || {
+        let broker = Arc::new(broker.clone()) as Arc<dyn DispatcherEnd>;
+        Box::pin(async { Ok(broker) }) as _
+    };
+    Fleet {
+        connect: Box::new(connect),
+        since: 0,
+        pause,
     }
 }
 
-fn event(number: u8, happening: Happening) -> Event {
+/// Follows to the end.
+async fn follow(mut follower: Follower<'_>) -> Tally {
+    follower.run().await.expect("follows");
+    follower.board.close()
+}
+
+fn event<K>(number: u8, kind: K) -> Event<K> {
     Event {
         job: job(number),
         worker: "w".to_owned(),
         attempt: 1,
         unix_millis: 1,
-        happening,
+        kind,
     }
+}
+
+/// Has a worker end an attempt at a job.
+async fn end_attempt(broker: &MemoryBroker, event: Event<Ended>) {
+    let job = Job {
+        id: event.job,
+        ..samples::job()
+    };
+    let submitted = broker.submit(&[job], &mut |_| {}).await;
+    submitted.expect("submits");
+    let claim = broker.claim(&CancellationToken::new()).await;
+    let claim = claim.expect("claims").expect("a job");
+    broker.settle(claim, event).await.expect("settles");
 }
 
 async fn fail(store: &MemoryStore, number: u8) {
@@ -101,48 +126,44 @@ async fn fail(store: &MemoryStore, number: u8) {
     written.expect("writes");
 }
 
-fn failed() -> Happening {
-    Happening::Failed {
+fn failed() -> Ended {
+    Ended::Failed {
         retryable: false,
         reason: "too bad".to_owned(),
     }
 }
 
 #[tokio::test]
-async fn late_watchers_learn_what_happened() {
+async fn late_followers_learn_what_happened() {
     let store = Arc::new(MemoryStore::default());
     let broker = MemoryBroker::default();
     fail(&store, 1).await;
-    let started = Happening::Started {
+    let started = Update::Started {
         resumed_evaluations: 0,
         device: "cpu".to_owned(),
     };
-    broker.tell(event(1, started.clone()));
-    broker.tell(event(2, started));
+    broker.publish(event(1, started.clone()));
+    broker.publish(event(2, started));
     let shown = Shown::default();
     let board = Board::new(3, Box::new(shown.clone()));
-    let end = broker.clone();
-    let connect = async || Ok(Arc::new(end.clone()) as Arc<dyn DispatcherEnd>);
-    let batch = batch(&[(1, "a"), (2, "b"), (2, "also b")]);
-    let stop = CancellationToken::new();
+    let entries = entries(&[(1, "a"), (2, "b"), (2, "also b")]);
+    let fleet = fleet(&broker, PAUSE);
     let work = async {
         shown.wait_for("started b").await;
-        // What is told but is not so is not believed.
-        broker.tell(event(2, failed()));
-        broker.tell(event(2, Happening::Note("still at it".to_owned())));
+        // What is published but is not so is not believed.
+        end_attempt(&broker, event(2, failed())).await;
+        broker.publish(event(2, Update::Note("still at it".to_owned())));
         shown.wait_for("note b").await;
         let put = store.put(&keys::cancelled(&job(2)), Bytes::new()).await;
         put.expect("writes");
-        broker.tell(event(2, Happening::Cancelled));
+        end_attempt(&broker, event(2, Ended::Cancelled)).await;
     };
-    let watch = watch(&batch, board, store.clone(), PAUSE, connect, &stop);
-    let (tally, ()) = tokio::join!(watch, work);
-    let tally = tally.expect("watches");
+    let follower = Follower::of_fleet(fleet, board, &entries, store.clone());
+    let (tally, ()) = tokio::join!(follow(follower), work);
     assert_eq!(
         (tally.failed, tally.cancelled, tally.unfinished()),
         (1, 2, 0)
     );
-    assert_eq!(Ending::of(&tally), Ending::SomeFailed);
     let lines = shown.lines.lock().expect("whole").clone();
     let (ends, summary) = (["cancelled b", "cancelled also b"], "summary ");
     let begun = ["failed a", "started b", "note b"];
@@ -157,26 +178,30 @@ async fn the_store_is_enough() {
     // Tried often, complained of once.
     let tries = AtomicU32::new(0);
     let tried = Notify::new();
-    let connect = async || {
+    let connect = || {
         tries.fetch_add(1, Ordering::Relaxed);
         tried.notify_one();
-        Err(BrokerError::Lost {
+        let lost = BrokerError::Lost {
             broker: "b".to_owned(),
             reason: "it is away".to_owned(),
-        })
+        };
+        Box::pin(async { Err(lost) }) as _
     };
-    let stop = CancellationToken::new();
-    let batch = batch(&[(1, "a")]);
-    let pause = Duration::from_millis(1);
+    let fleet = Fleet {
+        connect: Box::new(connect),
+        since: 0,
+        pause: Duration::from_millis(1),
+    };
+    let entries = entries(&[(1, "a")]);
     let work = async {
         while tries.load(Ordering::Relaxed) < 3 {
             tried.notified().await;
         }
         fail(&store, 1).await;
     };
-    let watch = watch(&batch, board, store.clone(), pause, connect, &stop);
-    let (tally, ()) = tokio::join!(watch, work);
-    assert_eq!(tally.expect("watches").failed, 1);
+    let follower = Follower::of_fleet(fleet, board, &entries, store.clone());
+    let (tally, ()) = tokio::join!(follow(follower), work);
+    assert_eq!(tally.failed, 1);
     let lines = shown.lines.lock().expect("whole").clone();
     assert_eq!(
         lines.len(),
@@ -195,20 +220,17 @@ async fn jobs_that_nobody_has_are_told_of() {
     put.expect("writes");
     let shown = Shown::default();
     let board = Board::new(2, Box::new(shown.clone()));
-    let end = broker.clone();
-    let connect = async || Ok(Arc::new(end.clone()) as Arc<dyn DispatcherEnd>);
-    let batch = batch(&[(1, "a"), (2, "b")]);
-    let stop = CancellationToken::new();
+    let entries = entries(&[(1, "a"), (2, "b")]);
+    let fleet = fleet(&broker, Duration::from_millis(1));
     let work = async {
         shown.wait_for_start("remark 1 jobs are lost").await;
         for number in [1, 2] {
             fail(&store, number).await;
         }
     };
-    let pause = Duration::from_millis(1);
-    let watch = watch(&batch, board, store.clone(), pause, connect, &stop);
-    let (tally, ()) = tokio::join!(watch, work);
-    assert_eq!(tally.expect("watches").failed, 2);
+    let follower = Follower::of_fleet(fleet, board, &entries, store.clone());
+    let (tally, ()) = tokio::join!(follow(follower), work);
+    assert_eq!(tally.failed, 2);
 }
 
 #[tokio::test]
@@ -220,32 +242,30 @@ async fn what_is_over_elsewhere_is_told_of() {
         ..event(number, failed())
     };
     // Tried again since.
-    broker.tell(said(1, 1));
+    end_attempt(&broker, said(1, 1)).await;
     let shown = Shown::default();
     let board = Board::new(2, Box::new(shown.clone()));
-    let end = broker.clone();
-    let connect = async || Ok(Arc::new(end.clone()) as Arc<dyn DispatcherEnd>);
-    let batch = batch(&[(1, "a"), (2, "b")]);
-    let stop = CancellationToken::new();
+    let entries = entries(&[(1, "a"), (2, "b")]);
+    let fleet = fleet(&broker, PAUSE);
     let work = async {
-        let started = Happening::Started {
+        let started = Update::Started {
             resumed_evaluations: 0,
             device: "cpu".to_owned(),
         };
-        broker.tell(event(1, started));
+        broker.publish(event(1, started));
         shown.wait_for("started a").await;
-        broker.tell(said(2, u64::MAX / 2));
+        end_attempt(&broker, said(2, u64::MAX / 2)).await;
         shown
             .wait_for_start("remark b: worker w says that it is over")
             .await;
         for number in [1, 2] {
             fail(&store, number).await;
-            broker.tell(event(number, failed()));
+            end_attempt(&broker, event(number, failed())).await;
         }
     };
-    let watch = watch(&batch, board, store.clone(), PAUSE, connect, &stop);
-    let (tally, ()) = tokio::join!(watch, work);
-    assert_eq!(tally.expect("watches").failed, 2);
+    let follower = Follower::of_fleet(fleet, board, &entries, store.clone());
+    let (tally, ()) = tokio::join!(follow(follower), work);
+    assert_eq!(tally.failed, 2);
     let lines = shown.lines.lock().expect("whole").clone();
     let remarks = lines.iter().filter(|line| line.starts_with("remark"));
     assert_eq!(remarks.count(), 1, "{lines:?}");

@@ -1,0 +1,291 @@
+//! One device: claims jobs from the broker, and has a child worker do them. The worker is started
+//! when there is a first job, and replaced when it dies.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use stylefleet_proto::{
+    Delivery, Ended, Event, EventKind, Hello, Job, Start, ToWorker, Update, keys,
+};
+use stylefleet_transport::broker::{BrokerError, Claim, MemoryBroker, WorkerEnd};
+use stylefleet_transport::store::Store;
+use tokio::sync::oneshot;
+use tokio::task::JoinError;
+use tokio_util::sync::CancellationToken;
+
+use super::worker::{ExitReason, Fault, Launch, Worker};
+use crate::clock::millis;
+use crate::documents::{self, DocumentError};
+
+/// How often in a row a worker may fail to start, or give its job back unasked, before the run ends.
+const SETBACKS: u32 = 5;
+
+/// What all lanes share.
+pub struct Context {
+    /// How workers are started.
+    pub launch: Launch,
+    /// Where jobs come from.
+    pub broker: MemoryBroker,
+    /// The store that workers have.
+    pub store: Arc<dyn Store>,
+    /// Cancelled when workers are to save their checkpoints and end.
+    pub drain: CancellationToken,
+}
+
+/// Why a lane has no worker.
+#[derive(Debug, thiserror::Error)]
+pub enum LaneError {
+    /// The worker's program cannot be started.
+    #[error(
+        "cannot start {}: {source}: install it beside stylefleet, or name it in STYLEFLEET_WORKER",
+        program.display()
+    )]
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The worker ended before it was ready.
+    #[error("cannot start a worker on device {device}: {reason}")]
+    StartupFailed {
+        /// The device.
+        device: String,
+        /// How it ended.
+        reason: ExitReason,
+    },
+    /// Workers give jobs back, and nobody else is there to take them.
+    #[error(
+        "workers on device {device} gave their jobs back {SETBACKS} times without being asked: the \
+         notes say why; run the same command again once that is mended"
+    )]
+    GivenBack {
+        /// The device.
+        device: String,
+    },
+    /// The broker did not do as it was told.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// A task panicked.
+    #[error("a lane panicked: {0}: please report this")]
+    Panic(#[from] JoinError),
+}
+
+/// One device.
+pub struct Lane {
+    /// As asked for, then as its worker says: cpu, cuda:0, ...
+    device: String,
+    context: Arc<Context>,
+    /// A worker without a job.
+    idle: Option<Worker>,
+    /// Whether a worker was ever ready here, so that the set-up is known to be right.
+    was_ready: bool,
+    /// Setbacks since an attempt ended otherwise.
+    setbacks: u32,
+    /// Who wants to know of the first worker.
+    announce: Option<oneshot::Sender<Hello>>,
+}
+
+impl Lane {
+    /// A lane without a worker yet.
+    pub fn new(device: String, context: Arc<Context>) -> Self {
+        Self {
+            device,
+            context,
+            idle: None,
+            was_ready: false,
+            setbacks: 0,
+            announce: None,
+        }
+    }
+
+    /// The same, announcing its first worker once that is ready.
+    pub fn announcing(self, announce: oneshot::Sender<Hello>) -> Self {
+        Self {
+            announce: Some(announce),
+            ..self
+        }
+    }
+
+    /// Has job after job done, until it is drained.
+    pub async fn run(mut self) -> Result<(), LaneError> {
+        while let Some(claim) = self.context.broker.claim(&self.context.drain).await? {
+            if let Some(worker) = self.worker(&claim.job).await? {
+                self.attempt(worker, claim).await?;
+            }
+        }
+        if let Some(worker) = self.idle {
+            worker.end().await;
+        }
+        Ok(())
+    }
+
+    /// A worker that is ready for the job; none if there was none to be had just now.
+    async fn worker(&mut self, job: &Job) -> Result<Option<Worker>, LaneError> {
+        if let Some(idle) = self.idle.take().and_then(Worker::if_alive) {
+            return Ok(Some(idle));
+        }
+        let launch = &self.context.launch;
+        let mut worker =
+            Worker::spawn(launch, &self.device).map_err(|source| LaneError::Spawn {
+                program: launch.program.clone(),
+                source,
+            })?;
+        let hello = tokio::select! {
+            hello = worker.hello() => hello,
+            () = self.context.drain.cancelled() => return Ok(None),
+        };
+        match hello {
+            Ok(hello) => {
+                self.welcome(hello);
+                Ok(Some(worker))
+            }
+            Err(fault) => {
+                let reason = worker.exit_reason(fault).await;
+                self.startup_failed(job, reason)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn welcome(&mut self, hello: Hello) {
+        self.was_ready = true;
+        self.device.clone_from(&hello.device);
+        if let Some(announce) = self.announce.take() {
+            // Without a listener nobody wants to know.
+            let _ = announce.send(hello);
+        }
+    }
+
+    /// Killed while it started, or on a device that worked before: worth another try.
+    fn startup_failed(&mut self, job: &Job, reason: ExitReason) -> Result<(), LaneError> {
+        self.setbacks += 1;
+        let may_pass = self.was_ready || reason.is_by_signal();
+        if may_pass && self.setbacks < SETBACKS {
+            self.note(job, format!("{reason}: another worker is started"));
+            return Ok(());
+        }
+        Err(LaneError::StartupFailed {
+            device: self.device.clone(),
+            reason,
+        })
+    }
+
+    /// Has a worker attempt the job, and settles the claim. If the worker dies, the claim is
+    /// dropped, and the broker delivers the job again.
+    async fn attempt(&mut self, mut worker: Worker, claim: Claim) -> Result<(), LaneError> {
+        match self.follow(&mut worker, &claim).await {
+            Ok(ended) => {
+                let kind = ended.kind.clone();
+                self.context.broker.settle(claim, ended).await?;
+                if is_fit_after(&kind) {
+                    self.idle = Some(worker);
+                } else {
+                    worker.end().await;
+                }
+                self.count_setbacks(&kind)?;
+            }
+            Err(fault) => {
+                let reason = worker.exit_reason(fault).await;
+                self.worker_died(&claim.job, &reason).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Without other workers, a job that is given back again and again would be so for ever.
+    fn count_setbacks(&mut self, ended: &Ended) -> Result<(), LaneError> {
+        if !matches!(ended, Ended::Interrupted { .. }) {
+            self.setbacks = 0;
+        } else if !self.context.drain.is_cancelled() {
+            self.setbacks += 1;
+            if self.setbacks == SETBACKS {
+                let device = self.device.clone();
+                return Err(LaneError::GivenBack { device });
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes on what the worker publishes of the job, until the attempt has ended.
+    async fn follow(&self, worker: &mut Worker, claim: &Claim) -> Result<Event<Ended>, Fault> {
+        let delivery = Delivery {
+            job: claim.job.clone(),
+            redelivered: claim.redelivered,
+            abandoned: claim.abandoned,
+        };
+        let delivery = ToWorker::Delivery(Box::new(delivery));
+        worker.send(&delivery).await?;
+        let mut is_draining = false;
+        loop {
+            let event = tokio::select! {
+                event = worker.event() => event?,
+                () = self.context.drain.cancelled(), if !is_draining => {
+                    is_draining = true;
+                    // If the pipe is broken, the next event says so.
+                    let _ = worker.send(&ToWorker::Drain).await;
+                    continue;
+                }
+            };
+            if event.job != claim.job.id {
+                return Err(Fault::Stray);
+            }
+            match event.kind.clone() {
+                EventKind::Update(update) => self.context.broker.publish(event.map(|_| update)),
+                EventKind::Ended(ended) => return Ok(event.map(|_| ended)),
+            }
+        }
+    }
+
+    /// Tells people how a worker at the job ended, and the next worker: in the mark that this one
+    /// left.
+    async fn worker_died(&self, job: &Job, reason: &ExitReason) {
+        let what_follows = if self.context.drain.is_cancelled() {
+            "the next run goes on from the last checkpoint"
+        } else {
+            "another worker goes on from the last checkpoint"
+        };
+        self.note(job, format!("{reason}: {what_follows}"));
+        if let Err(error) = self.record_exit(job, reason).await {
+            tracing::warn!("{error}");
+        }
+    }
+
+    async fn record_exit(&self, job: &Job, reason: &ExitReason) -> Result<(), DocumentError> {
+        let store = &*self.context.store;
+        let key = keys::started(&job.id);
+        match documents::read::<Start>(store, &key).await? {
+            Some(start) => {
+                let exit_reason = Some(reason.to_string());
+                let start = Start {
+                    exit_reason,
+                    ..start
+                };
+                documents::write(store, &key, &start).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn note(&self, job: &Job, text: String) {
+        self.context.broker.publish(Event {
+            job: job.id,
+            worker: self.device.clone(),
+            attempt: job.attempt,
+            unix_millis: millis(SystemTime::now()),
+            kind: Update::Note(text),
+        });
+    }
+}
+
+/// Whether a worker may have another job: one that was interrupted is about to end, one that hit
+/// a fault may be broken.
+fn is_fit_after(ended: &Ended) -> bool {
+    match ended {
+        Ended::Finished { .. } | Ended::Cancelled => true,
+        Ended::Failed { retryable, .. } => !retryable,
+        Ended::Interrupted { .. } => false,
+    }
+}
