@@ -16,7 +16,7 @@ mod presets;
 pub mod queues;
 mod records;
 
-pub use digest::Digest;
+pub use digest::{Digest, Hasher};
 pub use event::{Event, Happening, Hello, Progress, Pulse, ToWorker};
 pub use invalid::Invalid;
 pub use job::{BatchId, Image, Job, JobId, MAX_PREVIEW_EVERY, Name, Priority, Style, VERSION};

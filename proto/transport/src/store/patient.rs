@@ -1,5 +1,7 @@
 //! A store that may be away for a while.
 
+use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +12,7 @@ use stylefleet_proto::{Digest, keys};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Check, Stat, Store, StoreError, check};
+use super::{Check, Reading, Stat, Store, StoreError, Version, check, download};
 
 /// First and longest wait between two tries.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
@@ -114,6 +116,27 @@ impl Store for PatientStore {
         self.insist(|| self.inner.get(key)).await
     }
 
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>, StoreError> {
+        self.insist(|| download::get_range(self, key, range.clone()))
+            .await
+    }
+
+    /// It waits for the store in the midst of the object as well, and reads on from there.
+    async fn get_file(&self, key: &str, path: &Path, digest: &Digest) -> Result<bool, StoreError> {
+        self.insist(|| download::get_file(self, key, path, digest))
+            .await
+    }
+
+    async fn read(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        wanted: Option<&Version>,
+    ) -> Result<Option<Reading>, StoreError> {
+        self.insist(|| self.inner.read(key, range.clone(), wanted))
+            .await
+    }
+
     async fn stat(&self, key: &str) -> Result<Option<Stat>, StoreError> {
         self.insist(|| self.inner.stat(key)).await
     }
@@ -126,6 +149,10 @@ impl Store for PatientStore {
         self.insist(|| self.inner.put(key, bytes.clone())).await
     }
 
+    async fn put_file(&self, key: &str, path: &Path, digest: &Digest) -> Result<(), StoreError> {
+        self.insist(|| self.inner.put_file(key, path, digest)).await
+    }
+
     async fn put_new(&self, key: &str, bytes: Bytes) -> Result<bool, StoreError> {
         self.insist(|| self.inner.put_new(key, bytes.clone())).await
     }
@@ -136,6 +163,15 @@ impl Store for PatientStore {
 
     async fn list(&self, folder: &str) -> Result<Vec<String>, StoreError> {
         self.insist(|| self.inner.list(folder)).await
+    }
+
+    async fn presigned_url(
+        &self,
+        key: &str,
+        lifetime: Duration,
+    ) -> Result<Option<String>, StoreError> {
+        self.insist(|| self.inner.presigned_url(key, lifetime))
+            .await
     }
 
     fn locate(&self, key: &str) -> String {
