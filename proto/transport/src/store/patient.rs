@@ -55,11 +55,11 @@ impl PatientStore {
         check(&*self.inner, &keys::probe(&random)).await
     }
 
-    /// Whether another try is to be made of what failed with `error`, begun at `begun`.
-    async fn is_worth_a_try(&self, error: &StoreError, begun: Instant) -> bool {
+    /// Whether another try is to be made of what failed with `error`, and first failed `since` then.
+    async fn is_worth_a_try(&self, error: &StoreError, since: Instant) -> bool {
         match &self.patience {
             Patience::Until(stop) => !stop.is_cancelled() && self.is_passing(error).await,
-            Patience::For(time) => error.is_outage() && begun.elapsed() < *time,
+            Patience::For(time) => error.is_outage() && since.elapsed() < *time,
         }
     }
 
@@ -76,11 +76,14 @@ impl PatientStore {
         &self,
         work: impl Fn() -> F,
     ) -> Result<T, StoreError> {
-        let begun = Instant::now();
+        // A large transfer may have taken long before it failed: that was no waiting.
+        let mut failed = None;
         let (mut pause, longest) = PAUSES;
         loop {
-            let error = match work().await {
-                Err(error) if self.is_worth_a_try(&error, begun).await => error,
+            let outcome = work().await;
+            let since = *failed.get_or_insert_with(Instant::now);
+            let error = match outcome {
+                Err(error) if self.is_worth_a_try(&error, since).await => error,
                 Ok(done) => {
                     if self.is_away.swap(false, Ordering::Relaxed) {
                         tracing::warn!("the store is back");

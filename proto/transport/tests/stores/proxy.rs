@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 /// What becomes of the reply to a request.
 #[derive(Clone, Copy)]
@@ -30,6 +31,7 @@ struct Plan {
 pub struct Proxy {
     /// To be used instead of the server's.
     pub address: String,
+    met: watch::Receiver<usize>,
     replied: Arc<AtomicUsize>,
 }
 
@@ -39,7 +41,8 @@ impl Proxy {
         let server = server.strip_prefix("http://").expect("no TLS").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
         let address = listener.local_addr().expect("has an address");
-        let (met, replied) = (Arc::default(), Arc::<AtomicUsize>::default());
+        let (meeting, met) = watch::channel(0);
+        let replied = Arc::<AtomicUsize>::default();
         let plan = Plan { is_meant, reply };
         let counter = replied.clone();
         tokio::spawn(async move {
@@ -47,7 +50,7 @@ impl Proxy {
                 let server = TcpStream::connect(&server).await.expect("connects");
                 let connection = Connection {
                     plan,
-                    met: Arc::clone(&met),
+                    met: meeting.clone(),
                     reply: Mutex::new(Reply::Arrives),
                     replied: counter.clone(),
                 };
@@ -56,8 +59,15 @@ impl Proxy {
         });
         Self {
             address: format!("http://{address}"),
+            met,
             replied,
         }
+    }
+
+    /// Waits until a request came that it is about.
+    pub async fn meets_one(&self) {
+        let met = self.met.clone().wait_for(|met| *met > 0).await.map(drop);
+        met.expect("it is at work");
     }
 
     /// Bytes of replies that were handed on so far.
@@ -77,7 +87,7 @@ pub fn first_is_lost(nth: usize) -> Reply {
 struct Connection {
     plan: Plan,
     /// Requests that were meant so far, on all connections.
-    met: Arc<AtomicUsize>,
+    met: watch::Sender<usize>,
     /// What becomes of the reply that comes next, or of what is still to come of it.
     reply: Mutex<Reply>,
     replied: Arc<AtomicUsize>,
@@ -99,7 +109,9 @@ impl Connection {
             let text = String::from_utf8_lossy(&bytes[..n.min(1000)]);
             let line = text.lines().next().unwrap_or_default();
             if line.ends_with("HTTP/1.1") && (self.plan.is_meant)(line) {
-                let nth = self.met.fetch_add(1, Ordering::SeqCst);
+                let mut nth = 0;
+                self.met
+                    .send_modify(|met| nth = std::mem::replace(met, *met + 1));
                 *self.reply.lock().expect("is sound") = (self.plan.reply)(nth);
             }
             if server.write_all(&bytes[..n]).await.is_err() {

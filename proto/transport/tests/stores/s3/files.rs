@@ -8,11 +8,13 @@ use stylefleet_transport::store::{Location, Patience, PatientStore, Store, Store
 use tempfile::tempdir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::at;
 use crate::home::{fresh_prefix, in_bucket, random_file, said_by, server, unfinished_uploads};
 use crate::proxy::{Proxy, Reply, first_is_lost};
+use crate::stub::{Manner, serve};
 
 /// Three parts.
 const SIZE: usize = 40 << 20;
@@ -40,8 +42,15 @@ impl Place {
         }
     }
 
-    async fn unfinished_uploads(&self) -> usize {
-        unfinished_uploads(&self.prefix).await
+    /// Waits until there is no upload here that is neither complete nor aborted.
+    async fn has_no_unfinished_uploads(&self) {
+        let none = async {
+            while unfinished_uploads(&self.prefix).await > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waiting = timeout(Duration::from_secs(60), none).await;
+        waiting.expect("none is left");
     }
 }
 
@@ -102,10 +111,12 @@ async fn a_download_goes_on_where_it_was_cut_off() {
     }
 }
 
-/// A server that answers one request after another as it is told to, and then hangs up.
-async fn scripted(replies: Vec<String>) -> String {
+/// Starts a server that answers one request after another as it is told to, and then hangs up.
+/// Its address, and the heads of these requests.
+async fn scripted(replies: Vec<String>) -> (String, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
     let address = listener.local_addr().expect("has an address");
+    let (asking, asked) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         for reply in replies {
             let (mut client, _) = listener.accept().await.expect("accepts");
@@ -113,10 +124,12 @@ async fn scripted(replies: Vec<String>) -> String {
             while !request.ends_with(b"\r\n\r\n") {
                 request.push(client.read_u8().await.expect("reads"));
             }
+            let request = String::from_utf8(request).expect("is text");
+            asking.send(request).expect("somebody looks");
             client.write_all(reply.as_bytes()).await.expect("answers");
         }
     });
-    format!("http://{address}")
+    (format!("http://{address}"), asked)
 }
 
 #[tokio::test]
@@ -157,12 +170,17 @@ async fn halves_of_two_objects_never_mix() {
         (vec![rest("200 OK", "one", "")], "Rejected"),
     ] {
         let replies = [vec![half.to_owned()], then.clone()].concat();
-        let store = at(&in_bucket("x"), scripted(replies).await).await;
+        let (server, mut asked) = scripted(replies).await;
+        let store = at(&in_bucket("x"), server).await;
         let read = match store.get("a").await {
             Ok(bytes) => format!("{:?}", bytes.expect("is there")),
             Err(error) => format!("{error:?}"),
         };
         assert!(read.starts_with(expected), "{then:?}: {read}");
+        asked.recv().await.expect("asks for all");
+        let request = asked.recv().await.expect("asks for the rest");
+        assert!(request.contains("range: bytes=4-\r\n"), "{request}");
+        assert!(request.contains("if-match: \"one\"\r\n"), "{request}");
     }
 }
 
@@ -176,8 +194,41 @@ async fn an_upload_sends_again_what_was_lost() {
         put.expect("writes");
         let got = place.lucky.get_file(KEY, &path, &digest).await;
         assert!(got.expect("reads"));
-        assert_eq!(place.unfinished_uploads().await, 0);
+        place.has_no_unfinished_uploads().await;
         place.lucky.delete(KEY).await.expect("removes");
+    }
+}
+
+/// The client itself tries thrice.
+#[tokio::test]
+async fn a_patient_upload_begins_anew_once_the_store_is_back() {
+    let is_begin = |line: &str| line.starts_with("POST") && line.contains("?uploads");
+    let is_away = |nth| match nth {
+        0..4 => Reply::BreaksAfter(0),
+        _ => Reply::Arrives,
+    };
+    let place = Place::new(is_begin, is_away).await;
+    let folder = tempdir().expect("a temporary folder");
+    let (path, digest) = random_file(folder.path(), SIZE).await;
+    let patience = Patience::For(Duration::from_secs(600));
+    let store = PatientStore::new(place.unlucky.clone(), patience);
+    let put = store.put_file(KEY, &path, &digest).await;
+    put.expect("writes");
+    let got = place.lucky.get_file(KEY, &path, &digest).await;
+    assert!(got.expect("reads"));
+    place.lucky.delete(KEY).await.expect("removes");
+}
+
+/// A server may forget an upload once it is complete, when the reply to that was lost.
+#[tokio::test]
+async fn an_upload_that_is_gone_may_be_complete() {
+    let folder = tempdir().expect("a temporary folder");
+    let (path, digest) = random_file(folder.path(), SIZE).await;
+    for other_wins in [false, true] {
+        let manner = Manner::Forgetful { other_wins };
+        let store = at(&in_bucket("x"), serve(manner).await).await;
+        let put = store.put_file(KEY, &path, &digest).await;
+        assert_eq!(put.is_err(), other_wins, "{put:?}");
     }
 }
 
@@ -188,12 +239,12 @@ async fn an_upload_that_fails_leaves_nothing_behind() {
     let (path, digest) = random_file(folder.path(), SIZE).await;
     let put = place.unlucky.put_file(KEY, &path, &digest).await;
     assert!(put.expect_err("a part is lost").is_outage());
-    assert_eq!(place.unfinished_uploads().await, 0);
+    place.has_no_unfinished_uploads().await;
     let wrong = Digest::of(b"other");
     let put = place.lucky.put_file(KEY, &path, &wrong).await;
     let error = put.expect_err("is not of that digest");
     assert!(matches!(error, StoreError::Mismatch { .. }), "{error}");
-    assert_eq!(place.unfinished_uploads().await, 0);
+    place.has_no_unfinished_uploads().await;
     assert!(!place.lucky.contains(KEY).await.expect("looks"));
 }
 
@@ -202,20 +253,11 @@ async fn an_upload_that_nobody_awaits_any_more_leaves_nothing_behind() {
     let place = Place::new(is_part, |_| Reply::IsHeld).await;
     let folder = tempdir().expect("a temporary folder");
     let (path, digest) = random_file(folder.path(), SIZE).await;
-    let until = async |count| {
-        let there = async {
-            while place.unfinished_uploads().await != count {
-                tokio::task::yield_now().await;
-            }
-        };
-        let waiting = timeout(Duration::from_secs(60), there);
-        waiting.await.expect("it comes to that");
-    };
     tokio::select! {
         put = place.unlucky.put_file(KEY, &path, &digest) => panic!("{put:?}"),
-        () = until(1) => {}
+        () = place.proxy.meets_one() => {}
     }
-    until(0).await;
+    place.has_no_unfinished_uploads().await;
     assert!(!place.lucky.contains(KEY).await.expect("looks"));
 }
 
