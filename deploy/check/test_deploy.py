@@ -140,6 +140,16 @@ class Bucket(unittest.TestCase):
             with self.subTest(user=user, action=action):
                 self.assertEqual(self.may(user, action), keys)
 
+    def test_who_writes_may_remove_the_parts_of_an_upload_that_failed(self):
+        for user in "dispatcher", "worker":
+            with self.subTest(user=user):
+                self.assertEqual(self.may(user, "s3:AbortMultipartUpload"), self.may(user, "s3:PutObject"))
+
+    def test_parts_that_nobody_removed_are_dropped(self):
+        rules = json.loads(text("deploy/s3/lifecycle.json"))["Rules"]
+        rule = next(rule for rule in rules if "AbortIncompleteMultipartUpload" in rule)
+        self.assertEqual((rule["Status"], rule["Filter"]), ("Enabled", {}))
+
     def test_the_patterns_above_meet_the_codes_keys(self):
         for pattern in ("identity", "inputs/*", "weights/*", "batches/*", "cancelled/*", *self.WORKERS):
             self.assertTrue(self.under(pattern), pattern)

@@ -20,7 +20,7 @@ pub use records::{
     Accepted, Curve, Failure, Manifest, ManifestEntry, Record, Scored, Start, SubmitId,
 };
 
-pub use stylefleet_model::{BatchId, Digest, Invalid, Name, Valid};
+pub use stylefleet_model::{BatchId, Digest, Hasher, Invalid, Name, Valid};
 
 /// The protobuf messages as prost generates them: unchecked. See `stylefleet.proto`.
 #[allow(missing_docs, clippy::all)]

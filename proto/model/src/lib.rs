@@ -12,7 +12,7 @@ pub mod stylize;
 mod valid;
 
 pub use choice::Choice;
-pub use digest::Digest;
+pub use digest::{Digest, Hasher};
 pub use invalid::Invalid;
 pub use names::{BatchId, Name};
 pub use parameter::{Heading, Limits, Parameter, Value};

@@ -1,7 +1,9 @@
 //! Where bytes are kept, under the keys of [`stylefleet_proto::keys`].
 
 mod check;
+mod download;
 mod error;
+mod files;
 mod folder;
 mod identity;
 mod location;
@@ -17,12 +19,15 @@ pub use location::Location;
 pub use memory::MemoryStore;
 pub use patient::{Patience, PatientStore};
 
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use stylefleet_proto::Digest;
 
 use s3::S3Store;
 
@@ -32,7 +37,31 @@ use s3::S3Store;
 #[async_trait]
 pub trait Store: Send + Sync {
     /// The object's bytes, or none if there is no such object.
-    async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError>;
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
+        self.get_range(key, 0..u64::MAX).await
+    }
+
+    /// The bytes of the object in this range, as far as it reaches, or none if there is no such
+    /// object.
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>, StoreError> {
+        download::get_range(self, key, range).await
+    }
+
+    /// Reads the object into a file, which holds the whole object or stays as it was; says whether
+    /// there is such an object. What does not have the digest is an error. The object is never in
+    /// memory as a whole, and is read on from where the connection broke.
+    async fn get_file(&self, key: &str, path: &Path, digest: &Digest) -> Result<bool, StoreError> {
+        download::get_file(self, key, path, digest).await
+    }
+
+    /// Begins to read the bytes of the object in this range, as far as it reaches; none if there
+    /// is no such object. Of any version but the wanted one, [`StoreError::Changed`].
+    async fn read(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        wanted: Option<&Version>,
+    ) -> Result<Option<Reading>, StoreError>;
 
     /// What is known of the object without reading it, or none if there is no such object.
     async fn stat(&self, key: &str) -> Result<Option<Stat>, StoreError>;
@@ -49,6 +78,10 @@ pub trait Store: Send + Sync {
     /// Writes the object, over whatever was there.
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError>;
 
+    /// Writes what is in the file as the object, over whatever was there, unless it does not have
+    /// the digest. It is never in memory as a whole.
+    async fn put_file(&self, key: &str, path: &Path, digest: &Digest) -> Result<(), StoreError>;
+
     /// Writes the object unless there is one; says whether it did. Of several writers at once
     /// exactly one is told so; where a server cannot promise that, [`check`] tells.
     async fn put_new(&self, key: &str, bytes: Bytes) -> Result<bool, StoreError>;
@@ -59,6 +92,16 @@ pub trait Store: Send + Sync {
     /// The keys of all objects in a folder and in the folders below it, sorted. The folder ends
     /// with a slash; the empty one is the whole store.
     async fn list(&self, folder: &str) -> Result<Vec<String>, StoreError>;
+
+    /// A URL under which anyone can read the object for so long, should it be there. None where the
+    /// store has no server of its own: then whoever has the store serves its bytes.
+    async fn presigned_url(
+        &self,
+        _key: &str,
+        _lifetime: Duration,
+    ) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
 
     /// Where the object is, for people: a path or a URL.
     fn locate(&self, key: &str) -> String;
@@ -71,6 +114,18 @@ pub struct Stat {
     pub size: u64,
     /// When it was written, by the store's clock.
     pub modified: SystemTime,
+}
+
+/// Which of the objects that were one after another under the same key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version(String);
+
+/// An object that is being read.
+pub struct Reading {
+    /// What to ask for to go on reading the same object; none if the store does not tell.
+    pub version: Option<Version>,
+    /// Its bytes, in order. After an error nothing follows.
+    pub bytes: BoxStream<'static, Result<Bytes, StoreError>>,
 }
 
 /// How to reach an S3 store.

@@ -4,6 +4,8 @@
 //! happens, until the job is over, and in the end every job is over.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,7 +23,7 @@ use stylefleet_proto::{
 use stylefleet_transport::broker::{
     BrokerError, Claim, DispatcherEnd, Hold, MemoryBroker, WorkerEnd,
 };
-use stylefleet_transport::store::{MemoryStore, Stat, Store, StoreError};
+use stylefleet_transport::store::{MemoryStore, Reading, Stat, Store, StoreError, Version};
 use tokio_util::sync::CancellationToken;
 
 use super::{Service, ServiceError};
@@ -483,6 +485,15 @@ impl Store for Worker {
         self.deal(self.world.store.get(key)).await?
     }
 
+    async fn read(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        wanted: Option<&Version>,
+    ) -> Result<Option<Reading>, StoreError> {
+        self.deal(self.world.store.read(key, range, wanted)).await?
+    }
+
     async fn stat(&self, key: &str) -> Result<Option<Stat>, StoreError> {
         self.deal(self.world.store.stat(key)).await?
     }
@@ -492,6 +503,12 @@ impl Store for Worker {
         let dealt = self.deal(self.put(key, bytes)).await;
         lock(&self.tried).push(key.to_owned());
         dealt?
+    }
+
+    async fn put_file(&self, key: &str, path: &Path, digest: &Digest) -> Result<(), StoreError> {
+        self.guard(key);
+        self.deal(self.world.store.put_file(key, path, digest))
+            .await?
     }
 
     async fn put_new(&self, key: &str, bytes: Bytes) -> Result<bool, StoreError> {

@@ -1,5 +1,7 @@
 //! What stores complain of, in one line: the thing, the reason, the mend.
 
+use stylefleet_proto::Digest;
+
 use crate::AuthoritiesError;
 
 /// Why a store did not do as it was told.
@@ -97,6 +99,32 @@ pub enum StoreError {
         /// What was written.
         what: String,
     },
+    /// The object was replaced or removed while it was read.
+    #[error("{what} changed while it was read: run the same command again")]
+    Changed {
+        /// The object.
+        what: String,
+    },
+    /// The bytes are not those that were promised.
+    #[error("the content of {what} does not match its SHA-256, {digest}: {mend}")]
+    Mismatch {
+        /// Where the bytes are: an object, or the file that was to become one.
+        what: String,
+        /// The digest they should have.
+        digest: Digest,
+        /// What to do about it.
+        mend: &'static str,
+    },
+    /// A file on this side of the transfer is the trouble.
+    #[error("cannot {action} the file {path}: {source}")]
+    File {
+        /// What was tried: read, write.
+        action: &'static str,
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// What says which store it is says nothing.
     #[error("{what} is damaged: remove it, and the next submit gives the store a new identity")]
     Damaged {
@@ -128,6 +156,7 @@ impl StoreError {
             Self::Unreachable { .. }
             | Self::Server { .. }
             | Self::ClockSkew { .. }
+            | Self::Changed { .. }
             | Self::Full { .. }
             | Self::Io { .. } => true,
             Self::Key(_)
@@ -139,6 +168,8 @@ impl StoreError {
             | Self::Untrusted { .. }
             | Self::Rejected { .. }
             | Self::Unreliable { .. }
+            | Self::Mismatch { .. }
+            | Self::File { .. }
             | Self::Damaged { .. } => false,
         }
     }

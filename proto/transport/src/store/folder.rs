@@ -1,19 +1,23 @@
 //! A folder as the store: an object is a file. Objects appear by rename or link, so no reader
 //! ever sees half of one.
 
-use std::fs::Permissions;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{File, Metadata};
+use std::io::{ErrorKind, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
+use stylefleet_proto::Digest;
 use tempfile::NamedTempFile;
+use tokio::io::AsyncReadExt;
+use tokio_util::io::ReaderStream;
 
-use super::{Stat, Store, StoreError, checked, checked_folder};
-
-/// How the names of files begin that are still being written.
-const WRITING: &str = ".writing-";
+use super::files::{PIECE, Source, WRITING, blocking, temporary_beside};
+use super::{Reading, Stat, Store, StoreError, Version, checked, checked_folder};
 
 /// A store in a folder of the local file system.
 #[derive(Debug, Clone)]
@@ -50,17 +54,8 @@ impl FolderStore {
         work: impl FnOnce(&Path) -> std::io::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let what = path.display().to_string();
-        let outcome = tokio::task::spawn_blocking(move || work(&path))
-            .await
-            .unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
-        outcome.map_err(|source| match source.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full { what },
-            _ => StoreError::Io {
-                action,
-                what,
-                source,
-            },
-        })
+        let outcome = blocking(move || work(&path)).await;
+        outcome.map_err(|source| fault(action, what, source))
     }
 }
 
@@ -71,6 +66,38 @@ impl Store for FolderStore {
             Ok(if_there(std::fs::read(path))?.map(Bytes::from))
         })
         .await
+    }
+
+    async fn read(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        wanted: Option<&Version>,
+    ) -> Result<Option<Reading>, StoreError> {
+        let what = self.locate(key);
+        let size = range.end.saturating_sub(range.start);
+        let opened = self.blocking("read", key, move |path| {
+            let Some(mut file) = if_there(File::open(path))? else {
+                return Ok(None);
+            };
+            let about = file.metadata()?;
+            file.seek(SeekFrom::Start(range.start.min(about.len())))?;
+            Ok(about.is_file().then(|| (file, version(&about))))
+        });
+        let Some((file, version)) = opened.await? else {
+            return Ok(None);
+        };
+        if wanted.is_some_and(|wanted| *wanted != version) {
+            return Err(StoreError::Changed { what });
+        }
+        let file = tokio::fs::File::from_std(file).take(size);
+        let bytes = ReaderStream::with_capacity(file, PIECE);
+        Ok(Some(Reading {
+            version: Some(version),
+            bytes: bytes
+                .map_err(move |e| fault("read", what.clone(), e))
+                .boxed(),
+        }))
     }
 
     async fn stat(&self, key: &str) -> Result<Option<Stat>, StoreError> {
@@ -102,6 +129,21 @@ impl Store for FolderStore {
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
         self.blocking("write", key, move |path| {
             written_beside(path, &bytes)?.persist(path)?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn put_file(&self, key: &str, path: &Path, digest: &Digest) -> Result<(), StoreError> {
+        let mut pieces = pin!(Source::open(path, digest).await?.pieces(PIECE as u64));
+        let mut file = self.blocking("write", key, temporary_beside).await?;
+        while let Some(piece) = pieces.try_next().await? {
+            let write = move |_: &Path| file.write_all(&piece).map(|()| file);
+            file = self.blocking("write", key, write).await?;
+        }
+        self.blocking("write", key, move |path| {
+            file.as_file().sync_data()?;
+            file.persist(path)?;
             Ok(())
         })
         .await
@@ -176,16 +218,28 @@ fn if_there<T>(outcome: std::io::Result<T>) -> std::io::Result<Option<T>> {
 
 /// A temporary file in `path`'s folder with `bytes` in it, on the disk.
 fn written_beside(path: &Path, bytes: &[u8]) -> std::io::Result<NamedTempFile> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(WRITING)
-        // As any new file: the umask decides who else may read it.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)?;
+    let mut file = temporary_beside(path)?;
     file.write_all(bytes)?;
     file.as_file().sync_data()?;
     Ok(file)
+}
+
+/// Objects are replaced by new files, never changed.
+fn version(file: &Metadata) -> Version {
+    let (written, part) = (file.mtime(), file.mtime_nsec());
+    Version(format!("{}-{}-{written}.{part}", file.ino(), file.len()))
+}
+
+/// What went wrong when `action` was tried on an object or a folder.
+fn fault(action: &'static str, what: String, source: std::io::Error) -> StoreError {
+    match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full { what },
+        _ => StoreError::Io {
+            action,
+            what,
+            source,
+        },
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! A store that may be away for a while.
 
+use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +12,7 @@ use stylefleet_proto::{Digest, keys};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Check, Stat, Store, StoreError, check};
+use super::{Check, Reading, Stat, Store, StoreError, Version, check, download};
 
 /// First and longest wait between two tries.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
@@ -53,11 +55,11 @@ impl PatientStore {
         check(&*self.inner, &keys::probe(&random)).await
     }
 
-    /// Whether another try is to be made of what failed with `error`, begun at `begun`.
-    async fn is_worth_a_try(&self, error: &StoreError, begun: Instant) -> bool {
+    /// Whether another try is to be made of what failed with `error`, and first failed `since` then.
+    async fn is_worth_a_try(&self, error: &StoreError, since: Instant) -> bool {
         match &self.patience {
             Patience::Until(stop) => !stop.is_cancelled() && self.is_passing(error).await,
-            Patience::For(time) => error.is_outage() && begun.elapsed() < *time,
+            Patience::For(time) => error.is_outage() && since.elapsed() < *time,
         }
     }
 
@@ -74,11 +76,14 @@ impl PatientStore {
         &self,
         work: impl Fn() -> F,
     ) -> Result<T, StoreError> {
-        let begun = Instant::now();
+        // A large transfer may have taken long before it failed: that was no waiting.
+        let mut failed = None;
         let (mut pause, longest) = PAUSES;
         loop {
-            let error = match work().await {
-                Err(error) if self.is_worth_a_try(&error, begun).await => error,
+            let outcome = work().await;
+            let since = *failed.get_or_insert_with(Instant::now);
+            let error = match outcome {
+                Err(error) if self.is_worth_a_try(&error, since).await => error,
                 Ok(done) => {
                     if self.is_away.swap(false, Ordering::Relaxed) {
                         tracing::warn!("the store is back");
@@ -114,6 +119,27 @@ impl Store for PatientStore {
         self.insist(|| self.inner.get(key)).await
     }
 
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>, StoreError> {
+        self.insist(|| download::get_range(self, key, range.clone()))
+            .await
+    }
+
+    /// It waits for the store in the midst of the object as well, and reads on from there.
+    async fn get_file(&self, key: &str, path: &Path, digest: &Digest) -> Result<bool, StoreError> {
+        self.insist(|| download::get_file(self, key, path, digest))
+            .await
+    }
+
+    async fn read(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        wanted: Option<&Version>,
+    ) -> Result<Option<Reading>, StoreError> {
+        self.insist(|| self.inner.read(key, range.clone(), wanted))
+            .await
+    }
+
     async fn stat(&self, key: &str) -> Result<Option<Stat>, StoreError> {
         self.insist(|| self.inner.stat(key)).await
     }
@@ -126,6 +152,10 @@ impl Store for PatientStore {
         self.insist(|| self.inner.put(key, bytes.clone())).await
     }
 
+    async fn put_file(&self, key: &str, path: &Path, digest: &Digest) -> Result<(), StoreError> {
+        self.insist(|| self.inner.put_file(key, path, digest)).await
+    }
+
     async fn put_new(&self, key: &str, bytes: Bytes) -> Result<bool, StoreError> {
         self.insist(|| self.inner.put_new(key, bytes.clone())).await
     }
@@ -136,6 +166,15 @@ impl Store for PatientStore {
 
     async fn list(&self, folder: &str) -> Result<Vec<String>, StoreError> {
         self.insist(|| self.inner.list(folder)).await
+    }
+
+    async fn presigned_url(
+        &self,
+        key: &str,
+        lifetime: Duration,
+    ) -> Result<Option<String>, StoreError> {
+        self.insist(|| self.inner.presigned_url(key, lifetime))
+            .await
     }
 
     fn locate(&self, key: &str) -> String {

@@ -4,8 +4,11 @@ mod client;
 mod fault;
 mod parts;
 mod present;
+mod read;
 mod silence;
 
+use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -15,10 +18,14 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::head_object::{HeadObjectError, HeadObjectOutput};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::operation::put_object::PutObjectError;
+use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::types::ChecksumAlgorithm;
 use bytes::Bytes;
+use stylefleet_proto::Digest;
 
-use super::{Options, Stat, Store, StoreError, checked, checked_folder};
-use fault::{innermost, status};
+use super::files::Source;
+use super::{Options, Reading, Stat, Store, StoreError, Version, checked, checked_folder};
+use fault::status;
 
 /// How often a request is tried that may succeed on another try.
 const ATTEMPTS: u32 = 3;
@@ -26,7 +33,7 @@ const ATTEMPTS: u32 = 3;
 /// What looking at an object is called in errors.
 const LOOK: &str = "look for";
 
-/// Under this name an object remembers which call of [`Store::put_new`] wrote it.
+/// Under this name an object remembers which call wrote it: the reply may have been lost.
 const WRITER: &str = "writer";
 
 /// A store in a bucket, under a prefix.
@@ -38,6 +45,9 @@ pub struct S3Store {
     bucket: String,
     /// Empty, or with a slash at its end.
     prefix: String,
+    /// What the parts of an upload are checked with, the client's choice where it sends checksums:
+    /// at AWS (see [`client`]).
+    checksum: Option<ChecksumAlgorithm>,
     /// Whether the server was seen to refuse a conditional write.
     conditions_hold: AtomicBool,
 }
@@ -53,6 +63,10 @@ impl S3Store {
                 "" => String::new(),
                 prefix => format!("{prefix}/"),
             },
+            checksum: options
+                .endpoint
+                .is_none()
+                .then_some(ChecksumAlgorithm::Crc32),
             conditions_hold: AtomicBool::new(false),
         })
     }
@@ -95,6 +109,12 @@ impl S3Store {
         }
     }
 
+    /// Whether the object is there, and written by this call.
+    async fn is_by(&self, key: &str, writer: &str) -> Result<bool, StoreError> {
+        let metadata = self.head(key).await?.and_then(|head| head.metadata);
+        Ok(metadata.is_some_and(|data| data.get(WRITER).is_some_and(|by| by == writer)))
+    }
+
     /// What went wrong when an object was looked for. The reply has no body, so where the server
     /// refused, it is asked again in a way that has it say why.
     async fn fault_of_look(&self, key: &str, error: SdkError<HeadObjectError>) -> StoreError {
@@ -114,23 +134,13 @@ impl S3Store {
 
 #[async_trait]
 impl Store for S3Store {
-    async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
-        let full = self.full(key)?;
-        let mut attempt = 1;
-        loop {
-            let request = self.client.get_object().bucket(&self.bucket).key(&full);
-            let reply = match request.send().await {
-                Ok(reply) => reply,
-                Err(e) if e.code() == Some("NoSuchKey") => return Ok(None),
-                Err(e) => return Err(self.fault("read", key, e)),
-            };
-            // The client tries again until the reply begins; that it also ends is our affair.
-            match reply.body.collect().await {
-                Ok(body) => return Ok(Some(body.into_bytes())),
-                Err(_) if attempt < ATTEMPTS => attempt += 1,
-                Err(e) => return Err(self.unreachable(innermost(&e))),
-            }
-        }
+    async fn read(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        wanted: Option<&Version>,
+    ) -> Result<Option<Reading>, StoreError> {
+        self.begin_to_read(key, range, wanted).await
     }
 
     async fn stat(&self, key: &str) -> Result<Option<Stat>, StoreError> {
@@ -150,10 +160,20 @@ impl Store for S3Store {
 
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
         if bytes.len() > parts::PART {
-            return self.write_parts(key, bytes).await;
+            return self.write_parts(key, parts::parts(bytes)).await;
         }
         let written = self.write(&self.full(key)?, bytes, None).await;
         written.map_err(|e| self.fault("write", key, e))
+    }
+
+    async fn put_file(&self, key: &str, path: &Path, digest: &Digest) -> Result<(), StoreError> {
+        let file = Source::open(path, digest).await?;
+        let size = file.size();
+        if size > parts::FILE_PART {
+            let parts = file.pieces(parts::part_of_file(size));
+            return self.write_parts(key, parts).await;
+        }
+        self.put(key, file.whole().await?).await
     }
 
     async fn put_new(&self, key: &str, bytes: Bytes) -> Result<bool, StoreError> {
@@ -162,7 +182,7 @@ impl Store for S3Store {
         if !self.conditions_hold.load(Ordering::Relaxed) && self.contains(key).await? {
             return Ok(false);
         }
-        let writer = format!("{:016x}", fastrand::u64(..));
+        let writer = new_writer();
         let mut attempt = 1;
         loop {
             let Err(error) = self.write(&full, bytes.clone(), Some(&writer)).await else {
@@ -172,8 +192,7 @@ impl Store for S3Store {
                 Some(412) => {
                     self.conditions_hold.store(true, Ordering::Relaxed);
                     // It may be there because of us: the client tries again when a reply is lost.
-                    let metadata = self.head(key).await?.and_then(|head| head.metadata);
-                    return Ok(metadata.is_some_and(|data| data.get(WRITER) == Some(&writer)));
+                    return self.is_by(key, &writer).await;
                 }
                 // Writers met, and the server decided for none of them yet.
                 Some(409) if attempt < ATTEMPTS => {
@@ -213,7 +232,29 @@ impl Store for S3Store {
         Ok(keys)
     }
 
+    async fn presigned_url(
+        &self,
+        key: &str,
+        lifetime: Duration,
+    ) -> Result<Option<String>, StoreError> {
+        let full = self.full(key)?;
+        let lifetime = PresigningConfig::expires_in(lifetime);
+        let lifetime = lifetime.map_err(|e| StoreError::Setting {
+            what: "this lifetime of a URL".to_owned(),
+            reason: e.to_string(),
+        })?;
+        let request = self.client.get_object().bucket(&self.bucket).key(full);
+        let signed = request.presigned(lifetime).await;
+        let signed = signed.map_err(|e| self.fault("sign a URL of", key, e))?;
+        Ok(Some(signed.uri().to_owned()))
+    }
+
     fn locate(&self, key: &str) -> String {
         format!("s3://{}/{}{key}", self.bucket, self.prefix)
     }
+}
+
+/// A name for one call that writes.
+fn new_writer() -> String {
+    format!("{:016x}", fastrand::u64(..))
 }

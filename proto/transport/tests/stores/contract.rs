@@ -1,10 +1,15 @@
 //! The promises. Each takes two empty stores that lie side by side.
 
+mod files;
+
+pub use files::*;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use stylefleet_proto::Digest;
 use stylefleet_transport::store::{Check, Store, StoreError, check};
 
 use crate::home::Pair;
@@ -189,6 +194,8 @@ pub async fn takes_odd_keys([store, _]: Pair) {
 }
 
 pub async fn refuses_keys_that_climb([store, _]: Pair) {
+    let file = tempfile::NamedTempFile::new().expect("creates");
+    let digest = Digest::of(b"");
     for key in [
         "../x",
         "a/../../x",
@@ -204,7 +211,9 @@ pub async fn refuses_keys_that_climb([store, _]: Pair) {
         for refused in [
             store.get(key).await.map(drop),
             store.stat(key).await.map(drop),
+            store.get_file(key, file.path(), &digest).await.map(drop),
             store.put(key, Bytes::new()).await,
+            store.put_file(key, file.path(), &digest).await,
             store.put_new(key, Bytes::new()).await.map(drop),
             store.delete(key).await,
         ] {

@@ -1,21 +1,20 @@
 //! What only S3 can get wrong: rights, addresses, certificates, networks, other servers' ways.
 
-use std::process::Stdio;
+mod files;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use stylefleet_transport::store::{
     Location, Options, Patience, PatientStore, Store, StoreError, check, open,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
-use tokio::process::Command;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::home::{fresh_prefix, in_bucket, server, tls};
-use crate::proxy::breaks_once;
+use crate::home::{fresh_prefix, in_bucket, said_by, server, tls};
+use crate::proxy::{Proxy, first_is_lost};
 use crate::stub::{Manner, serve};
 
 async fn at(location: &Location, endpoint: String) -> Arc<dyn Store> {
@@ -121,21 +120,7 @@ async fn refuses_addresses_that_are_none() {
 
 /// The error that a process meets in the bucket whose environment differs in that.
 async fn met_with(environment: &[(&str, &str)]) -> String {
-    let output = Command::new(std::env::current_exe().expect("has a path"))
-        .args([
-            "--exact",
-            "s3::tells_what_it_meets",
-            "--ignored",
-            "--nocapture",
-        ])
-        .envs(environment.iter().copied())
-        .stderr(Stdio::inherit())
-        .output()
-        .await
-        .expect("runs");
-    let said = String::from_utf8(output.stdout).expect("is text");
-    let told = said.lines().find_map(|line| line.strip_prefix("met: "));
-    told.unwrap_or_else(|| panic!("{said}")).to_owned()
+    said_by("s3::tells_what_it_meets", "met: ", environment).await
 }
 
 #[tokio::test]
@@ -218,24 +203,13 @@ async fn takes_credentials_from_a_profile() {
 async fn a_writer_whose_answer_was_lost_still_knows_that_it_won() {
     let location = in_bucket(&fresh_prefix());
     let endpoint = server().endpoint.expect("is set");
-    let unlucky = at(&location, breaks_once(&endpoint, "PUT", 0).await).await;
+    let proxy = Proxy::to(&endpoint, |line| line.starts_with("PUT"), first_is_lost).await;
+    let unlucky = at(&location, proxy.address).await;
     assert!(unlucky.put_new("a", "1".into()).await.expect("writes"));
     let late = at(&location, endpoint).await;
     assert!(!late.put_new("a", "2".into()).await.expect("declines"));
     assert_eq!(late.get("a").await.expect("reads"), Some("1".into()));
     late.delete("a").await.expect("removes");
-}
-
-#[tokio::test]
-async fn reads_again_what_broke_off() {
-    let location = in_bucket(&fresh_prefix());
-    let endpoint = server().endpoint.expect("is set");
-    let whole = Bytes::from(vec![7; 4 << 20]);
-    let lucky = at(&location, endpoint.clone()).await;
-    lucky.put("a", whole.clone()).await.expect("writes");
-    let unlucky = at(&location, breaks_once(&endpoint, "GET", 1 << 20).await).await;
-    assert!(unlucky.get("a").await.expect("reads") == Some(whole));
-    lucky.delete("a").await.expect("removes");
 }
 
 #[tokio::test]

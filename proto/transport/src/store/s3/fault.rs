@@ -39,18 +39,7 @@ impl S3Store {
                 what: self.locate(key),
                 reason: innermost(&error),
             },
-            None => self.unreachable(innermost(&error)),
-        }
-    }
-
-    /// The server did not answer, or not to the end.
-    pub fn unreachable(&self, reason: String) -> StoreError {
-        let endpoint = self.endpoint.clone();
-        // The client wraps this error so that only its text is left.
-        if reason.starts_with("invalid peer certificate") {
-            StoreError::Untrusted { endpoint, reason }
-        } else {
-            StoreError::Unreachable { endpoint, reason }
+            None => unreachable(&self.endpoint, innermost(&error)),
         }
     }
 
@@ -103,6 +92,17 @@ impl S3Store {
                 reason,
             },
         }
+    }
+}
+
+/// The server did not answer, or not to the end.
+pub fn unreachable(endpoint: &str, reason: String) -> StoreError {
+    let endpoint = endpoint.to_owned();
+    // The client wraps this error so that only its text is left.
+    if reason.starts_with("invalid peer certificate") {
+        StoreError::Untrusted { endpoint, reason }
+    } else {
+        StoreError::Unreachable { endpoint, reason }
     }
 }
 
