@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use stylefleet_engine::{Control, Description, Observer, Precision, Progress};
+use stylefleet_engine::{Control, Description, Observer, Precision, Progress, testing};
 use stylefleet_proto::{Image, Preset, Style};
 use stylefleet_transport::broker::{DispatcherEnd, MemoryBroker, Told, WorkerEnd};
 use stylefleet_transport::store::MemoryStore;
@@ -119,6 +119,17 @@ impl Scene {
         bytes.map(Vec::from)
     }
 
+    /// Leaves a checkpoint of the job with so many evaluations.
+    async fn keep_checkpoint(&self, evaluations: u32) {
+        let key = keys::checkpoint(&self.job.id);
+        let checkpoint = testing::checkpoint(&self.job.id.to_string(), evaluations);
+        let put = self
+            .bench
+            .store
+            .put(&key, checkpoint.expect("encodes").into());
+        put.await.expect("writes");
+    }
+
     /// A worker that stops when `drain` says so.
     pub fn service(&self, slice: Duration) -> Service {
         Service {
@@ -171,8 +182,12 @@ impl Scene {
 }
 
 fn started() -> Happening {
+    resumed(0)
+}
+
+fn resumed(evaluations: u32) -> Happening {
     Happening::Started {
-        resumed_evaluations: 0,
+        resumed_evaluations: evaluations,
         device: "cpu".to_owned(),
     }
 }
@@ -235,6 +250,41 @@ async fn a_finished_job_has_its_picture_and_its_result() {
 
     // The second time nothing runs.
     assert_eq!(scene.again().attempt().await, told[3..]);
+}
+
+#[tokio::test]
+async fn a_job_goes_on_from_its_checkpoint() {
+    let scene = Scene::new(|checkpoint, _| {
+        let checkpoint = checkpoint.expect("there is one");
+        let counted = Engine::evaluations_in(checkpoint, &job().id.to_string());
+        assert_eq!(counted.expect("is the job's"), 3);
+        Ok(Outcome::Finished(picture()))
+    })
+    .await;
+    scene.keep_checkpoint(3).await;
+    let told = scene.attempt().await;
+    assert_eq!(told[0], resumed(3));
+    assert!(
+        matches!(told[1..], [Happening::Finished { .. }]),
+        "{told:?}"
+    );
+}
+
+/// The worker looks at a checkpoint's header alone; the engine at all of it.
+#[tokio::test]
+async fn a_checkpoint_that_the_engine_refuses_is_noted_and_the_job_begun_anew() {
+    let scene = Scene::new(|checkpoint, _| match checkpoint {
+        Some(_) => Err(Error::Checkpoint("it is of another size".to_owned())),
+        None => Ok(Outcome::Finished(picture())),
+    })
+    .await;
+    scene.keep_checkpoint(3).await;
+    let told = scene.attempt().await;
+    let [begun, Happening::Note(note), Happening::Finished { .. }] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert_eq!(*begun, resumed(3));
+    assert!(note.contains("it is of another size"), "{note}");
 }
 
 #[tokio::test]

@@ -1,16 +1,20 @@
 use std::time::Duration;
 
-use stylefleet_engine::{Control, Observer, Outcome};
+use stylefleet_engine::{Control, Engine, Observer, Outcome, testing};
 use stylefleet_proto::{Happening, keys};
 use stylefleet_transport::broker::{Told, WorkerEnd};
 use tokio_util::sync::CancellationToken;
 
-use crate::job::tests::{Scene, picture, progress};
+use crate::job::tests::{Scene, job, picture, progress};
 
 const FOREVER: Duration = Duration::MAX;
 
-/// Evaluates until it is interrupted, then leaves a checkpoint.
-fn until_stopped(observer: &mut dyn Observer) -> Outcome {
+/// Evaluates until it is interrupted, then leaves a checkpoint with one evaluation more.
+fn until_stopped(checkpoint: Option<&[u8]>, observer: &mut dyn Observer) -> Outcome {
+    let identity = job().id.to_string();
+    let begun = checkpoint.map_or(0, |bytes| {
+        Engine::evaluations_in(bytes, &identity).expect("is the job's")
+    });
     for evaluation in 1.. {
         if observer.evaluated(&progress(evaluation)) == Control::Interrupt {
             break;
@@ -18,16 +22,19 @@ fn until_stopped(observer: &mut dyn Observer) -> Outcome {
         std::thread::sleep(Duration::from_millis(1));
     }
     Outcome::Interrupted {
-        checkpoint: b"state".to_vec(),
-        evaluations: 1,
+        checkpoint: testing::checkpoint(&identity, begun + 1).expect("encodes"),
+        evaluations: begun + 1,
     }
 }
 
 /// Waits for something that a worker tells.
-async fn hear(told: &mut tokio::sync::mpsc::Receiver<Told>, wanted: fn(&Happening) -> bool) {
+async fn hear(
+    told: &mut tokio::sync::mpsc::Receiver<Told>,
+    wanted: fn(&Happening) -> bool,
+) -> Happening {
     loop {
         match told.recv().await.expect("is told") {
-            Told::Event(event) if wanted(&event.happening) => return,
+            Told::Event(event) if wanted(&event.happening) => return event.happening,
             _ => {}
         }
     }
@@ -35,7 +42,7 @@ async fn hear(told: &mut tokio::sync::mpsc::Receiver<Told>, wanted: fn(&Happenin
 
 #[tokio::test]
 async fn a_drain_leaves_a_checkpoint_and_gives_the_job_back() {
-    let scene = Scene::new(|_, observer| Ok(until_stopped(observer))).await;
+    let scene = Scene::new(|checkpoint, observer| Ok(until_stopped(checkpoint, observer))).await;
     let mut told = scene.listen().await;
     scene.publish().await;
     let working = tokio::spawn(scene.service(FOREVER).run());
@@ -45,7 +52,8 @@ async fn a_drain_leaves_a_checkpoint_and_gives_the_job_back() {
     working.await.expect("ends").expect("without an error");
 
     let kept = scene.get(&keys::checkpoint(&scene.job.id)).await;
-    assert_eq!(kept.as_deref(), Some(&b"state"[..]));
+    let counted = Engine::evaluations_in(&kept.expect("is there"), &scene.job.id.to_string());
+    assert_eq!(counted.expect("is whole"), 1);
     assert_eq!(scene.get(&keys::started(&scene.job.id)).await, None);
     let stop = CancellationToken::new();
     let claim = scene.broker.claim(&stop).await.expect("no error");
@@ -55,13 +63,18 @@ async fn a_drain_leaves_a_checkpoint_and_gives_the_job_back() {
 }
 
 #[tokio::test]
-async fn a_slice_that_is_over_makes_room_for_others() {
-    let scene = Scene::new(|_, observer| Ok(until_stopped(observer))).await;
+async fn a_job_whose_slice_is_over_goes_on_in_the_next() {
+    let scene = Scene::new(|checkpoint, observer| Ok(until_stopped(checkpoint, observer))).await;
     let mut told = scene.listen().await;
     scene.publish().await;
     let working = tokio::spawn(scene.service(Duration::from_millis(20)).run());
-    for _ in 0..3 {
-        hear(&mut told, |h| matches!(h, Happening::Started { .. })).await;
+    for evaluations in 0..3 {
+        let started = hear(&mut told, |h| matches!(h, Happening::Started { .. })).await;
+        let expected = Happening::Started {
+            resumed_evaluations: evaluations,
+            device: "cpu".to_owned(),
+        };
+        assert_eq!(started, expected);
         hear(&mut told, |h| matches!(h, Happening::Interrupted { .. })).await;
     }
     scene.drain.cancel();
@@ -70,7 +83,7 @@ async fn a_slice_that_is_over_makes_room_for_others() {
 
 #[tokio::test]
 async fn a_cancelled_job_stops_and_keeps_its_checkpoint() {
-    let scene = Scene::new(|_, observer| Ok(until_stopped(observer))).await;
+    let scene = Scene::new(|checkpoint, observer| Ok(until_stopped(checkpoint, observer))).await;
     let mut told = scene.listen().await;
     scene.publish().await;
     let working = tokio::spawn(scene.service(FOREVER).run());
