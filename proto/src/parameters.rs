@@ -122,7 +122,8 @@ pub struct Objective {
     /// Strength of the style; none: the weights as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strength: Option<f64>,
-    /// Scale each layer's term such that its gradient at the content is as large as its weight says.
+    /// Scale each layer's term such that its gradient at the content is as large as its weight
+    /// says.
     #[serde(default)]
     pub normalize_gradients: bool,
 }
@@ -177,7 +178,8 @@ impl Parameters {
             return Err(Invalid::new(
                 "style_scale",
                 format!(
-                    "is {}, must be 1 where styles are stretched to the picture's size, as the notebook preset does",
+                    "is {}, must be 1 where styles are stretched to the picture's size, as the \
+                     notebook preset does",
                     self.style_scale
                 ),
             ));

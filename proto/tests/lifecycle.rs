@@ -68,7 +68,8 @@ proptest! {
     /// However often a job is stopped meanwhile, it fails so many times and no more.
     #[test]
     fn only_failures_count_as_attempts(
-        troubles in vec(troubles(), 0..30), end in happenings().prop_filter("is none", Happening::is_last)
+        troubles in vec(troubles(), 0..30),
+        end in happenings().prop_filter("is none", Happening::is_last),
     ) {
         let (mut attempt, mut failures) = (1, 0);
         for last in troubles.iter().chain([&end]) {
@@ -99,7 +100,9 @@ proptest! {
 
     /// A job that kills whoever takes it, with the evaluations that it gets ahead each time.
     #[test]
-    fn a_killer_is_set_aside_in_time(gains in vec(prop_oneof![3 => Just(0), 1 => 1..9_u32], 0..40)) {
+    fn a_killer_is_set_aside_in_time(
+        gains in vec(prop_oneof![3 => Just(0), 1 => 1..9_u32], 0..40),
+    ) {
         let (mut left, mut evaluations, mut in_vain) = (None, 0, 0);
         for gain in gains {
             let counted = deaths(left.as_ref(), evaluations);

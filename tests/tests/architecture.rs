@@ -1,8 +1,8 @@
 //! The arrows of the house: who may depend on whom.
 //!
 //! `proto <- transport <- {dispatcher, worker} <- tests`, `formats <- {dispatcher, engine}`,
-//! `engine <- worker`; and what belongs in one place stays there: libtorch in the engine, broker and
-//! S3 in the transport, the environment in config modules.
+//! `engine <- worker`; and what belongs in one place stays there: libtorch in the engine, broker
+//! and S3 in the transport, the environment in config modules.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;

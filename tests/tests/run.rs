@@ -513,8 +513,8 @@ fn a_large_style_image_takes_little_memory() {
 fn a_job_that_runs_out_of_memory_goes_on_in_smaller_tiles() {
     let scene = Scene::with_pictures();
     let command = "boat.png --style wave.png --size 896 --scales 1 --evaluations 2";
-    // Believing in more than there is, the worker takes the picture whole, which needs far more than
-    // one step of this ladder. What it needs for itself differs from machine to machine.
+    // Believing in more than there is, the worker takes the picture whole, which needs far more
+    // than one step of this ladder. What it needs for itself differs from machine to machine.
     // Not from further below: the less there is, the smaller the tiles, and the longer it takes.
     let mut limits = (1_100_000..).step_by(100_000).take(12);
     let ended = limits.find_map(|kilobytes| {

@@ -45,12 +45,13 @@ pub struct Options {
     /// with --blend, every content is redrawn once, in a blend of all styles. WEIGHT: share in
     /// the blend relative to the others, greater than 0, at most 1e6, 1 where there is none. At
     /// most 16 styles blend.
-    #[arg(long, aliases = ["style-image", "styles"], value_name = "IMAGE[=WEIGHT]", required_unless_present = "file")]
+    #[arg(long, aliases = ["style-image", "styles"], value_name = "IMAGE[=WEIGHT]",
+          required_unless_present = "file")]
     #[serde(deserialize_with = "one_or_many")]
     pub style: Option<Vec<PathBuf>>,
 
-    /// Where in the picture a style counts: an image, white for everywhere, black for nowhere, greys
-    /// between; as many as styles, in their order, none for a style that counts everywhere
+    /// Where in the picture a style counts: an image, white for everywhere, black for nowhere,
+    /// greys between; as many as styles, in their order, none for a style that counts everywhere
     ///
     /// Masks are stretched to the picture, and styles that have any blend.
     #[arg(long, value_name = "IMAGE")]
@@ -89,9 +90,10 @@ pub struct Options {
     /// Keep the content's colours: none, luminance, match, histogram [default: preset's]
     ///
     /// luminance: the picture gives the brightness, the content the colours. match, histogram: the
-    /// styles are recoloured to the content's mean and covariance, or to its histograms, before they
-    /// are used.
-    #[arg(long, alias = "original-colors", value_name = "HOW", value_parser = word::<KeepColors>, help_heading = PICTURE)]
+    /// styles are recoloured to the content's mean and covariance, or to its histograms, before
+    /// they are used.
+    #[arg(long, alias = "original-colors", value_name = "HOW",
+          value_parser = word::<KeepColors>, help_heading = PICTURE)]
     pub keep_colors: Option<KeepColors>,
 
     /// Seed of the noise, 0 or more [default: preset's]
@@ -114,14 +116,16 @@ pub struct Options {
     /// and covariances) [default: gram]
     ///
     /// With wasserstein, the style's weights that are not given are 1.
-    #[arg(long, value_name = "HOW", value_parser = word::<StyleStatistics>, help_heading = OBJECTIVE)]
+    #[arg(long, value_name = "HOW", value_parser = word::<StyleStatistics>,
+          help_heading = OBJECTIVE)]
     pub style_loss: Option<StyleStatistics>,
 
     /// Scale each layer so that its pull at the content is its weight, alike at every size
     /// [default: false]
     ///
-    /// The pull is the sum of the gradient's magnitudes along the layer's activations, over the picture's
-    /// values, three a pixel. Weights of styles, contents and layers that are not given are 1.
+    /// The pull is the sum of the gradient's magnitudes along the layer's activations, over the
+    /// picture's values, three a pixel. Weights of styles, contents and layers that are not given
+    /// are 1.
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", help_heading = OBJECTIVE)]
     pub normalize_gradients: Option<bool>,
@@ -177,7 +181,8 @@ pub struct Options {
     #[arg(long, value_name = "N", help_heading = EFFORT)]
     pub coarse_evaluations: Option<u32>,
 
-    /// Scales from coarse to fine, each twice the size before, 1 to 10; 0: by size [default: preset's]
+    /// Scales from coarse to fine, each twice the size before, 1 to 10; 0: by size [default:
+    /// preset's]
     #[arg(long, value_name = "N", help_heading = EFFORT)]
     pub scales: Option<u32>,
 
@@ -201,7 +206,8 @@ pub struct Options {
     #[arg(long, value_name = "DECAY", help_heading = EFFORT)]
     pub average: Option<f64>,
 
-    /// Arithmetic of the network: auto (what the device is fastest with), f32, bf16 [default: preset's]
+    /// Arithmetic of the network: auto (what the device is fastest with), f32, bf16 [default:
+    /// preset's]
     #[arg(long, value_name = "P", value_parser = word::<Precision>, help_heading = EFFORT)]
     pub precision: Option<Precision>,
 
@@ -219,8 +225,8 @@ pub struct Options {
     #[serde(deserialize_with = "written")]
     pub memory: Option<ByteSize>,
 
-    /// Largest image accepted, in pixels, 1 or more; it is checked before decoding, which takes a worker up
-    /// to 28 bytes a pixel [default: 100 million]
+    /// Largest image accepted, in pixels, 1 or more; it is checked before decoding, which takes a
+    /// worker up to 28 bytes a pixel [default: 100 million]
     #[arg(long, value_name = "N", help_heading = WHOLE)]
     pub max_pixels: Option<NonZero<u64>>,
 }
@@ -236,7 +242,8 @@ impl Options {
         over! {
             content recursive style mask name blend out preset
             size init keep_colors seed format
-            strength style_loss normalize_gradients style_weight content_weight tv_weight style_layers content_layers network pooling style_scale
+            strength style_loss normalize_gradients style_weight content_weight tv_weight
+            style_layers content_layers network pooling style_scale
             evaluations coarse_evaluations scales stop_below tolerance optimizer average precision
             device threads memory max_pixels
         }

@@ -99,7 +99,8 @@ pub enum RunError {
     },
     /// Another run uses the folder.
     #[error(
-        "another stylefleet run is using {}: wait for its end, or choose another folder with --out", .0.display()
+        "another stylefleet run is using {}: wait for its end, or choose another folder with --out",
+        .0.display()
     )]
     Busy(PathBuf),
 }

@@ -498,8 +498,8 @@ impl Watch {
         self.lost = lost;
         if sure > 0 {
             self.say_once(format!(
-                "{sure} jobs are lost: they wait, and the broker does not have them, perhaps because \
-                 its queues were purged: run the same submit again"
+                "{sure} jobs are lost: they wait, and the broker does not have them, perhaps \
+                 because its queues were purged: run the same submit again"
             ));
         }
     }

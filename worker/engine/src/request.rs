@@ -41,8 +41,8 @@ pub struct Request {
     pub precision: Precision,
     /// Seed of the noise.
     pub seed: u64,
-    /// Decay, 0 to below 1, of the mean of all places that a scale ends with, newest most; 0: it ends
-    /// with the best place.
+    /// Decay, 0 to below 1, of the mean of all places that a scale ends with, newest most; 0: it
+    /// ends with the best place.
     pub average: f64,
 }
 
@@ -111,13 +111,13 @@ pub struct Objective {
     pub total_variation: TotalVariation,
     /// Weight of the total variation.
     pub tv_weight: f64,
-    /// Strength of the style, 0 (the content alone) to 1 (the style alone): both losses are measured
-    /// against what they come to at the content, at every size anew, so that a half is alike for all.
-    /// None: the weights as they are.
+    /// Strength of the style, 0 (the content alone) to 1 (the style alone): both losses are
+    /// measured against what they come to at the content, at every size anew, so that a half is
+    /// alike for all. None: the weights as they are.
     pub strength: Option<f64>,
-    /// Scale each layer's term such that the magnitudes of its gradient along the layer's activations,
-    /// at the content, sum to the weight times the picture's values, three a pixel, at every size anew;
-    /// for content terms, where all positions of a channel were equal.
+    /// Scale each layer's term such that the magnitudes of its gradient along the layer's
+    /// activations, at the content, sum to the weight times the picture's values, three a pixel, at
+    /// every size anew; for content terms, where all positions of a channel were equal.
     pub normalize_gradients: bool,
 }
 
