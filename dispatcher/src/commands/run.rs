@@ -40,7 +40,7 @@ pub struct RunArgs {
 
     /// Take contents, styles and options from a batch file, described below
     ///
-    /// Options on the command line win over the file's [defaults], a [[job]]'s own win over both.
+    /// Options on the command line win over the file's defaults, a job's own win over both.
     #[arg(long, value_name = "batch.toml")]
     pub file: Option<PathBuf>,
 
