@@ -271,6 +271,14 @@ class Everywhere(unittest.TestCase):
             with self.subTest(source):
                 self.assertLessEqual({name for name in names if name.startswith("STYLEFLEET_")}, known)
 
+    def test_rust_is_the_same_everywhere(self):
+        (version,) = re.findall(r'^channel = "(.*)"$', text("rust-toolchain.toml"), re.M)
+        (least,) = re.findall(r'^rust-version = "(.*)"$', text("Cargo.toml"), re.M)
+        self.assertEqual(version.rpartition(".")[0], least)
+        for path in ("deploy/docker/Dockerfile", ".github/workflows/ci.yml"):
+            (image,) = re.findall(r"\brust:([\d.]+)-", text(path))
+            self.assertEqual(image, version, path)
+
     def test_weights_are_those_of_the_setup(self):
         digest = constant("deploy/setup/weights.py", "CONVERTED_SHA256")
         file = f"vgg19-{digest[:8]}.safetensors"
