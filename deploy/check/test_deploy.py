@@ -140,6 +140,13 @@ class Bucket(unittest.TestCase):
             with self.subTest(user=user, action=action):
                 self.assertEqual(self.may(user, action), keys)
 
+    def test_only_what_nobody_asks_for_any_more_expires(self):
+        rules = json.loads(text("deploy/s3/lifecycle.json"))["Rules"]
+        expiring = [rule["Filter"]["Prefix"] for rule in rules if "Expiration" in rule]
+        self.assertEqual(expiring, ["checkpoints/", "started/"])
+        for prefix in expiring:
+            self.assertTrue(self.under(prefix + "*"), prefix)
+
     def test_the_patterns_above_meet_the_codes_keys(self):
         for pattern in ("identity", "inputs/*", "weights/*", "batches/*", "cancelled/*", *self.WORKERS):
             self.assertTrue(self.under(pattern), pattern)
