@@ -1,13 +1,12 @@
 //! `stylefleet run`, with real workers and the real network, on tiny pictures.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use image::imageops::FilterType;
 use image::{ColorType, DynamicImage, GenericImageView};
 use serde_json::{Value, json};
 use stylefleet_tests::processes::limit_memory;
-use stylefleet_tests::{Ended, Run, Scene, content, stylefleet, worker};
+use stylefleet_tests::{Ended, Run, Scene, content, stylefleet};
 
 fn open(scene: &Scene, file: &str) -> DynamicImage {
     image::open(scene.path(file)).unwrap_or_else(|e| panic!("{file}: {e}"))
@@ -486,28 +485,19 @@ fn progress_pictures_and_the_curve_of_the_loss_come_with_the_picture() {
     assert_eq!(again.events_of("kept").len(), 1, "{}", again.so_far());
 }
 
-/// Runs with a worker that gets no more than so much memory, and is told that there is more.
-fn run_limited(scene: &Scene, kilobytes: u32, command: &str) -> Ended {
-    let worker = worker().display().to_string();
-    let script = format!("#!/bin/sh\nulimit -d {kilobytes}\nexec '{worker}' \"$@\"\n");
-    scene.write("limited", script);
-    let runs = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(scene.path("limited"), runs).expect("sets");
-    let mut limited = scene.run_command(&[command, "--memory 30GiB"]);
-    limited
-        .arg("--json")
-        .env("STYLEFLEET_WORKER", scene.path("limited"));
-    Run::start(limited).end()
-}
-
-/// Photographs of paintings are much larger than what is made of them.
+/// Photographs of paintings are much larger than what is made of them: 25 megapixels have 300 MB as
+/// 32-bit numbers, and no room for as much again.
 #[test]
 fn a_large_style_image_takes_little_memory() {
     let scene = Scene::with_pictures();
     let painting = open(&scene, "wave.png").resize_exact(5000, 5000, FilterType::Nearest);
     painting.save(scene.path("large.jpg")).expect("saves");
-    let command = "boat.png --style large.jpg --size 32 --scales 1 --evaluations 1";
-    run_limited(&scene, 1_700_000, command).expect_code(0);
+    let command = "boat.png --style wave.png --style large.jpg --size 32 --evaluations 20";
+    let mut run = scene.start(&[command]);
+    run.wait_for("the small style", |e| e["event"] == "progress");
+    limit_memory(run.worker(), 700);
+    let ended = run.end().expect_code(0);
+    assert_eq!(ended.events_of("started").len(), 2, "{}", ended.so_far());
 }
 
 /// Believing in more memory than there is, the worker takes the large scale whole. What that needs

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use stylefleet_engine::{Control, Engine, Observer, Outcome, testing};
+use stylefleet_engine::{Control, Engine, Observer, Outcome, Progress, testing};
 use stylefleet_proto::{Happening, keys};
-use stylefleet_transport::broker::{Told, WorkerEnd};
+use stylefleet_transport::broker::{DispatcherEnd, Told, WorkerEnd};
 use tokio_util::sync::CancellationToken;
 
 use crate::job::tests::{Scene, job, picture, progress};
@@ -68,17 +68,56 @@ async fn a_job_whose_slice_is_over_goes_on_in_the_next() {
     let mut told = scene.listen().await;
     scene.publish().await;
     let working = tokio::spawn(scene.service(Duration::from_millis(20)).run());
-    for evaluations in 0..3 {
-        let started = hear(&mut told, |h| matches!(h, Happening::Started { .. })).await;
-        let expected = Happening::Started {
-            resumed_evaluations: evaluations,
-            device: "cpu".to_owned(),
-        };
-        assert_eq!(started, expected);
+    let mut starts = Vec::new();
+    for _ in 0..3 {
+        starts.push(hear(&mut told, |h| matches!(h, Happening::Started { .. })).await);
         hear(&mut told, |h| matches!(h, Happening::Interrupted { .. })).await;
     }
     scene.drain.cancel();
     working.await.expect("ends").expect("without an error");
+    let started = |resumed_evaluations| Happening::Started {
+        resumed_evaluations,
+        device: "cpu".to_owned(),
+    };
+    assert_eq!(starts, [0, 1, 2].map(started));
+}
+
+/// The device is not to wait for the next job.
+#[tokio::test]
+async fn the_next_job_is_taken_when_the_one_at_work_is_about_to_end() {
+    let scene = Scene::new(|_, observer| {
+        observer.evaluated(&Progress {
+            seconds_left: Some(1.0),
+            ..progress(1)
+        });
+        Ok(until_stopped(None, observer))
+    })
+    .await;
+    let mut told = scene.listen().await;
+    scene.publish().await;
+    let working = tokio::spawn(scene.service(FOREVER).run());
+    hear(&mut told, |h| matches!(h, Happening::Started { .. })).await;
+    scene.publish().await;
+    while scene.broker.waiting().await.expect("counts") > 0 {
+        tokio::task::yield_now().await;
+    }
+    scene.drain.cancel();
+    working.await.expect("ends").expect("without an error");
+}
+
+/// Another worker may be idle.
+#[tokio::test]
+async fn the_next_job_is_not_taken_before() {
+    let scene = Scene::new(|_, observer| Ok(until_stopped(None, observer))).await;
+    let mut told = scene.listen().await;
+    scene.publish().await;
+    scene.publish().await;
+    let working = tokio::spawn(scene.service(FOREVER).run());
+    while !matches!(told.recv().await.expect("is told"), Told::Pulse(_)) {}
+    let waiting = scene.broker.waiting().await.expect("counts");
+    scene.drain.cancel();
+    working.await.expect("ends").expect("without an error");
+    assert_eq!(waiting, 1);
 }
 
 #[tokio::test]
