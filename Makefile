@@ -56,6 +56,7 @@ WITH_SERVICES = trap '$(SERVICES) --dir "$$STYLEFLEET_TEST_SERVICES" stop 2>/dev
 test: build ## run every test, on a RabbitMQ and an S3 store of its own; those of the broker on RabbitMQ 4 too
 	@$(WITH_ENV) "$$STYLEFLEET_PYTHON" -B -m unittest discover deploy/setup
 	@$(WITH_SERVICES) cargo test --release --workspace --all-targets
+	@$(WITH_ENV) cargo test --release --workspace --doc
 	@$(MAKE) --no-print-directory test-rabbitmq4
 
 # Skipped where RabbitMQ 4 cannot be had: services.sh says so and exits 69.
@@ -76,9 +77,11 @@ deploy-check: ## check what deploy/ has for containers and clusters
 deploy-run: ## try deploy/compose.yaml on the Docker engine that runs here
 	@deploy/check/check.sh --run
 
-lint: arrows ## formatting, clippy, and the architecture's arrows
+lint: arrows ## formatting, spelling, clippy, documentation, the architecture's arrows, and the crates' licences
 	@cargo fmt --check
+	@deploy/lint/lint.sh
 	@$(WITH_ENV) cargo clippy --release --workspace --all-targets -- -D warnings
+	@$(WITH_ENV) RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
 
 arrows: ## check that dependencies run one way only
 	@$(WITH_ENV) cargo test --release --workspace --test architecture

@@ -1,8 +1,8 @@
 //! Tells the final artifacts where libtorch lies; the engine uses this script too.
 //!
 //! Link arguments do not pass from a dependency to what depends on it, so every crate with an
-//! executable or a test says them itself. CUDA's half of libtorch is not linked but loaded, from the
-//! same folder, where it is of use (`engine/src/cuda.rs`).
+//! executable or a test says them itself. CUDA's half of libtorch is not linked but loaded, from
+//! the same folder, where it is of use (`engine/src/cuda.rs`).
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-env-changed=LIBTORCH");

@@ -1,19 +1,16 @@
 #!/bin/sh
-# Checks what deploy/ holds for clusters and containers, without a cluster or a container engine:
-# schemas, linters, and that names, rights, ports and times are those of the code.
+# Checks what deploy/ holds for clusters and containers, and the workflow in .github, without a cluster or
+# a container engine: schemas, linters, and that names, rights, ports and times are those of the code.
 #
 #   check.sh
 #   check.sh --run   instead brings deploy/compose.yaml up on the Docker engine that runs here, if one
 #                    does, and tries the fleet: run_compose.py
 #
-# Its tools come from PyPI, once, into STYLEFLEET_CACHE (as in deploy/setup/setup.sh). Where there is docker
-# compose, it reads the compose files.
+# Its tools come from PyPI, once, into the cache (deploy/setup/tools.sh). Where there is docker compose, it
+# reads the compose files.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-python=${PYTHON:-python3}
-cache=${STYLEFLEET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stylefleet}
-tools=$cache/deploy-check-$(cksum <"$here/requirements.txt" | tr ' ' -) # other versions, another folder
 
 say() { printf 'check: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -29,32 +26,17 @@ case ${1:-} in
 *) die "$1 is not known; usage: check.sh [--run]" ;;
 esac
 
-install_tools() {
-    say "fetching linters and schemas from PyPI: a download of 63 MB, 290 MB in $tools"
-    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
-        die "$python cannot make a venv: run deploy/setup/setup.sh, which sees to that, or name another with PYTHON"
-    rm -rf "$tools"
-    "$python" -m venv "$tools"
-    "$tools/bin/pip" --disable-pip-version-check install --quiet --no-cache-dir --no-deps --only-binary=:all: \
-        -r "$here/requirements.txt" || die "the tools were not installed (see above): run this again"
-    touch "$tools/complete"
-}
+tools=$("$here/../setup/tools.sh" deploy-check "$here/requirements.txt" 'linters and schemas: 63 MB, 290 MB on disk,')
 
-if [ ! -e "$tools/complete" ]; then
-    mkdir -p "$cache"
-    exec 9>"$cache/deploy-check.lock"
-    flock 9
-    [ -e "$tools/complete" ] || install_tools
-fi
-
-[ -z "${1:-}" ] || exec "$tools/bin/python" -B "$here/run_compose.py"
+[ -z "${1:-}" ] || exec "$tools/python" -B "$here/run_compose.py"
 
 cd "$here/../.."
 # Any of these says what is wrong by itself.
-"$tools/bin/check-jsonschema" --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml deploy/compose/*.yaml
-"$tools/bin/hadolint" deploy/docker/Dockerfile
-find deploy -name '*.sh' -o -name '*.sbatch' -o -path 'deploy/dist/files/bin/*' | sort | xargs "$tools/bin/shellcheck" --external-sources
-PATH=$tools/bin:$PATH "$tools/bin/python" -B -m unittest discover --start-directory deploy/check
+"$tools/check-jsonschema" --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml deploy/compose/*.yaml
+"$tools/check-jsonschema" --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+"$tools/hadolint" deploy/docker/Dockerfile
+find deploy -name '*.sh' -o -name '*.sbatch' -o -path 'deploy/dist/files/bin/*' | sort | xargs "$tools/shellcheck" --external-sources
+PATH=$tools:$PATH "$tools/python" -B -m unittest discover --start-directory deploy/check
 if docker compose version >/dev/null 2>&1; then
     passwords=$(mktemp)
     trap 'rm -f "$passwords"' EXIT

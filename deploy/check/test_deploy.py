@@ -150,6 +150,13 @@ class Bucket(unittest.TestCase):
         rule = next(rule for rule in rules if "AbortIncompleteMultipartUpload" in rule)
         self.assertEqual((rule["Status"], rule["Filter"]), ("Enabled", {}))
 
+    def test_only_what_nobody_asks_for_any_more_expires(self):
+        rules = json.loads(text("deploy/s3/lifecycle.json"))["Rules"]
+        expiring = [rule["Filter"]["Prefix"] for rule in rules if "Expiration" in rule]
+        self.assertEqual(expiring, ["checkpoints/", "started/"])
+        for prefix in expiring:
+            self.assertTrue(self.under(prefix + "*"), prefix)
+
     def test_the_patterns_above_meet_the_codes_keys(self):
         for pattern in ("identity", "inputs/*", "weights/*", "batches/*", "cancelled/*", *self.WORKERS):
             self.assertTrue(self.under(pattern), pattern)
@@ -280,6 +287,14 @@ class Everywhere(unittest.TestCase):
         for source, names in sources.items():
             with self.subTest(source):
                 self.assertLessEqual({name for name in names if name.startswith("STYLEFLEET_")}, known)
+
+    def test_rust_is_the_same_everywhere(self):
+        (version,) = re.findall(r'^channel = "(.*)"$', text("rust-toolchain.toml"), re.M)
+        (least,) = re.findall(r'^rust-version = "(.*)"$', text("Cargo.toml"), re.M)
+        self.assertEqual(version.rpartition(".")[0], least)
+        for path in ("deploy/docker/Dockerfile", ".github/workflows/ci.yml"):
+            (image,) = re.findall(r"\brust:([\d.]+)-", text(path))
+            self.assertEqual(image, version, path)
 
     def test_weights_are_those_of_the_setup(self):
         digest = constant("deploy/setup/weights.py", "CONVERTED_SHA256")

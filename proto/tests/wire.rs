@@ -338,8 +338,8 @@ proptest! {
         ] {
             let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
             prop_assert!(key.split('/').all(is_plain), "{}", key);
-            let homes = ["inputs/", "weights/", "batches/", "started/", "checkpoints/", "jobs/", "results/",
-                "failures/", "cancelled/"];
+            let homes = ["inputs/", "weights/", "batches/", "started/", "checkpoints/", "jobs/",
+                "results/", "failures/", "cancelled/"];
             prop_assert!(homes.iter().any(|home| key.starts_with(home)));
         }
     }

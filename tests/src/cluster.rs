@@ -1,8 +1,8 @@
 //! A RabbitMQ of three nodes on one machine, each with a network of its own, as on three machines.
 //!
 //! Its nodes are in network namespaces, which a switch ties to each other and to this machine. To
-//! make those takes root and the program `ip`. The switch is in a namespace too, where no firewall of
-//! the machine hears of it.
+//! make those takes root and the program `ip`. The switch is in a namespace too, where no firewall
+//! of the machine hears of it.
 
 use std::fs;
 use std::process::Command;
@@ -122,8 +122,8 @@ impl Cluster {
     }
 
     /// Waits until a node whose network is back is a broker again, and starts it anew where it does
-    /// not come to that by itself, as whoever runs it would: RabbitMQ 3.10 may hang when it ends the
-    /// pause in which it waited for the others.
+    /// not come to that by itself, as whoever runs it would: RabbitMQ 3.10 may hang when it ends
+    /// the pause in which it waited for the others.
     pub fn await_return(&self, node: usize) {
         let startup = ["rabbitmqctl", "await_startup", "--timeout", RETURN];
         if !self.nodes[node].succeeds(&startup) {

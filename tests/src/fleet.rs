@@ -127,6 +127,14 @@ impl<'a> Workshop<'a> {
         curl(&["-X", "DELETE", &url]);
     }
 
+    /// Fails unless every queue is empty.
+    pub fn expect_nothing_waits(&self) {
+        let waiting = &self.ask(&["queue"])["waiting"];
+        let counts = waiting.as_object().expect("counts");
+        assert!(counts.len() >= 3, "not every queue is counted: {waiting}");
+        assert!(counts.values().all(|count| count == 0), "{waiting}");
+    }
+
     /// Waits until an object is there.
     pub fn wait_for_object(&self, key: &str) {
         wait_until(&format!("there is {key}"), || self.object(key).is_some());

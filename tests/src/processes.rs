@@ -14,6 +14,19 @@ pub fn signal(process: u32, name: &str) {
     assert!(status.is_ok_and(|s| s.success()), "{command} failed");
 }
 
+/// Lets a process take no more memory than it has now, and so many MiB.
+pub fn limit_memory(process: u32, more: u64) {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("is alive");
+    let has = status.lines().find_map(|line| line.strip_prefix("VmData:"));
+    let has = has.and_then(|size| size.trim().strip_suffix(" kB"));
+    let has: u64 = has.expect("Linux tells").parse().expect("a number");
+    let mut prlimit = Command::new("prlimit");
+    let limit = format!("--data={}", (has << 10) + (more << 20));
+    prlimit.args(["--pid", &process.to_string(), &limit]);
+    let status = prlimit.status();
+    assert!(status.is_ok_and(|s| s.success()), "{prlimit:?} failed");
+}
+
 /// Waits until a process catches a signal, by its number, which would end it before.
 pub fn wait_until_it_catches(process: u32, number: u32) {
     wait_until(&format!("it catches signal {number}"), || {

@@ -97,8 +97,8 @@ impl Relay {
     }
 
     /// How often the client has waited for the server, over all connections: what it asks before
-    /// the answer to something else is there costs no time. Wants a distance at which that something
-    /// else is asked sooner than answered.
+    /// the answer to something else is there costs no time. Wants a distance at which that
+    /// something else is asked sooner than answered.
     pub fn round_trips(&self) -> usize {
         self.shared.lock().round_trips
     }

@@ -1,8 +1,8 @@
 //! The arrows of the house: who may depend on whom.
 //!
-//! `model <- proto <- transport <- {dispatcher, worker} <- tests`, `formats <- {dispatcher, engine}`,
-//! `model <- engine <- worker`; and what belongs in one place stays there: libtorch in the engine, broker and
-//! S3 in the transport, the environment in config modules.
+//! `model <- proto <- transport <- {dispatcher, worker} <- tests`, `model <- engine <- worker`,
+//! `formats <- {dispatcher, engine}`; and what belongs in one place stays there: libtorch in the
+//! engine, broker and S3 in the transport, the environment in config modules.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;

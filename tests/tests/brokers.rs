@@ -414,7 +414,8 @@ macro_rules! suite {
 suite!(memory, Broker::memory());
 suite!(rabbitmq, Broker::rabbitmq());
 
-/// A worker that took a rest after each, as one does that finds nothing, would be at it for minutes.
+/// A worker that took a rest after each, as one does that finds nothing, would be at it for
+/// minutes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_does_not_wait_for_many_messages_that_are_none() {
     const MANY: u32 = 400;

@@ -78,14 +78,7 @@ fn expect_undisturbed(workshop: &Workshop<'_>, batch: &str, watch: Run, contents
             assert!(workshop.object(&left).is_none(), "{left} was left behind");
         }
     }
-    expect_nothing_waits(workshop);
-}
-
-/// Every queue is empty.
-fn expect_nothing_waits(workshop: &Workshop<'_>) {
-    let waiting = &workshop.ask(&["queue"])["waiting"];
-    let counts = waiting.as_object().expect("counts");
-    assert!(counts.values().all(|count| count == 0), "{waiting}");
+    workshop.expect_nothing_waits();
 }
 
 #[test]

@@ -50,9 +50,7 @@ fn expect_first_attempts(workshop: &Workshop<'_>, watch: Run, count: usize) {
             ended.so_far()
         );
     }
-    let waiting = &workshop.ask(&["queue"])["waiting"];
-    let counts = waiting.as_object().expect("counts");
-    assert!(counts.values().all(|count| count == 0), "{waiting}");
+    workshop.expect_nothing_waits();
 }
 
 /// What a worker's health address answers: the status and the text.

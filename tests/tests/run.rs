@@ -1,12 +1,12 @@
 //! `stylefleet run`, with real workers and the real network, on tiny pictures.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use image::imageops::FilterType;
 use image::{ColorType, DynamicImage, GenericImageView};
 use serde_json::{Value, json};
-use stylefleet_tests::{Ended, Run, Scene, content, stylefleet, worker};
+use stylefleet_tests::processes::limit_memory;
+use stylefleet_tests::{Ended, Run, Scene, content, stylefleet};
 
 fn open(scene: &Scene, file: &str) -> DynamicImage {
     image::open(scene.path(file)).unwrap_or_else(|e| panic!("{file}: {e}"))
@@ -490,55 +490,34 @@ fn progress_pictures_and_the_curve_of_the_loss_come_with_the_picture() {
     assert_eq!(again.events_of("kept").len(), 1, "{}", again.so_far());
 }
 
-/// Starts a run with a worker that gets no more than so much memory, and is told that there is more.
-fn start_limited(scene: &Scene, kilobytes: u32, command: &str) -> Run {
-    let worker = worker().display().to_string();
-    let script = format!("#!/bin/sh\nulimit -d {kilobytes}\nexec '{worker}' \"$@\"\n");
-    scene.write("limited", script);
-    let runs = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(scene.path("limited"), runs).expect("sets");
-    let mut limited = scene.run_command(&[command, "--memory 30GiB"]);
-    limited
-        .arg("--json")
-        .env("STYLEFLEET_WORKER", scene.path("limited"));
-    Run::start(limited)
-}
-
-/// How the run ended, if its job was done at the first attempt; nobody waits for another.
-fn first_attempt(mut run: Run) -> Option<Ended> {
-    let is_setback = |event: &Value| {
-        let text = event["text"].as_str().unwrap_or_default();
-        text.contains("it is tried again") || text.contains("another worker")
-    };
-    let is_outcome = |event: &Value| {
-        event["event"] == "finished" || event["event"] == "summary" || is_setback(event)
-    };
-    let outcome = run.wait_for("the end of an attempt", is_outcome);
-    (outcome["event"] == "finished").then(|| run.end())
-}
-
-/// Photographs of paintings are much larger than what is made of them.
+/// Photographs of paintings are much larger than what is made of them: 25 megapixels have 300 MB as
+/// 32-bit numbers, and no room for as much again.
 #[test]
 fn a_large_style_image_takes_little_memory() {
     let scene = Scene::with_pictures();
     let painting = open(&scene, "wave.png").resize_exact(5000, 5000, FilterType::Nearest);
     painting.save(scene.path("large.jpg")).expect("saves");
-    let command = "boat.png --style large.jpg --size 32 --scales 1 --evaluations 1";
-    let run = start_limited(&scene, 1_700_000, command);
-    run.end().expect_code(0);
+    let command = "boat.png --style wave.png --style large.jpg --size 32 --evaluations 20";
+    let mut run = scene.start(&[command]);
+    run.wait_for("the small style", |e| e["event"] == "progress");
+    limit_memory(run.worker(), 700);
+    let ended = run.end().expect_code(0);
+    assert_eq!(ended.events_of("started").len(), 2, "{}", ended.so_far());
 }
 
+/// Believing in more memory than there is, the worker takes the large scale whole. What that needs
+/// is 150 MB; that there is less turns out once the worker has done some of the small one.
 #[test]
 fn a_job_that_runs_out_of_memory_goes_on_in_smaller_tiles() {
     let scene = Scene::with_pictures();
-    let command = "boat.png --style wave.png --size 896 --scales 1 --evaluations 2";
-    // Believing in more than there is, the worker takes the picture whole, which needs far more than
-    // one step of this ladder. What it needs for itself differs from machine to machine.
-    // Not from further below: the less there is, the smaller the tiles, and the longer it takes.
-    let mut limits = (1_100_000..).step_by(100_000).take(12);
-    let ended =
-        limits.find_map(|kilobytes| first_attempt(start_limited(&scene, kilobytes, command)));
-    let ended = ended.expect("one of the limits suffices").expect_code(0);
+    let command = "boat.png --style wave.png --size 384 --scales 2 --coarse-evaluations 20 \
+                   --evaluations 2 --tolerance 0 --optimizer adam --precision f32 \
+                   --style-layers conv1_1,conv2_1 --content-layers conv2_2 --memory 30GiB";
+    let mut run = scene.start(&[command]);
+    run.wait_for("the small scale", |e| e["event"] == "progress");
+    limit_memory(run.worker(), 70);
+    let ended = run.end().expect_code(0);
+    assert_eq!(ended.events_of("started").len(), 1, "{}", ended.so_far());
     let notes = ended.events_of("note");
     let is_smaller = |note: &Value| {
         let text = note["text"].as_str().unwrap_or_default();

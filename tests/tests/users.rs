@@ -158,7 +158,8 @@ impl<'a> Management<'a> {
         drop(free);
         let listener = format!("[{{ip, \"127.0.0.1\"}}, {{port, {}}}]", address.port());
         let set = format!(
-            "application:set_env(rabbitmq_management, tcp_config, {listener}, [{{persistent, true}}])."
+            "application:set_env(rabbitmq_management, tcp_config, {listener}, \
+             [{{persistent, true}}])."
         );
         broker.services.rabbitmqctl(&["eval", &set]);
         broker

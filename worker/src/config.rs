@@ -281,8 +281,8 @@ impl Settings {
         Duration::from_secs_f64(self.checkpoint_seconds)
     }
 
-    /// Largest image to read before the engine asks for it, in pixels. None on a CPU, where it would
-    /// take memory and cores from the job at work.
+    /// Largest image to read before the engine asks for it, in pixels. None on a CPU, where it
+    /// would take memory and cores from the job at work.
     pub fn read_ahead(&self, engine: &Description) -> Option<u64> {
         (engine.device != "cpu").then_some(self.max_pixels)
     }

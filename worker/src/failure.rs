@@ -19,7 +19,8 @@ pub enum Failure {
     },
     /// An input is not what it was.
     #[error(
-        "{name}: inputs/{sha256} in the store is not the image it should be: submit the job with --again"
+        "{name}: inputs/{sha256} in the store is not the image it should be: submit the job with \
+         --again"
     )]
     Altered {
         /// What people call the image.

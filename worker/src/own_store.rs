@@ -37,8 +37,8 @@ impl OwnStore {
         match self.identity().await {
             Ok(Some(own)) if own == wanted => None,
             Ok(_) => Some(format!(
-                "its store is another one than that of {}: give the worker the STYLEFLEET_STORE that \
-                 the job was submitted with",
+                "its store is another one than that of {}: give the worker the STYLEFLEET_STORE \
+                 that the job was submitted with",
                 self.store.locate(keys::IDENTITY)
             )),
             Err(error) => Some(error.to_string()),

@@ -2,8 +2,8 @@
 //!
 //! Three things overlap, so that the device is never idle while there is work: the next job is
 //! claimed and fetched, and on a GPU its content is read, when the one at work is about to end, and
-//! the last job's picture is uploaded while the next is computed. No job is claimed earlier than that: it might have a
-//! better place to wait.
+//! the last job's picture is uploaded while the next is computed. No job is claimed earlier than
+//! that: it might have a better place to wait.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -157,7 +157,8 @@ impl Service {
         Ok(None)
     }
 
-    /// Leaves a job to workers that have its store, if there are any; loudly, for there may be none.
+    /// Leaves a job to workers that have its store, if there are any; loudly, for there may be
+    /// none.
     async fn turn_away(&self, claim: Claim, events: &Events, reason: String) {
         tracing::error!("{} is not taken: {reason}", title(&claim.job));
         events.note(format!(

@@ -47,7 +47,8 @@ enum Reason {
     #[error("is {width}x{height} pixels: there is nothing to see")]
     NoPixels { width: u32, height: u32 },
     #[error(
-        "is {width}x{height} pixels, more than the {limit} allowed: scale it down, or raise --max-pixels"
+        "is {width}x{height} pixels, more than the {limit} allowed: scale it down, or raise \
+         --max-pixels"
     )]
     TooLarge { width: u32, height: u32, limit: u64 },
 }

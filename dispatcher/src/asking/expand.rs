@@ -77,9 +77,9 @@ pub enum ExpandError {
     TooDeep,
 }
 
-/// The images that `content` means: itself, or those of a folder, with `recursive` in its subfolders
-/// too, or those that match a pattern, in the order of their names. A file need not exist: the door
-/// says so.
+/// The images that `content` means: itself, or those of a folder, with `recursive` in its
+/// subfolders too, or those that match a pattern, in the order of their names. A file need not
+/// exist: the door says so.
 pub fn expand(
     content: &Path,
     recursive: bool,

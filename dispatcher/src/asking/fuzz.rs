@@ -98,7 +98,9 @@ mod tests {
 
         #[test]
         fn no_batch_file_does_harm(
-            begins in any::<bool>(), lines in vec(lines(), 0..6), end in select(vec!["\n", "\r\n", " "])
+            begins in any::<bool>(),
+            lines in vec(lines(), 0..6),
+            end in select(vec!["\n", "\r\n", " "]),
         ) {
             let job = if begins { "[[job]]\ncontent = 'a'\nstyle = 'b'\n" } else { "" };
             batch_file(&format!("{job}{}", lines.join(end)));

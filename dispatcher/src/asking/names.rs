@@ -60,8 +60,8 @@ pub struct Names {
 }
 
 impl Names {
-    /// `wanted` in a subfolder if it is free, or else with the first free one of the endings -2, -3,
-    /// ...
+    /// `wanted` in a subfolder if it is free, or else with the first free one of the endings -2,
+    /// -3, ...
     pub fn apart(&mut self, subfolder: &Path, wanted: &str) -> Result<Name, Invalid> {
         let folders = subfolder
             .iter()

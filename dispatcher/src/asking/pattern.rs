@@ -1,5 +1,5 @@
-//! Patterns as shells have them: `*`, `?`, `[...]` and `{...}` in a part of a path, `**` for folders
-//! however deep. A part that is there by that very name means itself.
+//! Patterns as shells have them: `*`, `?`, `[...]` and `{...}` in a part of a path, `**` for
+//! folders however deep. A part that is there by that very name means itself.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};

@@ -127,7 +127,8 @@ impl Asked {
 }
 
 impl Plan {
-    /// Resolves what was asked. `buckets` has the folders of buckets that [`Asked::contents`] names.
+    /// Resolves what was asked. `buckets` has the folders of buckets that [`Asked::contents`]
+    /// names.
     pub fn new(asked: Asked, buckets: &Listings) -> Result<Self, PlanError> {
         let mut plan = Self::empty(&asked.whole);
         let mut names = Names::default();
@@ -227,7 +228,8 @@ fn masks(options: &Options, styles: usize) -> Result<Vec<Option<PathBuf>>, BadOp
         return Err(BadOption {
             option: "mask".to_owned(),
             reason: format!(
-                "{} masks for {styles} styles: give as many, {NO_MASK} where a style counts everywhere",
+                "{} masks for {styles} styles: give as many, {NO_MASK} where a style \
+                 counts everywhere",
                 masks.len()
             ),
         });

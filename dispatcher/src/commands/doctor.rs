@@ -31,8 +31,8 @@ pub struct DoctorArgs {
 
     /// Remove from the store what jobs that are over left there, and look at nothing else
     ///
-    /// Workers remove it themselves, unless they are killed or lose the store just then. For an owner
-    /// of the store, now and then; others need no right to remove it.
+    /// Workers remove it themselves, unless they are killed or lose the store just then. For an
+    /// owner of the store, now and then; others need no right to remove it.
     #[arg(long, conflicts_with = "declare")]
     collect: bool,
 
@@ -186,8 +186,8 @@ async fn look_at_broker(
     let lost = idle.saturating_sub(depths.held() as usize);
     if lost > 0 {
         let text = format!(
-            "{lost} jobs are lost: they wait, and the broker does not have them, perhaps because its \
-             queues were purged: run their submits again"
+            "{lost} jobs are lost: they wait, and the broker does not have them, perhaps because \
+             its queues were purged: run their submits again"
         );
         report.add("broker", Verdict::Problem, &text);
     }
@@ -211,8 +211,8 @@ async fn look_at_broker(
         .filter(|(_, store)| ours.as_ref().is_some_and(|ours| ours.identity != *store));
     for (worker, _) in others {
         let text = format!(
-            "{worker} has another store than this machine, and takes none of its jobs: give both the \
-             same STYLEFLEET_STORE"
+            "{worker} has another store than this machine, and takes none of its jobs: give both \
+             the same STYLEFLEET_STORE"
         );
         report.add("workers", Verdict::Problem, &text);
     }

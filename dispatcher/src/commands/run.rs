@@ -45,7 +45,7 @@ pub struct RunArgs {
 
     /// Take contents, styles and options from a batch file, described below
     ///
-    /// Options on the command line win over the file's [defaults], a [[job]]'s own win over both.
+    /// Options on the command line win over the file's defaults, a job's own win over both.
     #[arg(long, value_name = "batch.toml")]
     pub file: Option<PathBuf>,
 
@@ -104,7 +104,8 @@ pub enum RunError {
     },
     /// Another run uses the folder.
     #[error(
-        "another stylefleet run is using {}: wait for its end, or choose another folder with --out", .0.display()
+        "another stylefleet run is using {}: wait for its end, or choose another folder with --out",
+        .0.display()
     )]
     Busy(PathBuf),
 }

@@ -328,8 +328,8 @@ impl BatchStatus {
         output::table(&rows);
         if let Some(lost @ 1..) = self.lost {
             let text = format!(
-                "{lost} of them are lost: the broker does not have them, perhaps because its queues \
-                 were purged: run the same submit again"
+                "{lost} of them are lost: the broker does not have them, perhaps because its \
+                 queues were purged: run the same submit again"
             );
             Line::Remark(text).print();
         }

@@ -40,9 +40,9 @@ impl Places {
         }
     }
 
-    /// The name that the folder knows the picture by, or else the first free one, which is then taken
-    /// by writing `claim` as its record. One of `left` will not do. What lost its record is known by
-    /// the `picture` itself, where there is one.
+    /// The name that the folder knows the picture by, or else the first free one, which is then
+    /// taken by writing `claim` as its record. One of `left` will not do. What lost its record is
+    /// known by the `picture` itself, where there is one.
     pub async fn find_or_take(
         &mut self,
         entry: &ManifestEntry,

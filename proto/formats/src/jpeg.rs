@@ -17,7 +17,8 @@ pub struct Outline {
     pub has_end_marker: bool,
     /// Whether no scan is missing.
     pub has_all_scans: bool,
-    /// Of each component: what it is called, and which of its coefficients are there to the last bit.
+    /// Of each component: what it is called, and which of its coefficients are there to the last
+    /// bit.
     components: Vec<(u8, u64)>,
 }
 

@@ -180,6 +180,16 @@ const BEGINNINGS: [(&[u8], Kind); 23] = [
 
 /// The kind of a file that begins with `head`, if it is one that is known here. [`HEAD`] bytes are
 /// enough; of a shorter file, all.
+///
+/// ```
+/// use stylefleet_formats::{Kind, kind_of};
+///
+/// let kind = kind_of(b"GIF89a, whatever its name ends in").expect("is known");
+/// assert_eq!(kind, Kind::Gif);
+/// assert_eq!(kind.to_string(), "a GIF file");
+/// assert!(kind.is_read());
+/// assert_eq!(kind_of(b"Dear diary"), None);
+/// ```
 pub fn kind_of(head: &[u8]) -> Option<Kind> {
     match head {
         [

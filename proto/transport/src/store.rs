@@ -34,6 +34,21 @@ use s3::S3Store;
 /// A store of whole objects. An object is there entirely or not at all, whatever crashes.
 ///
 /// Keys are relative paths that never climb; no key is a folder of another.
+///
+/// ```
+/// use stylefleet_transport::store::{MemoryStore, Store, StoreError};
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), StoreError> {
+/// let store = MemoryStore::default();
+/// assert!(store.put_new("results/a.json", "first".into()).await?);
+/// assert!(!store.put_new("results/a.json", "second".into()).await?);
+/// assert_eq!(store.get("results/a.json").await?, Some("first".into()));
+/// assert_eq!(store.list("results/").await?, ["results/a.json"]);
+/// assert!(matches!(store.get("../a.json").await, Err(StoreError::Key(_))));
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait Store: Send + Sync {
     /// The object's bytes, or none if there is no such object.

@@ -1,8 +1,8 @@
 //! How a process that has an engine keeps the memory that it frees.
 //!
 //! Every evaluation allocates and frees some gigabytes of activations. Left to itself, glibc gives
-//! tensors of more than 32 MB back to the system at once, which has to clear each page anew before the
-//! next evaluation: at 512 pixels a quarter of the time (BENCHMARKS.md).
+//! tensors of more than 32 MB back to the system at once, which has to clear each page anew before
+//! the next evaluation: at 512 pixels a quarter of the time (BENCHMARKS.md).
 #![expect(
     unsafe_code,
     reason = "the C library's settings have no safe interface"

@@ -55,17 +55,17 @@ struct Header {
     scalars: Scalars,
 }
 
-/// Encodes where the job that a request asks for stands. Tensors are copied one after the other, so that no more memory is
-/// taken than the bytes themselves need.
+/// Encodes where the job that a request of that identity asks for stands. Tensors are copied one
+/// after the other, so that no more memory is taken than the bytes themselves need.
 pub(crate) fn encode(
-    request: &Request,
+    identity: &str,
     position: &Position,
     minimizer: &Minimizer,
 ) -> Result<Vec<u8>, Error> {
     let (scalars, mut tensors) = minimizer.save();
     let header = Header {
         version: VERSION,
-        identity: request.identity.clone(),
+        identity: identity.to_owned(),
         position: position.clone(),
         scalars,
     };

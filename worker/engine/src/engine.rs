@@ -36,8 +36,8 @@ pub struct Options {
     /// Largest image accepted, in pixels; checked before it is decoded.
     pub max_pixels: u64,
     /// Bytes of memory that a job may take, of the process on a CPU, of the device on a GPU: large
-    /// pictures go through the network in tiles that fit. None: three quarters of the machine's; on a
-    /// GPU, tiles only once its memory is full.
+    /// pictures go through the network in tiles that fit. None: three quarters of the machine's; on
+    /// a GPU, tiles only once its memory is full.
     pub memory: Option<u64>,
 }
 
@@ -86,6 +86,42 @@ pub struct Evaluation {
 }
 
 /// A network on a device. One job at a time.
+///
+/// ```no_run
+/// use stylefleet_engine::{
+///     Control, Engine, Error, Format, Observer, Options, Outcome, Progress, Request, State,
+/// };
+///
+/// /// Lets the engine work.
+/// struct Quiet;
+///
+/// impl Observer for Quiet {
+///     fn noted(&mut self, note: &str) {
+///         eprintln!("{note}");
+///     }
+///
+///     fn evaluated(&mut self, _: &Progress) -> Control {
+///         Control::Continue
+///     }
+///
+///     fn accepted(&mut self, _: &State<'_>) {}
+/// }
+///
+/// fn redraw(request: &Request) -> Result<Vec<u8>, Error> {
+///     let mut engine = Engine::open(&Options {
+///         device: "auto".to_owned(),
+///         threads: None,
+///         weights: "vgg19.safetensors".into(),
+///         max_pixels: 100_000_000,
+///         memory: None,
+///     })?;
+///     match engine.stylize(request, None, &mut Quiet)? {
+///         Outcome::Finished(picture) => picture.encode(Format::Png),
+///         // To go on from, had `evaluated` interrupted it.
+///         Outcome::Interrupted { checkpoint, .. } => Ok(checkpoint),
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Engine {
     vgg: Vgg,
@@ -203,8 +239,8 @@ impl Engine {
         })
     }
 
-    /// Evaluations that `checkpoint` holds, over all scales, if it is whole and of a request of that
-    /// identity.
+    /// Evaluations that `checkpoint` holds, over all scales, if it is whole and of a request of
+    /// that identity.
     pub fn evaluations_in(checkpoint: &[u8], identity: &str) -> Result<u32, Error> {
         checkpoint::evaluations(checkpoint, identity)
     }
@@ -244,8 +280,8 @@ impl Engine {
             return Ok(());
         }
         Err(Error::Request(format!(
-            "it asks for {wanted}, and this worker's weights are of {have}: give the worker weights \
-             of {wanted}, or ask for {have}"
+            "it asks for {wanted}, and this worker's weights are of {have}: give the worker \
+             weights of {wanted}, or ask for {have}"
         )))
     }
 }

@@ -144,7 +144,8 @@ impl Inputs {
     }
 }
 
-/// The size of a style image, no larger than it is ever looked at: photographs of paintings are large.
+/// The size of a style image, no larger than it is ever looked at: photographs of paintings are
+/// large.
 fn reduced(request: &Request, own: Extent, picture: Extent) -> Extent {
     let largest = scales::style(request, own, picture);
     match largest.pixels() < own.pixels() {

@@ -26,6 +26,8 @@ mod source;
 mod styles;
 mod stylize;
 mod targets;
+#[doc(hidden)]
+pub mod testing;
 mod tiles;
 mod vgg;
 mod weights;

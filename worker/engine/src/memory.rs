@@ -1,7 +1,7 @@
 //! How much of a picture fits into memory at once.
 //!
-//! The figures are estimates, from peaks measured at 256 to 2048 pixels on a CPU, which a job may miss by
-//! a tenth; where one is too low, and libtorch says so, the job goes on with smaller tiles.
+//! The figures are estimates, from peaks measured at 256 to 2048 pixels on a CPU, which a job may
+//! miss by a tenth; where one is too low, and libtorch says so, the job goes on with smaller tiles.
 
 use crate::objective::live_layers;
 use crate::scales::Extent;
@@ -16,8 +16,8 @@ const BASE: u64 = 450 << 20;
 /// Bytes a pixel for the picture as a whole: the inputs, and the tensors of the minimiser but for
 /// its pairs, with their like in a checkpoint.
 const WHOLE: u64 = 200;
-/// Bytes a pixel for one pair of L-BFGS: three channels of two tensors, and the same in a checkpoint
-/// that is on its way to the store.
+/// Bytes a pixel for one pair of L-BFGS: three channels of two tensors, and the same in a
+/// checkpoint that is on its way to the store.
 const PAIR: u64 = 48;
 /// Pairs of L-BFGS: the most there are any use of, and the fewest that it is itself with.
 const PAIRS: (u64, u64) = (20, 3);
@@ -94,8 +94,8 @@ impl Memory {
     }
 }
 
-/// Bytes for each pixel that the network sees at once: the activations that the way back needs, with a
-/// tenth for what allocators lose, and the two of its widest that a step there adds.
+/// Bytes for each pixel that the network sees at once: the activations that the way back needs,
+/// with a tenth for what allocators lose, and the two of its widest that a step there adds.
 fn seen(objective: &Parameters, arithmetic: Arithmetic) -> u64 {
     let bytes = match arithmetic {
         Arithmetic::F32 => 4,

@@ -178,7 +178,7 @@ impl<'a> Monitor<'a> {
         let (at, request) = (self.stamped(), self.request);
         self.observer.accepted(&State {
             evaluations: at.total,
-            checkpoint: &|| checkpoint::encode(request, &at, minimizer),
+            checkpoint: &|| checkpoint::encode(&request.identity, &at, minimizer),
             picture,
         });
     }
@@ -190,7 +190,7 @@ impl<'a> Monitor<'a> {
 
     /// The state that an interrupted job goes on from.
     pub fn checkpoint(&self, minimizer: &Minimizer) -> Result<Vec<u8>, Error> {
-        checkpoint::encode(self.request, &self.stamped(), minimizer)
+        checkpoint::encode(&self.request.identity, &self.stamped(), minimizer)
     }
 
     /// Where the minimiser's state belongs, and how much work that was.

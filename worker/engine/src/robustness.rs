@@ -1,6 +1,6 @@
 //! Whatever is asked, of whatever images: a picture, or an error that says why not.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageFormat, Rgb32FImage, RgbImage};
@@ -210,20 +210,22 @@ fn every_request_ends_in_a_picture_or_a_reason() {
         failure_persistence: None,
         ..ProptestConfig::with_cases(cases)
     };
-    let mut runner = match asked {
-        Some(cases) => TestRunner::new(config(cases.parse().expect("a number"))),
-        None => {
-            let same = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-            TestRunner::new_with_rng(config(60), same)
-        }
+    let (cases, rng) = match asked {
+        Some(cases) => (cases.parse().expect("a number"), None),
+        None => (60, Some(TestRng::deterministic_rng(RngAlgorithm::ChaCha))),
     };
-    let engine = RefCell::new(engine());
+    let mut runner = match rng {
+        Some(same) => TestRunner::new_with_rng(config(cases), same),
+        None => TestRunner::new(config(cases)),
+    };
+    let (engine, pictures) = (RefCell::new(engine()), Cell::new(0));
     let outcome = runner.run(&requests(), |request| {
         let ended = engine
             .borrow_mut()
             .stylize(&request, None, &mut Counter::default());
         match ended {
             Ok(Outcome::Finished(picture)) => {
+                pictures.set(pictures.get() + 1);
                 let valid = |value: &f32| (0.0..=1.0).contains(value);
                 prop_assert!(picture.pixels.iter().all(valid), "a pixel is no colour");
                 prop_assert!(picture.loss.is_finite(), "the loss is {}", picture.loss);
@@ -235,4 +237,6 @@ fn every_request_ends_in_a_picture_or_a_reason() {
         Ok(())
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    let pictures = pictures.get();
+    assert!(pictures > cases / 3, "only {pictures} pictures of {cases}");
 }

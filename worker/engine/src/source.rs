@@ -31,9 +31,9 @@ impl Source {
         }
     }
 
-    /// Reads the image now, on whatever thread this is, so that a GPU does not wait for it later. It
-    /// takes 12 bytes a pixel until the engine has use for it. What is wrong with the image, the engine
-    /// says.
+    /// Reads the image now, on whatever thread this is, so that a GPU does not wait for it later.
+    /// It takes 12 bytes a pixel until the engine has use for it. What is wrong with the image, the
+    /// engine says.
     pub fn read_ahead(&self, max_pixels: u64) {
         let image = self.read(max_pixels).ok();
         *self.ahead() = image;

@@ -34,8 +34,8 @@ impl Styles {
         hashes
     }
 
-    /// The image in `source`, the hash of whose bytes is `hash`, at the size that `wanted` makes of its
-    /// own.
+    /// The image in `source`, the hash of whose bytes is `hash`, at the size that `wanted` makes of
+    /// its own.
     pub fn get(
         &mut self,
         source: &Source,

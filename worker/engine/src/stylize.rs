@@ -52,7 +52,8 @@ impl Job<'_> {
     /// Works until the job ends or is interrupted.
     pub fn run(mut self, checkpoint: Option<&[u8]>) -> Result<Outcome, Error> {
         let _no_grad = tch::no_grad_guard();
-        // Before all scales have taken their hours: the finished picture's loss is taken in 32 bits.
+        // Before all scales have taken their hours: the finished picture's loss is taken in 32
+        // bits.
         if let Some(&largest) = self.monitor.scales().last() {
             self.fit_of(largest, Arithmetic::F32)?;
         }

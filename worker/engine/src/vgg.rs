@@ -147,9 +147,9 @@ impl Vgg {
         Ok(found)
     }
 
-    /// The way back through [`Vgg::features`] that kept all: d loss / d image, 32-bit, laid out with the
-    /// channels innermost. `pull` says what a layer's activations themselves do to the loss, if
-    /// anything. None where nothing does.
+    /// The way back through [`Vgg::features`] that kept all: d loss / d image, 32-bit, laid out
+    /// with the channels innermost. `pull` says what a layer's activations themselves do to the
+    /// loss, if anything. None where nothing does.
     ///
     /// By hand, since libtorch would keep more than the activations: where each maximum was, in
     /// 64 bits, and what joins the layers' pulls.

@@ -37,8 +37,8 @@ pub(crate) struct Convolution {
 /// Channels that leave each of the five blocks' convolutions.
 const CHANNELS: [i64; 5] = [64, 128, 256, 512, 512];
 
-/// Reads a safetensors file with `convB_C.weight` and `convB_C.bias` for an input of B, G, R in 0 to
-/// 255, means subtracted.
+/// Reads a safetensors file with `convB_C.weight` and `convB_C.bias` for an input of B, G, R in 0
+/// to 255, means subtracted.
 pub(crate) fn read(path: &Path) -> Result<Weights, Error> {
     let refuse = |reason: String| Error::Weights {
         path: path.display().to_string(),

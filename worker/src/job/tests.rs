@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use stylefleet_engine::{Control, Description, Observer, Progress};
+use stylefleet_engine::{Control, Description, Observer, Progress, testing};
 use stylefleet_model::stylize::{Precision, Preset};
 use stylefleet_proto::{EventKind, Image, Style, Valid};
 use stylefleet_transport::broker::{DispatcherEnd, MemoryBroker, Notification, WorkerEnd};
@@ -122,6 +122,17 @@ impl Scene {
         bytes.map(Vec::from)
     }
 
+    /// Leaves a checkpoint of the job with so many evaluations.
+    async fn keep_checkpoint(&self, evaluations: u32) {
+        let key = keys::checkpoint(&self.job.id);
+        let checkpoint = testing::checkpoint(&self.job.id.to_string(), evaluations);
+        let put = self
+            .context
+            .store
+            .put(&key, checkpoint.expect("encodes").into());
+        put.await.expect("writes");
+    }
+
     /// A worker that stops when `drain` says so.
     pub fn service(&self, slice: Duration) -> Service {
         Service {
@@ -179,8 +190,12 @@ impl Scene {
 }
 
 fn started() -> Update {
+    resumed(0)
+}
+
+fn resumed(evaluations: u32) -> Update {
     Update::Started {
-        resumed_evaluations: 0,
+        resumed_evaluations: evaluations,
         device: "cpu".to_owned(),
     }
 }
@@ -245,6 +260,39 @@ async fn a_finished_job_has_its_picture_and_its_result() {
 
     // The second time nothing runs.
     assert_eq!(scene.again().attempt().await, (Vec::new(), finished));
+}
+
+#[tokio::test]
+async fn a_job_goes_on_from_its_checkpoint() {
+    let scene = Scene::new(|checkpoint, _| {
+        let checkpoint = checkpoint.expect("there is one");
+        let counted = Engine::evaluations_in(checkpoint, &job().id.to_string());
+        assert_eq!(counted.expect("is the job's"), 3);
+        Ok(Outcome::Finished(picture()))
+    })
+    .await;
+    scene.keep_checkpoint(3).await;
+    let (updates, ended) = scene.attempt().await;
+    assert_eq!(updates, [resumed(3)]);
+    assert!(matches!(ended, Ended::Finished { .. }), "{ended:?}");
+}
+
+/// The worker looks at a checkpoint's header alone; the engine at all of it.
+#[tokio::test]
+async fn a_checkpoint_that_the_engine_refuses_is_noted_and_the_job_begun_anew() {
+    let scene = Scene::new(|checkpoint, _| match checkpoint {
+        Some(_) => Err(Error::Checkpoint("it is of another size".to_owned())),
+        None => Ok(Outcome::Finished(picture())),
+    })
+    .await;
+    scene.keep_checkpoint(3).await;
+    let (updates, ended) = scene.attempt().await;
+    assert!(matches!(ended, Ended::Finished { .. }), "{ended:?}");
+    let [begun, Update::Note(note)] = &updates[..] else {
+        panic!("{updates:?}");
+    };
+    assert_eq!(*begun, resumed(3));
+    assert!(note.contains("it is of another size"), "{note}");
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! A fleet through thick and thin. Jobs fail and kill, workers die between any two things that they
-//! do, the store errs, the broker delivers twice, people cancel: at random, with the real service and
-//! a stand-in for the engine. A ledger counts the messages of each job: they are conserved, whatever
-//! happens, until the job is over, and in the end every job is over.
+//! do, the store errs, the broker delivers twice, people cancel: at random, with the real service
+//! and a stand-in for the engine. A ledger counts the messages of each job: they are conserved,
+//! whatever happens, until the job is over, and in the end every job is over.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::path::Path;
@@ -15,7 +16,10 @@ use bytes::Bytes;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
-use stylefleet_engine::{Control, Description, Engine, Error, Observer, Outcome, Request, State};
+use proptest::test_runner::TestRunner;
+use stylefleet_engine::{
+    Control, Description, Engine, Error, Observer, Outcome, Request, State, testing,
+};
 use stylefleet_proto::lifecycle::{self, ATTEMPTS, DEATHS, Settlement};
 use stylefleet_proto::{
     Digest, Ended, Event, Failure, Image, Job, JobId, Record, Style, Update, keys,
@@ -159,6 +163,10 @@ struct Entry {
     kills: u32,
     /// Results written.
     results: u32,
+    /// Evaluations in the checkpoint that the store has.
+    kept: u32,
+    /// How often an engine went on from a checkpoint.
+    resumptions: u32,
 }
 
 impl World {
@@ -245,6 +253,18 @@ impl World {
         let is_right = attempt == expected || entry.is_doubled && attempt < expected;
         if !is_right || attempt > ATTEMPTS {
             self.complain(format!("{id}: attempt {attempt} after {entry:?}"));
+        }
+    }
+
+    /// An engine begins a job, or goes on from so many evaluations.
+    fn begun(&self, job: &JobId, evaluations: u32) {
+        let entry = self.note(job, |entry| {
+            entry.resumptions += u32::from(evaluations > 0);
+            entry.clone()
+        });
+        // Whoever has the job's other message may have kept more meanwhile.
+        if evaluations != entry.kept && !entry.is_doubled {
+            self.complain(format!("{job}: goes on from {evaluations} in {entry:?}"));
         }
     }
 
@@ -437,9 +457,13 @@ impl Worker {
     }
 
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
-        let put = self.world.store.put(key, bytes).await;
+        let put = self.world.store.put(key, bytes.clone()).await;
         if let Some(job) = self.world.whose(key, keys::checkpoint) {
-            self.world.note(&job, |entry| entry.kills = 0);
+            let kept = Engine::evaluations_in(&bytes, &job.to_string());
+            self.world.note(&job, |entry| {
+                entry.kept = kept.expect("is the job's");
+                entry.kills = 0;
+            });
         }
         put
     }
@@ -449,6 +473,9 @@ impl Worker {
         // It takes back the word that it is at the job: the job did not kill it.
         if let Some(job) = self.world.whose(key, keys::started) {
             self.world.note(&job, |entry| entry.kills = 0);
+        }
+        if let Some(job) = self.world.whose(key, keys::checkpoint) {
+            self.world.note(&job, |entry| entry.kept = 0);
         }
         deleted
     }
@@ -612,9 +639,11 @@ impl Stylize for Actor {
         let begun = checkpoint.map_or(0, |bytes| {
             Engine::evaluations_in(bytes, &request.identity).expect("is the job's")
         });
+        world.begun(&job.id, begun);
+        let state = |evaluations| testing::checkpoint(&request.identity, evaluations);
         let stop = |evaluations| {
             Ok(Outcome::Interrupted {
-                checkpoint: state(job, evaluations),
+                checkpoint: state(evaluations)?,
                 evaluations,
             })
         };
@@ -643,7 +672,7 @@ impl Stylize for Actor {
                     wait(FOREVER, || {
                         observer.accepted(&State {
                             evaluations: begun + 1,
-                            checkpoint: &|| Ok(state(job, begun + 1)),
+                            checkpoint: &|| state(begun + 1),
                             picture: &|| Ok(Vec::new()),
                         });
                         worker.is_dead() || worker.tries(&kept) > before
@@ -671,34 +700,6 @@ fn wait(longest: Duration, mut is_so: impl FnMut() -> bool) {
     while !is_so() && began.elapsed() < longest {
         std::thread::sleep(Duration::from_micros(20));
     }
-}
-
-/// A checkpoint of so many evaluations, as the engine writes them.
-fn state(job: &Job, evaluations: u32) -> Vec<u8> {
-    let header = serde_json::json!({
-        "version": 4,
-        "identity": job.id,
-        "position": {
-            "scale": 0, "evaluation": evaluations, "total": evaluations, "recent": [],
-            "curve": {"points": [], "stride": 1, "since": 0},
-            "arithmetic": "f32", "seconds": 0.0,
-        },
-        "scalars": {"method": {"lbfgs": {"loss": 1.0, "pairs": 0}}, "average": null},
-    });
-    let header = header.to_string();
-    let hash = Digest::of(header.as_bytes());
-    let metadata = serde_json::json!({"__metadata__": {"stylefleet": header, "sha256": hash}});
-    let metadata = metadata.to_string();
-    let mut bytes = (metadata.len() as u64).to_le_bytes().to_vec();
-    bytes.extend(metadata.bytes());
-    bytes
-}
-
-#[test]
-fn the_stand_ins_checkpoints_are_taken_for_the_engines() {
-    let job = numbered(1);
-    let counted = Engine::evaluations_in(&state(&job, 7), &job.id.to_string());
-    assert_eq!(counted.expect("is one"), 7);
 }
 
 fn description() -> Description {
@@ -741,8 +742,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What went wrong.
-fn run(course: Course, workers: usize) -> Vec<String> {
+/// What went wrong in a course, and how often a job went on from a checkpoint.
+fn run(course: Course, workers: usize) -> (Vec<String>, u32) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -761,42 +762,56 @@ fn run(course: Course, workers: usize) -> Vec<String> {
         }
         world.check().await;
         let ledger = std::mem::take(&mut *lock(&world.ledger));
-        ledger.violations
+        let resumptions = ledger.entries.iter().map(|entry| entry.resumptions);
+        (ledger.violations, resumptions.sum())
     })
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 300, ..ProptestConfig::default() })]
+/// Runs courses at random, in some of which jobs go on from checkpoints.
+fn expect_order_in(courses: impl Strategy<Value = Course>) {
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: 400,
+        max_shrink_iters: 300,
+        source_file: Some(file!()),
+        ..ProptestConfig::default()
+    });
+    let all_resumptions = Cell::new(0);
+    let outcome = runner.run(&courses, |course| {
+        let (violations, resumptions) = run(course, 2);
+        all_resumptions.set(all_resumptions.get() + resumptions);
+        prop_assert_eq!(violations, [""; 0]);
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(all_resumptions.get() > 100, "{all_resumptions:?}");
+}
 
-    #[test]
-    fn no_job_is_lost_or_done_twice(course in courses(FAULTS.to_vec())) {
-        prop_assert_eq!(run(course, 2), Vec::<String>::new());
-    }
+#[test]
+fn no_job_is_lost_or_done_twice() {
+    expect_order_in(courses(FAULTS.to_vec()));
+}
 
-    #[test]
-    fn a_job_takes_no_more_workers_down_than_it_may(course in courses(vec![
-        Fault::DieBefore,
-        Fault::DieAfter,
-        Fault::Drain,
-    ])) {
-        prop_assert_eq!(run(course, 2), Vec::<String>::new());
-    }
+#[test]
+fn a_job_takes_no_more_workers_down_than_it_may() {
+    let faults = vec![Fault::DieBefore, Fault::DieAfter, Fault::Drain];
+    expect_order_in(courses(faults));
 }
 
 #[test]
 fn no_single_fault_at_any_step_loses_a_job() {
     let kill = Part::Kill { grown: false };
     let grown = Part::Kill { grown: true };
-    for parts in [
-        vec![Part::Finish],
-        vec![Part::Stay, Part::Finish],
-        vec![Part::Fail; ATTEMPTS as usize],
-        vec![Part::Refuse],
-        vec![Part::Panic],
-        vec![kill; DEATHS as usize + 1],
-        vec![kill, grown, kill, kill, kill, kill, kill],
+    for (parts, resumes) in [
+        (vec![Part::Finish], false),
+        (vec![Part::Stay, Part::Finish], true),
+        (vec![Part::Fail; ATTEMPTS as usize], false),
+        (vec![Part::Refuse], false),
+        (vec![Part::Panic], false),
+        (vec![kill; DEATHS as usize + 1], false),
+        (vec![kill, grown, kill, kill, kill, kill, kill], true),
     ] {
         for fault in FAULTS {
+            let mut all_resumptions = 0;
             // No course has more steps.
             for step in 0..90 {
                 let faults = BTreeMap::from([(step, fault)]);
@@ -805,8 +820,11 @@ fn no_single_fault_at_any_step_loses_a_job() {
                     jobs: vec![parts.clone().into()],
                     lives: vec![Life { faults, is_hasty }],
                 };
-                assert_eq!(run(course.clone(), 1), [""; 0], "{course:?}");
+                let (violations, resumptions) = run(course.clone(), 1);
+                assert_eq!(violations, [""; 0], "{course:?}");
+                all_resumptions += resumptions;
             }
+            assert_eq!(all_resumptions > 0, resumes, "{parts:?} with {fault:?}");
         }
     }
 }

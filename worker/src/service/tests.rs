@@ -1,17 +1,21 @@
 use std::time::Duration;
 
-use stylefleet_engine::{Control, Observer, Outcome};
+use stylefleet_engine::{Control, Engine, Observer, Outcome, Progress, testing};
 use stylefleet_proto::{Ended, EventKind, Update, keys};
-use stylefleet_transport::broker::{Notification, WorkerEnd};
+use stylefleet_transport::broker::{DispatcherEnd, Notification, WorkerEnd};
 use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
-use crate::job::tests::{Scene, picture, progress};
+use crate::job::tests::{Scene, job, picture, progress};
 
 const FOREVER: Duration = Duration::MAX;
 
-/// Evaluates until it is interrupted, then leaves a checkpoint.
-fn until_stopped(observer: &mut dyn Observer) -> Outcome {
+/// Evaluates until it is interrupted, then leaves a checkpoint with one evaluation more.
+fn until_stopped(checkpoint: Option<&[u8]>, observer: &mut dyn Observer) -> Outcome {
+    let identity = job().id.to_string();
+    let begun = checkpoint.map_or(0, |bytes| {
+        Engine::evaluations_in(bytes, &identity).expect("is the job's")
+    });
     for evaluation in 1.. {
         if observer.evaluated(&progress(evaluation)) == Control::Interrupt {
             break;
@@ -19,16 +23,19 @@ fn until_stopped(observer: &mut dyn Observer) -> Outcome {
         std::thread::sleep(Duration::from_millis(1));
     }
     Outcome::Interrupted {
-        checkpoint: b"state".to_vec(),
-        evaluations: 1,
+        checkpoint: testing::checkpoint(&identity, begun + 1).expect("encodes"),
+        evaluations: begun + 1,
     }
 }
 
 /// Waits for an event.
-async fn wait_for(notifications: &mut Receiver<Notification>, wanted: fn(&EventKind) -> bool) {
+async fn wait_for(
+    notifications: &mut Receiver<Notification>,
+    wanted: fn(&EventKind) -> bool,
+) -> EventKind {
     loop {
         match notifications.recv().await.expect("is published") {
-            Notification::Event(event) if wanted(&event.kind) => return,
+            Notification::Event(event) if wanted(&event.kind) => return event.kind,
             _ => {}
         }
     }
@@ -52,7 +59,7 @@ fn is_end(kind: &EventKind) -> bool {
 
 #[tokio::test]
 async fn a_drain_leaves_a_checkpoint_and_gives_the_job_back() {
-    let scene = Scene::new(|_, observer| Ok(until_stopped(observer))).await;
+    let scene = Scene::new(|checkpoint, observer| Ok(until_stopped(checkpoint, observer))).await;
     let mut notifications = scene.listen().await;
     scene.submit().await;
     let working = tokio::spawn(scene.service(FOREVER).run());
@@ -62,7 +69,8 @@ async fn a_drain_leaves_a_checkpoint_and_gives_the_job_back() {
     working.await.expect("ends").expect("without an error");
 
     let kept = scene.get(&keys::checkpoint(&scene.job.id)).await;
-    assert_eq!(kept.as_deref(), Some(&b"state"[..]));
+    let counted = Engine::evaluations_in(&kept.expect("is there"), &scene.job.id.to_string());
+    assert_eq!(counted.expect("is whole"), 1);
     assert_eq!(scene.get(&keys::started(&scene.job.id)).await, None);
     let stop = CancellationToken::new();
     let claim = scene.broker.claim(&stop).await.expect("no error");
@@ -72,22 +80,71 @@ async fn a_drain_leaves_a_checkpoint_and_gives_the_job_back() {
 }
 
 #[tokio::test]
-async fn a_slice_that_is_over_makes_room_for_others() {
-    let scene = Scene::new(|_, observer| Ok(until_stopped(observer))).await;
+async fn a_job_whose_slice_is_over_goes_on_in_the_next() {
+    let scene = Scene::new(|checkpoint, observer| Ok(until_stopped(checkpoint, observer))).await;
     let mut notifications = scene.listen().await;
     scene.submit().await;
     let working = tokio::spawn(scene.service(Duration::from_millis(20)).run());
+    let mut starts = Vec::new();
     for _ in 0..3 {
-        wait_for(&mut notifications, is_start).await;
+        starts.push(wait_for(&mut notifications, is_start).await);
         wait_for(&mut notifications, is_interruption).await;
+    }
+    scene.drain.cancel();
+    working.await.expect("ends").expect("without an error");
+    let started = |resumed_evaluations| {
+        EventKind::Update(Update::Started {
+            resumed_evaluations,
+            device: "cpu".to_owned(),
+        })
+    };
+    assert_eq!(starts, [0, 1, 2].map(started));
+}
+
+/// The device is not to wait for the next job.
+#[tokio::test]
+async fn the_next_job_is_taken_when_the_one_at_work_is_about_to_end() {
+    let scene = Scene::new(|_, observer| {
+        observer.evaluated(&Progress {
+            seconds_left: Some(1.0),
+            ..progress(1)
+        });
+        Ok(until_stopped(None, observer))
+    })
+    .await;
+    let mut notifications = scene.listen().await;
+    scene.submit().await;
+    let working = tokio::spawn(scene.service(FOREVER).run());
+    wait_for(&mut notifications, is_start).await;
+    scene.submit().await;
+    while scene.broker.waiting().await.expect("counts") > 0 {
+        tokio::task::yield_now().await;
     }
     scene.drain.cancel();
     working.await.expect("ends").expect("without an error");
 }
 
+/// Another worker may be idle.
+#[tokio::test]
+async fn the_next_job_is_not_taken_before() {
+    let scene = Scene::new(|_, observer| Ok(until_stopped(None, observer))).await;
+    let mut notifications = scene.listen().await;
+    scene.submit().await;
+    scene.submit().await;
+    let working = tokio::spawn(scene.service(FOREVER).run());
+    while !matches!(
+        notifications.recv().await.expect("is published"),
+        Notification::Pulse(_)
+    ) {}
+    let waiting = scene.broker.waiting().await.expect("counts");
+    scene.drain.cancel();
+    working.await.expect("ends").expect("without an error");
+    assert_eq!(waiting, 1);
+}
+
 #[tokio::test]
 async fn a_cancelled_job_stops_and_keeps_its_checkpoint() {
-    let scene = Scene::new(|_, observer| Ok(until_stopped(observer))).await;
+    let scene = Scene::new(|checkpoint, observer| Ok(until_stopped(checkpoint, observer))).await;
     let mut notifications = scene.listen().await;
     scene.submit().await;
     let working = tokio::spawn(scene.service(FOREVER).run());

@@ -11,8 +11,8 @@ pub enum BrokerError {
     /// The URL is invalid.
     #[error(
         "the broker's URL {0}: it must be like amqp://user:password@host:5672/vhost, or amqps://, \
-         with #, ?, /, @ and % in a name or password percent-encoded, as in %23, and commas between \
-         the addresses of several nodes"
+         with #, ?, /, @ and % in a name or password percent-encoded, as in %23, and commas \
+         between the addresses of several nodes"
     )]
     Url(&'static str),
     /// The file of certificate authorities is of no use.
@@ -68,7 +68,8 @@ pub enum BrokerError {
     },
     /// A queue or exchange is missing, and may not be made.
     #[error(
-        "broker {broker}: {name} is missing: have an administrator run `stylefleet doctor --declare`"
+        "broker {broker}: {name} is missing: have an administrator run \
+         `stylefleet doctor --declare`"
     )]
     Missing {
         /// The URL.
@@ -112,7 +113,8 @@ pub enum BrokerError {
     },
     /// The connection broke, or the broker fell silent.
     #[error(
-        "broker {broker}: the connection was lost: {reason}: check the network, and the broker's log"
+        "broker {broker}: the connection was lost: {reason}: check the network, and the broker's \
+         log"
     )]
     Lost {
         /// The URL.

@@ -7,6 +7,20 @@ use std::str::FromStr;
 use super::{StoreError, checked};
 
 /// A folder's path, or `s3://bucket[/prefix]`.
+///
+/// ```
+/// use stylefleet_transport::store::Location;
+///
+/// let bucket = Location::Bucket {
+///     bucket: "pictures".to_owned(),
+///     prefix: "studio".to_owned(),
+/// };
+/// assert_eq!("s3://pictures/studio".parse::<Location>()?, bucket);
+/// let folder = Location::Folder("/srv/pictures".into());
+/// assert_eq!("/srv/pictures".parse::<Location>()?, folder);
+/// assert!("ftp://pictures".parse::<Location>().is_err());
+/// # Ok::<_, stylefleet_transport::store::StoreError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// A folder of the file system.

@@ -3,8 +3,8 @@
 
 use stylefleet_formats::Kind;
 
-/// Pixels of the largest coded picture that the file announces, wherever it does: in its container's
-/// properties, or with the picture's data.
+/// Pixels of the largest coded picture that the file announces, wherever it does: in its
+/// container's properties, or with the picture's data.
 pub(super) fn largest(kind: Kind, file: &[u8]) -> u64 {
     let meta = boxes(file).find(|(name, _)| *name == b"meta");
     let Some(meta) = meta.and_then(|(_, content)| content.get(4..)) else {

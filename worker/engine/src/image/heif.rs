@@ -73,7 +73,8 @@ functions! {
     context_alloc: fn() -> Object;
     context_free: fn(Object);
     context_set_maximum_image_size_limit: fn(Object, c_int);
-    context_read_from_memory_without_copy: fn(Object, *const c_void, usize, *const c_void) -> Status;
+    context_read_from_memory_without_copy:
+        fn(Object, *const c_void, usize, *const c_void) -> Status;
     context_get_primary_image_handle: fn(Object, *mut Object) -> Status;
     image_handle_release: fn(Object);
     image_handle_get_width: fn(Object) -> c_int;

@@ -89,8 +89,8 @@ pub(super) fn to_srgb(
     Ok(())
 }
 
-/// Colours from as much as there is of each ink, C, M, Y, K, in 0 to `full`: by the ICC profile, or,
-/// where that does not serve, as if inks were perfect. Then the note says why.
+/// Colours from as much as there is of each ink, C, M, Y, K, in 0 to `full`: by the ICC profile,
+/// or, where that does not serve, as if inks were perfect. Then the note says why.
 pub(crate) fn from_cmyk<T: Copy + Into<f32>>(
     inks: &[T],
     full: f32,

@@ -2,9 +2,9 @@
 //!
 //! A picture is cut to the valid range when it is saved. Where the minimiser ignores that, the
 //! cut undoes much of its work: on the notebook's objective the loss of the saved picture is then
-//! ten to two hundred times that of the minimum (BENCHMARKS.md). The bounds are kept by projection (Bertsekas, "Projected Newton
-//! Methods for Optimization Problems with Simple Constraints", SIAM J. Control 20, 1982): the
-//! objective itself never sees a clamp, which would hide gradients.
+//! ten to two hundred times that of the minimum (BENCHMARKS.md). The bounds are kept by projection
+//! (Bertsekas, "Projected Newton Methods for Optimization Problems with Simple Constraints", SIAM
+//! J. Control 20, 1982): the objective itself never sees a clamp, which would hide gradients.
 
 use tch::Tensor;
 

@@ -39,8 +39,8 @@ struct Pair {
     y: Tensor,
     /// y.y, on the device.
     yy: Tensor,
-    /// s.y / y.y of each octave, or of everything, on the device: the newest pair's scales the first
-    /// guess of the inverse Hessian (equation 7.20).
+    /// s.y / y.y of each octave, or of everything, on the device: the newest pair's scales the
+    /// first guess of the inverse Hessian (equation 7.20).
     gamma: Tensor,
 }
 
@@ -154,8 +154,8 @@ impl Lbfgs {
 
     /// The two-loop recursion: minus the inverse Hessian's guess times the gradient, among the
     /// variables that no bound holds. The others are left out of the pairs too: what leads to the
-    /// minimum on the bounds is the inverse of the free variables' Hessian, not their part of the whole
-    /// inverse (Bertsekas, cited for [`Bounds`]).
+    /// minimum on the bounds is the inverse of the free variables' Hessian, not their part of the
+    /// whole inverse (Bertsekas, cited for [`Bounds`]).
     fn direction(&self, bounds: &Bounds) -> Result<Tensor, Error> {
         let mut direction = bounds.admissible(&self.point.x, &self.point.gradient.f_neg()?)?;
         let Some(newest) = self.pairs.back() else {

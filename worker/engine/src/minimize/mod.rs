@@ -113,8 +113,8 @@ impl Minimizer {
     }
 
     /// One iteration within `bounds`. Where `evaluate` gives none, the budget is used up, and the
-    /// iteration ends with the best point it has seen. An error of `evaluate` ends it and leaves the
-    /// state as it was.
+    /// iteration ends with the best point it has seen. An error of `evaluate` ends it and leaves
+    /// the state as it was.
     pub fn step<H: From<Error>>(
         &mut self,
         bounds: &Bounds,

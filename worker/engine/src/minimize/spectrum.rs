@@ -1,9 +1,9 @@
 //! How stiff a picture's objective is, by spatial frequency.
 //!
-//! What a change of a picture does to its loss depends above all on how fine it is. L-BFGS takes its
-//! first guess of the inverse Hessian from the newest pair, as a multiple of the identity (Nocedal and
-//! Wright, "Numerical Optimization", equation 7.20); here it is one such multiple for each octave of
-//! frequency, by what the newest pair says of that octave.
+//! What a change of a picture does to its loss depends above all on how fine it is. L-BFGS takes
+//! its first guess of the inverse Hessian from the newest pair, as a multiple of the identity
+//! (Nocedal and Wright, "Numerical Optimization", equation 7.20); here it is one such multiple for
+//! each octave of frequency, by what the newest pair says of that octave.
 
 use tch::{Device, Kind, Tensor};
 

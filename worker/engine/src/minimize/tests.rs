@@ -172,8 +172,8 @@ fn bounds_that_hold_some_variables_leave_the_others_free() {
 }
 
 /// A chain of springs, some of which are a thousand times as stiff as others; every third link is
-/// drawn to where the bounds do not let it. scipy 1.17's L-BFGS-B with m=20 comes as near to the minimum
-/// in 59 evaluations; ours may take half as many more.
+/// drawn to where the bounds do not let it. scipy 1.17's L-BFGS-B with m=20 comes as near to the
+/// minimum in 59 evaluations; ours may take half as many more.
 #[test]
 fn what_bounds_hold_does_not_hinder_the_others() {
     let chain = |x: &[f64]| {

@@ -210,8 +210,8 @@ impl Region {
         Some(mask)
     }
 
-    /// [`StyleLoss`] of one layer of a picture, by its [`moments`] over this region. The weight goes
-    /// inside the square, which keeps the values in the range of 32 bits.
+    /// [`StyleLoss`] of one layer of a picture, by its [`moments`] over this region. The weight
+    /// goes inside the square, which keeps the values in the range of 32 bits.
     pub fn term(
         &self,
         loss: StyleLoss,
@@ -251,7 +251,8 @@ impl Region {
     }
 }
 
-/// Mean `[C, 1]` and covariance `[C, C]` of activations, 64-bit: small differences of large numbers.
+/// Mean `[C, 1]` and covariance `[C, C]` of activations, 64-bit: small differences of large
+/// numbers.
 struct Gaussian {
     mean: Tensor,
     covariance: Tensor,

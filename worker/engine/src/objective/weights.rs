@@ -16,8 +16,8 @@ const EVEN: f64 = 0.05;
 
 impl Loss {
     /// Weighs each layer such that the magnitudes of its terms' gradient along its activations, at
-    /// the content, sum to the layer's weight for each value of the picture. The content's terms are
-    /// at their least there: theirs is taken where all positions of a channel are equal.
+    /// the content, sum to the layer's weight for each value of the picture. The content's terms
+    /// are at their least there: theirs is taken where all positions of a channel are equal.
     pub(super) fn normalize(&mut self, vgg: &Vgg, content: &Tensor) -> Result<(), Error> {
         let style = self.style_pulls(vgg, content)?;
         let content = self.content_pulls()?;
@@ -99,7 +99,8 @@ impl Loss {
     }
 }
 
-/// Weighs each layer such that it pulls `wanted` times its weight, where `pulls` says how it pulls now.
+/// Weighs each layer such that it pulls `wanted` times its weight, where `pulls` says how it pulls
+/// now.
 fn weigh(layers: &mut [LayerWeight], wanted: f64, pulls: &BTreeMap<Layer, f64>) {
     for entry in layers {
         let pull = pulls.get(&entry.layer).copied().unwrap_or(0.0);

@@ -113,7 +113,7 @@ fn a_large_picture_looks_like_a_small_one() {
 }
 
 /// Needs a process of its own, and five minutes:
-/// `cargo test --release -p stylefleet-engine -- --ignored --exact tests::sizes::sixteen_megapixels_in_four_gibibytes`
+/// `cargo test --release -p stylefleet-engine -- --ignored sixteen_megapixels`
 #[cfg(target_os = "linux")]
 #[test]
 #[ignore = "takes minutes, and the peak of the whole process"]

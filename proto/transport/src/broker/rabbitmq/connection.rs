@@ -168,7 +168,7 @@ async fn failure(node: &Node, error: Option<&Error>, said: String) -> BrokerErro
         (true, Some(Answer::Amqp)) => BrokerError::OtherProtocol {
             broker,
             reason: "the port does not speak TLS",
-            mend: "use amqp://, or the broker's port for TLS, which is 5671 where nobody changed it",
+            mend: "use amqp://, or the broker's port for TLS, 5671 where nobody changed it",
         },
         (_, Some(Answer::Http)) => BrokerError::OtherProtocol {
             broker,

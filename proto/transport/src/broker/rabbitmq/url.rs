@@ -15,6 +15,14 @@ const CONNECT_TIMEOUT: u64 = 10_000;
 
 /// A broker's URL: a user, a vhost, and the addresses of the broker's nodes, of which there is at
 /// least one. Neither `Display` nor `Debug` shows the password.
+///
+/// ```
+/// use stylefleet_transport::broker::BrokerUrl;
+///
+/// let url: BrokerUrl = "amqps://ann:secret@a.example,b.example/studio".parse()?;
+/// assert_eq!(url.to_string(), "amqps://ann@a.example:5671,b.example:5671/studio");
+/// # Ok::<_, stylefleet_transport::broker::BrokerError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct BrokerUrl(Vec<Node>);
 

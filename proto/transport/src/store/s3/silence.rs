@@ -1,4 +1,5 @@
-//! Gives up on a server that falls silent. A transfer may take as long as it likes while it gets on.
+//! Gives up on a server that falls silent. A transfer may take as long as it likes while it gets
+//! on.
 
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,7 +78,8 @@ impl HttpConnector for Heedful {
                 match timeout_at(until, &mut answer).await {
                     Ok(answer) => return answer,
                     Err(_) if last.get() + longest > until => {}
-                    // Of a kind that the client does not try again by itself: whoever waits is to know.
+                    // Of a kind that the client does not try again by itself: whoever waits is to
+                    // know.
                     Err(_) => return Err(ConnectorError::other(Silent(longest).into(), None)),
                 }
             }

@@ -53,7 +53,8 @@ impl Colors {
     }
 
     /// These values, 0 to 1, the first `channels` of the four, with what is transparent laid on
-    /// white. Light above 1, as in pictures of high dynamic range, is left for the caller to cut off.
+    /// white. Light above 1, as in pictures of high dynamic range, is left for the caller to cut
+    /// off.
     pub fn values(&self, pixel: &[f32]) -> [f32; 4] {
         let share = |sample: usize| pixel[sample] / self.white;
         let mut values = match &self.model {

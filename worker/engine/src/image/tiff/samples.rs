@@ -112,8 +112,8 @@ fn undo_differences(row: &mut [u8], distance: usize, bytes: usize, order: ByteOr
 }
 
 /// One row after the other of a picture whose colour differences are subsampled, `across` by
-/// `down`, as Y, Cb, Cr of each pixel. In the file, each block of pixels has its Ys, then one Cb, one
-/// Cr; the last blocks of a row or column may reach beyond the picture.
+/// `down`, as Y, Cb, Cr of each pixel. In the file, each block of pixels has its Ys, then one Cb,
+/// one Cr; the last blocks of a row or column may reach beyond the picture.
 pub(super) fn resample(blocks: &[u8], width: usize, [across, down]: [usize; 2]) -> Vec<u8> {
     let length = across * down + 2;
     let mut rows = Vec::new();
