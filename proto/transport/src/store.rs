@@ -62,15 +62,16 @@ pub trait Store: Send + Sync {
         download::get_range(self, key, range).await
     }
 
-    /// Reads the object into a file, which holds the whole object or stays as it was; says whether
-    /// there is such an object. What does not have the digest is an error. The object is never in
-    /// memory as a whole, and is read on from where the connection broke.
+    /// Downloads the object into a file; says whether there is such an object. The file then holds
+    /// the whole object; if there is none, or its bytes do not have the digest, the file stays as it
+    /// was. The object is never in memory as a whole. A download that is cut off is resumed.
     async fn get_file(&self, key: &str, path: &Path, digest: &Digest) -> Result<bool, StoreError> {
         download::get_file(self, key, path, digest).await
     }
 
-    /// Begins to read the bytes of the object in this range, as far as it reaches; none if there
-    /// is no such object. Of any version but the wanted one, [`StoreError::Changed`].
+    /// Starts to read the bytes of the object in this range, as far as it reaches; none if there
+    /// is no such object. If a version is wanted and the object is another one by now, the error
+    /// is [`StoreError::Changed`].
     async fn read(
         &self,
         key: &str,
@@ -93,8 +94,8 @@ pub trait Store: Send + Sync {
     /// Writes the object, over whatever was there.
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError>;
 
-    /// Writes what is in the file as the object, over whatever was there, unless it does not have
-    /// the digest. It is never in memory as a whole.
+    /// Uploads the file as the object, over whatever was there. A file whose bytes do not have the
+    /// digest is an error, and what was there stays. The object is never in memory as a whole.
     async fn put_file(&self, key: &str, path: &Path, digest: &Digest) -> Result<(), StoreError>;
 
     /// Writes the object unless there is one; says whether it did. Of several writers at once
@@ -108,8 +109,9 @@ pub trait Store: Send + Sync {
     /// with a slash; the empty one is the whole store.
     async fn list(&self, folder: &str) -> Result<Vec<String>, StoreError>;
 
-    /// A URL under which anyone can read the object for so long, should it be there. None where the
-    /// store has no server of its own: then whoever has the store serves its bytes.
+    /// A URL that lets anyone read the object until its lifetime ends; whether there is such an
+    /// object is not looked up. None if no server stands behind the store: then the caller has to
+    /// serve the bytes itself.
     async fn presigned_url(
         &self,
         _key: &str,
@@ -131,13 +133,13 @@ pub struct Stat {
     pub modified: SystemTime,
 }
 
-/// Which of the objects that were one after another under the same key.
+/// Tells an object from those that were under the same key before and after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version(String);
 
 /// An object that is being read.
 pub struct Reading {
-    /// What to ask for to go on reading the same object; none if the store does not tell.
+    /// What to ask for to read on in the same object; none if the store does not say.
     pub version: Option<Version>,
     /// Its bytes, in order. After an error nothing follows.
     pub bytes: BoxStream<'static, Result<Bytes, StoreError>>,

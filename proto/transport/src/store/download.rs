@@ -1,4 +1,4 @@
-//! Reads objects to their end, however often the connection breaks.
+//! Reads objects to their end, however often the connection is cut.
 
 use std::ops::Range;
 use std::path::Path;
@@ -12,8 +12,8 @@ use tokio::io::{AsyncWriteExt, BufWriter};
 use super::files::{PIECE, blocking, fault, temporary_beside};
 use super::{Reading, Store, StoreError};
 
-/// Breaks in a row, with nothing read between them, that make us give up.
-const FRUITLESS: u32 = 3;
+/// Cuts in a row, with nothing read between them, after which a download fails.
+const MAX_CUTS: u32 = 3;
 
 /// See [`Store::get_range`].
 pub async fn get_range<S: Store + ?Sized>(
@@ -55,7 +55,7 @@ pub async fn get_file<S: Store + ?Sized>(
         return Err(StoreError::Mismatch {
             what: store.locate(key),
             digest: *digest,
-            mend: "remove the object, and store it again",
+            remedy: "remove the object, and store it again",
         });
     }
     file.flush().await.map_err(failed)?;
@@ -64,15 +64,15 @@ pub async fn get_file<S: Store + ?Sized>(
     Ok(true)
 }
 
-/// An object that is being read, and read on after a break.
+/// An object that is being read, and is resumed after a cut.
 struct Download<'a, S: ?Sized> {
     store: &'a S,
     key: &'a str,
     /// What is still to come.
     rest: Range<u64>,
     reading: Reading,
-    /// Breaks since bytes last came.
-    breaks: u32,
+    /// Cuts since bytes last came.
+    cuts: u32,
 }
 
 impl<'a, S: Store + ?Sized> Download<'a, S> {
@@ -88,7 +88,7 @@ impl<'a, S: Store + ?Sized> Download<'a, S> {
             key,
             rest: range,
             reading,
-            breaks: 0,
+            cuts: 0,
         }))
     }
 
@@ -98,7 +98,7 @@ impl<'a, S: Store + ?Sized> Download<'a, S> {
             match self.reading.bytes.try_next().await {
                 Ok(bytes) => {
                     self.rest.start += bytes.as_ref().map_or(0, Bytes::len) as u64;
-                    self.breaks = 0;
+                    self.cuts = 0;
                     return Ok(bytes);
                 }
                 Err(error) => self.resume(error).await?,
@@ -106,12 +106,12 @@ impl<'a, S: Store + ?Sized> Download<'a, S> {
         }
     }
 
-    /// Reads on from where `error` broke off. The error is handed back if that is hopeless.
+    /// Continues where `error` cut the object off, or returns that error if this is no use.
     async fn resume(&mut self, error: StoreError) -> Result<(), StoreError> {
-        self.breaks += 1;
+        self.cuts += 1;
         let (Some(version), true) = (
             &self.reading.version,
-            self.breaks < FRUITLESS && error.is_outage(),
+            self.cuts < MAX_CUTS && error.is_outage(),
         ) else {
             return Err(error);
         };

@@ -105,17 +105,17 @@ pub enum StoreError {
         /// The object.
         what: String,
     },
-    /// The bytes are not those that were promised.
-    #[error("the content of {what} does not match its SHA-256, {digest}: {mend}")]
+    /// The bytes do not have the digest that they should have.
+    #[error("the content of {what} does not match its SHA-256, {digest}: {remedy}")]
     Mismatch {
-        /// Where the bytes are: an object, or the file that was to become one.
+        /// Where they are: an object, or the file that was to be uploaded.
         what: String,
         /// The digest they should have.
         digest: Digest,
         /// What to do about it.
-        mend: &'static str,
+        remedy: &'static str,
     },
-    /// A file on this side of the transfer is the trouble.
+    /// A local file that is uploaded, or downloaded into, cannot be read or written.
     #[error("cannot {action} the file {path}: {source}")]
     File {
         /// What was tried: read, write.

@@ -1,4 +1,4 @@
-//! Files that objects are made of, and become.
+//! Files that are uploaded as objects, and that objects are downloaded into.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Take};
@@ -37,8 +37,8 @@ pub fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
         .tempfile_in(folder)
 }
 
-/// A file that is to become an object of this digest. It is hashed as it is read, so that what is
-/// checked is what was sent, whatever happens to the file meanwhile.
+/// A file that is to be uploaded. It is hashed while it is read, so that the bytes that are checked
+/// are those that were sent, whatever happens to the file meanwhile.
 pub struct Source {
     path: PathBuf,
     file: Take<File>,
@@ -47,7 +47,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// The file at `path`.
+    /// The file at `path`, which should have this digest.
     pub async fn open(path: &Path, digest: &Digest) -> Result<Self, StoreError> {
         let path = path.to_owned();
         let opened = {
@@ -71,8 +71,8 @@ impl Source {
         self.file.limit()
     }
 
-    /// Its bytes in pieces of `size`, of which the last may be shorter. Ends with an error if they
-    /// do not have the digest: what came before must not become an object then.
+    /// Its bytes in pieces of `size`; the last may be shorter. Ends with an error if they do not
+    /// have the digest: then the pieces before must not become an object.
     pub fn pieces(self, size: u64) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
         stream::try_unfold(self, move |source| source.next(size))
     }
@@ -103,12 +103,12 @@ impl Source {
         Err(StoreError::Mismatch {
             what: path.display().to_string(),
             digest: source.digest,
-            mend: "it changed after it was hashed: run the same command again",
+            remedy: "it changed after it was hashed: run the same command again",
         })
     }
 }
 
-/// What went wrong with a file that is no object.
+/// What went wrong with a local file.
 pub fn fault(action: &'static str, path: &Path, source: io::Error) -> StoreError {
     StoreError::File {
         action,

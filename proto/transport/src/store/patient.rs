@@ -124,7 +124,7 @@ impl Store for PatientStore {
             .await
     }
 
-    /// It waits for the store in the midst of the object as well, and reads on from there.
+    /// If the store goes away during the download, waits for it and resumes.
     async fn get_file(&self, key: &str, path: &Path, digest: &Digest) -> Result<bool, StoreError> {
         self.insist(|| download::get_file(self, key, path, digest))
             .await

@@ -49,11 +49,11 @@ hold! {
     keeps_to_its_own_part
     stands_the_check
     carries_files
-    leaves_a_file_alone_that_it_has_no_object_for
-    takes_nothing_but_what_has_the_digest
-    hands_out_nothing_but_what_has_the_digest
+    leaves_the_file_alone_if_there_is_no_object
+    refuses_files_with_another_digest
+    refuses_objects_with_another_digest
     says_which_file_it_cannot_read
     reads_ranges
-    reads_on_in_the_same_object_only
-    hands_out_urls_only_where_a_server_has_the_object
+    resumes_in_the_same_object_only
+    offers_urls_only_if_it_has_a_server
 }

@@ -64,7 +64,7 @@ impl Proxy {
         }
     }
 
-    /// Waits until a request came that it is about.
+    /// Waits until a request that it is about has come.
     pub async fn meets_one(&self) {
         let met = self.met.clone().wait_for(|met| *met > 0).await.map(drop);
         met.expect("it is at work");

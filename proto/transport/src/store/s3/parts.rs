@@ -11,21 +11,21 @@ use crate::store::StoreError;
 
 /// Objects in memory that are larger than this go up in parts of this size.
 pub const PART: usize = 64 << 20;
-/// The same of files. Smaller, for each part is in memory as long as it is on its way.
+/// The same for files. Smaller, since each part is in memory while it is in flight.
 pub const FILE_PART: u64 = 16 << 20;
 /// The most parts that an object can have.
 const MOST: u64 = 10_000;
-/// Parts on their way at once.
+/// Parts in flight at once.
 const AT_ONCE: usize = 4;
 
 const WRITE: &str = "write";
 
-/// The size of the parts of a file of `size` bytes.
+/// The size of the parts that a file of `size` bytes is uploaded in.
 pub fn part_of_file(size: u64) -> u64 {
     size.div_ceil(MOST).max(FILE_PART)
 }
 
-/// Parts of bytes in memory. They share that memory.
+/// Bytes in memory as parts, which share that memory.
 pub fn parts(bytes: Bytes) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
     let starts = (0..bytes.len()).step_by(PART);
     stream::iter(starts.map(move |start| {
@@ -35,7 +35,7 @@ pub fn parts(bytes: Bytes) -> impl Stream<Item = Result<Bytes, StoreError>> + Se
 }
 
 impl S3Store {
-    /// Writes an object in parts, over whatever was there. If one of them is an error, it stays.
+    /// Writes an object in parts, over whatever was there. If a part is an error, nothing is written.
     pub(super) async fn write_parts(
         &self,
         key: &str,
@@ -51,9 +51,9 @@ impl S3Store {
     }
 }
 
-/// An upload in parts. Parts that never become an object cost room: they are removed if it ends
-/// before it is complete. Should that fail, or a part arrive late, a lifecycle rule of the bucket
-/// removes them.
+/// An upload in parts. Parts that never become an object take up space, so an upload that fails or
+/// is dropped is aborted. Where that cannot be done (the process ends, the reply that the upload has
+/// begun is lost, a part arrives late), a lifecycle rule of the bucket removes them.
 struct Upload<'a> {
     store: &'a S3Store,
     key: &'a str,
@@ -114,7 +114,7 @@ impl<'a> Upload<'a> {
         let request = request.upload_id(&self.id).multipart_upload(parts.build());
         match request.send().await {
             Ok(_) => Ok(()),
-            // It may be complete already: the client tries again when a reply is lost.
+            // It may be complete already: the client repeats the request if the reply is lost.
             Err(e) if is_gone(&e) && self.store.is_by(self.key, &self.writer).await? => Ok(()),
             Err(e) => Err(self.store.fault(WRITE, self.key, e)),
         }

@@ -109,7 +109,8 @@ fn is_range(range: &Range<u64>, reply: &GetObjectOutput) -> bool {
             .is_some_and(|of| of.starts_with(&start))
 }
 
-/// A reply that has begun. That it also ends is our affair: the client tries again until it begins.
+/// The body of a reply. The client repeats a request until its reply begins; if the body is cut
+/// off, that is for the caller to repair.
 struct Body {
     bytes: ByteStream,
     /// Bytes still to come.
@@ -127,7 +128,7 @@ impl Body {
                 self.left = self.left.saturating_sub(bytes.len() as u64);
                 Ok(Some((bytes, self)))
             }
-            // All have come, and their checksum is wrong: there is nothing to read on.
+            // All bytes came, so it was no cut: their checksum is wrong.
             Err(e) if self.left == 0 => Err(StoreError::Io {
                 action: READ,
                 what: self.what,

@@ -36,7 +36,7 @@ pub async fn carries_files([store, _]: Pair) {
     assert_eq!(store.list("inputs/").await.expect("lists").len(), 5);
 }
 
-pub async fn leaves_a_file_alone_that_it_has_no_object_for([store, _]: Pair) {
+pub async fn leaves_the_file_alone_if_there_is_no_object([store, _]: Pair) {
     let folder = tempdir().expect("a temporary folder");
     let path = folder.path().join("file");
     let digest = Digest::of(b"new");
@@ -50,7 +50,7 @@ pub async fn leaves_a_file_alone_that_it_has_no_object_for([store, _]: Pair) {
     assert_eq!(std::fs::read(&path).expect("is there"), b"new");
 }
 
-pub async fn takes_nothing_but_what_has_the_digest([store, _]: Pair) {
+pub async fn refuses_files_with_another_digest([store, _]: Pair) {
     let folder = tempdir().expect("a temporary folder");
     store.put("old", "old".into()).await.expect("writes");
     for size in [0, 3, LARGE] {
@@ -69,7 +69,7 @@ pub async fn takes_nothing_but_what_has_the_digest([store, _]: Pair) {
     assert_eq!(store.get("old").await.expect("reads"), Some("old".into()));
 }
 
-pub async fn hands_out_nothing_but_what_has_the_digest([store, _]: Pair) {
+pub async fn refuses_objects_with_another_digest([store, _]: Pair) {
     let folder = tempdir().expect("a temporary folder");
     let path = folder.path().join("file");
     std::fs::write(&path, "old").expect("writes");
@@ -120,7 +120,7 @@ pub async fn reads_ranges([store, _]: Pair) {
     }
 }
 
-pub async fn reads_on_in_the_same_object_only([store, _]: Pair) {
+pub async fn resumes_in_the_same_object_only([store, _]: Pair) {
     store.put("a", "01234".into()).await.expect("writes");
     let begun = store.read("a", 0..3, None).await.expect("reads");
     let version = begun.expect("is there").version.expect("is told");
@@ -146,7 +146,7 @@ pub async fn reads_on_in_the_same_object_only([store, _]: Pair) {
     }
 }
 
-pub async fn hands_out_urls_only_where_a_server_has_the_object([store, _]: Pair) {
+pub async fn offers_urls_only_if_it_has_a_server([store, _]: Pair) {
     let url = store.presigned_url("a", Duration::from_secs(60)).await;
     let url = url.expect("signs");
     let has_server = store.locate("a").starts_with("s3://");
