@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stylefleet_engine::allocator;
-use stylefleet_proto::lifecycle::{self, ATTEMPTS};
+use stylefleet_proto::lifecycle::{self, ATTEMPTS, Settlement};
 use stylefleet_proto::{Ended, Job};
 use stylefleet_transport::broker::{BrokerError, Claim, WorkerEnd};
 use tokio::task::{JoinError, JoinHandle};
@@ -285,8 +285,8 @@ fn log(title: &str, job: &Job, ended: &Ended) {
         Ended::Cancelled => tracing::info!("{title}: cancelled"),
         Ended::Failed { reason, .. } => {
             let attempt = job.attempt;
-            if lifecycle::settle(attempt, ended).is_terminal() {
-                tracing::warn!("{title}: set aside in attempt {attempt}: {reason}");
+            if let Settlement::SetAside { reason } = lifecycle::settle(attempt, ended) {
+                tracing::warn!("{title}: set aside: {reason}");
             } else {
                 tracing::warn!(
                     "{title}: attempt {attempt} of {ATTEMPTS} failed, another follows: {reason}"

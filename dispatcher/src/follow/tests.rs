@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use stylefleet_model::stylize::Preset;
-use stylefleet_proto::{Failure, Job, keys};
+use stylefleet_proto::{Ended, Event, Failure, Job, keys};
 use stylefleet_transport::broker::{MemoryBroker, WorkerEnd};
 use stylefleet_transport::store::MemoryStore;
 use tokio::sync::Notify;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::board::Tally;
 use crate::documents;
-use crate::output::Output;
+use crate::output::{News, Output};
 use crate::samples;
 
 /// Keeps what it is shown.

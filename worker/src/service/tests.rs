@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use stylefleet_engine::{Control, Engine, Observer, Outcome, Progress, testing};
-use stylefleet_proto::{Ended, EventKind, Update, keys};
+use stylefleet_proto::{Ended, EventKind, Failure, Update, keys};
 use stylefleet_transport::broker::{DispatcherEnd, Notification, WorkerEnd};
 use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
@@ -165,13 +165,14 @@ async fn a_cancelled_job_stops_and_keeps_its_checkpoint() {
 }
 
 #[tokio::test]
-async fn a_job_that_kills_its_workers_is_set_aside() {
+async fn a_job_that_ends_its_workers_is_set_aside() {
     let scene = Scene::new(|_, _| Ok(Outcome::Finished(picture()))).await;
     let started = keys::started(&scene.job.id);
     let start = |deaths| {
         let json = serde_json::json!({
             "job": scene.job.id, "worker": "dead", "attempt": 1,
             "evaluations": 0, "deaths": deaths, "unix_millis": 0,
+            "exit_reason": "it ran out of memory",
         });
         scene.context.store.put(&started, json.to_string().into())
     };
@@ -192,5 +193,9 @@ async fn a_job_that_kills_its_workers_is_set_aside() {
         let result = keys::result(&scene.job.id);
         scene.context.store.delete(&result).await.expect("removes");
     }
-    assert!(scene.get(&keys::failed(&scene.job.id)).await.is_some());
+    let failed = scene.get(&keys::failed(&scene.job.id)).await;
+    let failed: Failure = serde_json::from_slice(&failed.expect("is there")).expect("parses");
+    for part in ["5 workers in a row", "it ran out of memory"] {
+        assert!(failed.reason.contains(part), "{}", failed.reason);
+    }
 }
