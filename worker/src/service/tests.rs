@@ -3,6 +3,7 @@ use std::time::Duration;
 use stylefleet_engine::{Control, Engine, Observer, Outcome, Progress, testing};
 use stylefleet_proto::{Happening, keys};
 use stylefleet_transport::broker::{DispatcherEnd, Told, WorkerEnd};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::job::tests::{Scene, job, picture, progress};
@@ -98,11 +99,15 @@ async fn the_next_job_is_taken_when_the_one_at_work_is_about_to_end() {
     let working = tokio::spawn(scene.service(FOREVER).run());
     hear(&mut told, |h| matches!(h, Happening::Started { .. })).await;
     scene.publish().await;
-    while scene.broker.waiting().await.expect("counts") > 0 {
-        tokio::task::yield_now().await;
-    }
+    let taking = async {
+        while scene.broker.waiting().await.expect("counts") > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let taken = timeout(Duration::from_secs(20), taking).await;
     scene.drain.cancel();
     working.await.expect("ends").expect("without an error");
+    taken.expect("is taken meanwhile");
 }
 
 /// Another worker may be idle.
@@ -113,7 +118,10 @@ async fn the_next_job_is_not_taken_before() {
     scene.publish().await;
     scene.publish().await;
     let working = tokio::spawn(scene.service(FOREVER).run());
-    while !matches!(told.recv().await.expect("is told"), Told::Pulse(_)) {}
+    // The second time it is told of progress, a fifth of a second has passed.
+    for _ in 0..2 {
+        while !matches!(told.recv().await.expect("is told"), Told::Pulse(_)) {}
+    }
     let waiting = scene.broker.waiting().await.expect("counts");
     scene.drain.cancel();
     working.await.expect("ends").expect("without an error");
