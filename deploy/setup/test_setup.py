@@ -111,7 +111,6 @@ class SetUp(unittest.TestCase):
         self.assertEqual(ended.returncode, 1)
         self.assertIn("nvidia-cublas", ended.stderr)
         self.assertRegex(ended.stderr, "setup: libtorch was not installed .*: run this again")
-        self.assertEqual(self.set_up().returncode, 0)
         said, there = self.assert_installed()
         self.assertEqual((said, there), ("", CPU_HALF))
 

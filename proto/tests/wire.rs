@@ -296,7 +296,8 @@ proptest! {
             prop_assert_eq!(read.id, JobId::of(&read));
             prop_assert_eq!(read.content.sha256, job.content.sha256);
             prop_assert_eq!(&read.parameters, &job.parameters);
-            prop_assert_eq!(read.start.map(|image| image.sha256), job.start.map(|image| image.sha256));
+            let start = |job: &Job| job.start.as_ref().map(|image| image.sha256);
+            prop_assert_eq!(start(&read), start(&job));
         }
     }
 

@@ -13,9 +13,9 @@ use stylefleet_model::{Choice, Heading};
 fn parameters() -> String {
     let mut page = String::from(
         "# Parameters\n\n\
-         Every parameter of a picture: an option of `stylefleet run` and `stylefleet submit`, a key of batch\n\
-         files, and, with underscores for hyphens, a field of messages and records. This page follows from\n\
-         the table in `proto/model/src/stylize/table.rs`.\n",
+         Every parameter of a picture: an option of `stylefleet run` and `stylefleet submit`, a\n\
+         key of batch files, and, with underscores for hyphens, a field of messages and records.\n\
+         This page follows from the table in `proto/model/src/stylize/table.rs`.\n",
     );
     for heading in [Heading::Picture, Heading::Objective, Heading::Effort] {
         writeln!(page, "\n## {}\n", heading.title()).expect("writes");

@@ -44,12 +44,13 @@ pub struct Options {
     /// with --blend, every content is redrawn once, in a blend of all styles. WEIGHT: share in
     /// the blend relative to the others, greater than 0, at most 1e6, 1 where there is none. At
     /// most 16 styles blend.
-    #[arg(long, aliases = ["style-image", "styles"], value_name = "IMAGE[=WEIGHT]", required_unless_present = "file")]
+    #[arg(long, aliases = ["style-image", "styles"], value_name = "IMAGE[=WEIGHT]",
+          required_unless_present = "file")]
     #[serde(deserialize_with = "one_or_many")]
     pub style: Option<Vec<PathBuf>>,
 
-    /// Where in the picture a style counts: an image, white for everywhere, black for nowhere, greys
-    /// between; as many as styles, in their order, none for a style that counts everywhere
+    /// Where in the picture a style counts: an image, white for everywhere, black for nowhere,
+    /// greys between; as many as styles, in their order, none for a style that counts everywhere
     ///
     /// Masks are stretched to the picture, and styles that have any blend.
     #[arg(long, value_name = "IMAGE")]
@@ -88,8 +89,8 @@ pub struct Options {
     #[serde(deserialize_with = "written")]
     pub memory: Option<ByteSize>,
 
-    /// Largest image accepted, in pixels, 1 or more; it is checked before decoding, which takes a worker up
-    /// to 28 bytes a pixel [default: 100 million]
+    /// Largest image accepted, in pixels, 1 or more; it is checked before decoding, which takes a
+    /// worker up to 28 bytes a pixel [default: 100 million]
     #[arg(long, value_name = "N", help_heading = WHOLE)]
     pub max_pixels: Option<NonZero<u64>>,
 }

@@ -74,8 +74,8 @@ pub struct Machine {
 
     /// Where to compute: auto, cpu, cuda, or cuda:N[,cuda:M...] [default: auto]
     ///
-    /// auto: every CUDA device, or the CPU where there is none. cuda: the first. A worker is started for each
-    /// device listed; a CUDA device that is not there is an error.
+    /// auto: every CUDA device, or the CPU where there is none. cuda: the first. A worker is
+    /// started for each device listed; a CUDA device that is not there is an error.
     #[arg(long, value_name = "D", help_heading = WHOLE)]
     pub device: Option<Devices>,
 

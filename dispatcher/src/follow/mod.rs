@@ -1,6 +1,6 @@
-//! Follows jobs until they are over, and shows people how they get on: `watch` does so with the jobs
-//! of a fleet, `run` with those of its own workers. The broker notifies of what goes on; what has
-//! become of a job is for the store to say.
+//! Follows jobs until they are over, and shows people how they get on: `watch` does so with the
+//! jobs of a fleet, `run` with those of its own workers. The broker notifies of what goes on; what
+//! has become of a job is for the store to say.
 
 mod look;
 mod show;
@@ -301,8 +301,8 @@ impl<'a> Follower<'a> {
         self.lost = lost;
         if sure > 0 {
             self.say_once(format!(
-                "{sure} jobs are lost: they wait, and the broker does not have them, perhaps because \
-                 its queues were purged: run the same submit again"
+                "{sure} jobs are lost: they wait, and the broker does not have them, perhaps \
+                 because its queues were purged: run the same submit again"
             ));
         }
     }

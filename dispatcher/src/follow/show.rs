@@ -185,8 +185,8 @@ impl Follower<'_> {
         }
         if let Some(entry) = self.board.entries(&event.job).first() {
             self.board.remark(&format!(
-                "{}: worker {} says that it is over, but the store here has nothing of it: does that \
-                 worker use another store?",
+                "{}: worker {} says that it is over, but the store here has nothing of it: does \
+                 that worker use another store?",
                 entry.name, event.worker
             ));
         }

@@ -19,7 +19,8 @@ use super::worker::{ExitReason, Fault, Launch, Worker};
 use crate::clock::millis;
 use crate::documents::{self, DocumentError};
 
-/// How often in a row a worker may fail to start, or give its job back unasked, before the run ends.
+/// How often in a row a worker may fail to start, or give its job back unasked, before the run
+/// ends.
 const SETBACKS: u32 = 5;
 
 /// What all lanes share.

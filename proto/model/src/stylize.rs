@@ -1,5 +1,5 @@
-//! The kind of job that redraws one picture in the style of others, by optimising its pixels (Gatys,
-//! Ecker and Bethge, arXiv 1508.06576).
+//! The kind of job that redraws one picture in the style of others, by optimising its pixels
+//! (Gatys, Ecker and Bethge, arXiv 1508.06576).
 
 mod choices;
 mod layer;

@@ -63,8 +63,8 @@ pub trait Store: Send + Sync {
     }
 
     /// Downloads the object into a file; says whether there is such an object. The file then holds
-    /// the whole object; if there is none, or its bytes do not have the digest, the file stays as it
-    /// was. The object is never in memory as a whole. A download that is cut off is resumed.
+    /// the whole object; if there is none, or its bytes do not have the digest, the file stays as
+    /// it was. The object is never in memory as a whole. A download that is cut off is resumed.
     async fn get_file(&self, key: &str, path: &Path, digest: &Digest) -> Result<bool, StoreError> {
         download::get_file(self, key, path, digest).await
     }

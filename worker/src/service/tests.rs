@@ -4,6 +4,7 @@ use stylefleet_engine::{Control, Engine, Observer, Outcome, Progress, testing};
 use stylefleet_proto::{Ended, EventKind, Failure, Update, keys};
 use stylefleet_transport::broker::{DispatcherEnd, Notification, WorkerEnd};
 use tokio::sync::mpsc::Receiver;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::job::tests::{Scene, job, picture, progress};
@@ -117,11 +118,15 @@ async fn the_next_job_is_taken_when_the_one_at_work_is_about_to_end() {
     let working = tokio::spawn(scene.service(FOREVER).run());
     wait_for(&mut notifications, is_start).await;
     scene.submit().await;
-    while scene.broker.waiting().await.expect("counts") > 0 {
-        tokio::task::yield_now().await;
-    }
+    let taking = async {
+        while scene.broker.waiting().await.expect("counts") > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let taken = timeout(Duration::from_secs(20), taking).await;
     scene.drain.cancel();
     working.await.expect("ends").expect("without an error");
+    taken.expect("is taken meanwhile");
 }
 
 /// Another worker may be idle.
@@ -132,10 +137,13 @@ async fn the_next_job_is_not_taken_before() {
     scene.submit().await;
     scene.submit().await;
     let working = tokio::spawn(scene.service(FOREVER).run());
-    while !matches!(
-        notifications.recv().await.expect("is published"),
-        Notification::Pulse(_)
-    ) {}
+    // The second time it is told of progress, a fifth of a second has passed.
+    for _ in 0..2 {
+        while !matches!(
+            notifications.recv().await.expect("is published"),
+            Notification::Pulse(_)
+        ) {}
+    }
     let waiting = scene.broker.waiting().await.expect("counts");
     scene.drain.cancel();
     working.await.expect("ends").expect("without an error");

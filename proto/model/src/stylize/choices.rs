@@ -1,4 +1,5 @@
-//! Parameters that are one of a few words. Their order is that of the numbers in `stylefleet.proto`.
+//! Parameters that are one of a few words. Their order is that of the numbers in
+//! `stylefleet.proto`.
 
 use crate::choice::choice;
 use crate::{Choice, Value};

@@ -167,8 +167,8 @@ impl Validate for Parameters {
         self.check_network("style_layers", &self.style_layers)?;
         if self.stretch_style && self.style_scale != 1.0 {
             let reason = format!(
-                "is {}, must be 1 where styles are stretched to the picture's size, as the notebook \
-                 preset does",
+                "is {}, must be 1 where styles are stretched to the picture's size, as the \
+                 notebook preset does",
                 self.style_scale
             );
             return Err(Invalid::new("style_scale", reason));
@@ -256,7 +256,8 @@ mod tests {
             ),
             (
                 "stop-below",
-                "Stop once the loss at the full size is below this, greater than 0 (none: never) [default: none]",
+                "Stop once the loss at the full size is below this, greater than 0 (none: never) \
+                 [default: none]",
             ),
         ] {
             assert_eq!(brief(name), expected);
@@ -285,7 +286,8 @@ mod tests {
             ),
             (
                 |p| (p.network, p.style_layers) = (Network::Vgg16, Layers::of([(3, 4, 1.0)])),
-                "style_layers: names conv3_4, which VGG16 does not have: take another layer, or VGG19",
+                "style_layers: names conv3_4, which VGG16 does not have: take another layer, or \
+                 VGG19",
             ),
             (
                 |p| (p.content_weight, p.style_weight, p.tv_weight) = (0.0, 0.0, 0.0),

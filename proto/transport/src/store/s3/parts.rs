@@ -35,7 +35,8 @@ pub fn parts(bytes: Bytes) -> impl Stream<Item = Result<Bytes, StoreError>> + Se
 }
 
 impl S3Store {
-    /// Writes an object in parts, over whatever was there. If a part is an error, nothing is written.
+    /// Writes an object in parts, over whatever was there. If a part is an error, nothing is
+    /// written.
     pub(super) async fn write_parts(
         &self,
         key: &str,
@@ -52,8 +53,8 @@ impl S3Store {
 }
 
 /// An upload in parts. Parts that never become an object take up space, so an upload that fails or
-/// is dropped is aborted. Where that cannot be done (the process ends, the reply that the upload has
-/// begun is lost, a part arrives late), a lifecycle rule of the bucket removes them.
+/// is dropped is aborted. Where that cannot be done (the process ends, the reply that the upload
+/// has begun is lost, a part arrives late), a lifecycle rule of the bucket removes them.
 struct Upload<'a> {
     store: &'a S3Store,
     key: &'a str,
