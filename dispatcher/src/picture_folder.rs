@@ -114,7 +114,7 @@ impl PictureFolder {
 
     /// Puts the picture of `record` and its story into the folder, unless they are there.
     pub async fn save(&self, entry: &ManifestEntry, record: &Record) -> Result<Saved, FolderError> {
-        let file = |name: &String| format!("{name}.{}", record.parameters.format.extension());
+        let file = |name: &String| format!("{name}.{}", record.ending());
         let mut changed = Vec::new();
         let (name, kept) = loop {
             let name = self.place(entry, &changed, Some(record)).await?;

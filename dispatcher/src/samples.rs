@@ -2,36 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use stylefleet_model::stylize::{Format, Parameters, Preset};
-use stylefleet_proto::{Digest, Image, Job, JobId, Record, Scored, Style, Valid, keys};
-
-/// An image.
-fn image() -> Image {
-    Image {
-        sha256: Digest::of(&[]),
-        name: "a.png".parse().expect("a name"),
-    }
-}
-
-/// A style.
-fn style() -> Style {
-    Style {
-        image: image(),
-        weight: 1.0,
-        mask: None,
-    }
-}
+use stylefleet_model::stylize::Format;
+use stylefleet_proto::{Digest, Job, JobId, Record, Scored, keys, testing};
 
 /// A job.
 pub fn job() -> Job {
-    let batch = "batch".parse().expect("a batch");
-    let name = "name".parse().expect("a name");
-    Job::new(batch, name, image(), vec![style()], None, parameters()).expect("a job")
-}
-
-/// Parameters.
-fn parameters() -> Valid<Parameters> {
-    Valid::new(Preset::Studio.parameters()).expect("is valid")
+    testing::job("name", b"content", b"style")
 }
 
 /// The record of a job that came to the `picture`.
@@ -41,9 +17,9 @@ pub fn record(job: JobId, picture: &[u8]) -> Record {
         picture: keys::picture(&job, &Digest::of(picture), Format::Png),
         width: 1,
         height: 1,
-        content: image(),
-        styles: vec![style()],
-        parameters: parameters(),
+        kind: "stylize".parse().expect("a kind"),
+        inputs: Vec::new(),
+        specification: serde_json::Value::Null,
         seconds: 1.0,
         evaluations: 1,
         score: Scored {

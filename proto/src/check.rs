@@ -52,22 +52,6 @@ pub(crate) fn number(
     }
 }
 
-/// Refuses a number that is not finite and above zero.
-pub(crate) fn positive(field: &str, value: f64, most: f64) -> Result<f64, Invalid> {
-    if value > 0.0 && value <= most {
-        return Ok(value);
-    }
-    let limit = if most == f64::MAX {
-        "finite".to_owned()
-    } else {
-        format!("at most {most}")
-    };
-    Err(Invalid::new(
-        field,
-        format!("is {value}, must be greater than 0 and {limit}"),
-    ))
-}
-
 /// Refuses a number that no enum value has.
 pub(crate) fn enumerated<T: TryFrom<i32>>(field: &str, value: i32) -> Result<T, Invalid> {
     T::try_from(value).map_err(|_| Invalid::new(field, format!("has no value {value}")))

@@ -6,22 +6,25 @@ use std::str::FromStr;
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
-use stylefleet_model::stylize::{Init, MAX_SHARE, Parameters};
-use stylefleet_model::{BatchId, Digest, Invalid, Name, Valid};
+use stylefleet_model::{BatchId, Digest, Invalid, Name, Role};
 
-use crate::check::{enumerated, integer, optional, positive, required};
+use crate::check::{enumerated, integer, optional};
+use crate::specification::{Specification, check_inputs};
 use crate::wire;
 pub use crate::wire::Priority;
 
 /// Version of the contract that this crate speaks.
 pub const VERSION: u32 = 2;
 
-/// Most styles in one blend.
-const MAX_STYLES: usize = 16;
-/// Most evaluations from one progress picture to the next.
+/// Most inputs of a job.
+const MAX_INPUTS: usize = 64;
+/// Largest specification, in bytes.
+const MAX_SPECIFICATION: usize = 1 << 20;
+/// Most steps from one preview to the next.
 pub const MAX_PREVIEW_EVERY: u32 = 1_000_000;
 
-/// One content image with one blend of styles: one picture. Every field is checked.
+/// Something to do, of whatever kind. Every field is checked, but for what the specification says:
+/// that is for those who know the kind.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
     /// Hash of what is asked.
@@ -30,21 +33,19 @@ pub struct Job {
     pub batch: BatchId,
     /// What people call it.
     pub name: Name,
-    /// The picture to redraw.
-    pub content: Image,
-    /// The styles to blend, at least one.
-    pub styles: Vec<Style>,
-    /// The image to start from, where the parameters say that it is one of the job's own.
-    pub start: Option<Image>,
-    /// How to redraw it.
-    pub parameters: Valid<Parameters>,
+    /// What kind of job it is: a [`Specification::KIND`].
+    pub kind: Role,
+    /// The kind's message.
+    pub specification: Vec<u8>,
+    /// What it works on.
+    pub inputs: Vec<Input>,
     /// Which try this is, from 1.
     pub attempt: u32,
     /// Which jobs go first.
     pub priority: Priority,
-    /// Evaluations from one progress picture to the next, over all scales; 0: none are made.
+    /// Steps from one preview to the next; 0: none are made.
     pub preview_every: u32,
-    /// The identity of the store that has the inputs and gets the picture; none: any.
+    /// The identity of the store that has the inputs and gets the outputs; none: any.
     pub store: Option<Digest>,
 }
 
@@ -53,108 +54,88 @@ pub struct Job {
 #[serde(transparent)]
 pub struct JobId(Digest);
 
-/// An image in the store.
+/// An object in the store that a job works on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Image {
-    /// Hash of the file's bytes.
+pub struct Input {
+    /// What it is to the job.
+    pub role: Role,
+    /// Hash of its bytes.
     pub sha256: Digest,
     /// The file name that people know it by.
     pub name: Name,
 }
 
-/// One style of a blend.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Style {
-    /// The style image.
-    pub image: Image,
-    /// Its share, relative to the other styles.
-    pub weight: f64,
-    /// Where in the picture it counts; none: everywhere.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mask: Option<Image>,
-}
-
 impl Job {
     /// Puts a first attempt together and gives it its id.
-    pub fn new(
+    pub fn new<S: Specification>(
         batch: BatchId,
         name: Name,
-        content: Image,
-        styles: Vec<Style>,
-        start: Option<Image>,
-        parameters: Valid<Parameters>,
+        specification: &S,
+        inputs: Vec<Input>,
     ) -> Result<Self, Invalid> {
-        let mut job = Self {
-            id: JobId(Digest::of(&[])),
+        check_inputs(&specification.roles(), &inputs)?;
+        let kind = S::KIND.parse()?;
+        let specification = specification.encode();
+        Ok(Self {
+            id: JobId::of(&kind, &specification, &inputs),
             batch,
             name,
-            content,
-            styles,
-            start,
-            parameters,
+            kind,
+            specification,
+            inputs,
             attempt: 1,
             priority: Priority::Normal,
             preview_every: 0,
             store: None,
-        };
-        job.validate()?;
-        job.id = JobId::of(&job);
-        Ok(job)
+        })
     }
 
-    fn validate(&self) -> Result<(), Invalid> {
-        if self.styles.is_empty() || self.styles.len() > MAX_STYLES {
-            return Err(Invalid::new(
-                "styles",
-                format!(
-                    "has {} entries, must be 1 to {MAX_STYLES}",
-                    self.styles.len()
-                ),
-            ));
+    /// What it asks for, if it is of that kind and valid.
+    pub fn specification<S: Specification>(&self) -> Result<S, Invalid> {
+        if self.kind.as_ref() != S::KIND {
+            let reason = format!("is {}, not {}", self.kind, S::KIND);
+            return Err(Invalid::new("kind", reason));
         }
-        for style in &self.styles {
-            positive("styles.weight", style.weight, MAX_SHARE)?;
+        let within = |invalid: Invalid| invalid.within("specification");
+        let specification = S::decode(&self.specification).map_err(within)?;
+        // A newer program may ask for more than this one understands, and the picture be another.
+        if specification.encode() != self.specification {
+            let reason = "says what this program does not understand: update the older side";
+            return Err(Invalid::new("specification", reason));
         }
-        let reason = match (self.parameters.init, &self.start) {
-            (Init::Style(index), _) if index as usize >= self.styles.len() => format!(
-                "names style {} of {}",
-                index.saturating_add(1),
-                self.styles.len()
-            ),
-            (Init::Image, None) => "is an image that is missing".to_owned(),
-            (Init::Content | Init::Noise | Init::Style(_), Some(_)) => {
-                "is no image, but there is one".to_owned()
-            }
-            _ => return Ok(()),
-        };
-        Err(Invalid::new("init", reason))
+        check_inputs(&specification.roles(), &self.inputs)?;
+        Ok(specification)
+    }
+
+    /// The same job as another attempt at it.
+    pub fn with_attempt(self, attempt: u32) -> Self {
+        Self { attempt, ..self }
+    }
+
+    /// The input of that role, if there is one.
+    pub fn input(&self, role: &Role) -> Option<&Input> {
+        self.inputs.iter().find(|input| input.role == *role)
     }
 }
 
 impl JobId {
-    /// SHA-256 over the protobuf encoding of `job` with everything left out that does not change
-    /// the picture: the names, the batch, the attempt, the priority, the progress pictures, the
-    /// store and the id itself. Prost writes fields in the order of their numbers and the contract
-    /// has no maps, so the encoding is unique.
-    pub fn of(job: &Job) -> Self {
-        let mut asked = wire::Job::from(job);
-        asked.id.clear();
-        asked.batch.clear();
-        asked.name.clear();
-        asked.attempt = 0;
-        asked.priority = Priority::Normal.into();
-        asked.preview_every = 0;
-        asked.store.clear();
-        let style_images = asked
-            .styles
-            .iter_mut()
-            .flat_map(|style| style.image.iter_mut().chain(&mut style.mask));
-        for image in style_images
-            .chain(asked.content.as_mut())
-            .chain(asked.start.as_mut())
-        {
-            image.name.clear();
-        }
+    /// SHA-256 over the protobuf encoding of a `Job` that has nothing but the version, the kind,
+    /// the specification, and the inputs by role, without their names. Prost writes fields in the
+    /// order of their numbers and the contract has no maps, so the encoding is unique.
+    pub fn of(kind: &Role, specification: &[u8], inputs: &[Input]) -> Self {
+        let mut inputs: Vec<_> = inputs.iter().collect();
+        inputs.sort_by(|a, b| a.role.cmp(&b.role));
+        let nameless = |input: &Input| wire::Input {
+            name: String::new(),
+            ..input.into()
+        };
+        let asked = wire::Job {
+            version: VERSION,
+            kind: kind.to_string(),
+            specification: specification.to_vec(),
+            inputs: inputs.into_iter().map(nameless).collect(),
+            ..wire::Job::default()
+        };
         Self(Digest::of(&asked.encode_to_vec()))
     }
 }
@@ -186,44 +167,41 @@ impl TryFrom<wire::Job> for Job {
                 ),
             ));
         }
-        if from.styles.len() > MAX_STYLES {
-            return Err(Invalid::new(
-                "styles",
-                format!("has more than {MAX_STYLES} entries"),
-            ));
-        }
         let claimed: JobId = from.id.parse().map_err(|e: Invalid| e.within("id"))?;
-        let mut job = Self::new(
-            from.batch.parse()?,
-            from.name.parse()?,
-            required("content", from.content)?
-                .try_into()
-                .map_err(|e: Invalid| e.within("content"))?,
-            from.styles
-                .into_iter()
-                .map(Style::try_from)
-                .collect::<Result<_, _>>()?,
-            from.start
-                .map(Image::try_from)
-                .transpose()
-                .map_err(|e| e.within("start"))?,
-            required("parameters", from.parameters)?
-                .try_into()
-                .map_err(|e: Invalid| e.within("parameters"))?,
-        )?;
-        job.attempt = integer("attempt", from.attempt, 1..=u32::MAX)?;
-        job.priority = enumerated("priority", from.priority)?;
-        job.preview_every = integer("preview_every", from.preview_every, 0..=MAX_PREVIEW_EVERY)?;
-        job.store = optional("store", &from.store)?;
-        if job.id == claimed {
-            Ok(job)
-        } else {
-            Err(Invalid::new(
-                "id",
-                format!("is {claimed}, but what is asked hashes to {}", job.id),
-            ))
+        let kind = from.kind.parse();
+        let kind = kind.map_err(|e: Invalid| Invalid::new("kind", e.reason))?;
+        let inputs = inputs(from.inputs)?;
+        if from.specification.len() > MAX_SPECIFICATION {
+            let reason = format!("has more than {MAX_SPECIFICATION} bytes");
+            return Err(Invalid::new("specification", reason));
         }
+        let id = JobId::of(&kind, &from.specification, &inputs);
+        if id != claimed {
+            let reason = format!("is {claimed}, but what is asked hashes to {id}");
+            return Err(Invalid::new("id", reason));
+        }
+        Ok(Self {
+            id,
+            batch: from.batch.parse()?,
+            name: from.name.parse()?,
+            kind,
+            specification: from.specification,
+            inputs,
+            attempt: integer("attempt", from.attempt, 1..=u32::MAX)?,
+            priority: enumerated("priority", from.priority)?,
+            preview_every: integer("preview_every", from.preview_every, 0..=MAX_PREVIEW_EVERY)?,
+            store: optional("store", &from.store)?,
+        })
     }
+}
+
+fn inputs(from: Vec<wire::Input>) -> Result<Vec<Input>, Invalid> {
+    if from.len() > MAX_INPUTS {
+        let reason = format!("are {}, at most {MAX_INPUTS}", from.len());
+        return Err(Invalid::new("inputs", reason));
+    }
+    let input = |input| Input::try_from(input).map_err(|e: Invalid| e.within("inputs"));
+    from.into_iter().map(input).collect()
 }
 
 impl From<&Job> for wire::Job {
@@ -233,60 +211,35 @@ impl From<&Job> for wire::Job {
             id: from.id.to_string(),
             batch: from.batch.to_string(),
             name: from.name.to_string(),
-            content: Some((&from.content).into()),
-            styles: from
-                .styles
-                .iter()
-                .map(|style| wire::Style {
-                    image: Some((&style.image).into()),
-                    weight: style.weight,
-                    mask: style.mask.as_ref().map(Into::into),
-                })
-                .collect(),
-            start: from.start.as_ref().map(Into::into),
-            parameters: Some((&*from.parameters).into()),
             attempt: from.attempt,
             priority: from.priority.into(),
             preview_every: from.preview_every,
             store: from.store.map(String::from).unwrap_or_default(),
+            kind: from.kind.to_string(),
+            specification: from.specification.clone(),
+            inputs: from.inputs.iter().map(Into::into).collect(),
         }
     }
 }
 
-impl TryFrom<wire::Image> for Image {
+impl TryFrom<wire::Input> for Input {
     type Error = Invalid;
 
-    fn try_from(from: wire::Image) -> Result<Self, Invalid> {
+    fn try_from(from: wire::Input) -> Result<Self, Invalid> {
         Ok(Self {
+            role: from.role.parse()?,
             sha256: from.sha256.parse()?,
             name: from.name.parse()?,
         })
     }
 }
 
-impl From<&Image> for wire::Image {
-    fn from(from: &Image) -> Self {
+impl From<&Input> for wire::Input {
+    fn from(from: &Input) -> Self {
         Self {
+            role: from.role.to_string(),
             sha256: from.sha256.to_string(),
             name: from.name.to_string(),
         }
-    }
-}
-
-impl TryFrom<wire::Style> for Style {
-    type Error = Invalid;
-
-    fn try_from(from: wire::Style) -> Result<Self, Invalid> {
-        Ok(Self {
-            image: required("styles.image", from.image)?
-                .try_into()
-                .map_err(|e: Invalid| e.within("styles"))?,
-            weight: from.weight,
-            mask: from
-                .mask
-                .map(Image::try_from)
-                .transpose()
-                .map_err(|e| e.within("styles.mask"))?,
-        })
     }
 }

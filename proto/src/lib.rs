@@ -13,14 +13,17 @@ pub mod lifecycle;
 mod parameters;
 pub mod queues;
 mod records;
+mod specification;
+pub mod testing;
 
 pub use event::{Delivery, Ended, Event, EventKind, Hello, Progress, Pulse, ToWorker, Update};
-pub use job::{Image, Job, JobId, MAX_PREVIEW_EVERY, Priority, Style, VERSION};
+pub use job::{Input, Job, JobId, MAX_PREVIEW_EVERY, Priority, VERSION};
 pub use records::{
     Accepted, Curve, Failure, Manifest, ManifestEntry, Record, Scored, Start, SubmitId,
 };
 
-pub use stylefleet_model::{BatchId, Digest, Hasher, Invalid, Name, Valid};
+pub use specification::Specification;
+pub use stylefleet_model::{BatchId, Digest, Hasher, Invalid, Name, Role, Valid};
 
 /// The protobuf messages as prost generates them: unchecked. See `stylefleet.proto`.
 #[allow(missing_docs, clippy::all)]

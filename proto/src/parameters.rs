@@ -5,7 +5,7 @@ use stylefleet_model::stylize::{
     ContentLoss, Format, Init, KeepColors, LayerWeight, Layers, Means, Network, Optimizer,
     Parameters, Pooling, Precision, Size, StyleLoss, TotalVariation,
 };
-use stylefleet_model::{Choice, Invalid, Valid, with_stylize_parameters};
+use stylefleet_model::{Choice, Invalid, with_stylize_parameters};
 
 use crate::check::required;
 use crate::wire;
@@ -32,11 +32,13 @@ macro_rules! convert {
             }
         }
 
-        impl TryFrom<wire::Parameters> for Valid<Parameters> {
+        /// Reads the fields. Whether their values are valid is for whoever puts them into a
+        /// specification to check.
+        impl TryFrom<wire::Parameters> for Parameters {
             type Error = Invalid;
 
             fn try_from(from: wire::Parameters) -> Result<Self, Invalid> {
-                Self::new(Parameters {
+                Ok(Self {
                     $($field: <$type as Field>::from_wire(stringify!($field), from.$field)?,)*
                 })
             }

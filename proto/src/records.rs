@@ -6,9 +6,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{integer, number};
-use crate::{Image, JobId, Style, keys};
-use stylefleet_model::stylize::{Parameters, Preset};
-use stylefleet_model::{BatchId, Invalid, Name, Valid};
+use crate::{Input, JobId, keys};
+use stylefleet_model::stylize::Preset;
+use stylefleet_model::{BatchId, Invalid, Name, Role};
 
 /// Tells one submit from all others. Written out, later ones sort after earlier ones, as far as
 /// the dispatchers' clocks agree.
@@ -90,12 +90,12 @@ pub struct Record {
     pub width: u32,
     /// Height of the picture in pixels.
     pub height: u32,
-    /// The picture to redraw.
-    pub content: Image,
-    /// The styles blended.
-    pub styles: Vec<Style>,
-    /// What was asked.
-    pub parameters: Valid<Parameters>,
+    /// What kind of job it is.
+    pub kind: Role,
+    /// What it worked on.
+    pub inputs: Vec<Input>,
+    /// What was asked, as the kind has it.
+    pub specification: serde_json::Value,
     /// Seconds of work, over all attempts that were resumed.
     pub seconds: f64,
     /// Evaluations over all scales.
@@ -115,6 +115,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// The ending of the picture's file, without the dot.
+    pub fn ending(&self) -> &str {
+        self.picture.rsplit('.').next().unwrap_or_default()
+    }
+
     /// Whether this can be the record of `job`: what is read from a store may be anything.
     pub fn check(&self, job: &JobId) -> Result<(), Invalid> {
         if self.job != *job {

@@ -13,12 +13,12 @@ use proptest::sample::{select, subsequence};
 use prost::Message;
 use stylefleet_model::Choice;
 use stylefleet_model::stylize::{
-    Init, Layer, LayerWeight, Layers, MAX_SIDE, MIN_SIDE, Network, Overrides, Parameters, Preset,
-    Size, table,
+    Format, Init, Layer, LayerWeight, Layers, MAX_SIDE, MIN_SIDE, Network, Overrides, Parameters,
+    Preset, Size, Stylize, table,
 };
 use stylefleet_proto::{
-    BatchId, Delivery, Digest, Ended, Event, EventKind, Image, Job, JobId, MAX_PREVIEW_EVERY, Name,
-    Priority, Progress, Pulse, Style, SubmitId, ToWorker, Update, Valid, keys, wire,
+    BatchId, Delivery, Digest, Ended, Event, EventKind, Input, Job, JobId, MAX_PREVIEW_EVERY, Name,
+    Priority, Progress, Pulse, Role, SubmitId, ToWorker, Update, Valid, keys, testing, wire,
 };
 
 // Every valid job.
@@ -27,8 +27,10 @@ fn names() -> impl Strategy<Value = Name> {
     "[^\\p{Cc}]{1,60}".prop_map(|text| text.parse().expect("a name"))
 }
 
-fn images() -> impl Strategy<Value = Image> {
-    (any::<[u8; 8]>(), names()).prop_map(|(bytes, name)| Image {
+/// Inputs of that role.
+fn inputs(role: Role) -> impl Strategy<Value = Input> {
+    (any::<[u8; 8]>(), names()).prop_map(move |(bytes, name)| Input {
+        role: role.clone(),
         sha256: Digest::of(&bytes),
         name,
     })
@@ -147,37 +149,47 @@ fn parameters() -> impl Strategy<Value = Parameters> {
     })
 }
 
-fn jobs() -> impl Strategy<Value = Job> {
-    let styles = (images(), 1e-300..=1e6, option::of(images()));
-    let styles = styles.prop_map(|(image, weight, mask)| Style {
-        image,
-        weight,
-        mask,
+/// What is asked, and an input for each role that there must be, or may be.
+fn asks() -> impl Strategy<Value = (Valid<Stylize>, Vec<Input>)> {
+    let weights = vec(1e-300..=1e6, 1..=16);
+    let asked = (weights, parameters()).prop_filter_map("asks for nothing", |asked| {
+        let (weights, parameters) = asked;
+        Valid::new(Stylize {
+            weights,
+            parameters,
+        })
+        .ok()
     });
+    asked.prop_flat_map(|asked| {
+        let roles = asked.roles().into_iter().map(|rule| {
+            let input = inputs(rule.role);
+            if rule.is_required {
+                input.prop_map(Some).boxed()
+            } else {
+                option::of(input).boxed()
+            }
+        });
+        let inputs = roles.collect::<Vec<_>>();
+        (
+            Just(asked),
+            inputs.prop_map(|inputs| inputs.into_iter().flatten().collect()),
+        )
+    })
+}
+
+fn jobs() -> impl Strategy<Value = Job> {
     let batches = "[a-z0-9-]{1,64}".prop_map(|text| text.parse().expect("a batch"));
-    let parts = (
-        batches,
-        names(),
-        images(),
-        vec(styles, 1..=16),
-        images(),
-        parameters(),
-    );
     let stores = option::of(any::<u64>().prop_map(|number| Digest::of(&number.to_le_bytes())));
     let turns = (1..=u32::MAX, priorities(), 0..=MAX_PREVIEW_EVERY, stores);
-    (parts, turns).prop_filter_map("asks for nothing", |(parts, turns)| {
+    (batches, names(), asks(), turns).prop_map(|(batch, name, (asked, inputs), turns)| {
         let (attempt, priority, preview_every, store) = turns;
-        let (batch, name, content, styles, start, parameters) = parts;
-        let start = (parameters.init == Init::Image).then_some(start);
-        let parameters = Valid::new(parameters).ok()?;
-        let job = Job::new(batch, name, content, styles, start, parameters).ok()?;
-        Some(Job {
+        Job {
             attempt,
             priority,
             preview_every,
             store,
-            ..job
-        })
+            ..Job::new(batch, name, &asked, inputs).expect("is valid")
+        }
     })
 }
 
@@ -236,6 +248,8 @@ proptest! {
     ) {
         let bytes = wire::Job::from(&job).encode_to_vec();
         prop_assert_eq!(read(&bytes), Ok(job.clone()));
+        let asked = job.specification::<Valid<Stylize>>();
+        prop_assert!(asked.is_ok(), "{:?}", asked);
         let delivery = ToWorker::Delivery(Box::new(Delivery { job, redelivered, abandoned }));
         let bytes = wire::ToWorker::from(&delivery).encode_to_vec();
         let read = wire::ToWorker::decode(bytes.as_slice()).expect("decodes");
@@ -293,11 +307,14 @@ proptest! {
         }
         if let Ok(read) = read(&bytes) {
             prop_assert_eq!(read.id, job.id);
-            prop_assert_eq!(read.id, JobId::of(&read));
-            prop_assert_eq!(read.content.sha256, job.content.sha256);
-            prop_assert_eq!(&read.parameters, &job.parameters);
-            let start = |job: &Job| job.start.as_ref().map(|image| image.sha256);
-            prop_assert_eq!(start(&read), start(&job));
+            prop_assert_eq!(read.id, JobId::of(&read.kind, &read.specification, &read.inputs));
+            let asked = |job: &Job| {
+                let inputs = job.inputs.iter().map(|input| (input.role.clone(), input.sha256));
+                let mut inputs: Vec<_> = inputs.collect();
+                inputs.sort();
+                (job.kind.clone(), job.specification.clone(), inputs)
+            };
+            prop_assert_eq!(asked(&read), asked(&job));
         }
     }
 
@@ -313,27 +330,25 @@ proptest! {
         other.priority = priority;
         other.preview_every = preview_every;
         other.store = Some(Digest::of(name.as_ref().as_bytes()));
-        other.content.name = name.clone();
-        for style in &mut other.styles {
-            style.image.name = name.clone();
+        for input in &mut other.inputs {
+            input.name = name.clone();
         }
-        if let Some(start) = &mut other.start {
-            start.name = name;
-        }
-        prop_assert_eq!(JobId::of(&other), job.id);
+        other.inputs.reverse();
+        let id = JobId::of(&other.kind, &other.specification, &other.inputs);
+        prop_assert_eq!(id, job.id);
     }
 
     #[test]
     fn keys_never_climb_out_of_the_store(job in jobs()) {
         for key in [
-            keys::input(&job.content.sha256),
+            keys::input(&job.inputs[0].sha256),
             keys::manifest(&job.batch, &SubmitId { unix_millis: u64::MAX, random: u64::MAX }),
             keys::accepted(&job.batch, &SubmitId { unix_millis: 0, random: 0 }),
-            keys::weights(&job.content.sha256),
+            keys::weights(&job.inputs[0].sha256),
             keys::started(&job.id),
             keys::cancelled(&job.id),
             keys::checkpoint(&job.id),
-            keys::picture(&job.id, &job.content.sha256, job.parameters.format),
+            keys::picture(&job.id, &job.inputs[0].sha256, Format::Tiff),
             keys::result(&job.id),
             keys::failed(&job.id),
         ] {
@@ -348,27 +363,26 @@ proptest! {
 
 // One job, changed in one thing.
 
-fn image(text: &str) -> Image {
-    Image {
-        sha256: Digest::of(text.as_bytes()),
-        name: "x.png".parse().expect("a name"),
-    }
+fn job() -> Job {
+    blend(&["content", "style.1", "style.2"], |_| ())
 }
 
-fn job() -> Job {
-    let styles = ["one", "two"].map(|text| Style {
-        image: image(text),
-        weight: 1.0,
-        mask: None,
+/// A job of batch `batch`, with inputs of these roles.
+fn blend(roles: &[&str], change: impl FnOnce(&mut Stylize)) -> Job {
+    let mut asked = Stylize {
+        weights: vec![1.0, 1.0],
+        parameters: Preset::Gatys.parameters(),
+    };
+    change(&mut asked);
+    let inputs = roles.iter().map(|role| {
+        let role = role.parse().expect("a role");
+        testing::input(role, b"an image")
     });
-    let parameters = Valid::new(Preset::Gatys.parameters()).expect("is valid");
     Job::new(
         "batch".parse().expect("a batch"),
         "job".parse().expect("a name"),
-        image("content"),
-        styles.into(),
-        None,
-        parameters,
+        &Valid::new(asked).expect("is valid"),
+        inputs.collect(),
     )
     .expect("a job")
 }
@@ -415,60 +429,50 @@ fn changed(field: &str, written: &str) -> Option<Parameters> {
 
 /// Jobs that ask for something else, at least one for each parameter.
 fn other_asks() -> Vec<(String, Job)> {
-    type Change = fn(&mut Job);
-    let images: [(&str, Change); 8] = [
-        ("content", |job| job.content = image("another")),
-        ("a style", |job| job.styles[1].image = image("another")),
-        ("a style's weight", |job| job.styles[1].weight = 2.0),
-        ("the styles' order", |job| job.styles.reverse()),
-        ("a mask", |job| job.styles[1].mask = Some(image("mask"))),
-        ("another mask", |job| {
-            job.styles[1].mask = Some(image("another mask"))
-        }),
-        ("a mask of another style", |job| {
-            job.styles[0].mask = Some(image("mask"))
-        }),
-        ("fewer styles", |job| job.styles.truncate(1)),
+    let images = ["content", "style.1", "style.2"];
+    let other = |index: usize| {
+        let mut job = job();
+        job.inputs[index].sha256 = Digest::of(b"another image");
+        job.id = JobId::of(&job.kind, &job.specification, &job.inputs);
+        job
+    };
+    let with = |more: &[&str]| blend(&[&images, more].concat(), |_| ());
+    let mut asks = vec![
+        ("content".to_owned(), other(0)),
+        ("a style".to_owned(), other(1)),
+        ("another style".to_owned(), other(2)),
+        (
+            "a weight".to_owned(),
+            blend(&images, |asked| asked.weights[0] = 2.0),
+        ),
+        (
+            "another weight".to_owned(),
+            blend(&images, |asked| asked.weights[1] = 2.0),
+        ),
+        ("a mask".to_owned(), with(&["mask.1"])),
+        ("another mask".to_owned(), with(&["mask.2"])),
+        (
+            "fewer styles".to_owned(),
+            blend(&images[..2], |asked| asked.weights.truncate(1)),
+        ),
     ];
-    let mut asks: Vec<_> = images
-        .into_iter()
-        .map(|(what, change)| {
-            let mut other = job();
-            change(&mut other);
-            (what.to_owned(), other)
-        })
-        .collect();
-    for start in ["start", "another start"] {
-        let mut parameters = Preset::Gatys.parameters();
-        parameters.init = Init::Image;
-        let other = Job {
-            start: Some(image(start)),
-            parameters: Valid::new(parameters).expect("is valid"),
-            ..job()
-        };
-        asks.push((start.to_owned(), other));
-    }
+    let start = blend(&[&images[..], &["start"]].concat(), |asked| {
+        asked.parameters.init = Init::Image;
+    });
+    asks.push(("a start".to_owned(), start));
     for row in table() {
         let words = row.choices.unwrap_or_default();
         let values = VALUES.into_iter().chain(words.split(", "));
-        let mut seen = vec![(*job().parameters).clone()];
+        let mut seen = vec![Preset::Gatys.parameters()];
         for value in values {
             let Some(parameters) = changed(row.field, value) else {
                 continue;
             };
-            let Ok(valid) = Valid::new(parameters.clone()) else {
-                continue;
-            };
-            if !seen.contains(&parameters) {
-                seen.push(parameters);
-                let what = format!("{} {value}", row.field);
-                asks.push((
-                    what,
-                    Job {
-                        parameters: valid,
-                        ..job()
-                    },
-                ));
+            let is_valid = Valid::new(parameters.clone()).is_ok();
+            if is_valid && !seen.contains(&parameters) {
+                seen.push(parameters.clone());
+                let job = blend(&images, |asked| asked.parameters = parameters);
+                asks.push((format!("{} {value}", row.field), job));
             }
         }
         assert!(seen.len() > 1, "{} was not changed", row.field);
@@ -480,7 +484,7 @@ fn other_asks() -> Vec<(String, Job)> {
 fn whatever_else_is_asked_is_another_job() {
     let mut ids = HashMap::from([(job().id, "the job itself".to_owned())]);
     for (what, other) in other_asks() {
-        if let Some(same) = ids.insert(JobId::of(&other), what.clone()) {
+        if let Some(same) = ids.insert(other.id, what.clone()) {
             panic!("{what} has the id of {same}");
         }
     }
@@ -489,19 +493,19 @@ fn whatever_else_is_asked_is_another_job() {
 #[test]
 fn what_was_changed_under_way_is_refused() {
     for (what, other) in other_asks() {
-        // They have the id of the job that they were made of.
+        let other = Job {
+            id: job().id,
+            ..other
+        };
         let refused = Job::try_from(wire::Job::from(&other)).expect_err(&what);
         assert_eq!(refused.field, "id", "{what}: {refused}");
     }
 }
 
 #[test]
-fn what_is_out_of_its_range_is_refused_by_name() {
+fn an_envelope_that_is_not_valid_is_refused_by_name() {
     type Tampering = fn(&mut wire::Job);
-    fn parameters(job: &mut wire::Job) -> &mut wire::Parameters {
-        job.parameters.as_mut().expect("parameters")
-    }
-    let cases: Vec<(&str, Tampering)> = vec![
+    let cases: [(&str, Tampering); 27] = [
         ("version", |job| job.version = 1),
         ("version", |job| job.version = 0),
         ("id", |job| job.id.clear()),
@@ -521,76 +525,19 @@ fn what_is_out_of_its_range_is_refused_by_name() {
             job.preview_every = MAX_PREVIEW_EVERY + 1
         }),
         ("store", |job| job.store = "../identity".into()),
-        ("content", |job| job.content = None),
-        ("content.sha256", |job| {
-            job.content.as_mut().expect("content").sha256 = "../../../etc/passwd".into();
+        ("kind", |job| job.kind.clear()),
+        ("kind", |job| job.kind = "../x".into()),
+        ("kind", |job| job.kind = "Stylize".into()),
+        ("specification", |job| {
+            job.specification = vec![0; (1 << 20) + 1]
         }),
-        ("styles", |job| job.styles.clear()),
-        ("styles", |job| job.styles = vec![job.styles[0].clone(); 17]),
-        ("styles.image", |job| job.styles[0].image = None),
-        ("styles.weight", |job| job.styles[0].weight = f64::NAN),
-        ("styles.weight", |job| job.styles[0].weight = 0.0),
-        ("styles.weight", |job| job.styles[0].weight = -1.0),
-        ("styles.weight", |job| job.styles[0].weight = f64::INFINITY),
-        ("parameters", |job| job.parameters = None),
-        ("parameters.size", |job| parameters(job).size = None),
-        ("parameters.size", |job| {
-            parameters(job).size = Some(wire::parameters::Size::Longest(MAX_SIDE + 1));
-        }),
-        ("parameters.size.height", |job| {
-            let extent = wire::Extent {
-                width: 16,
-                height: 15,
-            };
-            parameters(job).size = Some(wire::parameters::Size::Exact(extent));
-        }),
-        ("parameters.init", |job| parameters(job).init = None),
-        ("init", |job| {
-            parameters(job).init = Some(wire::parameters::Init::Style(2));
-        }),
-        ("init", |job| {
-            let image = wire::InitImage {};
-            parameters(job).init = Some(wire::parameters::Init::Image(image));
-        }),
-        ("init", |job| job.start = job.content.clone()),
-        ("parameters.keep_colors", |job| {
-            parameters(job).keep_colors = 4
-        }),
-        ("parameters.format", |job| parameters(job).format = -1),
-        ("parameters.stop_below", |job| {
-            parameters(job).stop_below = Some(f64::INFINITY)
-        }),
-        ("parameters.pooling", |job| parameters(job).pooling = 2),
-        ("parameters.network", |job| parameters(job).network = 2),
-        ("parameters.content_layers", |job| {
-            parameters(job).network = Network::Vgg16.number();
-            parameters(job).content_layers[0].layer = "conv4_4".into();
-        }),
-        ("parameters.style_loss", |job| {
-            parameters(job).style_loss = 3
-        }),
-        ("styles.mask", |job| {
-            let image = job.styles[0].image.clone();
-            job.styles[0].mask = image.map(|image| wire::Image {
-                sha256: "../secret".into(),
-                ..image
-            });
-        }),
-        ("parameters.style_layers", |job| {
-            parameters(job).style_layers[0].layer = "conv9_9".into();
-        }),
-        ("parameters.style_layers", |job| {
-            let twice = parameters(job).style_layers[0].clone();
-            parameters(job).style_layers.push(twice);
-        }),
-        ("parameters.style_layers.conv1_1", |job| {
-            parameters(job).style_layers[0].weight = f64::NAN;
-        }),
-        ("parameters.weights", |job| {
-            let objective = parameters(job);
-            objective.content_weight = 0.0;
-            objective.style_weight = 0.0;
-            objective.tv_weight = 0.0;
+        ("inputs", |job| job.inputs = vec![job.inputs[0].clone(); 65]),
+        ("inputs.role", |job| job.inputs[0].role = "a/b".into()),
+        ("inputs.role", |job| job.inputs[0].role = ".a".into()),
+        ("inputs.role", |job| job.inputs[0].role = "r".repeat(33)),
+        ("inputs.name", |job| job.inputs[0].name.clear()),
+        ("inputs.sha256", |job| {
+            job.inputs[0].sha256 = "../../../etc/passwd".into();
         }),
     ];
     for (field, tamper) in cases {
@@ -604,6 +551,100 @@ fn what_is_out_of_its_range_is_refused_by_name() {
     }
 }
 
+/// The job with another specification, under the id that it then has.
+fn specified(change: impl FnOnce(&mut wire::Stylize)) -> Job {
+    let job = job();
+    let mut asked = wire::Stylize::decode(job.specification.as_slice()).expect("is one");
+    change(&mut asked);
+    with_specification(asked.encode_to_vec())
+}
+
+fn with_specification(specification: Vec<u8>) -> Job {
+    let job = job();
+    let changed = Job {
+        id: JobId::of(&job.kind, &specification, &job.inputs),
+        specification,
+        ..job
+    };
+    // The envelope knows no kind.
+    Job::try_from(wire::Job::from(&changed)).expect("is an envelope")
+}
+
+#[test]
+fn a_specification_that_is_not_valid_is_refused_by_name() {
+    type Tampering = fn(&mut wire::Stylize, &mut wire::Parameters);
+    let cases: [(&str, Tampering); 13] = [
+        ("specification.styles", |asked, _| asked.weights.clear()),
+        ("specification.styles.weight", |asked, _| {
+            asked.weights[1] = f64::NAN
+        }),
+        ("inputs", |asked, _| asked.weights.push(1.0)),
+        ("inputs", |asked, _| asked.weights.truncate(1)),
+        ("specification.size", |_, p| p.size = None),
+        ("specification.size", |_, p| {
+            p.size = Some(wire::parameters::Size::Longest(MAX_SIDE + 1));
+        }),
+        ("specification.size.height", |_, p| {
+            let (width, height) = (16, 15);
+            let extent = wire::Extent { width, height };
+            p.size = Some(wire::parameters::Size::Exact(extent));
+        }),
+        ("specification.init", |_, p| p.init = None),
+        ("specification.init", |_, p| {
+            p.init = Some(wire::parameters::Init::Style(2));
+        }),
+        ("inputs", |_, p| {
+            p.init = Some(wire::parameters::Init::Image(wire::InitImage {}));
+        }),
+        ("specification.keep_colors", |_, p| p.keep_colors = 4),
+        ("specification.format", |_, p| p.format = -1),
+        ("specification.style_layers", |_, p| {
+            p.style_layers[0].layer = "conv9_9".into();
+        }),
+    ];
+    for (field, tamper) in cases {
+        let job = specified(|asked| {
+            let mut parameters = asked.parameters.take().expect("has some");
+            tamper(asked, &mut parameters);
+            asked.parameters = Some(parameters);
+        });
+        let refused = job.specification::<Valid<Stylize>>().expect_err(field);
+        assert_eq!(refused.field, field, "{refused}");
+    }
+    let nothing = specified(|asked| asked.parameters = None);
+    let refused = nothing.specification::<Valid<Stylize>>();
+    assert_eq!(
+        refused.expect_err("lacks them").field,
+        "specification.parameters"
+    );
+}
+
+#[test]
+fn what_a_newer_program_asks_for_is_refused() {
+    // Field 15 of a later `Stylize`, a number.
+    let newer = [&job().specification[..], &[0x78, 1]].concat();
+    let refused = with_specification(newer).specification::<Valid<Stylize>>();
+    let refused = refused.expect_err("is not understood").to_string();
+    assert!(refused.contains("update the older side"), "{refused}");
+    let noise = with_specification(vec![0xff; 9]).specification::<Valid<Stylize>>();
+    assert_eq!(
+        noise.expect_err("is none").field,
+        "specification.specification"
+    );
+}
+
+#[test]
+fn a_job_of_another_kind_is_none_of_this_one() {
+    let job = Job {
+        kind: "other".parse().expect("a kind"),
+        ..job()
+    };
+    let refused = job
+        .specification::<Valid<Stylize>>()
+        .expect_err("is another");
+    assert_eq!(refused.to_string(), "kind: is other, not stylize");
+}
+
 #[test]
 fn no_number_passes_beyond_its_limits() {
     for row in table() {
@@ -612,10 +653,9 @@ fn no_number_passes_beyond_its_limits() {
             let Some(parameters) = changed(row.field, value) else {
                 continue;
             };
-            let mut message = wire::Job::from(&job());
-            message.parameters = Some(wire::Parameters::from(&parameters));
-            if let Err(invalid) = Job::try_from(message)
-                && invalid.field == format!("parameters.{}", row.field)
+            let job = specified(|asked| asked.parameters = Some((&parameters).into()));
+            if let Err(invalid) = job.specification::<Valid<Stylize>>()
+                && invalid.field == format!("specification.{}", row.field)
             {
                 refused += 1;
             }
@@ -640,9 +680,10 @@ fn a_batch_is_named_so_that_it_is_safe_in_a_path() {
 #[test]
 fn a_picture_lies_with_its_job() {
     let job = job();
-    let picture = keys::picture(&job.id, &job.content.sha256, job.parameters.format);
+    let file = job.inputs[0].sha256;
+    let picture = keys::picture(&job.id, &file, Format::Png);
     assert!(keys::is_picture(&job.id, &picture), "{picture}");
-    assert!(keys::is_of_picture(&picture, &job.content.sha256));
+    assert!(keys::is_of_picture(&picture, &file));
     let other = Digest::of(b"another picture");
     assert!(!keys::is_of_picture(&picture, &other));
     assert!(!keys::is_of_picture("image.", &other));
@@ -656,7 +697,7 @@ fn a_picture_lies_with_its_job() {
         format!("jobs/{id}/image.0123456789abcdeg.png"),
         format!("jobs/{id}/image.0123456789abcdef.p/g"),
         picture.replace("jobs/", "/jobs/"),
-        picture.replace(&id.to_string(), &job.content.sha256.to_string()),
+        picture.replace(&id.to_string(), &file.to_string()),
     ] {
         assert!(!keys::is_picture(&id, &elsewhere), "{elsewhere}");
     }

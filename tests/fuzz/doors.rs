@@ -9,10 +9,10 @@ use std::task::{Context, Poll, Waker};
 use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use stylefleet_model::stylize::Layer;
+use stylefleet_model::stylize::{Layer, Stylize};
 use stylefleet_proto::{
     Accepted, BatchId, Digest, Event, Failure, Hello, Job, JobId, Manifest, Name, Pulse, Record,
-    Start, ToWorker, wire,
+    Start, ToWorker, Valid, wire,
 };
 use stylefleet_transport::broker::BrokerUrl;
 use stylefleet_transport::pipe::Receiver;
@@ -24,7 +24,10 @@ const PASSWORD: &str = "Oft7Geheim";
 /// A message, of whatever kind, from the broker or a pipe.
 pub fn messages(bytes: &[u8]) {
     if let Some(job) = is_stable(bytes, |job: &Job| wire::Job::from(job)) {
-        assert_eq!(job.id, JobId::of(&job), "the id is the ask's");
+        let id = JobId::of(&job.kind, &job.specification, &job.inputs);
+        assert_eq!(job.id, id, "the id is the ask's");
+        // Whether it is valid is another question.
+        let _ = job.specification::<Valid<Stylize>>();
     }
     is_stable(bytes, |event: &Event| wire::Event::from(event.clone()));
     is_stable(bytes, |pulse: &Pulse| wire::Pulse::from(pulse.clone()));

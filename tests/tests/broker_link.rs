@@ -11,9 +11,8 @@ use std::time::{Duration, SystemTime};
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
-use stylefleet_model::stylize::Preset;
 use stylefleet_proto::queues::{self, DEAD, EVENTS, PROGRESS};
-use stylefleet_proto::{Digest, Event, Image, Job, JobId, Progress, Style, Update, Valid};
+use stylefleet_proto::{Event, Job, JobId, Progress, Update, testing};
 use stylefleet_tests::fleet::Workshop;
 use stylefleet_tests::processes::wait_until;
 use stylefleet_tests::relay::Relay;
@@ -58,20 +57,7 @@ async fn channel(url: &str) -> (Connection, Channel) {
 }
 
 fn job(number: u64) -> Job {
-    let image = |bytes: &[u8]| Image {
-        sha256: Digest::of(bytes),
-        name: "a.png".parse().expect("a name"),
-    };
-    let style = Style {
-        image: image(b"style"),
-        weight: 1.0,
-        mask: None,
-    };
-    let batch = "batch".parse().expect("a batch");
-    let name = format!("job-{number}").parse().expect("a name");
-    let content = image(&number.to_le_bytes());
-    let parameters = Valid::new(Preset::default().parameters()).expect("is valid");
-    Job::new(batch, name, content, vec![style], None, parameters).expect("a job")
+    testing::job(&format!("job-{number}"), &number.to_le_bytes(), b"style")
 }
 
 #[tokio::test(flavor = "multi_thread")]

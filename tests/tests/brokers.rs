@@ -7,12 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Connection, ConnectionProperties};
-use stylefleet_model::stylize::Preset;
 use stylefleet_proto::lifecycle::ATTEMPTS;
 use stylefleet_proto::queues::{DELIVERY_LIMIT, JOBS};
 use stylefleet_proto::{
-    Delivery, Digest, Ended, Event, EventKind, Hello, Image, Job, Priority, Progress, Style,
-    ToWorker, Update, Valid, wire,
+    Delivery, Ended, Event, EventKind, Hello, Job, Priority, Progress, ToWorker, Update, testing,
+    wire,
 };
 use stylefleet_tests::services::{Fleet, Services};
 use stylefleet_transport::broker::{
@@ -94,24 +93,7 @@ fn options(url: &str) -> BrokerOptions {
 }
 
 fn job(number: u64) -> Job {
-    let image = |bytes: &[u8]| Image {
-        sha256: Digest::of(bytes),
-        name: "a.png".parse().expect("a name"),
-    };
-    let style = Style {
-        image: image(b"style"),
-        weight: 1.0,
-        mask: None,
-    };
-    Job::new(
-        "batch".parse().expect("a batch"),
-        format!("job-{number}").parse().expect("a name"),
-        image(&number.to_le_bytes()),
-        vec![style],
-        None,
-        Valid::new(Preset::default().parameters()).expect("is valid"),
-    )
-    .expect("a job")
+    testing::job(&format!("job-{number}"), &number.to_le_bytes(), b"style")
 }
 
 fn event<K>(job: &Job, kind: K) -> Event<K> {

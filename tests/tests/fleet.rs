@@ -311,8 +311,9 @@ async fn long_jobs_take_turns_and_ask_for_their_inputs_once() {
 
     let starts = follow_starts(&broker, 4).await;
     let jobs: Vec<_> = starts.iter().map(|(job, _)| *job).collect();
-    let [one, other] = [both[0].0, both[1].0];
-    assert_eq!(jobs, [one, other, one, other], "they do not take turns");
+    // Who follows while a stream gets its first event may miss that one.
+    assert_ne!(jobs[0], jobs[1], "they do not take turns");
+    assert_eq!(jobs[..2], jobs[2..], "they do not take turns");
     assert!(
         starts[2].1 > 0 && starts[3].1 > 0,
         "begun afresh: {starts:?}"

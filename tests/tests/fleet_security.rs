@@ -12,9 +12,9 @@ use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ErrorKind, ExchangeKind};
 use prost::Message;
 use serde_json::Value;
-use stylefleet_model::stylize::{Preset, Size};
+use stylefleet_model::stylize::{Preset, Size, Stylize};
 use stylefleet_proto::queues::{self, ABANDONED, DEAD, EVENTS, JOBS, PROGRESS, WATCH};
-use stylefleet_proto::{Digest, Image, Job, Priority, Record, Style, Valid, keys, wire};
+use stylefleet_proto::{Digest, Input, Job, JobId, Priority, Record, Role, Valid, keys, wire};
 use stylefleet_tests::fleet::Workshop;
 use stylefleet_tests::processes::wait_until;
 use stylefleet_tests::relay::Relay;
@@ -46,31 +46,28 @@ async fn publish(
 }
 
 /// Brings a file of the scene into the store, as an input.
-fn input(workshop: &Workshop<'_>, file: &str) -> Image {
+fn input(workshop: &Workshop<'_>, role: Role, file: &str) -> Input {
     let sha256 = Digest::of(&workshop.scene.read(file));
     workshop.put(&keys::input(&sha256), &workshop.scene.path(file));
     let name = file.parse().expect("a name");
-    Image { sha256, name }
+    Input { role, sha256, name }
 }
 
 /// A job of batch `b` that is over in a moment.
-fn job(content: Image, style: Image) -> Job {
+fn job(content: Input, style: Input) -> Job {
     let mut parameters = Preset::default().parameters();
     parameters.size = Size::Longest(16);
     (parameters.scales, parameters.evaluations) = (1, 2);
-    let style = Style {
-        image: style,
-        weight: 1.0,
-        mask: None,
-    };
+    let specification = Valid::new(Stylize {
+        weights: vec![1.0],
+        parameters,
+    });
     let [batch, name] = ["b", "picture"];
     Job::new(
         batch.parse().expect("a batch"),
         name.parse().expect("a name"),
-        content,
-        vec![style],
-        None,
-        Valid::new(parameters).expect("is valid"),
+        &specification.expect("is valid"),
+        vec![content, style],
     )
     .expect("a job")
 }
@@ -85,72 +82,137 @@ fn dead(workshop: &Workshop<'_>) -> HashMap<String, String> {
         .collect()
 }
 
-/// Messages that no worker should act on, each with a part of the reason to be given.
-fn hostile(good: &Job) -> Vec<(Vec<u8>, &'static str)> {
-    let with = |change: &dyn Fn(&mut wire::Job)| {
+/// A message that no worker should act on.
+struct Hostile {
+    message: Vec<u8>,
+    /// What it is listed as among the dead letters.
+    id: String,
+    /// A part of the reason.
+    part: &'static str,
+}
+
+impl Hostile {
+    /// One that is no job.
+    fn message(message: Vec<u8>, part: &'static str) -> Self {
+        let id = Digest::of(&message).to_string();
+        Self { message, id, part }
+    }
+
+    /// A job whose envelope is changed.
+    fn envelope(good: &Job, part: &'static str, change: impl Fn(&mut wire::Job)) -> Self {
         let mut job = wire::Job::from(good);
         change(&mut job);
-        job.encode_to_vec()
-    };
-    let of = |change: &dyn Fn(&mut wire::Parameters)| {
-        with(&|job| change(job.parameters.as_mut().expect("parameters")))
-    };
-    let content =
-        |sha256: &str| with(&|job| job.content.as_mut().expect("one").sha256 = sha256.into());
-    let mut cut = with(&|_| ());
+        Self::message(job.encode_to_vec(), part)
+    }
+
+    /// A job that asks for something else, under the id that it then has.
+    fn specification(
+        good: &Job,
+        part: &'static str,
+        change: impl Fn(&mut wire::Stylize, &mut wire::Parameters),
+    ) -> Self {
+        let asked = wire::Stylize::decode(good.specification.as_slice());
+        let mut asked = asked.expect("is one");
+        let mut parameters = asked.parameters.take().expect("has some");
+        change(&mut asked, &mut parameters);
+        asked.parameters = Some(parameters);
+        let specification = asked.encode_to_vec();
+        let id = JobId::of(&good.kind, &specification, &good.inputs);
+        let job = Job {
+            id,
+            specification,
+            ..good.clone()
+        };
+        Self {
+            message: wire::Job::from(&job).encode_to_vec(),
+            id: id.to_string(),
+            part,
+        }
+    }
+}
+
+fn hostile(good: &Job) -> Vec<Hostile> {
+    let message = Hostile::message;
+    let mut cut = wire::Job::from(good).encode_to_vec();
     cut.truncate(cut.len() / 2);
-    vec![
-        (Vec::new(), "version"),
-        (
+    let messages = [
+        message(Vec::new(), "version"),
+        message(
             b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff".to_vec(),
             "no job of this contract",
         ),
-        (b"{\"job\": 1}".to_vec(), "no job of this contract"),
-        (cut, "no job of this contract"),
-        (vec![0; 2 << 20], "2097152 bytes"),
-        (with(&|job| job.version = 99), "version"),
-        (with(&|job| job.id = "0".repeat(64)), "hashes to"),
-        (with(&|job| job.id = "../../etc/passwd".into()), "id"),
-        (with(&|job| job.batch = "../b".into()), "batch"),
-        (with(&|job| job.name = "a\nb".into()), "name"),
-        (with(&|job| job.name = "a".repeat(100_000)), "name"),
-        (content("../../../etc/passwd"), "content"),
-        (content(&"A".repeat(64)), "content"),
-        (with(&|job| job.content = None), "content"),
-        (with(&|job| job.styles.clear()), "styles"),
-        (
-            with(&|job| job.styles = vec![job.styles[0].clone(); 1000]),
-            "styles",
-        ),
-        (with(&|job| job.styles[0].weight = f64::NAN), "weight"),
-        (with(&|job| job.styles[0].weight = f64::INFINITY), "weight"),
-        (with(&|job| job.attempt = 0), "attempt"),
-        (with(&|job| job.priority = 7), "priority"),
-        (with(&|job| job.parameters = None), "parameters"),
-        (
-            of(&|p| p.size = Some(wire::parameters::Size::Longest(u32::MAX))),
-            "size",
-        ),
-        (of(&|p| p.evaluations = u32::MAX), "evaluations"),
-        (of(&|p| p.scales = 11), "scales"),
-        (of(&|p| p.tolerance = -1.0), "tolerance"),
-        (of(&|p| p.stop_below = Some(f64::NAN)), "stop_below"),
-        (
-            of(&|p| p.init = Some(wire::parameters::Init::Style(9))),
-            "init",
-        ),
-        (of(&|p| p.style_weight = f64::NAN), "style_weight"),
-        (of(&|p| p.style_layers[0].layer = "../x".into()), "layer"),
-    ]
+        message(b"{\"job\": 1}".to_vec(), "no job of this contract"),
+        message(cut, "no job of this contract"),
+        message(vec![0; 2 << 20], "2097152 bytes"),
+    ];
+    type Change = fn(&mut wire::Job);
+    let envelopes: [(&str, Change); 15] = [
+        ("version: is 99", |job| job.version = 99),
+        ("hashes to", |job| job.id = "0".repeat(64)),
+        ("id.sha256: ", |job| job.id = "../../etc/passwd".into()),
+        ("batch: ", |job| job.batch = "../b".into()),
+        ("name: ", |job| job.name = "a\nb".into()),
+        ("name: ", |job| job.name = "a".repeat(100_000)),
+        ("inputs.sha256: ", |job| {
+            job.inputs[0].sha256 = "../../../etc/passwd".into();
+        }),
+        ("inputs.sha256: ", |job| {
+            job.inputs[0].sha256 = "A".repeat(64);
+        }),
+        ("inputs.role: ", |job| job.inputs[0].role = "../x".into()),
+        ("inputs: are 1000", |job| {
+            job.inputs = vec![job.inputs[0].clone(); 1000];
+        }),
+        ("kind: ", |job| job.kind = "../x".into()),
+        ("hashes to", |job| job.kind = "other".into()),
+        ("hashes to", |job| job.specification.push(0)),
+        ("attempt: ", |job| job.attempt = 0),
+        ("priority: ", |job| job.priority = 7),
+    ];
+    type Other = fn(&mut wire::Stylize, &mut wire::Parameters);
+    let specifications: [(&str, Other); 13] = [
+        ("styles: are 0", |asked, _| asked.weights.clear()),
+        ("styles: are 1000", |asked, _| {
+            asked.weights = vec![1.0; 1000]
+        }),
+        ("lack one: style.2", |asked, _| asked.weights.push(1.0)),
+        ("styles.weight: ", |asked, _| asked.weights[0] = f64::NAN),
+        ("styles.weight: ", |asked, _| {
+            asked.weights[0] = f64::INFINITY
+        }),
+        ("size: ", |_, p| {
+            p.size = Some(wire::parameters::Size::Longest(u32::MAX));
+        }),
+        (".evaluations: ", |_, p| p.evaluations = u32::MAX),
+        ("scales: ", |_, p| p.scales = 11),
+        ("tolerance: ", |_, p| p.tolerance = -1.0),
+        ("stop_below: ", |_, p| p.stop_below = Some(f64::NAN)),
+        ("init: ", |_, p| {
+            p.init = Some(wire::parameters::Init::Style(9));
+        }),
+        ("style_weight: ", |_, p| p.style_weight = f64::NAN),
+        ("style_layers: ", |_, p| {
+            p.style_layers[0].layer = "../x".into()
+        }),
+    ];
+    let envelopes = envelopes.map(|(part, change)| Hostile::envelope(good, part, change));
+    let specifications =
+        specifications.map(|(part, change)| Hostile::specification(good, part, change));
+    messages
+        .into_iter()
+        .chain(envelopes)
+        .chain(specifications)
+        .collect()
 }
 
 #[tokio::test]
 async fn hostile_messages_are_set_aside_and_the_worker_works_on() {
     let workshop = Workshop::new(Services::shared());
-    let [content, style] = ["boat.png", "wave.png"].map(|file| input(&workshop, file));
+    let content = input(&workshop, Stylize::content(), "boat.png");
+    let style = input(&workshop, Stylize::style(0), "wave.png");
     let hostile = hostile(&job(content, style));
     let channel = connect(&workshop.fleet.dispatcher).await;
-    for (number, (message, _)) in hostile.iter().enumerate() {
+    for (number, Hostile { message, .. }) in hostile.iter().enumerate() {
         let key = Priority::ORDER[number % 3].word();
         publish(&channel, JOBS, key, message)
             .await
@@ -161,8 +223,8 @@ async fn hostile_messages_are_set_aside_and_the_worker_works_on() {
     workshop.watch(&batch).end().expect_code(0);
 
     let dead = dead(&workshop);
-    for (message, part) in &hostile {
-        let reason = dead.get(&Digest::of(message).to_string());
+    for Hostile { id, part, .. } in &hostile {
+        let reason = dead.get(id);
         let reason = reason.unwrap_or_else(|| panic!("not set aside: the one about {part}"));
         assert!(reason.contains(part), "{part:?} is not in: {reason}");
         assert!(
@@ -178,7 +240,8 @@ async fn hostile_messages_are_set_aside_and_the_worker_works_on() {
 #[tokio::test]
 async fn a_damaged_result_makes_way_for_a_good_one() {
     let workshop = Workshop::new(Services::shared());
-    let [content, style] = ["boat.png", "wave.png"].map(|file| input(&workshop, file));
+    let content = input(&workshop, Stylize::content(), "boat.png");
+    let style = input(&workshop, Stylize::style(0), "wave.png");
     let job = job(content, style);
     let message = wire::Job::from(&job).encode_to_vec();
     let channel = connect(&workshop.fleet.dispatcher).await;
@@ -203,7 +266,7 @@ async fn a_damaged_result_makes_way_for_a_good_one() {
 #[tokio::test]
 async fn bad_inputs_fail_their_jobs_alone() {
     let workshop = Workshop::new(Services::shared());
-    let style = input(&workshop, "wave.png");
+    let style = input(&workshop, Stylize::style(0), "wave.png");
     workshop.scene.write("bomb.png", png_header(60_000, 60_000));
     workshop.scene.write("text.png", "hello, hello, hello");
     workshop.scene.write("empty.png", "");
@@ -213,9 +276,11 @@ async fn bad_inputs_fail_their_jobs_alone() {
         ("text.png", "no image"),
         ("empty.png", "no image"),
     ] {
-        bad.push((job(input(&workshop, file), style.clone()), part));
+        let content = input(&workshop, Stylize::content(), file);
+        bad.push((job(content, style.clone()), part));
     }
-    let image = |name: &str| Image {
+    let image = |name: &str| Input {
+        role: Stylize::content(),
         sha256: Digest::of(name.as_bytes()),
         name: name.parse().expect("a name"),
     };
@@ -243,7 +308,7 @@ async fn bad_inputs_fail_their_jobs_alone() {
         let reason = &dead[&job.id.to_string()];
         assert!(reason.contains(part), "{part:?} is not in: {reason}");
         assert!(
-            reason.contains(job.content.name.as_ref()),
+            reason.contains(job.inputs[0].name.as_ref()),
             "about what? {reason}"
         );
         let why = workshop

@@ -9,10 +9,10 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use prost::Message;
 use serde_json::json;
-use stylefleet_model::stylize::{Init, Preset, Size};
+use stylefleet_model::stylize::{Init, Preset, Size, Stylize};
 use stylefleet_proto::{
-    Accepted, Delivery, Digest, Ended, Event, EventKind, Failure, Hello, Image, Job, Manifest,
-    ManifestEntry, Progress, Pulse, Record, Scored, Start, Style, ToWorker, Update, Valid, wire,
+    Accepted, Delivery, Ended, Event, EventKind, Failure, Hello, Job, Manifest, ManifestEntry,
+    Progress, Pulse, Record, Role, Scored, Start, ToWorker, Update, Valid, testing, wire,
 };
 
 #[path = "../fuzz/doors.rs"]
@@ -127,13 +127,6 @@ fn read_seeds(door: &str) -> BTreeMap<String, Vec<u8>> {
     files.map(seed).collect()
 }
 
-fn image(name: &str) -> Image {
-    Image {
-        sha256: Digest::of(name.as_bytes()),
-        name: name.parse().expect("a name"),
-    }
-}
-
 /// A job that sets whatever can be set.
 fn job() -> Job {
     let mut parameters = Preset::Gatys.parameters();
@@ -144,17 +137,23 @@ fn job() -> Job {
     parameters.init = Init::Image;
     parameters.stop_below = Some(1.5);
     parameters.seed = u64::MAX;
-    let style = |name| Style {
-        image: image(name),
-        weight: 0.5,
-        mask: None,
-    };
-    let styles = vec![style("wave.png"), style("glass.jpg")];
-    let start = Some(image("start.png"));
-    let parameters = Valid::new(parameters).expect("is valid");
+    let weights = vec![0.5, 0.5];
+    let specification = Valid::new(Stylize {
+        weights,
+        parameters,
+    });
+    let roles = [
+        Stylize::content(),
+        Stylize::style(0),
+        Stylize::style(1),
+        Stylize::mask(1),
+        Stylize::start(),
+    ];
+    let input = |role: Role| testing::input(role.clone(), role.as_ref().as_bytes());
+    let inputs = roles.map(input).into();
     let (batch, name) = ("b-1".parse(), "boat at sea".parse());
     let (batch, name) = (batch.expect("a batch"), name.expect("a name"));
-    Job::new(batch, name, image("boat.png"), styles, start, parameters).expect("a job")
+    Job::new(batch, name, &specification.expect("is valid"), inputs).expect("a job")
 }
 
 fn progress() -> Progress {
@@ -283,9 +282,9 @@ fn contract() -> BTreeMap<(&'static str, String), Vec<u8>> {
         picture: "jobs/0/image.png".to_owned(),
         width: 640,
         height: 480,
-        content: job.content.clone(),
-        styles: job.styles.clone(),
-        parameters: job.parameters.clone(),
+        kind: job.kind.clone(),
+        inputs: job.inputs.clone(),
+        specification: json!({"weights": [0.5, 0.5]}),
         seconds: 1.5,
         evaluations: 100,
         score: Scored {

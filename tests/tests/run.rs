@@ -24,6 +24,13 @@ fn difference(one: &DynamicImage, other: &DynamicImage) -> f32 {
     sum / one.as_raw().len() as f32
 }
 
+/// The input of that role in the record of a picture.
+fn input(story: &Value, role: &str) -> Value {
+    let inputs = story["inputs"].as_array().expect("a list");
+    let input = inputs.iter().find(|input| input["role"] == role);
+    input.cloned().unwrap_or_default()
+}
+
 /// Checks what the job that failed says of why.
 fn expect_reason(ended: &Ended, parts: &[&str]) {
     let failed = ended.events_of("failed");
@@ -68,9 +75,13 @@ fn every_content_is_redrawn_in_every_style_with_its_story_beside_it() {
         assert_eq!(story["file"], format!("{name}.png"));
         assert_eq!(story["preset"], "studio");
         assert_eq!(story["evaluations"], 5);
-        assert_eq!(story["parameters"]["size"], json!({"longest": 32}));
-        assert_eq!(story["parameters"]["seed"], 3);
-        assert_eq!(story["content"]["name"], format!("{content}.png"));
+        assert_eq!(
+            story["specification"]["parameters"]["size"],
+            json!({"longest": 32})
+        );
+        assert_eq!(story["specification"]["parameters"]["seed"], 3);
+        let name = &input(&story, "content")["name"];
+        assert_eq!(*name, format!("{content}.png"));
         assert!(
             story["seconds"].as_f64().is_some_and(|s| s > 0.0),
             "{story}"
@@ -192,7 +203,7 @@ fn pictures_that_would_share_a_name_are_kept_apart() {
         scene.read("out/boat.wave.png"),
         scene.read("out/boat.wave-2.png")
     );
-    let hash = |file| scene.json(file)["content"]["sha256"].clone();
+    let hash = |file| input(&scene.json(file), "content")["sha256"].clone();
     assert_ne!(hash("out/boat.wave.json"), hash("out/boat.wave-2.json"));
 }
 
@@ -376,20 +387,10 @@ fn weights_blend_styles_into_one_picture() {
         scene.files("out"),
         ["boat.wave+grid.json", "boat.wave+grid.png"]
     );
-    let styles = scene.json("out/boat.wave+grid.json")["styles"].clone();
-    let named: Vec<_> = styles
-        .as_array()
-        .expect("styles")
-        .iter()
-        .map(|style| (style["image"]["name"].clone(), style["weight"].clone()))
-        .collect();
-    assert_eq!(
-        named,
-        [
-            (json!("wave.png"), json!(1.0)),
-            (json!("grid.png"), json!(3.0))
-        ]
-    );
+    let story = scene.json("out/boat.wave+grid.json");
+    assert_eq!(input(&story, "style.1")["name"], "wave.png");
+    assert_eq!(input(&story, "style.2")["name"], "grid.png");
+    assert_eq!(story["specification"]["weights"], json!([1.0, 3.0]));
 
     // Both styles count: the blend is neither.
     let apart = "boat.png --style wave.png --style grid.png --out apart";
@@ -413,14 +414,14 @@ fn masks_strength_and_statistics_come_with_the_job() {
                 --size 24 --evaluations 4";
     scene.run(&[masked, more]).expect_code(0);
     let story = scene.json("out/boat.wave+grid.json");
-    assert_eq!(story["styles"][0]["mask"]["name"], "left.png");
-    assert_eq!(story["styles"][1]["mask"], Value::Null);
-    let objective = &story["parameters"];
+    assert_eq!(input(&story, "mask.1")["name"], "left.png");
+    assert_eq!(input(&story, "mask.2"), Value::Null);
+    let objective = &story["specification"]["parameters"];
     assert_eq!(objective["strength"], 0.6);
     assert_eq!(objective["style_loss"], "wasserstein");
     assert_eq!(objective["normalize_gradients"], true);
     assert_eq!(objective["content_weight"], 1.0);
-    assert_eq!(story["parameters"]["average"], 0.5);
+    assert_eq!(story["specification"]["parameters"]["average"], 0.5);
 
     // The same from a batch file.
     scene.write(
@@ -612,7 +613,7 @@ evaluations = 2
 
     let of = |name: &str| {
         let story = story(name);
-        let parameters = &story["parameters"];
+        let parameters = &story["specification"]["parameters"];
         (
             story["preset"].clone(),
             parameters["evaluations"].clone(),
@@ -622,7 +623,10 @@ evaluations = 2
     assert_eq!(of("boat.wave"), (json!("studio"), json!(4), json!(5)));
     assert_eq!(of("light"), (json!("studio"), json!(4), json!(8)));
     assert_eq!(of("other"), (json!("notebook"), json!(2), json!(5)));
-    assert_eq!(story("other")["parameters"]["means"], "swapped");
+    assert_eq!(
+        story("other")["specification"]["parameters"]["means"],
+        "swapped"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Why an attempt failed, and whether another may succeed.
 
 use stylefleet_engine::Error;
-use stylefleet_proto::{Digest, Name};
+use stylefleet_proto::{Digest, Invalid, Name, Role};
 use stylefleet_transport::store::StoreError;
 
 use crate::config::SettingsError;
@@ -28,6 +28,12 @@ pub enum Failure {
         /// What it should be.
         sha256: Digest,
     },
+    /// What is asked for is invalid.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// An input is missing that the kind of job must have.
+    #[error("the job has no input {0}: submit it again")]
+    NoInput(Role),
     /// The store did not do as it was told.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -81,6 +87,8 @@ impl Failure {
         match self {
             Self::Missing { .. }
             | Self::Altered { .. }
+            | Self::Invalid(_)
+            | Self::NoInput(_)
             | Self::Document { .. }
             | Self::Settings(_)
             | Self::Weights { .. }

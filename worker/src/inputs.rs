@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use stylefleet_engine::Source;
-use stylefleet_proto::{Digest, Image, keys};
+use stylefleet_proto::{Digest, Input, keys};
 use stylefleet_transport::store::Store;
 use tempfile::NamedTempFile;
 
@@ -37,8 +37,8 @@ impl Inputs {
     }
 
     /// An image, and truly that image.
-    pub async fn get(&self, image: &Image) -> Result<Source, Failure> {
-        let Image { sha256, name } = image.clone();
+    pub async fn get(&self, image: &Input) -> Result<Source, Failure> {
+        let Input { sha256, name, .. } = image.clone();
         let source = |bytes: Bytes| Source::new(name.clone(), bytes.into());
         if let Some(bytes) = self.cached(&sha256).await {
             return Ok(source(bytes));
@@ -137,8 +137,9 @@ mod tests {
 
     use super::*;
 
-    fn image(bytes: &[u8]) -> Image {
-        Image {
+    fn image(bytes: &[u8]) -> Input {
+        Input {
+            role: "content".parse().expect("a role"),
             sha256: Digest::of(bytes),
             name: "a.png".parse().expect("a name"),
         }

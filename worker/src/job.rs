@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
-use stylefleet_engine::{self as engine, Engine, Error, Outcome, Picture, Request};
+use stylefleet_engine::{self as engine, Engine, Error, Outcome, Picture, Request, Source};
+use stylefleet_model::Valid;
+use stylefleet_model::stylize::Stylize;
 use stylefleet_proto::lifecycle::{self, ATTEMPTS, DEATHS, Settlement};
 use stylefleet_proto::queues::DELIVERY_LIMIT;
-use stylefleet_proto::{Digest, Ended, Job, Record, Start, Update, keys};
+use stylefleet_proto::{Digest, Ended, Job, Record, Role, Start, Update, keys};
 use stylefleet_transport::broker::Claim;
 use stylefleet_transport::store::{Store, StoreError};
 
@@ -148,31 +150,34 @@ impl Attempt {
 
     /// The request, with the images that the job names.
     async fn request(&self) -> Result<Request, Failure> {
-        let inputs = &self.context.inputs;
-        let content = inputs.get(&self.job.content).await?;
-        let mut styles = Vec::with_capacity(self.job.styles.len());
-        for style in &self.job.styles {
-            let mask = match &style.mask {
-                Some(mask) => Some(inputs.get(mask).await?),
-                None => None,
-            };
+        let asked: Valid<Stylize> = self.job.specification()?;
+        let mut styles = Vec::with_capacity(asked.weights.len());
+        for (index, weight) in asked.weights.iter().enumerate() {
             styles.push(engine::Style {
-                image: inputs.get(&style.image).await?,
-                share: style.weight,
-                mask,
+                image: self.image(Stylize::style(index)).await?,
+                share: *weight,
+                mask: self.image_if_any(Stylize::mask(index)).await?,
             });
         }
-        let start = match &self.job.start {
-            Some(image) => Some(inputs.get(image).await?),
-            None => None,
-        };
         Ok(Request {
             identity: self.job.id.to_string(),
-            content,
+            content: self.image(Stylize::content()).await?,
             styles,
-            start,
-            parameters: self.job.parameters.clone(),
+            start: self.image_if_any(Stylize::start()).await?,
+            parameters: asked.parameters(),
         })
+    }
+
+    async fn image(&self, role: Role) -> Result<Source, Failure> {
+        let image = self.image_if_any(role.clone()).await?;
+        image.ok_or(Failure::NoInput(role))
+    }
+
+    async fn image_if_any(&self, role: Role) -> Result<Option<Source>, Failure> {
+        match self.job.input(&role) {
+            Some(input) => self.context.inputs.get(input).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Reads what differs from job to job.
@@ -236,13 +241,13 @@ impl Attempt {
         let Some(file) = self.context.store.get(&record.picture).await? else {
             return Ok(Err(format!("there is no {}", record.picture)));
         };
-        let format = record.parameters.format;
-        let expected = keys::picture(&self.job.id, &Digest::of(&file), format);
-        Ok(if expected == record.picture {
-            Ok(record)
-        } else {
-            Err(format!("{} is another file", record.picture))
-        })
+        Ok(
+            if keys::is_of_picture(&record.picture, &Digest::of(&file)) {
+                Ok(record)
+            } else {
+                Err(format!("{} is another file", record.picture))
+            },
+        )
     }
 
     /// The mark that another worker left and did not remove, if it is valid.
@@ -423,7 +428,8 @@ impl Attempt {
         if !picture.loss.is_finite() {
             return Err(Error::NotFinite(picture.loss).into());
         }
-        let format = self.job.parameters.format;
+        let asked: Valid<Stylize> = self.job.specification()?;
+        let format = asked.parameters.format;
         let encoding = tokio::task::spawn_blocking(move || {
             let file = picture.encode(format);
             (picture, file)
@@ -440,6 +446,7 @@ impl Attempt {
         store.put(&key, file.into()).await?;
         Ok(record(
             &self.job,
+            &asked,
             &picture,
             key,
             engine.description(),

@@ -1,12 +1,13 @@
 //! The record of a finished job.
 
 use stylefleet_engine::{Description, Picture};
-use stylefleet_model::stylize::Precision;
+use stylefleet_model::stylize::{Precision, Stylize};
 use stylefleet_proto::{Curve, Job, Record, Scored};
 
 /// What the result says of `picture`, which lies under `key`.
 pub fn record(
     job: &Job,
+    asked: &Stylize,
     picture: &Picture,
     key: String,
     engine: &Description,
@@ -23,9 +24,9 @@ pub fn record(
         picture: key,
         width: picture.width,
         height: picture.height,
-        content: job.content.clone(),
-        styles: job.styles.clone(),
-        parameters: job.parameters.clone(),
+        kind: job.kind.clone(),
+        inputs: job.inputs.clone(),
+        specification: serde_json::to_value(asked).unwrap_or_default(),
         seconds: picture.seconds,
         evaluations: picture.evaluations,
         score: Scored {

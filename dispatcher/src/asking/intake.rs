@@ -8,8 +8,9 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use stylefleet_model::stylize::Stylize;
 use stylefleet_proto::{
-    BatchId, Digest, Image, Invalid, Job, Manifest, ManifestEntry, Name, Style, keys,
+    BatchId, Digest, Input, Invalid, Job, Manifest, ManifestEntry, Name, Role, keys,
 };
 use stylefleet_transport::store::{Store, StoreError};
 
@@ -17,7 +18,6 @@ use crate::asking::door::{self, Refusal};
 use crate::asking::names;
 use crate::asking::plan::Picture;
 use crate::asking::remote::{Remotes, is_remote};
-use crate::asking::values::Blended;
 use crate::clock::millis;
 
 /// Images that are read and written at once.
@@ -69,6 +69,21 @@ pub struct Porter {
 
 /// An image of the store, or why it is not there.
 type Admitted = Result<Image, Arc<Refusal>>;
+
+/// An image of the store.
+#[derive(Debug, Clone)]
+struct Image {
+    sha256: Digest,
+    name: Name,
+}
+
+impl Image {
+    /// The image as what it is to a job.
+    fn input(self, role: Role) -> Input {
+        let Self { sha256, name } = self;
+        Input { role, sha256, name }
+    }
+}
 
 impl Porter {
     /// Takes the pictures in. One with a bad image stays out alone; any other error ends it all.
@@ -188,34 +203,25 @@ fn job(
     batch: &BatchId,
     images: &HashMap<PathBuf, Admitted>,
 ) -> Result<Result<Job, Arc<Refusal>>, Invalid> {
-    let image = |path: &PathBuf| images[path].clone();
-    let style = |style: &Blended| {
-        Ok::<_, Arc<Refusal>>(Style {
-            image: image(&style.path)?,
-            weight: style.weight,
-            mask: style.mask.as_ref().map(image).transpose()?,
-        })
-    };
+    let input = |role, path: &PathBuf| images[path].clone().map(|image| image.input(role));
     let gather = || {
-        let content = image(&picture.content)?;
-        let styles = picture.styles.iter().map(style).collect::<Result<_, _>>()?;
-        let start = picture.start.as_ref().map(image).transpose()?;
-        Ok::<_, Arc<Refusal>>((content, styles, start))
+        let mut inputs = vec![input(Stylize::content(), &picture.content)?];
+        for (index, style) in picture.styles.iter().enumerate() {
+            inputs.push(input(Stylize::style(index), &style.path)?);
+            if let Some(mask) = &style.mask {
+                inputs.push(input(Stylize::mask(index), mask)?);
+            }
+        }
+        if let Some(start) = &picture.start {
+            inputs.push(input(Stylize::start(), start)?);
+        }
+        Ok::<_, Arc<Refusal>>(inputs)
     };
-    let (content, styles, start) = match gather() {
-        Ok(gathered) => gathered,
+    let inputs = match gather() {
+        Ok(inputs) => inputs,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let parameters = picture.parameters;
-    Job::new(
-        batch.clone(),
-        picture.name,
-        content,
-        styles,
-        start,
-        parameters,
-    )
-    .map(Ok)
+    Job::new(batch.clone(), picture.name, &picture.specification, inputs).map(Ok)
 }
 
 #[cfg(test)]
@@ -266,7 +272,7 @@ mod tests {
         assert_eq!(names.collect::<Vec<_>>(), ["a.a", "b.a"]);
         assert_eq!(intake.refused.len(), 1);
         assert_eq!(intake.refused[0].0.as_ref(), "c.a");
-        let input = keys::input(&job.content.sha256);
+        let input = keys::input(&job.input(&Stylize::content()).expect("has one").sha256);
         assert!(store.contains(&input).await.expect("looks"));
         assert_eq!(intake.manifest.batch, job.batch);
         assert!(job.batch.as_ref().starts_with("run-"), "{}", job.batch);

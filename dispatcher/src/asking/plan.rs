@@ -5,8 +5,8 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
-use stylefleet_model::stylize::{Init, Parameters, Preset, Start};
-use stylefleet_proto::{Digest, Image, Invalid, Job, Name, Style, Valid};
+use stylefleet_model::stylize::{Preset, Start, Stylize};
+use stylefleet_proto::{Invalid, Name, Valid};
 
 use crate::asking::batch_file::{BatchFile, BatchFileError, Entry};
 use crate::asking::expand::{ExpandError, Expansion, Found, Listings, PassedOver, expand};
@@ -51,10 +51,10 @@ pub struct Picture {
     pub styles: Vec<Blended>,
     /// The image to start from, where that is a file.
     pub start: Option<PathBuf>,
-    /// What `parameters` are based on.
+    /// What its parameters are based on.
     pub preset: Preset,
     /// How to redraw it.
-    pub parameters: Valid<Parameters>,
+    pub specification: Valid<Stylize>,
 }
 
 /// What was typed makes no sense.
@@ -160,10 +160,18 @@ impl Plan {
         names: &mut Names,
     ) -> Result<(), BadOption> {
         let blends = blends(options)?;
-        let parameters = Valid::new(options.parameters.parameters())?;
-        for blend in &blends {
-            check(&parameters, blend)?;
-        }
+        let parameters = options.parameters.parameters();
+        let asked = |blend: Blend| {
+            let specification = Valid::new(Stylize {
+                weights: blend.iter().map(|style| style.weight).collect(),
+                parameters: parameters.clone(),
+            })?;
+            Ok::<_, Invalid>((blend, specification))
+        };
+        let blends = blends
+            .into_iter()
+            .map(asked)
+            .collect::<Result<Vec<_>, _>>()?;
         for content in options.content.iter().flatten() {
             let recursive = options.recursive.unwrap_or(false);
             let Expansion {
@@ -182,8 +190,8 @@ impl Plan {
                 self.passed_over.push((content.clone(), passed_over));
             }
             for image in &images {
-                for blend in &blends {
-                    let picture = picture(options, &parameters, image, blend, names)?;
+                for (blend, specification) in &blends {
+                    let picture = picture(options, specification, image, blend, names)?;
                     self.pictures.push(picture);
                 }
             }
@@ -238,31 +246,9 @@ fn masks(options: &Options, styles: usize) -> Result<Vec<Option<PathBuf>>, BadOp
     Ok(masks.iter().map(mask).collect())
 }
 
-/// Rehearses a job without its images: the contract knows what is allowed.
-fn check(parameters: &Valid<Parameters>, blend: &Blend) -> Result<(), BadOption> {
-    let image = Image {
-        sha256: Digest::of(&[]),
-        name: "rehearsal".parse()?,
-    };
-    let style = |style: &Blended| Style {
-        image: image.clone(),
-        weight: style.weight,
-        mask: style.mask.as_ref().map(|_| image.clone()),
-    };
-    Job::new(
-        "rehearsal".parse()?,
-        "rehearsal".parse()?,
-        image.clone(),
-        blend.iter().map(style).collect(),
-        (parameters.init == Init::Image).then(|| image.clone()),
-        parameters.clone(),
-    )?;
-    Ok(())
-}
-
 fn picture(
     options: &Options,
-    parameters: &Valid<Parameters>,
+    specification: &Valid<Stylize>,
     content: &Found,
     blend: &Blend,
     names: &mut Names,
@@ -279,7 +265,7 @@ fn picture(
             _ => None,
         },
         preset: options.parameters.preset.unwrap_or_default(),
-        parameters: parameters.clone(),
+        specification: specification.clone(),
     })
 }
 

@@ -1,9 +1,9 @@
 //! `stylefleet dead`: jobs that were set aside, and what people decide about them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
-use stylefleet_proto::{BatchId, JobId};
+use stylefleet_proto::{BatchId, JobId, Name, Role};
 use stylefleet_transport::broker::{DeadLetter, DeadLetters};
 use stylefleet_transport::store::Store;
 
@@ -90,10 +90,9 @@ struct Dead {
     batch: Option<BatchId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    /// What its inputs are called, by role.
     #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    styles: Option<Vec<String>>,
+    inputs: Option<BTreeMap<Role, Name>>,
     /// The attempt after which it was set aside.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
@@ -283,10 +282,11 @@ impl Dead {
             id: letter.id.clone(),
             batch: job.map(|job| job.batch.clone()),
             name: job.map(|job| job.name.to_string()),
-            content: job.map(|job| job.content.name.to_string()),
-            styles: job.map(|job| {
-                let styles = job.styles.iter();
-                styles.map(|style| style.image.name.to_string()).collect()
+            inputs: job.map(|job| {
+                let inputs = job.inputs.iter();
+                inputs
+                    .map(|input| (input.role.clone(), input.name.clone()))
+                    .collect()
             }),
             attempt: job.map(|job| job.attempt),
             reason: letter.reason.clone(),
@@ -310,8 +310,12 @@ impl Dead {
     fn print(&self) {
         let mut lines = vec![format!("id        {}", self.id)];
         lines.push(format!("picture   {}", self.what()));
-        if let (Some(content), Some(styles)) = (&self.content, &self.styles) {
-            lines.push(format!("images    {content} in {}", styles.join(", ")));
+        if let Some(inputs) = &self.inputs {
+            let inputs: Vec<_> = inputs
+                .iter()
+                .map(|(role, name)| format!("{role} {name}"))
+                .collect();
+            lines.push(format!("inputs    {}", inputs.join(", ")));
         }
         lines.push(format!("reason    {}", self.reason));
         if let Some(since) = self.since {

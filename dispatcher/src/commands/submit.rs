@@ -361,7 +361,7 @@ impl Counter<'_> {
 mod tests {
     use bytes::Bytes;
     use stylefleet_model::stylize::Preset;
-    use stylefleet_proto::{Digest, Image, Manifest, ManifestEntry, Style, Valid};
+    use stylefleet_proto::{Manifest, ManifestEntry, testing};
     use stylefleet_transport::broker::{MemoryBroker, WorkerEnd};
     use stylefleet_transport::store::MemoryStore;
     use tokio_util::sync::CancellationToken;
@@ -381,23 +381,9 @@ mod tests {
     impl Scene {
         fn new() -> Self {
             let batch: BatchId = "b-1".parse().expect("a name");
-            let image = Image {
-                sha256: Digest::of(&[]),
-                name: "a.png".parse().expect("a name"),
-            };
-            let job = |seed| {
-                let mut parameters = Preset::Studio.parameters();
-                parameters.seed = seed;
-                let parameters = Valid::new(parameters).expect("is valid");
-                let style = Style {
-                    image: image.clone(),
-                    weight: 1.0,
-                    mask: None,
-                };
-                let name = format!("a-{seed}").parse().expect("a name");
-                let styles = vec![style];
-                Job::new(batch.clone(), name, image.clone(), styles, None, parameters)
-                    .expect("a job")
+            let job = |seed: u64| Job {
+                batch: batch.clone(),
+                ..testing::job(&format!("a-{seed}"), &seed.to_le_bytes(), b"style")
             };
             Self {
                 jobs: (1..=3).map(job).collect(),

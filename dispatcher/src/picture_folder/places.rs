@@ -154,7 +154,7 @@ impl Places {
         if self.listing(folder)?.contains(split(&story).1) {
             return Ok(false);
         }
-        let picture = file(record.parameters.format.extension());
+        let picture = file(record.ending());
         let picture = self.files.get(&picture).await?;
         let is_it = |bytes: Bytes| keys::is_of_picture(&record.picture, &Digest::of(&bytes));
         Ok(picture.is_some_and(is_it))

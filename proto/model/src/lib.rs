@@ -8,6 +8,7 @@ mod digest;
 mod invalid;
 mod names;
 mod parameter;
+mod role;
 pub mod stylize;
 mod valid;
 
@@ -16,4 +17,5 @@ pub use digest::{Digest, Hasher};
 pub use invalid::Invalid;
 pub use names::{BatchId, Name};
 pub use parameter::{Heading, Limits, Parameter, Value};
+pub use role::{Role, RoleRule};
 pub use valid::{Valid, Validate};

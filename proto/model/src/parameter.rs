@@ -100,11 +100,16 @@ impl Heading {
 
 impl Limits {
     /// Any number above zero.
-    pub const POSITIVE: Self = Self {
-        least: 0.0,
-        most: f64::MAX,
-        above: true,
-    };
+    pub const POSITIVE: Self = Self::above(0.0, f64::MAX);
+
+    /// Numbers greater than `least`, at most `most`.
+    pub const fn above(least: f64, most: f64) -> Self {
+        Self {
+            least,
+            most,
+            above: true,
+        }
+    }
 
     /// Refuses a number outside; NaN always is.
     pub fn check(&self, field: &str, number: f64) -> Result<(), Invalid> {

@@ -5,6 +5,7 @@ mod choices;
 mod layer;
 mod parameters;
 mod preset;
+mod specification;
 mod table;
 mod values;
 
@@ -15,6 +16,7 @@ pub use choices::{
 pub use layer::{Layer, UnknownLayer};
 pub use parameters::{Overrides, Parameters, table};
 pub use preset::Preset;
+pub use specification::{MAX_STYLES, Stylize};
 pub use values::{
     Init, LayerWeight, Layers, MAX_SHARE, MAX_SIDE, MIN_SIDE, Size, Start, WrittenLayers,
 };

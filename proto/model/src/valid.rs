@@ -25,7 +25,7 @@ pub trait Validate {
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct Valid<T>(T);
+pub struct Valid<T>(pub(crate) T);
 
 impl<T: Validate> Valid<T> {
     /// Checks `value`.

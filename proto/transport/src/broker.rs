@@ -99,6 +99,6 @@ pub struct Hold {
 #[derive(Debug)]
 enum Receipt {
     Pipe,
-    Memory(memory::Receipt),
-    RabbitMq(rabbitmq::Receipt),
+    Memory(Box<memory::Receipt>),
+    RabbitMq(Box<rabbitmq::Receipt>),
 }

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use stylefleet_engine::{Control, Description, Observer, Progress, testing};
-use stylefleet_model::stylize::{Precision, Preset};
-use stylefleet_proto::{EventKind, Image, Style, Valid};
+use stylefleet_model::stylize::Precision;
+use stylefleet_proto::{EventKind, testing as jobs};
 use stylefleet_transport::broker::{DispatcherEnd, MemoryBroker, Notification, WorkerEnd};
 use stylefleet_transport::store::MemoryStore;
 use tokio::sync::mpsc::Receiver;
@@ -18,24 +18,7 @@ const STYLE: &[u8] = b"style";
 
 /// A job whose inputs are [`CONTENT`] and [`STYLE`].
 pub fn job() -> Job {
-    let image = |bytes, name: &str| Image {
-        sha256: Digest::of(bytes),
-        name: name.parse().expect("a name"),
-    };
-    let style = Style {
-        image: image(STYLE, "style.jpg"),
-        weight: 1.0,
-        mask: None,
-    };
-    Job::new(
-        "batch".parse().expect("a batch"),
-        "job".parse().expect("a name"),
-        image(CONTENT, "content.jpg"),
-        vec![style],
-        None,
-        Valid::new(Preset::default().parameters()).expect("is valid"),
-    )
-    .expect("a job")
+    jobs::job("job", CONTENT, STYLE)
 }
 
 /// Events of `job`, and where they arrive.
@@ -439,7 +422,7 @@ async fn inputs_are_what_they_claim_to_be() {
             panic!("{ended:?}");
         };
         assert!(!retryable);
-        assert!(reason.starts_with("style.jpg: "), "{reason}");
+        assert!(reason.starts_with("style.1.png: "), "{reason}");
     }
     assert_eq!(scene.broker.dead().len(), 2);
     let failed = scene.get(&keys::failed(&scene.job.id)).await;

@@ -22,7 +22,7 @@ use stylefleet_engine::{
 };
 use stylefleet_proto::lifecycle::{self, ATTEMPTS, DEATHS, Settlement};
 use stylefleet_proto::{
-    Digest, Ended, Event, Failure, Image, Job, JobId, Record, Style, Update, keys,
+    Digest, Ended, Event, Failure, Job, JobId, Record, Update, keys, testing as jobs,
 };
 use stylefleet_transport::broker::{
     BrokerError, Claim, DispatcherEnd, Hold, MemoryBroker, WorkerEnd,
@@ -34,7 +34,7 @@ use super::{Service, ServiceError};
 use crate::engine_thread::{EngineThread, Stylize};
 use crate::inputs::Inputs;
 use crate::job::WorkerContext;
-use crate::job::tests::{job, picture, progress};
+use crate::job::tests::{picture, progress};
 use crate::own_store::OwnStore;
 
 /// Longer than any course of events.
@@ -183,12 +183,10 @@ impl World {
             }),
             course: Mutex::new(course),
         };
-        for job in &world.jobs {
-            let images = job.styles.iter().map(|style| &style.image);
-            for image in images.chain([&job.content]) {
-                let bytes = image.name.to_string().into();
-                let key = keys::input(&image.sha256);
-                world.store.put(&key, bytes).await.expect("writes");
+        for (number, job) in world.jobs.iter().enumerate() {
+            for bytes in [format!("{number} content"), "style".to_owned()] {
+                let key = keys::input(&Digest::of(bytes.as_bytes()));
+                world.store.put(&key, bytes.into()).await.expect("writes");
             }
             world.publish(job).await;
         }
@@ -714,28 +712,9 @@ fn description() -> Description {
     }
 }
 
-/// A job whose images are what they are called.
+/// A job with a content of its own.
 fn numbered(number: usize) -> Job {
-    let image = |name: String| Image {
-        sha256: Digest::of(name.as_bytes()),
-        name: name.parse().expect("a name"),
-    };
-    let style = Style {
-        image: image("style".to_owned()),
-        weight: 1.0,
-        mask: None,
-    };
-    let like = job();
-    let content = image(format!("{number} content"));
-    Job::new(
-        like.batch,
-        like.name,
-        content,
-        vec![style],
-        None,
-        like.parameters,
-    )
-    .expect("a job")
+    jobs::job("job", format!("{number} content").as_bytes(), b"style")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

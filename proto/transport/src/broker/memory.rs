@@ -151,10 +151,10 @@ impl WorkerEnd for MemoryBroker {
                     redelivered: waiting.deliveries > 0,
                     abandoned: waiting.deliveries > DELIVERY_LIMIT,
                     hold: Hold::default(),
-                    receipt: super::Receipt::Memory(Receipt {
+                    receipt: super::Receipt::Memory(Box::new(Receipt {
                         held: Some(waiting),
                         shared: self.shared.clone(),
-                    }),
+                    })),
                 }));
             }
             tokio::select! {
@@ -192,7 +192,7 @@ impl WorkerEnd for MemoryBroker {
                 let wait = RETRY_SECONDS[lifecycle::retry_wait(job.attempt, fastrand::usize(..))];
                 let wait = if shared.is_impatient { 0 } else { wait };
                 let attempt = job.attempt.saturating_add(1);
-                let job = Job { attempt, ..job };
+                let job = job.with_attempt(attempt);
                 shared.enqueue_after(Duration::from_secs(wait.into()), job);
             }
             Settlement::SetAside { reason } => shared.state().dead.push((job, reason)),

@@ -184,24 +184,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stylefleet_model::stylize::Preset;
     use stylefleet_proto::wire::to_worker::Frame;
-    use stylefleet_proto::{Digest, Image, Job, Style, Valid};
+    use stylefleet_proto::{Job, testing};
 
     fn job() -> Job {
-        let image = Image {
-            sha256: Digest::of(b"image"),
-            name: "a.png".parse().expect("a name"),
-        };
-        let style = Style {
-            image: image.clone(),
-            weight: 1.0,
-            mask: None,
-        };
-        let batch = "b".parse().expect("a batch");
-        let name = "a.s".parse().expect("a name");
-        let parameters = Valid::new(Preset::default().parameters()).expect("is valid");
-        Job::new(batch, name, image, vec![style], None, parameters).expect("a job")
+        testing::job("a.s", b"content", b"style")
     }
 
     fn received(change: impl FnOnce(&mut wire::Job)) -> Received {
@@ -245,11 +232,12 @@ mod tests {
     #[test]
     fn a_job_that_is_not_valid_is_answered_if_it_can_be_named() {
         assert!(matches!(received(|_| ()), Received::Delivery(_)));
-        let Received::Refused(event) = received(|job| job.styles.clear()) else {
+        let Received::Refused(event) = received(|job| job.batch.clear()) else {
             panic!("is not refused");
         };
         assert_eq!(event.job, job().id);
-        let reason = "styles: has 0 entries, must be 1 to 16".to_owned();
+        let reason =
+            "batch: must have 1 to 64 characters of a to z, 0 to 9 and the hyphen".to_owned();
         let retryable = false;
         assert_eq!(event.kind, Ended::Failed { retryable, reason });
         let nameless = received(|job| job.id.clear());

@@ -76,10 +76,7 @@ impl DeadLetters {
         let Some(job) = &letter.job else {
             return Ok(());
         };
-        let first = Job {
-            attempt: 1,
-            ..job.clone()
-        };
+        let first = job.clone().with_attempt(1);
         let (body, properties) = message::of_job(&first);
         let key = job.priority.word();
         message::publish(&self.link, JOBS, key, &body, properties).await?;

@@ -147,14 +147,14 @@ impl RabbitWorker {
                     redelivered: message::is_redelivered(&delivery),
                     abandoned: queue == ABANDONED,
                     hold: link.hold.clone(),
-                    receipt: broker::Receipt::RabbitMq(Receipt {
+                    receipt: broker::Receipt::RabbitMq(Box::new(Receipt {
                         delivery,
                         link: link.clone(),
                         at_work: AtWork {
                             job: job.id,
                             progress: self.progress.clone(),
                         },
-                    }),
+                    })),
                     job,
                 }))),
                 Err(reason) => {
@@ -196,10 +196,7 @@ impl RabbitWorker {
                 message::publish(link, JOBS, key, &body, properties).await
             }
             Settlement::Retry => {
-                let next = Job {
-                    attempt: job.attempt.saturating_add(1),
-                    ..job.clone()
-                };
+                let next = job.clone().with_attempt(job.attempt.saturating_add(1));
                 let (body, properties) = message::of_job(&next);
                 let wait = lifecycle::retry_wait(job.attempt, fastrand::usize(..));
                 let exchange = queues::retry(RETRY_SECONDS[wait]);
@@ -253,14 +250,14 @@ impl WorkerEnd for RabbitWorker {
     }
 
     async fn settle(&self, claim: Claim, ended: Event<Ended>) -> Result<(), BrokerError> {
-        let broker::Receipt::RabbitMq(Receipt {
+        let broker::Receipt::RabbitMq(receipt) = claim.receipt else {
+            return Err(BrokerError::Stranger);
+        };
+        let Receipt {
             delivery,
             link,
             at_work,
-        }) = claim.receipt
-        else {
-            return Err(BrokerError::Stranger);
-        };
+        } = *receipt;
         drop(at_work);
         let settlement = lifecycle::settle(claim.job.attempt, &ended.kind);
         let settled = async {
