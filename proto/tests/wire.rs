@@ -11,6 +11,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use prost::Message;
+use serde::Deserialize;
+use serde_json::json;
 use stylefleet_model::Choice;
 use stylefleet_model::stylize::{
     Init, Layer, LayerWeight, Layers, MAX_SIDE, MIN_SIDE, Network, Overrides, Parameters, Preset,
@@ -18,7 +20,7 @@ use stylefleet_model::stylize::{
 };
 use stylefleet_proto::{
     BatchId, Delivery, Digest, Ended, Event, EventKind, Image, Job, JobId, MAX_PREVIEW_EVERY, Name,
-    Priority, Progress, Pulse, Style, SubmitId, ToWorker, Update, Valid, keys, wire,
+    Priority, Progress, Pulse, Style, SubmitId, ToWorker, Update, VERSION, Valid, keys, wire,
 };
 
 // Every valid job.
@@ -484,6 +486,37 @@ fn whatever_else_is_asked_is_another_job() {
             panic!("{what} has the id of {same}");
         }
     }
+}
+
+/// So that no version finds another's results or checkpoints.
+#[test]
+fn the_version_is_part_of_the_id() {
+    let mut job = wire::Job::from(&job());
+    let images = job.styles.iter_mut().flat_map(|style| &mut style.image);
+    for image in images.chain(&mut job.content) {
+        image.name.clear();
+    }
+    let asked = |version| wire::Job {
+        version,
+        content: job.content.clone(),
+        styles: job.styles.clone(),
+        parameters: job.parameters.clone(),
+        ..wire::Job::default()
+    };
+    let id = |version| Digest::of(&asked(version).encode_to_vec()).to_string();
+    assert_eq!(id(VERSION), job.id);
+    assert_ne!(id(VERSION - 1), job.id);
+}
+
+/// Its parameters were in groups.
+#[test]
+fn parameters_of_a_record_of_version_1_are_refused() {
+    let mut parameters = serde_json::to_value(&job().parameters).expect("is JSON");
+    assert!(Valid::<Parameters>::deserialize(&parameters).is_ok());
+    let flat = parameters.as_object_mut().expect("has fields");
+    let weight = flat.remove("style_weight").expect("is there");
+    flat.insert("objective".to_owned(), json!({ "style_weight": weight }));
+    assert!(Valid::<Parameters>::deserialize(&parameters).is_err());
 }
 
 #[test]
