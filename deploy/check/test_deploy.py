@@ -11,28 +11,7 @@ import kubernetes_validate
 import promql_parser
 import yaml
 
-DEPLOY = Path(__file__).resolve().parent.parent
-ROOT = DEPLOY.parent
-
-
-def text(path):
-    return (ROOT / path).read_text()
-
-
-def document(path):
-    return yaml.safe_load(text(path))
-
-
-def documents(path):
-    return [d for d in yaml.safe_load_all(text(path)) if d]
-
-
-def constant(path, name):
-    """A constant of Rust or Python: a text, or the numbers of a list."""
-    found = re.search(rf"{name}\b[^=\n]* = (\"[^\"]*\"|\[[^\]]*\])", text(path))
-    assert found, f"{path} has no {name} any more"
-    return json.loads(found.group(1))
-
+from source import DEPLOY, SETTINGS, constant, document, documents, text
 
 # The code's names.
 NAMES = {name: constant("proto/src/queues.rs", name) for name in ("JOBS", "ABANDONED", "DEAD", "EVENTS", "PROGRESS", "WATCH")}
@@ -42,7 +21,6 @@ RETRY = [f"stylefleet.v2.retry.{seconds}s" for seconds in WAITS]
 WATCH = NAMES["WATCH"] + "x"
 ALL = {*NAMES.values(), *JOBS, *RETRY, WATCH} - {NAMES["WATCH"]}
 
-SETTINGS = set(re.findall(r"^(\w+) = ", text("worker/src/config.default.toml"), re.M))
 # Read by more than the worker.
 SHARED = {"STYLEFLEET_" + name for name in ("BROKER", "STORE", "S3_ENDPOINT", "CA", "CACHE")}
 METRICS = set(re.findall(r'"(stylefleet_\w+)"', text("worker/src/metrics.rs")))
@@ -203,10 +181,9 @@ class Kubernetes(unittest.TestCase):
                 self.assertIn(ref["key"], secrets[ref["name"]]["stringData"])
 
     def test_the_cache_fits_its_volume(self):
-        most = int(re.search(r"^cache_bytes = ([\d_]+)", text("worker/src/config.default.toml"), re.M).group(1))
         volumes = one(documents("deploy/kubernetes/base/worker.yaml"), "Deployment")["spec"]["template"]["spec"]["volumes"]
         (cache,) = (v["emptyDir"]["sizeLimit"] for v in volumes if v["name"] == "cache")
-        self.assertGreater(int(cache.removesuffix("Gi")) * 2**30, most + 1e9)
+        self.assertGreater(int(cache.removesuffix("Gi")) * 2**30, SETTINGS["cache_bytes"] + 1e9)
 
     def test_examples_hold_no_secrets(self):
         for secret in documents("deploy/kubernetes/examples/secrets.yaml"):

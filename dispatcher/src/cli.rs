@@ -24,6 +24,7 @@ Environment of the fleet's commands, all but `run`:
   STYLEFLEET_STORE        s3://bucket[/prefix], or a folder's path
   STYLEFLEET_S3_ENDPOINT  address of an S3 server that is not AWS's: http[s]://host:port
   STYLEFLEET_CA           PEM file of further certificate authorities, for both
+  STYLEFLEET_LOG          what to log to standard error, as in debug [default: stylefleet=warn]
   AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_PROFILE and the rest of AWS's own";
 
 /// The commands.
@@ -78,7 +79,7 @@ pub enum Command {
     #[command(verbatim_doc_comment)]
     Fetch(FetchArgs),
 
-    /// Say that jobs are not wanted any more
+    /// Cancel jobs
     ///
     /// Queued jobs are passed over when their turn comes; a running one stops within seconds and
     /// keeps its checkpoint, from which a later submit goes on. A job that another batch wants
@@ -175,7 +176,7 @@ Environment:
   STYLEFLEET_WORKER  the worker's command [default: stylefleet-worker, beside this or in PATH]
   STYLEFLEET_LOG     what to log to standard error, as in debug [default: stylefleet=warn]
   STYLEFLEET_WEIGHTS, STYLEFLEET_CACHE, STYLEFLEET_THREADS and STYLEFLEET_CHECKPOINT_SECONDS are
-  the worker's: see stylefleet-worker --help
+  the worker's: see stylefleet-worker settings
 
 Exit codes: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted.",
         presets = presets(),

@@ -11,6 +11,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use prost::Message;
+use serde::Deserialize;
+use serde_json::json;
 use stylefleet_model::Choice;
 use stylefleet_model::stylize::{
     Format, Init, Layer, LayerWeight, Layers, MAX_SIDE, MIN_SIDE, Network, Overrides, Parameters,
@@ -18,7 +20,8 @@ use stylefleet_model::stylize::{
 };
 use stylefleet_proto::{
     BatchId, Delivery, Digest, Ended, Event, EventKind, Input, Job, JobId, MAX_PREVIEW_EVERY, Name,
-    Priority, Progress, Pulse, Role, SubmitId, ToWorker, Update, Valid, keys, testing, wire,
+    Priority, Progress, Pulse, Record, Role, SubmitId, ToWorker, Update, VERSION, Valid, keys,
+    testing, wire,
 };
 
 // Every valid job.
@@ -488,6 +491,39 @@ fn whatever_else_is_asked_is_another_job() {
             panic!("{what} has the id of {same}");
         }
     }
+}
+
+/// So that no version finds another's results or checkpoints.
+#[test]
+fn the_version_is_part_of_the_id() {
+    let mut job = wire::Job::from(&job());
+    job.inputs.iter_mut().for_each(|input| input.name.clear());
+    let asked = |version| wire::Job {
+        version,
+        kind: job.kind.clone(),
+        specification: job.specification.clone(),
+        inputs: job.inputs.clone(),
+        ..wire::Job::default()
+    };
+    let id = |version| Digest::of(&asked(version).encode_to_vec()).to_string();
+    assert_eq!(id(VERSION), job.id);
+    assert_ne!(id(VERSION - 1), job.id);
+}
+
+/// It had content, styles and parameters in the place of kind, inputs and specification.
+#[test]
+fn a_record_of_version_1_is_refused() {
+    let mut record = json!({
+        "job": job().id, "picture": "p", "width": 1, "height": 1, "seconds": 1.0, "evaluations": 1,
+        "score": { "loss": 1.0, "terms": {} }, "attempt": 1, "device": "cpu", "precision": "f32",
+        "notes": [], "versions": {}, "kind": "stylize", "inputs": [], "specification": {},
+    });
+    Record::deserialize(&record).expect("is one of this version");
+    let fields = record.as_object_mut().expect("has fields");
+    for field in ["kind", "inputs", "specification"] {
+        fields.remove(field);
+    }
+    assert!(Record::deserialize(&record).is_err());
 }
 
 #[test]

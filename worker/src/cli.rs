@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 /// Takes style transfer jobs, one at a time, and stores the pictures.
 ///
-/// Settings come from flags, then the environment (STYLEFLEET_DEVICE, STYLEFLEET_WEIGHTS, ...:
-/// a flag's name in capitals), then the file given with --config, then built-in defaults.
+/// Settings come from flags, then the environment (STYLEFLEET_ and a setting's name in capitals, as
+/// in STYLEFLEET_MAX_PIXELS), then the file given with --config, then built-in defaults.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Cli {

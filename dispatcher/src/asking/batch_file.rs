@@ -1,4 +1,4 @@
-//! Batch files: the same as the command line, for many jobs at once.
+//! Batch files: what the command line says of pictures, for many jobs at once.
 
 use std::path::{Path, PathBuf};
 
@@ -124,7 +124,12 @@ fn check(job: &Options) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{Arg, CommandFactory};
     use stylefleet_model::stylize::Size;
+
+    use crate::cli::Args;
 
     use super::*;
 
@@ -162,6 +167,26 @@ mod tests {
             (job.parameters.seed, job.parameters.scales),
             (Some(2), Some(1))
         );
+    }
+
+    #[test]
+    fn the_sample_names_the_options_that_no_batch_file_takes() {
+        let mut refused = BTreeSet::new();
+        for command in ["run", "submit"] {
+            let commands = Args::command();
+            let command = commands.find_subcommand(command).expect("a command");
+            for option in command.get_arguments().filter_map(Arg::get_long) {
+                let text = format!("[defaults]\n{option} = []\n[[job]]\ncontent = 'a'");
+                if parse(&text).is_err_and(|(_, reason)| reason.contains("no option")) {
+                    refused.insert(option.to_owned());
+                }
+            }
+        }
+        let named = include_str!("batch.example.toml")
+            .lines()
+            .find_map(|line| line.strip_prefix("# The command line alone takes "));
+        let named = named.expect("is said").trim_end_matches('.');
+        assert_eq!(refused, named.split(", ").map(str::to_owned).collect());
     }
 
     #[test]

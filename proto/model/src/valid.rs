@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Serialize;
 
 use crate::Invalid;
 
@@ -47,11 +47,5 @@ impl<T> Deref for Valid<T> {
 
     fn deref(&self) -> &T {
         &self.0
-    }
-}
-
-impl<'de, T: Validate + Deserialize<'de>> Deserialize<'de> for Valid<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Self::new(T::deserialize(from)?).map_err(serde::de::Error::custom)
     }
 }

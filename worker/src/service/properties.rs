@@ -144,6 +144,9 @@ struct World {
 struct Ledger {
     entries: Vec<Entry>,
     violations: Vec<String>,
+    /// Objects read or looked for, and written.
+    reads: u32,
+    writes: u32,
 }
 
 /// What is known of a job.
@@ -179,7 +182,7 @@ impl World {
             over: CancellationToken::new(),
             ledger: Mutex::new(Ledger {
                 entries: course.jobs.iter().map(|_| Entry::default()).collect(),
-                violations: Vec::new(),
+                ..Ledger::default()
             }),
             course: Mutex::new(course),
         };
@@ -507,6 +510,7 @@ impl From<Trouble> for StoreError {
 #[async_trait]
 impl Store for Worker {
     async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
+        lock(&self.world.ledger).reads += 1;
         self.deal(self.world.store.get(key)).await?
     }
 
@@ -520,10 +524,12 @@ impl Store for Worker {
     }
 
     async fn stat(&self, key: &str) -> Result<Option<Stat>, StoreError> {
+        lock(&self.world.ledger).reads += 1;
         self.deal(self.world.store.stat(key)).await?
     }
 
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
+        lock(&self.world.ledger).writes += 1;
         self.guard(key);
         let dealt = self.deal(self.put(key, bytes)).await;
         lock(&self.tried).push(key.to_owned());
@@ -537,6 +543,7 @@ impl Store for Worker {
     }
 
     async fn put_new(&self, key: &str, bytes: Bytes) -> Result<bool, StoreError> {
+        lock(&self.world.ledger).writes += 1;
         self.deal(self.put_new(key, bytes)).await?
     }
 
@@ -763,6 +770,28 @@ fn expect_order_in(courses: impl Strategy<Value = Course>) {
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
     assert!(all_resumptions.get() > 100, "{all_resumptions:?}");
+}
+
+#[tokio::test]
+async fn a_job_makes_the_requests_that_fleets_are_planned_with() {
+    let course = Course {
+        jobs: vec![[Part::Finish].into()],
+        lives: Vec::new(),
+    };
+    let world = World::new(course).await;
+    world.clone().work().await;
+    let Ledger { reads, writes, .. } = std::mem::take(&mut *lock(&world.ledger));
+    let scaling = include_str!("../../../deploy/SCALING.md");
+    // A bucket looks for the result before it writes one.
+    for figure in [
+        format!("writes  =  {writes} +"),
+        format!("reads   =  {} +", reads + 1),
+    ] {
+        assert!(
+            scaling.contains(&figure),
+            "SCALING.md does not say {figure}"
+        );
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The exchanges and queues, and how they hang together. The settings of version 1 never change:
-//! a change makes version 2, with names of its own.
+//! The exchanges and queues, and how they hang together. The settings of a version never change: a
+//! change makes the next version, with names of its own.
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::protocol::AMQPSoftError;
