@@ -199,7 +199,7 @@ impl Attempt {
         };
         let identity = self.job.id.to_string();
         let looking = tokio::task::spawn_blocking(move || {
-            let evaluations = Engine::evaluations_in(&checkpoint, &identity);
+            let evaluations = Engine::steps_in(&checkpoint, &identity);
             evaluations.map(|evaluations| (checkpoint.into(), evaluations))
         });
         match looking.await? {

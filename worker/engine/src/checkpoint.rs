@@ -1,6 +1,6 @@
-//! A job's whole state as bytes: a safetensors file whose metadata carries what is no tensor, and a
-//! hash of all of it. What is read back is believed only if it is the request's own, whole, and
-//! makes sense: a job that went on from anything else would end in a picture of nothing.
+//! A job's whole state as bytes, whatever its kind: a safetensors file whose metadata carries what is
+//! no tensor, and a hash of all of it. What is read back is believed only if it is the job's own,
+//! whole, and finite: a job that went on from anything else would end in nothing of use.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -9,65 +9,60 @@ use std::collections::HashMap;
 #[cfg(test)]
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, View};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use crate::curve::Curve;
-use crate::inputs::bounds;
-use crate::minimize::{Minimizer, Scalars, Spectrum};
-use crate::scales::Extent;
-use crate::vgg::Arithmetic;
-use crate::{Error, Request};
+use crate::Error;
 
 /// Raised when the meaning of a checkpoint changes.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// Under this name the metadata holds the [`Header`] as JSON.
 const HEADER: &str = "stylefleet";
 /// Under this name the metadata holds the SHA-256 of header and tensors.
 const HASH: &str = "sha256";
 
-/// Where a job stands, apart from its minimiser.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Position {
-    /// Index of the scale at work.
-    pub scale: usize,
-    /// Evaluations done at this scale.
-    pub evaluation: u32,
-    /// Evaluations done over all scales.
-    pub total: u32,
-    /// Losses after the last iterations at this scale, oldest first.
-    pub recent: Vec<f64>,
-    /// The losses of the whole job so far.
-    pub curve: Curve,
-    /// Arithmetic of the network.
-    pub arithmetic: Arithmetic,
-    /// Seconds of work.
-    pub seconds: f64,
+/// What a checkpoint is of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Owner<'a> {
+    /// The kind of job.
+    pub kind: &'a str,
+    /// The job.
+    pub identity: &'a str,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
     version: u32,
-    /// Of the request.
+    kind: String,
     identity: String,
-    position: Position,
-    scalars: Scalars,
+    /// Steps of the job that are done: the more, the further it got.
+    step: u32,
+    /// What the kind has to say beside its tensors.
+    state: serde_json::Value,
 }
 
-/// Encodes where the job that a request of that identity asks for stands. Tensors are copied one
-/// after the other, so that no more memory is taken than the bytes themselves need.
+/// A checkpoint that was read.
+pub(crate) struct Checkpoint<'a> {
+    header: Header,
+    file: SafeTensors<'a>,
+}
+
+/// Encodes where a job stands after so many steps. Tensors are copied one after the other, so that
+/// no more memory is taken than the bytes themselves need.
 pub(crate) fn encode(
-    identity: &str,
-    position: &Position,
-    minimizer: &Minimizer,
+    owner: Owner<'_>,
+    step: u32,
+    state: &impl Serialize,
+    mut tensors: Vec<(String, Tensor)>,
 ) -> Result<Vec<u8>, Error> {
-    let (scalars, mut tensors) = minimizer.save();
     let header = Header {
         version: VERSION,
-        identity: identity.to_owned(),
-        position: position.clone(),
-        scalars,
+        kind: owner.kind.to_owned(),
+        identity: owner.identity.to_owned(),
+        step,
+        state: serde_json::to_value(state).map_err(unusable)?,
     };
     let header = serde_json::to_string(&header).map_err(unusable)?;
     tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -123,49 +118,46 @@ impl View for Saved<'_> {
     }
 }
 
-/// Decodes what [`encode`] made of the job that a request asks for, which goes through `scales`.
-pub(crate) fn decode(
-    bytes: &[u8],
-    request: &Request,
-    scales: &[Extent],
-    device: Device,
-) -> Result<(Position, Minimizer), Error> {
-    let (file, header) = open(bytes, &request.identity)?;
-    let extent = *scales
-        .get(header.position.scale)
-        .ok_or_else(|| unusable("it has more scales than the job"))?;
-    let expected = 3 * extent.pixels() as i64;
-    let mut take = |name: &str| {
-        let view = file.tensor(name).map_err(unusable)?;
+/// Reads the checkpoint of a job.
+pub(crate) fn open<'a>(bytes: &'a [u8], owner: Owner<'_>) -> Result<Checkpoint<'a>, Error> {
+    let checkpoint = open_any(bytes, owner.identity)?;
+    let kind = &checkpoint.header.kind;
+    if kind != owner.kind {
+        return Err(unusable(format!("it is of a job of the kind {kind}")));
+    }
+    Ok(checkpoint)
+}
+
+/// Steps that a checkpoint of that job holds, whatever its kind.
+pub(crate) fn step(bytes: &[u8], identity: &str) -> Result<u32, Error> {
+    Ok(open_any(bytes, identity)?.header.step)
+}
+
+impl Checkpoint<'_> {
+    /// What the kind had to say.
+    pub fn state<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        T::deserialize(&self.header.state).map_err(unusable)
+    }
+
+    /// A tensor of so many values, 32-bit and finite, on the CPU.
+    pub fn tensor(&self, name: &str, values: i64) -> Result<Tensor, Error> {
+        let view = self.file.tensor(name).map_err(unusable)?;
         let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-        if view.dtype() != Dtype::F32 || shape != [expected] {
+        if view.dtype() != Dtype::F32 || shape != [values] {
             return Err(unusable(format!(
-                "{name} is {shape:?}, the job has {expected} variables"
+                "{name} is {shape:?}, the job has {values} variables"
             )));
         }
         let tensor = Tensor::f_from_data_size(view.data(), &shape, Kind::Float)?;
-        match is_finite(&tensor)? {
-            true => Ok(tensor),
-            false => Err(unusable(format!("{name} is not finite"))),
+        if is_finite(&tensor)? {
+            Ok(tensor)
+        } else {
+            Err(unusable(format!("{name} is not finite")))
         }
-    };
-    let spectrum = Spectrum::new(extent, device)?;
-    let minimizer = Minimizer::restore(&header.scalars, Some(spectrum), device, &mut take)?;
-    if !minimizer.is(request.parameters.optimizer) {
-        return Err(unusable("it is of the other optimizer"));
     }
-    if !minimizer.is_within(&bounds(request.parameters.means, device)?)? {
-        return Err(unusable("its picture is out of the valid range"));
-    }
-    Ok((header.position, minimizer))
 }
 
-/// Evaluations that a checkpoint of the request of that identity holds, over all scales.
-pub(crate) fn evaluations(bytes: &[u8], identity: &str) -> Result<u32, Error> {
-    Ok(open(bytes, identity)?.1.position.total)
-}
-
-fn open<'a>(bytes: &'a [u8], identity: &str) -> Result<(SafeTensors<'a>, Header), Error> {
+fn open_any<'a>(bytes: &'a [u8], identity: &str) -> Result<Checkpoint<'a>, Error> {
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unusable)?;
     let metadata = metadata.metadata().clone().unwrap_or_default();
     let text = metadata
@@ -186,7 +178,7 @@ fn open<'a>(bytes: &'a [u8], identity: &str) -> Result<(SafeTensors<'a>, Header)
     if metadata.get(HASH) != Some(&hash_of(text, &file)) {
         return Err(unusable("it is damaged: its hash is another"));
     }
-    Ok((file, header))
+    Ok(Checkpoint { header, file })
 }
 
 /// What every version's header has.
@@ -234,7 +226,8 @@ fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-fn unusable(reason: impl ToString) -> Error {
+/// The error of a checkpoint that is of no use.
+pub(crate) fn unusable(reason: impl ToString) -> Error {
     Error::Checkpoint(reason.to_string())
 }
 

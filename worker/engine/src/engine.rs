@@ -239,10 +239,10 @@ impl Engine {
         })
     }
 
-    /// Evaluations that `checkpoint` holds, over all scales, if it is whole and of a request of
-    /// that identity.
-    pub fn evaluations_in(checkpoint: &[u8], identity: &str) -> Result<u32, Error> {
-        checkpoint::evaluations(checkpoint, identity)
+    /// Steps of the job of that identity that `checkpoint` holds, if it is whole and of that job; of a
+    /// picture, evaluations over all scales.
+    pub fn steps_in(checkpoint: &[u8], identity: &str) -> Result<u32, Error> {
+        checkpoint::step(checkpoint, identity)
     }
 
     /// Seconds that one evaluation at `side` x `side` pixels takes: Gatys' layers, in the

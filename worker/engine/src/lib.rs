@@ -20,6 +20,7 @@ mod monitor;
 mod objective;
 mod observer;
 mod picture;
+mod position;
 mod request;
 mod scales;
 mod source;

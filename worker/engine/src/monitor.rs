@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use crate::checkpoint::{self, Position};
 use crate::curve::Curve;
 use crate::minimize::Minimizer;
+use crate::position::Position;
 use crate::scales::Extent;
 use crate::vgg::Arithmetic;
 use crate::{Control, CurvePoint, Error, Observer, Progress, Request, State};
@@ -178,7 +178,7 @@ impl<'a> Monitor<'a> {
         let (at, request) = (self.stamped(), self.request);
         self.observer.accepted(&State {
             evaluations: at.total,
-            checkpoint: &|| checkpoint::encode(&request.identity, &at, minimizer),
+            checkpoint: &|| at.save(&request.identity, minimizer),
             picture,
         });
     }
@@ -190,7 +190,7 @@ impl<'a> Monitor<'a> {
 
     /// The state that an interrupted job goes on from.
     pub fn checkpoint(&self, minimizer: &Minimizer) -> Result<Vec<u8>, Error> {
-        checkpoint::encode(&self.request.identity, &self.stamped(), minimizer)
+        self.stamped().save(&self.request.identity, minimizer)
     }
 
     /// Where the minimiser's state belongs, and how much work that was.

@@ -4,7 +4,6 @@ use stylefleet_model::stylize::{Format, Precision};
 use tch::{Device, Tensor};
 
 use crate::allocator;
-use crate::checkpoint;
 use crate::image;
 use crate::inputs::{
     Inputs, StyleImage, bounds, extent_of, fitted, from_network, mask_at, to_network,
@@ -13,6 +12,7 @@ use crate::memory::{Fit, Memory};
 use crate::minimize::{Minimizer, Point, Spectrum, Step};
 use crate::monitor::Monitor;
 use crate::objective::{self, Loss, Mode};
+use crate::position::Position;
 use crate::scales::{self, Extent, resized};
 use crate::targets::Targets;
 use crate::vgg::{Arithmetic, Vgg};
@@ -86,7 +86,7 @@ impl Job<'_> {
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(Loss, Minimizer), Error> {
         let (scales, device) = (self.monitor.scales(), self.vgg.device());
-        let (position, mut minimizer) = checkpoint::decode(bytes, self.request, scales, device)?;
+        let (position, mut minimizer) = Position::restore(bytes, self.request, scales, device)?;
         self.monitor.resume(position, minimizer.best().1);
         self.with_room(|job| minimizer.keep(job.fit()?.pairs))?;
         Ok((self.with_room(Self::loss)?, minimizer))

@@ -1,14 +1,13 @@
 //! For tests of the engine's users, which have no network at hand.
 
+use stylefleet_model::stylize::Optimizer;
 use tch::{Device, Kind, Tensor};
 
-use crate::checkpoint::{self, Position};
+use crate::Error;
 use crate::curve::Curve;
 use crate::minimize::{Minimizer, Point};
+use crate::position::Position;
 use crate::vgg::Arithmetic;
-use stylefleet_model::stylize::Optimizer;
-
-use crate::Error;
 
 /// A checkpoint of so many evaluations, of a request of that identity, for a picture of one pixel.
 pub fn checkpoint(identity: &str, evaluations: u32) -> Result<Vec<u8>, Error> {
@@ -28,5 +27,5 @@ pub fn checkpoint(identity: &str, evaluations: u32) -> Result<Vec<u8>, Error> {
         arithmetic: Arithmetic::F32,
         seconds: 0.0,
     };
-    checkpoint::encode(identity, &position, &minimizer)
+    position.save(identity, &minimizer)
 }

@@ -249,7 +249,7 @@ async fn a_finished_job_has_its_picture_and_its_result() {
 async fn a_job_goes_on_from_its_checkpoint() {
     let scene = Scene::new(|checkpoint, _| {
         let checkpoint = checkpoint.expect("there is one");
-        let counted = Engine::evaluations_in(checkpoint, &job().id.to_string());
+        let counted = Engine::steps_in(checkpoint, &job().id.to_string());
         assert_eq!(counted.expect("is the job's"), 3);
         Ok(Outcome::Finished(picture()))
     })

@@ -460,7 +460,7 @@ impl Worker {
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
         let put = self.world.store.put(key, bytes.clone()).await;
         if let Some(job) = self.world.whose(key, keys::checkpoint) {
-            let kept = Engine::evaluations_in(&bytes, &job.to_string());
+            let kept = Engine::steps_in(&bytes, &job.to_string());
             self.world.note(&job, |entry| {
                 entry.kept = kept.expect("is the job's");
                 entry.kills = 0;
@@ -642,7 +642,7 @@ impl Stylize for Actor {
         let job = &world.jobs[number];
         self.turns[number] += 1;
         let begun = checkpoint.map_or(0, |bytes| {
-            Engine::evaluations_in(bytes, &request.identity).expect("is the job's")
+            Engine::steps_in(bytes, &request.identity).expect("is the job's")
         });
         world.begun(&job.id, begun);
         let state = |evaluations| testing::checkpoint(&request.identity, evaluations);

@@ -15,7 +15,7 @@ const FOREVER: Duration = Duration::MAX;
 fn until_stopped(checkpoint: Option<&[u8]>, observer: &mut dyn Observer) -> Outcome {
     let identity = job().id.to_string();
     let begun = checkpoint.map_or(0, |bytes| {
-        Engine::evaluations_in(bytes, &identity).expect("is the job's")
+        Engine::steps_in(bytes, &identity).expect("is the job's")
     });
     for evaluation in 1.. {
         if observer.evaluated(&progress(evaluation)) == Control::Interrupt {
@@ -70,7 +70,7 @@ async fn a_drain_leaves_a_checkpoint_and_gives_the_job_back() {
     working.await.expect("ends").expect("without an error");
 
     let kept = scene.get(&keys::checkpoint(&scene.job.id)).await;
-    let counted = Engine::evaluations_in(&kept.expect("is there"), &scene.job.id.to_string());
+    let counted = Engine::steps_in(&kept.expect("is there"), &scene.job.id.to_string());
     assert_eq!(counted.expect("is whole"), 1);
     assert_eq!(scene.get(&keys::started(&scene.job.id)).await, None);
     let stop = CancellationToken::new();

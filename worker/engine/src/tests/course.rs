@@ -32,7 +32,7 @@ fn an_interrupted_job_ends_with_the_same_bits() {
                         checkpoint: kept,
                         evaluations,
                     }) => {
-                        let counted = Engine::evaluations_in(&kept, &request.identity);
+                        let counted = Engine::steps_in(&kept, &request.identity);
                         assert_eq!(counted.expect("reads"), evaluations);
                         assert!(evaluations <= at);
                         checkpoint = Some(kept);
@@ -216,6 +216,15 @@ fn a_checkpoint_of_no_use_is_refused() {
         assert_ne!(more, text);
         more
     };
+    let instead = |part: &'static str, other: &'static str| {
+        let header = move |text: &str| {
+            assert!(text.contains(part), "{text}");
+            text.replacen(part, other, 1)
+        };
+        forged(&checkpoint, header, |_, value| value)
+    };
+    let older = instead(r#""version":5"#, r#""version":4"#);
+    let of_another_kind = instead(r#""kind":"stylize""#, r#""kind":"other""#);
     let filled = |name, with| {
         let tensor = move |of: &str, value| if of == name { with } else { value };
         forged(&checkpoint, header, tensor)
@@ -231,6 +240,8 @@ fn a_checkpoint_of_no_use_is_refused() {
             "it is of a small job, not of another job",
         ),
         (&request(), half, ""),
+        (&request(), &older, "its version is 4, not 5"),
+        (&request(), &of_another_kind, "of the kind other"),
         (&request(), &altered, "damaged"),
         (
             &request(),
