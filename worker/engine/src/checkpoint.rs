@@ -1,6 +1,6 @@
-//! A job's whole state as bytes, whatever its kind: a safetensors file whose metadata carries what is
-//! no tensor, and a hash of all of it. What is read back is believed only if it is the job's own,
-//! whole, and finite: a job that went on from anything else would end in nothing of use.
+//! A job's whole state as bytes, whatever its kind: a safetensors file whose metadata carries what
+//! is no tensor, and a hash of all of it. What is read back is believed only if it is the job's
+//! own, whole, and finite: a job that went on from anything else would end in nothing of use.
 
 use std::borrow::Cow;
 use std::cell::RefCell;

@@ -239,8 +239,8 @@ impl Engine {
         })
     }
 
-    /// Steps of the job of that identity that `checkpoint` holds, if it is whole and of that job; of a
-    /// picture, evaluations over all scales.
+    /// Steps of the job of that identity that `checkpoint` holds, if it is whole and of that job;
+    /// of a picture, evaluations over all scales.
     pub fn steps_in(checkpoint: &[u8], identity: &str) -> Result<u32, Error> {
         checkpoint::step(checkpoint, identity)
     }
