@@ -4,6 +4,7 @@
 mod asking;
 mod batch;
 mod board;
+mod brokers;
 mod cli;
 mod clock;
 mod commands;

@@ -146,7 +146,7 @@ pub async fn run(args: DeadArgs, settings: &Settings) -> Result<Ending, CommandE
     let store = open_store(settings).await?;
     let broker = connect(settings).await?;
     let mut letters = broker.dead_letters().await?;
-    let mut dead = gather(&letters.letters);
+    let mut dead = gather(letters.letters());
     look_up(&*store, &mut dead).await?;
     match args.action {
         Action::List => list(&dead, args.json),
@@ -159,7 +159,7 @@ pub async fn run(args: DeadArgs, settings: &Settings) -> Result<Ending, CommandE
         }
         Action::Retry(choice) => {
             let chosen = choice.of(&dead)?;
-            let done = retry(&mut letters, &chosen, &*store).await?;
+            let done = retry(&mut *letters, &chosen, &*store).await?;
             done.show(args.json);
         }
         Action::Drop(Discard { choice, done: only }) => {
@@ -167,7 +167,7 @@ pub async fn run(args: DeadArgs, settings: &Settings) -> Result<Ending, CommandE
             let mut chosen = choice.of(&dead)?;
             chosen.retain(|dead| !only || dead.since == Some(Since::Done));
             for dead in chosen {
-                discard(&mut letters, &dead.places).await?;
+                discard(&mut *letters, &dead.places).await?;
                 done.dropped += 1;
             }
             done.show(args.json);
@@ -181,7 +181,7 @@ pub async fn run(args: DeadArgs, settings: &Settings) -> Result<Ending, CommandE
 /// Hands jobs in again that are not done. The mark that one failed goes first: whatever happens
 /// next, the letter is still there, and the job can be retried once more.
 async fn retry(
-    letters: &mut DeadLetters,
+    letters: &mut dyn DeadLetters,
     chosen: &[&Dead],
     store: &dyn Store,
 ) -> Result<Done, CommandError> {
@@ -204,7 +204,7 @@ async fn retry(
     Ok(done)
 }
 
-async fn discard(letters: &mut DeadLetters, places: &[usize]) -> Result<(), CommandError> {
+async fn discard(letters: &mut dyn DeadLetters, places: &[usize]) -> Result<(), CommandError> {
     for place in places {
         letters.discard(*place).await?;
     }

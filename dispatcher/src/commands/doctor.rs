@@ -173,8 +173,7 @@ async fn look_at_broker(
     broker.try_to_publish().await?;
     report.ok("broker", "it takes messages");
     let depths = broker.depths().await?;
-    let waiting = depths.high + depths.normal + depths.low + depths.retrying;
-    report.ok("broker", &format!("{waiting} jobs wait"));
+    report.ok("broker", &format!("{} jobs wait", depths.waiting()));
     match depths.dead {
         0 => {}
         n => report.remark(
@@ -196,7 +195,7 @@ async fn look_at_broker(
         skews,
         stores,
         ..
-    } = queue::listen(&broker).await?;
+    } = queue::listen(&*broker).await?;
     broker.close().await;
     report.ok("broker", "events can be followed");
     match workers.len() {

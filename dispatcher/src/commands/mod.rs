@@ -25,7 +25,7 @@ pub use queue::QueueArgs;
 pub use run::{RunArgs, RunError};
 pub use status::StatusArgs;
 use stylefleet_proto::{BatchId, Invalid, JobId, Name};
-use stylefleet_transport::broker::{BrokerError, RabbitDispatcher};
+use stylefleet_transport::broker::{BrokerError, DispatcherEnd};
 use stylefleet_transport::store::{Store, StoreError};
 pub use submit::SubmitArgs;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,7 @@ use crate::asking::intake::IntakeError;
 use crate::asking::plan::PlanError;
 use crate::batch::BatchError;
 use crate::board::Tally;
+use crate::brokers;
 use crate::cli::Command;
 use crate::config::{ConfigError, Settings};
 use crate::documents::DocumentError;
@@ -166,8 +167,8 @@ async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, CommandError>
 }
 
 /// The fleet's broker.
-async fn connect(settings: &Settings) -> Result<RabbitDispatcher, CommandError> {
-    Ok(RabbitDispatcher::connect(settings.broker()?).await?)
+async fn connect(settings: &Settings) -> Result<Arc<dyn DispatcherEnd>, CommandError> {
+    Ok(brokers::open(settings.broker()?).await?)
 }
 
 /// A batch, one of its pictures, or a job.

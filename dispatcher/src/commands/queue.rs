@@ -74,7 +74,7 @@ struct Rates {
 /// Runs the command.
 pub async fn run(args: QueueArgs, settings: &Settings) -> Result<Ending, CommandError> {
     let broker = connect(settings).await?;
-    let activity = listen(&broker).await?;
+    let activity = listen(&*broker).await?;
     let queue = Queue::new(broker.depths().await?, activity);
     broker.close().await;
     if args.json {
@@ -165,7 +165,7 @@ impl Activity {
 impl Queue {
     fn new(depths: Depths, activity: Activity) -> Self {
         let rates = activity.rates(millis(SystemTime::now()));
-        let left = depths.high + depths.normal + depths.low + depths.retrying;
+        let left = depths.waiting();
         let rate = rates.finished_per_hour;
         Self {
             waiting: Waiting {

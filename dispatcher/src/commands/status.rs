@@ -5,7 +5,6 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 use stylefleet_proto::{BatchId, Failure, JobId, ManifestEntry, Record, Start, keys};
-use stylefleet_transport::broker::DispatcherEnd;
 use stylefleet_transport::store::Store;
 use tokio::time::timeout;
 
@@ -256,14 +255,14 @@ async fn lost(settings: &Settings, counts: Counts) -> Option<usize> {
     if idle == 0 {
         return Some(0);
     }
-    let waiting = async {
+    let depths = async {
         let broker = connect(settings).await.ok()?;
-        let waiting = broker.waiting().await.ok();
+        let depths = broker.depths().await.ok();
         broker.close().await;
-        waiting
+        depths
     };
-    let waiting = timeout(ASK_BROKER, waiting).await.ok().flatten()?;
-    Some(idle.saturating_sub(waiting))
+    let depths = timeout(ASK_BROKER, depths).await.ok().flatten()?;
+    Some(idle.saturating_sub(depths.held() as usize))
 }
 
 impl Counts {

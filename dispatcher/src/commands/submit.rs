@@ -173,7 +173,7 @@ async fn submit(
         let known = batch::record(&*store, intake.manifest, &submit).await?;
         let mut counter = Counter {
             store: &*store,
-            broker: &broker,
+            broker: &*broker,
             batch: &batch,
             submit,
             accepted: known.accepted,
@@ -317,7 +317,7 @@ impl Counter<'_> {
         }
         let ids: Vec<_> = pending.iter().map(|job| job.id).collect();
         let started = state::started(self.store, &ids).await?;
-        if self.broker.waiting().await? >= ids.len() - started.len() {
+        if self.broker.depths().await?.held() as usize >= ids.len() - started.len() {
             return Ok(Vec::new());
         }
         Ok(pending
