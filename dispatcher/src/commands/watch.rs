@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use stylefleet_fleet::batch::Batch;
 use stylefleet_proto::BatchId;
 use stylefleet_transport::store::Store;
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::Batch;
 use crate::board::{Board, Tally};
 use crate::brokers;
 use crate::commands::{CommandError, Ending, fetch, open_store};
@@ -98,12 +98,11 @@ impl Follow {
         let entries = &batch.manifest.jobs;
         let mut board = Board::new(entries.len(), output::open(self.json, entries.len()));
         let jobs = batch.jobs();
-        let lost = jobs.iter().filter(|job| !batch.accepted.jobs.contains(job));
-        match lost.count() {
-            0 => {}
-            n => board.remark(&format!(
-                "{n} jobs were never handed in: run the same submit again"
-            )),
+        let missing = jobs.iter().filter(|job| !batch.has_accepted(job)).count();
+        if missing > 0 {
+            board.remark(&format!(
+                "{missing} jobs were never handed in: run the same submit again"
+            ));
         }
         let mut follower = Follower::of_fleet(fleet, board, entries, store);
         let outcome = tokio::select! {
