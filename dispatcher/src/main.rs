@@ -2,23 +2,19 @@
 //! collects the pictures.
 
 mod asking;
-mod batch;
 mod board;
+mod brokers;
 mod cli;
-mod clock;
 mod commands;
 mod config;
 mod curve;
-mod documents;
 mod follow;
-mod leftovers;
 mod local;
 mod output;
 mod picture_folder;
 #[cfg(test)]
 mod samples;
 mod signals;
-mod state;
 mod stores;
 
 use std::io::IsTerminal;

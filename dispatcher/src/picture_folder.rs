@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
+use stylefleet_fleet::documents::{self, DocumentError, damaged};
 use stylefleet_model::Choice;
 use stylefleet_proto::{Digest, JobId, ManifestEntry, Record, keys};
 use stylefleet_transport::store::{FolderStore, Store, StoreError};
@@ -16,7 +17,6 @@ use tokio::sync::Mutex;
 use crate::asking::PREVIEWS;
 use crate::asking::record_file::RecordFile;
 use crate::curve;
-use crate::documents::{self, DocumentError, damaged};
 
 use places::Places;
 

@@ -1,6 +1,7 @@
 //! The arrows of the house: who may depend on whom.
 //!
-//! `model <- proto <- transport <- {dispatcher, worker} <- tests`, `model <- engine <- worker`,
+//! `model <- proto <- transport <- {fleet <- dispatcher, worker} <- tests`, `model <- engine <-
+//! worker`,
 //! `formats <- {dispatcher, engine}`; and what belongs in one place stays there: libtorch in the
 //! engine, broker and S3 in the transport, the environment in config modules.
 
@@ -25,7 +26,7 @@ static METADATA: LazyLock<Metadata> = LazyLock::new(|| {
 });
 
 /// What each crate of the house may depend on in the house. Tests may depend on everything.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("stylefleet-formats", &[]),
     ("stylefleet-model", &[]),
     ("stylefleet-proto", &["stylefleet-model"]),
@@ -34,8 +35,17 @@ const ARROWS: [(&str, &[&str]); 7] = [
         &["stylefleet-model", "stylefleet-proto"],
     ),
     (
+        "stylefleet-fleet",
+        &[
+            "stylefleet-model",
+            "stylefleet-proto",
+            "stylefleet-transport",
+        ],
+    ),
+    (
         "stylefleet-dispatcher",
         &[
+            "stylefleet-fleet",
             "stylefleet-formats",
             "stylefleet-model",
             "stylefleet-proto",

@@ -1,6 +1,7 @@
 //! The way to a broker: how often it is gone, what is said of brokers that are none, or that take
 //! no messages, and how publishers wait.
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -107,11 +108,11 @@ async fn all_dead_letters_are_read_in_few_round_trips() {
     // They come to the front of the queue again when they are given back.
     for _ in 0..2 {
         let before = relay.round_trips();
-        let mut letters = dispatcher.dead_letters().await.expect("reads").letters;
+        let letters = dispatcher.dead_letters().await.expect("reads");
         let needed = relay.round_trips() - before;
         assert!(needed <= 8, "{needed} round trips");
-        letters.dedup_by_key(|letter| letter.id.clone());
-        assert_eq!(letters.len(), LETTERS);
+        let ids: HashSet<_> = letters.letters().iter().map(|letter| &letter.id).collect();
+        assert_eq!(ids.len(), LETTERS);
     }
 }
 

@@ -15,8 +15,8 @@ use stylefleet_proto::{
 };
 use stylefleet_tests::services::{Fleet, Services};
 use stylefleet_transport::broker::{
-    BrokerOptions, Claim, DispatcherEnd, MemoryBroker, Notification, PipeEnd, RabbitDispatcher,
-    RabbitWorker, WorkerEnd,
+    BrokerError, BrokerOptions, Claim, DeadLetters, Depths, DispatcherEnd, MemoryBroker,
+    Notification, PipeEnd, RabbitDispatcher, RabbitWorker, WorkerEnd,
 };
 use stylefleet_transport::pipe::{Receiver, Sender};
 use tokio::sync::mpsc;
@@ -69,18 +69,11 @@ impl Broker {
 
     /// The ids and reasons of what was set aside.
     async fn dead(&self) -> Vec<(String, String)> {
-        match self {
-            Self::Memory(broker) => {
-                let dead = broker.dead().into_iter();
-                dead.map(|(job, why)| (job.id.to_string(), why)).collect()
-            }
-            Self::RabbitMq(fleet) => {
-                let dispatcher = RabbitDispatcher::connect(options(&fleet.dispatcher)).await;
-                let letters = dispatcher.expect("connects").dead_letters().await;
-                let letters = letters.expect("lists").letters.into_iter();
-                letters.map(|letter| (letter.id, letter.reason)).collect()
-            }
-        }
+        let letters = self.dispatcher().await.dead_letters().await.expect("reads");
+        let letters = letters.letters().iter();
+        letters
+            .map(|letter| (letter.id.clone(), letter.reason.clone()))
+            .collect()
     }
 }
 
@@ -188,6 +181,7 @@ async fn carries_jobs_and_events(dispatcher: &dyn DispatcherEnd, worker: &dyn Wo
 
 async fn counts_what_waits(broker: &Broker) {
     let dispatcher = broker.dispatcher().await;
+    let depths = async || dispatcher.depths().await.expect("counts");
     let waiting = async || dispatcher.waiting().await.expect("counts");
     assert_eq!(waiting().await, 0);
     submit(&*dispatcher, &[job(1), job(2), job(3)]).await;
@@ -201,6 +195,48 @@ async fn counts_what_waits(broker: &Broker) {
     let failing = claim(&*worker).await;
     settle(&*worker, failing, failed(true)).await;
     assert_eq!(waiting().await, 3);
+    let urgent = Job {
+        priority: Priority::High,
+        ..job(4)
+    };
+    submit(&*dispatcher, &[urgent]).await;
+    let expected = Depths {
+        high: 1,
+        normal: 2,
+        retrying: 1,
+        ..Depths::default()
+    };
+    assert_eq!(depths().await, expected);
+}
+
+async fn dead_letters_are_retried_discarded_or_go_back(broker: &Broker) {
+    let dispatcher = broker.dispatcher().await;
+    let worker = broker.worker().await;
+    let jobs = [job(1), job(2), job(3)];
+    submit(&*dispatcher, &jobs).await;
+    for _ in &jobs {
+        let claim = claim(&*worker).await;
+        settle(&*worker, claim, failed(false)).await;
+    }
+    assert_eq!(dispatcher.depths().await.expect("counts").dead, 3);
+    let mut dead = dispatcher.dead_letters().await.expect("reads");
+    for (letter, job) in dead.letters().iter().zip(&jobs) {
+        assert_eq!(letter.job.as_ref(), Some(job));
+        assert_eq!(letter.worker.as_deref(), Some("worker"));
+        assert!(letter.unix_seconds > 0 && letter.bytes > 0);
+    }
+    let others = dispatcher.dead_letters().await.expect("reads");
+    assert_eq!(others.letters(), [], "they are taken");
+    dead.retry(0).await.expect("retries");
+    dead.discard(1).await.expect("discards");
+    drop(dead);
+    let left = dispatcher.dead_letters().await.expect("reads");
+    let left: Vec<_> = left.letters().iter().map(|letter| &letter.id).collect();
+    assert_eq!(left, [&jobs[2].id.to_string()]);
+    let again = claim(&*worker).await;
+    assert_eq!(again.job, jobs[0]);
+    settle(&*worker, again, FINISHED).await;
+    nothing(&*worker).await;
 }
 
 async fn redelivers_what_is_not_settled(broker: &Broker) {
@@ -369,6 +405,7 @@ macro_rules! suite {
                 what_is_interrupted_goes_on_after_the_others,
                 priorities_go_first,
                 failures_are_retried_then_set_aside,
+                dead_letters_are_retried_discarded_or_go_back,
                 a_job_that_is_never_settled_is_abandoned,
                 late_followers_learn_what_happened,
                 many_jobs_go_to_one_worker_each
@@ -446,7 +483,7 @@ impl DispatcherEnd for Parent {
         &self,
         jobs: &[Job],
         accepted: &mut (dyn FnMut(stylefleet_proto::JobId) + Send),
-    ) -> Result<(), stylefleet_transport::broker::BrokerError> {
+    ) -> Result<(), BrokerError> {
         for job in jobs {
             let frame = ToWorker::Delivery(Box::new(Delivery {
                 job: job.clone(),
@@ -459,15 +496,22 @@ impl DispatcherEnd for Parent {
         Ok(())
     }
 
-    async fn waiting(&self) -> Result<usize, stylefleet_transport::broker::BrokerError> {
+    async fn depths(&self) -> Result<Depths, BrokerError> {
         // The worker has them all.
-        Ok(0)
+        Ok(Depths::default())
     }
 
-    async fn follow(
-        &self,
-        _: SystemTime,
-    ) -> Result<mpsc::Receiver<Notification>, stylefleet_transport::broker::BrokerError> {
+    async fn dead_letters(&self) -> Result<Box<dyn DeadLetters>, BrokerError> {
+        unreachable!("its parent keeps them")
+    }
+
+    async fn try_to_publish(&self) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
+    async fn close(&self) {}
+
+    async fn follow(&self, _: SystemTime) -> Result<mpsc::Receiver<Notification>, BrokerError> {
         let (sender, notifications) = mpsc::channel(100);
         let mut from = self
             .from

@@ -15,7 +15,7 @@ use stylefleet_proto::queues::{self, ABANDONED, DEAD, JOBS};
 use stylefleet_tests::processes::wait_until;
 use stylefleet_tests::services::{Services, curl, root};
 use stylefleet_tests::{Run, Scene};
-use stylefleet_transport::broker::{BrokerOptions, RabbitDispatcher, RabbitWorker};
+use stylefleet_transport::broker::{BrokerOptions, DispatcherEnd, RabbitDispatcher, RabbitWorker};
 
 const USERS: [&str; 4] = ["admin", "dispatcher", "worker", "monitor"];
 /// A name that URLs have to escape, and how.

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use stylefleet_fleet::clock::millis;
 use stylefleet_model::stylize::Stylize;
 use stylefleet_proto::{
     BatchId, Digest, Input, Invalid, Job, Manifest, ManifestEntry, Name, Role, keys,
@@ -18,7 +19,6 @@ use crate::asking::door::{self, Refusal};
 use crate::asking::names;
 use crate::asking::plan::Picture;
 use crate::asking::remote::{Remotes, is_remote};
-use crate::clock::millis;
 
 /// Images that are read and written at once.
 const AT_ONCE: usize = 8;

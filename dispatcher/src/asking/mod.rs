@@ -16,5 +16,4 @@ pub mod remote;
 pub mod values;
 mod walk;
 
-pub use names::is_plain;
 pub use walk::PREVIEWS;

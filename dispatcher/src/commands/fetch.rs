@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
+use stylefleet_fleet::batch::Batch;
+use stylefleet_fleet::state::{self, State};
 use stylefleet_proto::{BatchId, JobId, ManifestEntry};
 use stylefleet_transport::store::Store;
 
-use crate::batch::Batch;
 use crate::commands::{CommandError, Ending, open_store};
 use crate::config::Settings;
 use crate::output::{self, Line, left_as_it_is};
 use crate::picture_folder::{FolderError, PictureFolder, Saved};
-use crate::state::{self, State};
 
 /// Pictures that are fetched at once.
 const AT_ONCE: usize = 8;
@@ -79,15 +79,11 @@ struct Picture {
     reason: Option<String>,
 }
 
-/// Does what is asked.
+/// Runs the command.
 pub async fn run(args: FetchArgs, settings: &Settings) -> Result<Ending, CommandError> {
     let store = open_store(settings).await?;
     let fetched = fetch(store, &args.batch, &args.out, args.extras).await?;
-    if args.json {
-        output::document(&fetched);
-    } else {
-        fetched.print();
-    }
+    output::answer(&fetched, args.json, Fetched::print);
     Ok(fetched.ending())
 }
 
@@ -109,7 +105,7 @@ pub async fn fetch(
         .iter_mut()
         .filter(|p| p.file.is_none() && p.reason.is_none());
     let mut absent: Vec<_> = absent.collect();
-    let accepted = |job| (job, Some(batch.accepted.jobs.contains(&job)));
+    let accepted = |job| (job, Some(batch.has_accepted(&job)));
     let jobs: Vec<_> = absent.iter().map(|picture| accepted(picture.job)).collect();
     let states = state::of_all(&*store, &jobs).await?;
     absent
@@ -173,9 +169,10 @@ async fn save(
 impl Fetched {
     /// Whether all is there.
     pub fn ending(&self) -> Ending {
-        match self.missing {
-            0 => Ending::AllDone,
-            _ => Ending::SomeFailed,
+        if self.missing == 0 {
+            Ending::AllDone
+        } else {
+            Ending::SomeFailed
         }
     }
 
@@ -212,12 +209,12 @@ impl Fetched {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use stylefleet_fleet::documents;
     use stylefleet_model::stylize::Preset;
     use stylefleet_proto::{Accepted, Manifest, SubmitId, keys};
     use stylefleet_transport::store::MemoryStore;
 
     use super::*;
-    use crate::documents;
     use crate::samples::record;
 
     const PICTURE: &[u8] = b"a picture";

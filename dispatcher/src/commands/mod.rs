@@ -16,7 +16,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 pub use cancel::CancelArgs;
-pub use dead::{DeadArgs, DeadError};
+pub use dead::DeadArgs;
 pub use doctor::DoctorArgs;
 pub use fetch::FetchArgs;
 use futures_util::FutureExt;
@@ -24,8 +24,13 @@ use futures_util::future::LocalBoxFuture;
 pub use queue::QueueArgs;
 pub use run::{RunArgs, RunError};
 pub use status::StatusArgs;
+use stylefleet_fleet::batch::BatchError;
+use stylefleet_fleet::dead::DeadError;
+use stylefleet_fleet::documents::DocumentError;
+use stylefleet_fleet::health::HealthError;
+use stylefleet_fleet::submit::SubmitError;
 use stylefleet_proto::{BatchId, Invalid, JobId, Name};
-use stylefleet_transport::broker::{BrokerError, RabbitDispatcher};
+use stylefleet_transport::broker::{BrokerError, DispatcherEnd};
 use stylefleet_transport::store::{Store, StoreError};
 pub use submit::SubmitArgs;
 use tokio_util::sync::CancellationToken;
@@ -33,11 +38,10 @@ pub use watch::WatchArgs;
 
 use crate::asking::intake::IntakeError;
 use crate::asking::plan::PlanError;
-use crate::batch::BatchError;
 use crate::board::Tally;
+use crate::brokers;
 use crate::cli::Command;
 use crate::config::{ConfigError, Settings};
-use crate::documents::DocumentError;
 use crate::follow::FollowError;
 use crate::local::LocalError;
 use crate::picture_folder::FolderError;
@@ -95,10 +99,10 @@ pub enum CommandError {
     /// The work on this machine cannot go on.
     #[error(transparent)]
     Local(#[from] LocalError),
-    /// A batch cannot be had.
+    /// A batch cannot be read or written.
     #[error(transparent)]
     Batch(#[from] BatchError),
-    /// A document of the store cannot be had.
+    /// A document of the store cannot be read or written.
     #[error(transparent)]
     Document(#[from] DocumentError),
     /// The store did not do as it was told.
@@ -107,19 +111,15 @@ pub enum CommandError {
     /// The broker did not do as it was told.
     #[error(transparent)]
     Broker(#[from] BrokerError),
-    /// Some jobs are with the broker, some are not.
-    #[error("{accepted} of {asked} jobs were accepted: {source}: run the same command again")]
-    HalfSubmitted {
-        /// What the broker has.
-        accepted: usize,
-        /// What it should have.
-        asked: usize,
-        /// What came in the way.
-        source: BrokerError,
-    },
-    /// Dead letters are not to be had.
+    /// Jobs cannot be submitted.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    /// Nothing can be done about dead jobs.
     #[error(transparent)]
     Dead(#[from] DeadError),
+    /// Store or broker cannot be checked.
+    #[error(transparent)]
+    Health(#[from] HealthError),
 }
 
 impl CommandError {
@@ -166,8 +166,8 @@ async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, CommandError>
 }
 
 /// The fleet's broker.
-async fn connect(settings: &Settings) -> Result<RabbitDispatcher, CommandError> {
-    Ok(RabbitDispatcher::connect(settings.broker()?).await?)
+async fn connect(settings: &Settings) -> Result<Arc<dyn DispatcherEnd>, CommandError> {
+    Ok(brokers::open(settings.broker()?).await?)
 }
 
 /// A batch, one of its pictures, or a job.

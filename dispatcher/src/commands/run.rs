@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use bytesize::ByteSize;
+use stylefleet_fleet::batch;
+use stylefleet_fleet::state::{self, Over};
 use stylefleet_proto::{Job, ManifestEntry};
 use stylefleet_transport::broker::{DispatcherEnd, MemoryBroker};
 use stylefleet_transport::store::{FolderStore, Store};
@@ -18,7 +20,6 @@ use crate::asking::intake::{Porter, Title};
 use crate::asking::options::{Options, WHOLE};
 use crate::asking::plan::{Asked, Plan};
 use crate::asking::values::{Devices, preview_every};
-use crate::batch;
 use crate::board::Board;
 use crate::commands::{CommandError, Ending};
 use crate::config::Settings;
@@ -27,7 +28,6 @@ use crate::local::{self, Context, Launch};
 use crate::output;
 use crate::picture_folder::PictureFolder;
 use crate::signals::Signals;
-use crate::state::{self, Over};
 
 /// The store's folder, in the folder of pictures.
 const STORE: &str = ".stylefleet";

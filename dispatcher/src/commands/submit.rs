@@ -1,35 +1,23 @@
-//! `stylefleet submit`: hands jobs to the fleet. Done again, it does only what is missing.
+//! `stylefleet submit`: submits jobs to the fleet. Done again, it does only what is missing.
 
-use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-use stylefleet_proto::{Accepted, BatchId, Job, JobId, Priority, SubmitId, keys};
-use stylefleet_transport::broker::{BrokerError, DispatcherEnd};
-use stylefleet_transport::store::{self, Store};
+use stylefleet_fleet::submit::{self, Submitted};
+use stylefleet_proto::{BatchId, Priority};
+use stylefleet_transport::store::Store;
 use tokio_util::sync::CancellationToken;
 
-use crate::asking::intake::{Porter, Title};
+use crate::asking::intake::{Intake, Porter, Title};
 use crate::asking::options::Options;
 use crate::asking::plan::{Asked, Plan};
 use crate::asking::remote::Remotes;
 use crate::asking::values::preview_every;
-use crate::batch;
 use crate::board::Board;
 use crate::commands::fetch::Extras;
 use crate::commands::{CommandError, Ending, connect, open_store, watch};
 use crate::config::Settings;
-use crate::documents::{self, DocumentError};
 use crate::output::{self, Line, News};
-use crate::state::{self, AT_ONCE, Over};
-
-/// Jobs that are published together.
-const CHUNK: usize = 1000;
-/// How often at most it is written down which jobs the broker has. One that was not written down
-/// is published again by the next submit, which is no harm.
-const PAUSE: Duration = Duration::from_secs(5);
 
 /// Arguments of `stylefleet submit`.
 #[derive(Debug, clap::Args)]
@@ -82,17 +70,6 @@ pub struct SubmitArgs {
     pub json: bool,
 }
 
-/// What became of the jobs handed in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Count {
-    /// The broker took them.
-    accepted: usize,
-    /// It had taken them before, and they are not over.
-    pending: usize,
-    /// They were done before.
-    done: usize,
-}
-
 fn priority(text: &str) -> Result<Priority, String> {
     let mut known = Priority::ORDER.into_iter();
     known
@@ -100,7 +77,7 @@ fn priority(text: &str) -> Result<Priority, String> {
         .ok_or_else(|| "it is none of high, normal, low".to_owned())
 }
 
-/// Does what is asked.
+/// Runs the command.
 pub async fn run(
     args: SubmitArgs,
     settings: &Settings,
@@ -116,7 +93,7 @@ pub async fn run(
         },
     };
     let wait = args.wait;
-    let (batch, ending) = submit(args, store.clone(), settings).await?;
+    let (batch, ending) = submit_pictures(args, store.clone(), settings).await?;
     if !wait {
         return Ok(ending);
     }
@@ -127,8 +104,8 @@ pub async fn run(
     })
 }
 
-/// Hands in what is asked. Returns the batch, and whether all pictures could be asked for.
-async fn submit(
+/// Submits what is asked for. Returns the batch, and whether all pictures could be asked for.
+async fn submit_pictures(
     args: SubmitArgs,
     store: Arc<dyn Store>,
     settings: &Settings,
@@ -163,32 +140,26 @@ async fn submit(
 
     let batch = intake.manifest.batch.clone();
     let refused = plan.absent.len() + intake.refused.len();
-    let mut count = Count::default();
-    if !intake.jobs.is_empty() {
-        let identity = store::establish_identity(&*store).await?;
-        for job in &mut intake.jobs {
-            job.store = Some(identity);
-        }
-        let submit = batch::new_submit();
-        let known = batch::record(&*store, intake.manifest, &submit).await?;
-        let mut counter = Counter {
-            store: &*store,
-            broker: &broker,
-            batch: &batch,
-            submit,
-            accepted: known.accepted,
-            own: Accepted::default(),
-            written: Instant::now(),
-        };
-        count = counter.hand_in(&intake.jobs, args.again).await?;
-    }
+    let Intake { manifest, jobs, .. } = intake;
+    let submitted = submit::submit(&*store, &*broker, manifest, jobs, args.again).await?;
     broker.close().await;
-    let Count {
+    show(&mut board, args.json, &batch, submitted, refused);
+    let ending = if refused == 0 {
+        Ending::AllDone
+    } else {
+        Ending::SomeFailed
+    };
+    Ok((batch, ending))
+}
+
+/// Shows what became of the jobs.
+fn show(board: &mut Board, json: bool, batch: &BatchId, submitted: Submitted, refused: usize) {
+    let Submitted {
         accepted,
         pending,
         done,
-    } = count;
-    if !args.json {
+    } = submitted;
+    if !json {
         let text = format!(
             "{accepted} jobs accepted, {pending} accepted before, {done} done before, \
              {refused} pictures refused"
@@ -196,317 +167,10 @@ async fn submit(
         Line::Remark(text).print();
     }
     board.show(&News::Submitted {
-        batch: &batch,
+        batch,
         accepted,
         pending,
         done,
         refused,
     });
-    let ending = match refused {
-        0 => Ending::AllDone,
-        _ => Ending::SomeFailed,
-    };
-    Ok((batch, ending))
-}
-
-/// Where jobs are handed in.
-struct Counter<'a> {
-    store: &'a dyn Store,
-    broker: &'a dyn DispatcherEnd,
-    batch: &'a BatchId,
-    submit: SubmitId,
-    /// What the broker took before.
-    accepted: Accepted,
-    /// What it took of this submit.
-    own: Accepted,
-    /// When that was last written down.
-    written: Instant,
-}
-
-/// Jobs by what is to be done about them.
-#[derive(Default)]
-struct Sorted {
-    done: usize,
-    /// Given up: to be wanted again, and handed in.
-    given_up: HashSet<JobId>,
-    /// With the broker, as far as is known.
-    pending: Vec<Job>,
-    /// To be handed in.
-    wanted: Vec<Job>,
-}
-
-impl Counter<'_> {
-    /// Hands in the jobs that are neither done nor with the broker; `again`: those that are not
-    /// done.
-    async fn hand_in(&mut self, jobs: &[Job], again: bool) -> Result<Count, CommandError> {
-        let mut sorted = self.sort(jobs, again).await?;
-        let lost = self.lost(&mut sorted.pending).await?;
-        sorted.wanted.extend(lost);
-        self.revive(&sorted.given_up).await?;
-        let mut count = Count {
-            accepted: 0,
-            pending: sorted.pending.len(),
-            done: sorted.done,
-        };
-        for chunk in sorted.wanted.chunks(CHUNK) {
-            let published = self.publish(chunk, &mut count.accepted).await;
-            if published.is_err() || self.written.elapsed() > PAUSE {
-                self.write_down().await?;
-            }
-            published.map_err(|source| CommandError::HalfSubmitted {
-                accepted: count.accepted + count.pending + count.done,
-                asked: jobs.len(),
-                source,
-            })?;
-        }
-        self.write_down().await?;
-        Ok(count)
-    }
-
-    async fn sort(&self, jobs: &[Job], again: bool) -> Result<Sorted, CommandError> {
-        let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
-        let mut ends = state::ends(self.store, &ids).await?;
-        if again {
-            for job in self.without_record(&ends).await? {
-                ends.remove(&job);
-            }
-        }
-        let mut sorted = Sorted::default();
-        for job in jobs {
-            match ends.get(&job.id) {
-                Some(Over::Done) => sorted.done += 1,
-                Some(Over::Failed | Over::Cancelled) => {
-                    sorted.given_up.insert(job.id);
-                    sorted.wanted.push(job.clone());
-                }
-                None if !again && self.accepted.jobs.contains(&job.id) => {
-                    sorted.pending.push(job.clone());
-                }
-                None => sorted.wanted.push(job.clone()),
-            }
-        }
-        Ok(sorted)
-    }
-
-    /// Those of the done jobs whose results are no use: a worker makes them anew.
-    async fn without_record(
-        &self,
-        ends: &HashMap<JobId, Over>,
-    ) -> Result<Vec<JobId>, CommandError> {
-        let done = ends.iter().filter(|(_, over)| **over == Over::Done);
-        let look = |(job, _)| async move {
-            match state::record(self.store, job).await {
-                Err(DocumentError::Store(error)) => Err(error),
-                Ok(Some(_)) => Ok(None),
-                Ok(None) | Err(DocumentError::Damaged { .. }) => Ok(Some(*job)),
-            }
-        };
-        let looks: Vec<_> = stream::iter(done)
-            .map(look)
-            .buffer_unordered(AT_ONCE)
-            .try_collect()
-            .await?;
-        Ok(looks.into_iter().flatten().collect())
-    }
-
-    /// Takes those jobs out of `pending` that no worker is at, where the broker has fewer waiting:
-    /// somebody purged its queues, or set them up anew. To hand in what it still has does no harm.
-    async fn lost(&self, pending: &mut Vec<Job>) -> Result<Vec<Job>, CommandError> {
-        if pending.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ids: Vec<_> = pending.iter().map(|job| job.id).collect();
-        let started = state::started(self.store, &ids).await?;
-        if self.broker.waiting().await? >= ids.len() - started.len() {
-            return Ok(Vec::new());
-        }
-        Ok(pending
-            .extract_if(.., |job| !started.contains(&job.id))
-            .collect())
-    }
-
-    /// Makes jobs that were given up wanted again. That they are with the broker is forgotten
-    /// first: whatever happens next, another submit hands them in.
-    async fn revive(&mut self, jobs: &HashSet<JobId>) -> Result<(), CommandError> {
-        if self.accepted.jobs.iter().any(|job| jobs.contains(job)) {
-            batch::forget(self.store, self.batch, jobs).await?;
-        }
-        stream::iter(jobs.iter().map(Ok))
-            .try_for_each_concurrent(AT_ONCE, |job| state::revive(self.store, job))
-            .await?;
-        Ok(())
-    }
-
-    async fn publish(&mut self, jobs: &[Job], count: &mut usize) -> Result<(), BrokerError> {
-        let accepted = &mut self.own.jobs;
-        self.broker
-            .submit(jobs, &mut |job| {
-                accepted.insert(job);
-                *count += 1;
-            })
-            .await
-    }
-
-    async fn write_down(&mut self) -> Result<(), CommandError> {
-        if !self.own.jobs.is_empty() {
-            let key = keys::accepted(self.batch, &self.submit);
-            documents::write(self.store, &key, &self.own).await?;
-        }
-        self.written = Instant::now();
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use stylefleet_model::stylize::Preset;
-    use stylefleet_proto::{Manifest, ManifestEntry, testing};
-    use stylefleet_transport::broker::{MemoryBroker, WorkerEnd};
-    use stylefleet_transport::store::MemoryStore;
-    use tokio_util::sync::CancellationToken;
-
-    use super::*;
-    use crate::batch::Batch;
-    use crate::samples::record;
-
-    /// A fleet of one process, and a batch of three jobs.
-    struct Scene {
-        store: MemoryStore,
-        broker: MemoryBroker,
-        batch: BatchId,
-        jobs: Vec<Job>,
-    }
-
-    impl Scene {
-        fn new() -> Self {
-            let batch: BatchId = "b-1".parse().expect("a name");
-            let job = |seed: u64| Job {
-                batch: batch.clone(),
-                ..testing::job(&format!("a-{seed}"), &seed.to_le_bytes(), b"style")
-            };
-            Self {
-                jobs: (1..=3).map(job).collect(),
-                store: MemoryStore::default(),
-                broker: MemoryBroker::default(),
-                batch,
-            }
-        }
-
-        async fn hand_in(&self, again: bool) -> Count {
-            let entry = |job: &Job| ManifestEntry {
-                job: job.id,
-                name: job.name.clone(),
-                preset: Preset::Studio,
-            };
-            let asked = Manifest {
-                batch: self.batch.clone(),
-                jobs: self.jobs.iter().map(entry).collect(),
-                unix_seconds: 1,
-            };
-            let submit = batch::new_submit();
-            let known = batch::record(&self.store, asked, &submit).await;
-            let mut counter = Counter {
-                store: &self.store,
-                broker: &self.broker,
-                batch: &self.batch,
-                submit,
-                accepted: known.expect("records").accepted,
-                own: Accepted::default(),
-                written: Instant::now(),
-            };
-            counter.hand_in(&self.jobs, again).await.expect("hands in")
-        }
-
-        async fn mark(&self, key: String) {
-            self.store.put(&key, Bytes::new()).await.expect("writes");
-        }
-
-        /// What workers can have, which is taken from the queue for good.
-        async fn queued(&self) -> Vec<JobId> {
-            let mut queued = Vec::new();
-            let stop = CancellationToken::new();
-            loop {
-                let claim = tokio::select! {
-                    biased;
-                    claim = self.broker.claim(&stop) => claim.expect("claims"),
-                    () = tokio::task::yield_now() => return queued,
-                };
-                let claim = claim.expect("not stopped");
-                queued.push(claim.job.id);
-                // Never dropped: a claim that is goes back.
-                std::mem::forget(claim);
-            }
-        }
-    }
-
-    fn count(accepted: usize, pending: usize, done: usize) -> Count {
-        Count {
-            accepted,
-            pending,
-            done,
-        }
-    }
-
-    #[tokio::test]
-    async fn submitting_again_doubles_nothing() {
-        let scene = Scene::new();
-        let ids: Vec<_> = scene.jobs.iter().map(|job| job.id).collect();
-        assert_eq!(scene.hand_in(false).await, count(3, 0, 0));
-        assert_eq!(scene.queued().await, ids);
-        let batch = Batch::open(&scene.store, &scene.batch).await;
-        let accepted = batch.expect("opens").accepted.jobs;
-        assert_eq!(accepted, ids.iter().copied().collect());
-
-        let result = keys::result(&ids[0]);
-        let written = documents::write(&scene.store, &result, &record(ids[0], b"a picture")).await;
-        written.expect("writes");
-        for job in &ids[1..] {
-            scene.mark(keys::started(job)).await;
-        }
-        assert_eq!(scene.hand_in(false).await, count(0, 2, 1));
-        assert_eq!(scene.queued().await, []);
-        assert_eq!(scene.hand_in(true).await, count(2, 0, 1), "--again");
-        assert_eq!(scene.queued().await, ids[1..]);
-
-        // A damaged result passes for one unless it is looked at.
-        scene.mark(result).await;
-        assert_eq!(scene.hand_in(false).await, count(0, 2, 1));
-        assert_eq!(scene.hand_in(true).await, count(3, 0, 0), "--again");
-        assert_eq!(scene.queued().await, ids);
-    }
-
-    #[tokio::test]
-    async fn what_the_broker_lost_is_handed_in_again() {
-        let scene = Scene::new();
-        let ids: Vec<_> = scene.jobs.iter().map(|job| job.id).collect();
-        scene.hand_in(false).await;
-        assert_eq!(
-            scene.hand_in(false).await,
-            count(0, 3, 0),
-            "it has them all"
-        );
-        scene.queued().await;
-        scene.mark(keys::started(&ids[0])).await;
-        // One is at work; the others are gone.
-        assert_eq!(scene.hand_in(false).await, count(2, 1, 0));
-        assert_eq!(scene.queued().await, ids[1..]);
-    }
-
-    #[tokio::test]
-    async fn jobs_that_were_given_up_are_wanted_again() {
-        let scene = Scene::new();
-        scene.hand_in(false).await;
-        scene.queued().await;
-        let (failed, cancelled) = (scene.jobs[0].id, scene.jobs[2].id);
-        scene.mark(keys::failed(&failed)).await;
-        scene.mark(keys::cancelled(&cancelled)).await;
-        scene.mark(keys::started(&scene.jobs[1].id)).await;
-        assert_eq!(scene.hand_in(false).await, count(2, 1, 0));
-        assert_eq!(scene.queued().await, [failed, cancelled]);
-        for job in [failed, cancelled] {
-            let over = state::over(&scene.store, &job).await.expect("looks");
-            assert_eq!(over, None);
-        }
-    }
 }

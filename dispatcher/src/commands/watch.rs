@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use stylefleet_fleet::batch::Batch;
 use stylefleet_proto::BatchId;
-use stylefleet_transport::broker::{DispatcherEnd, RabbitDispatcher};
 use stylefleet_transport::store::Store;
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::Batch;
 use crate::board::{Board, Tally};
+use crate::brokers;
 use crate::commands::{CommandError, Ending, fetch, open_store};
 use crate::config::Settings;
 use crate::follow::{Fleet, Follower, PAUSE};
@@ -62,14 +62,7 @@ impl Follow {
         stop: &CancellationToken,
     ) -> Result<Ending, CommandError> {
         let options = settings.broker()?;
-        let connect = || {
-            let options = options.clone();
-            let connected = async {
-                let broker = RabbitDispatcher::connect(options).await?;
-                Ok(Arc::new(broker) as Arc<dyn DispatcherEnd>)
-            };
-            Box::pin(connected) as _
-        };
+        let connect = || Box::pin(brokers::open(options.clone())) as _;
         let batch = Batch::open(&*store, batch).await?;
         let fleet = Fleet {
             connect: Box::new(connect),
@@ -105,12 +98,11 @@ impl Follow {
         let entries = &batch.manifest.jobs;
         let mut board = Board::new(entries.len(), output::open(self.json, entries.len()));
         let jobs = batch.jobs();
-        let lost = jobs.iter().filter(|job| !batch.accepted.jobs.contains(job));
-        match lost.count() {
-            0 => {}
-            n => board.remark(&format!(
-                "{n} jobs were never handed in: run the same submit again"
-            )),
+        let missing = jobs.iter().filter(|job| !batch.has_accepted(job)).count();
+        if missing > 0 {
+            board.remark(&format!(
+                "{missing} jobs were never handed in: run the same submit again"
+            ));
         }
         let mut follower = Follower::of_fleet(fleet, board, entries, store);
         let outcome = tokio::select! {

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use stylefleet_fleet::documents::DocumentError;
+use stylefleet_fleet::state::{self, AT_ONCE, Over};
 use stylefleet_proto::{Ended, Event, JobId, Record};
 use stylefleet_transport::broker::DispatcherEnd;
 use stylefleet_transport::store::{Store, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-
-use crate::documents::DocumentError;
-use crate::state::{self, AT_ONCE, Over};
 
 /// What a look into the store came to.
 pub enum Look {

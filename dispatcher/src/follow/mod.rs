@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::LocalBoxFuture;
+use stylefleet_fleet::clock::millis;
+use stylefleet_fleet::lost;
 use stylefleet_proto::{JobId, ManifestEntry, Update};
 use stylefleet_transport::broker::{BrokerError, DispatcherEnd, Notification};
 use stylefleet_transport::store::{Store, StoreError};
@@ -21,7 +23,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::board::Board;
-use crate::clock::millis;
 use crate::picture_folder::{FolderError, PictureFolder};
 
 use look::Look;
@@ -300,10 +301,7 @@ impl<'a> Follower<'a> {
         let sure = lost.min(self.lost);
         self.lost = lost;
         if sure > 0 {
-            self.say_once(format!(
-                "{sure} jobs are lost: they wait, and the broker does not have them, perhaps \
-                 because its queues were purged: run the same submit again"
-            ));
+            self.say_once(lost::message(sure));
         }
     }
 

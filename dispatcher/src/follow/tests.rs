@@ -2,6 +2,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
+use stylefleet_fleet::documents;
 use stylefleet_model::stylize::Preset;
 use stylefleet_proto::{Ended, Event, Failure, Job, keys};
 use stylefleet_transport::broker::{MemoryBroker, WorkerEnd};
@@ -12,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::board::Tally;
-use crate::documents;
 use crate::output::{News, Output};
 use crate::samples;
 

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use stylefleet_fleet::clock::millis;
+use stylefleet_fleet::documents::{self, DocumentError};
 use stylefleet_proto::{
     Delivery, Ended, Event, EventKind, Hello, Job, Start, ToWorker, Update, keys,
 };
@@ -16,8 +18,6 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::worker::{ExitReason, Fault, Launch, Worker};
-use crate::clock::millis;
-use crate::documents::{self, DocumentError};
 
 /// How often in a row a worker may fail to start, or give its job back unasked, before the run
 /// ends.

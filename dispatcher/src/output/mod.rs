@@ -10,8 +10,9 @@ use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
 
-pub use news::{News, Position};
-pub use words::{Line, ago, duration, left_as_it_is, short};
+pub use news::News;
+pub use stylefleet_fleet::activity::Position;
+pub use words::{Line, ago, duration, left_as_it_is, position, short};
 
 /// Standard error, for a log: lines go beside the bars on a terminal.
 #[derive(Debug)]
@@ -47,8 +48,11 @@ pub fn lines(json: bool) -> Box<dyn Output> {
     }
 }
 
-/// A whole answer as one JSON document.
-pub fn document<T: Serialize>(answer: &T) {
+/// Prints an answer: as one JSON document if asked for, or else by `print`, for people.
+pub fn answer<T: Serialize>(answer: &T, json: bool, print: impl FnOnce(&T)) {
+    if !json {
+        return print(answer);
+    }
     if let Ok(json) = serde_json::to_string_pretty(answer) {
         // A reader that is gone reads no complaint either.
         let _ = writeln!(std::io::stdout(), "{json}");

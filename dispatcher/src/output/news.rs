@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use serde::{Serialize, Serializer};
-use stylefleet_proto::{BatchId, JobId, Progress};
+use stylefleet_fleet::activity::Position;
+use stylefleet_proto::{BatchId, JobId};
 
 use crate::asking::expand::PassedOver;
 
@@ -132,43 +133,4 @@ pub enum News<'a> {
 /// A path as text; what is no UTF-8 in it is replaced, for JSON has nothing else.
 fn lossy<S: Serializer>(path: &&Path, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&path.to_string_lossy())
-}
-
-/// Where the optimisation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Position {
-    /// The scale at work, from 1.
-    pub scale: u32,
-    /// How many scales there are.
-    pub scales: u32,
-    /// Width at this scale in pixels.
-    pub width: u32,
-    /// Height at this scale in pixels.
-    pub height: u32,
-    /// Evaluations done at this scale.
-    pub evaluation: u32,
-    /// Budget of evaluations at this scale.
-    pub evaluations: u32,
-    /// Evaluations done over all scales.
-    pub total_evaluations: u32,
-    /// Lowest loss at this scale so far.
-    pub loss: f64,
-    /// Estimated seconds until the job ends; null: no idea yet.
-    pub seconds_left: Option<f64>,
-}
-
-impl From<&Progress> for Position {
-    fn from(from: &Progress) -> Self {
-        Self {
-            scale: from.scale,
-            scales: from.scales,
-            width: from.width,
-            height: from.height,
-            evaluation: from.evaluation,
-            evaluations: from.evaluations,
-            total_evaluations: from.total_evaluations,
-            loss: from.loss,
-            seconds_left: from.seconds_left,
-        }
-    }
 }

@@ -47,9 +47,9 @@ pub fn line(news: &News<'_>) -> Line {
             };
             Line::Remark(format!("started   {name} on {device}{attempt}{resumed}"))
         }
-        News::Progress { name, position, .. } => {
-            Line::Remark(format!("progress  {name}: {}", position.words()))
-        }
+        News::Progress {
+            name, position: at, ..
+        } => Line::Remark(format!("progress  {name}: {}", position(at))),
         News::Note { name, text, .. } => Line::Remark(format!("note      {name}: {text}")),
         News::PassedOver {
             content, endings, ..
@@ -122,24 +122,16 @@ pub fn left_as_it_is(file: &Path) -> String {
     )
 }
 
-impl Position {
-    /// Where the job stands, for people.
-    pub fn words(&self) -> String {
-        let left = match self.seconds_left {
-            Some(seconds) => format!(", {} left", duration(seconds)),
-            None => String::new(),
-        };
-        format!(
-            "scale {}/{} {}x{}, evaluation {}/{}, loss {:.3e}{left}",
-            self.scale,
-            self.scales,
-            self.width,
-            self.height,
-            self.evaluation,
-            self.evaluations,
-            self.loss
-        )
-    }
+/// Where a job stands, for people.
+pub fn position(at: &Position) -> String {
+    let left = match at.seconds_left {
+        Some(seconds) => format!(", {} left", duration(seconds)),
+        None => String::new(),
+    };
+    format!(
+        "scale {}/{} {}x{}, evaluation {}/{}, loss {:.3e}{left}",
+        at.scale, at.scales, at.width, at.height, at.evaluation, at.evaluations, at.loss
+    )
 }
 
 /// Seconds as people say them.

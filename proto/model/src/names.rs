@@ -9,6 +9,9 @@ use crate::Invalid;
 
 /// Longest name of a job or image, in bytes: room for a file and the folders that it is in.
 const MAX_NAME: usize = 1024;
+/// Longest part of a name that may be a file's or a folder's, in bytes: leaves room for a number
+/// and an ending in the 255 of a file name.
+const MAX_PART: usize = 230;
 /// Longest name of a batch.
 const MAX_BATCH: usize = 64;
 
@@ -34,6 +37,20 @@ impl FromStr for Name {
         } else {
             Ok(Self(text.to_owned()))
         }
+    }
+}
+
+impl Name {
+    /// Whether the name leads to a visible file in a folder or its subfolders: one from elsewhere
+    /// may hold anything.
+    pub fn is_plain(&self) -> bool {
+        let is_plain = |part: &str| {
+            !part.is_empty()
+                && !part.starts_with('.')
+                && !part.contains('\\')
+                && part.len() <= MAX_PART
+        };
+        self.0.split('/').all(is_plain)
     }
 }
 
@@ -85,3 +102,30 @@ macro_rules! text_type {
 
 text_type!(Name);
 text_type!(BatchId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_from_elsewhere_stay_in_the_folder() {
+        for (name, plain) in [
+            ("a", true),
+            ("2024/a b.c-2", true),
+            ("..a", false),
+            ("../a", false),
+            ("a/../b", false),
+            ("/etc/a", false),
+            ("a//b", false),
+            ("a/", false),
+            (".stylefleet/a", false),
+            ("a/.b", false),
+            ("a\\b", false),
+            (&"a".repeat(230), true),
+            (&"a".repeat(231), false),
+        ] {
+            let name: Name = name.parse().expect("a name");
+            assert_eq!(name.is_plain(), plain, "{name}");
+        }
+    }
+}

@@ -4,17 +4,19 @@
 //! that leaves behind is decided in [`stylefleet_proto::lifecycle`]. It may be delivered more than
 //! once; the store sees to it that it has one result all the same.
 
+mod dead_letters;
+mod depths;
 mod error;
 mod memory;
 mod pipe;
 mod rabbitmq;
 
+pub use dead_letters::{DeadLetter, DeadLetters};
+pub use depths::Depths;
 pub use error::BrokerError;
 pub use memory::MemoryBroker;
 pub use pipe::PipeEnd;
-pub use rabbitmq::{
-    BrokerOptions, BrokerUrl, DeadLetter, DeadLetters, Depths, RabbitDispatcher, RabbitWorker,
-};
+pub use rabbitmq::{BrokerOptions, BrokerUrl, RabbitDispatcher, RabbitWorker};
 
 use std::time::SystemTime;
 
@@ -54,11 +56,26 @@ pub trait DispatcherEnd: Send + Sync {
         accepted: &mut (dyn FnMut(JobId) + Send),
     ) -> Result<(), BrokerError>;
 
+    /// How many jobs are in which queue.
+    async fn depths(&self) -> Result<Depths, BrokerError>;
+
     /// How many jobs no worker holds, those that wait for another attempt included.
-    async fn waiting(&self) -> Result<usize, BrokerError>;
+    async fn waiting(&self) -> Result<usize, BrokerError> {
+        Ok(self.depths().await?.held() as usize)
+    }
 
     /// What workers publish: events since `since`, those of the past first, and pulses from now on.
     async fn follow(&self, since: SystemTime) -> Result<mpsc::Receiver<Notification>, BrokerError>;
+
+    /// Takes all dead letters, until what this returns is dropped.
+    async fn dead_letters(&self) -> Result<Box<dyn DeadLetters>, BrokerError>;
+
+    /// Makes sure that the broker takes messages just now. One that never refuses any has nothing
+    /// to check.
+    async fn try_to_publish(&self) -> Result<(), BrokerError>;
+
+    /// Closes the connection, if there is one.
+    async fn close(&self);
 }
 
 /// Something that a worker published.

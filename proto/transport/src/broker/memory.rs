@@ -1,18 +1,26 @@
 //! A broker inside one process, which keeps to the rules of the real one. `stylefleet run` works
 //! with it, and tests do.
 
+mod dead_letters;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use prost::Message;
 use stylefleet_proto::lifecycle::{self, RETRY_SECONDS, Settlement};
 use stylefleet_proto::queues::DELIVERY_LIMIT;
-use stylefleet_proto::{Ended, Event, Job, JobId, Priority, Pulse, Update};
+use stylefleet_proto::{Ended, Event, Job, JobId, Priority, Pulse, Update, wire};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{BrokerError, Claim, DispatcherEnd, Hold, Notification, WorkerEnd};
+use dead_letters::Taken;
+
+use super::{
+    BrokerError, Claim, DeadLetter, DeadLetters, Depths, DispatcherEnd, Hold, Notification,
+    WorkerEnd,
+};
 
 /// Notifications that are handed to a follower at once.
 const ROOM: usize = 64;
@@ -34,8 +42,8 @@ struct Shared {
 struct State {
     waiting: VecDeque<Waiting>,
     /// Jobs that wait for another attempt.
-    delayed: usize,
-    dead: Vec<(Job, String)>,
+    delayed: u32,
+    dead: Vec<DeadLetter>,
     events: Vec<Event>,
     followers: Vec<mpsc::UnboundedSender<Notification>>,
 }
@@ -49,6 +57,11 @@ struct Waiting {
 impl Waiting {
     fn new(job: Job) -> Self {
         Self { job, deliveries: 0 }
+    }
+
+    /// Whether it was delivered so often that it is not to be tried again.
+    fn is_abandoned(&self) -> bool {
+        self.deliveries > DELIVERY_LIMIT
     }
 }
 
@@ -73,7 +86,9 @@ impl MemoryBroker {
 
     /// The jobs that were set aside, and why.
     pub fn dead(&self) -> Vec<(Job, String)> {
-        self.shared.state().dead.clone()
+        let dead = self.shared.state().dead.clone().into_iter();
+        dead.filter_map(|letter| Some((letter.job?, letter.reason)))
+            .collect()
     }
 }
 
@@ -128,6 +143,23 @@ impl State {
         self.waiting.remove(place)
     }
 
+    fn depths(&self) -> Depths {
+        let mut depths = Depths {
+            retrying: self.delayed,
+            dead: self.dead.len() as u32,
+            ..Depths::default()
+        };
+        for waiting in &self.waiting {
+            *match waiting.job.priority {
+                _ if waiting.is_abandoned() => &mut depths.abandoned,
+                Priority::High => &mut depths.high,
+                Priority::Normal => &mut depths.normal,
+                Priority::Low => &mut depths.low,
+            } += 1;
+        }
+        depths
+    }
+
     fn notify(&mut self, notification: Notification) {
         self.followers
             .retain(|follower| follower.send(notification.clone()).is_ok());
@@ -149,7 +181,7 @@ impl WorkerEnd for MemoryBroker {
                 return Ok(Some(Claim {
                     job: waiting.job.clone(),
                     redelivered: waiting.deliveries > 0,
-                    abandoned: waiting.deliveries > DELIVERY_LIMIT,
+                    abandoned: waiting.is_abandoned(),
                     hold: Hold::default(),
                     receipt: super::Receipt::Memory(Box::new(Receipt {
                         held: Some(waiting),
@@ -195,7 +227,14 @@ impl WorkerEnd for MemoryBroker {
                 let job = job.with_attempt(attempt);
                 shared.enqueue_after(Duration::from_secs(wait.into()), job);
             }
-            Settlement::SetAside { reason } => shared.state().dead.push((job, reason)),
+            Settlement::SetAside { reason } => shared.state().dead.push(DeadLetter {
+                id: job.id.to_string(),
+                bytes: wire::Job::from(&job).encoded_len(),
+                job: Some(job),
+                reason,
+                worker: Some(ended.worker.clone()),
+                unix_seconds: ended.unix_millis / 1000,
+            }),
         }
         shared.record(ended.map(Into::into));
         Ok(())
@@ -218,9 +257,8 @@ impl DispatcherEnd for MemoryBroker {
         Ok(())
     }
 
-    async fn waiting(&self) -> Result<usize, BrokerError> {
-        let state = self.shared.state();
-        Ok(state.waiting.len() + state.delayed)
+    async fn depths(&self) -> Result<Depths, BrokerError> {
+        Ok(self.shared.state().depths())
     }
 
     async fn follow(&self, since: SystemTime) -> Result<mpsc::Receiver<Notification>, BrokerError> {
@@ -246,6 +284,16 @@ impl DispatcherEnd for MemoryBroker {
         });
         Ok(receiver)
     }
+
+    async fn dead_letters(&self) -> Result<Box<dyn DeadLetters>, BrokerError> {
+        Ok(Box::new(Taken::all_of(self.shared.clone())))
+    }
+
+    async fn try_to_publish(&self) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
+    async fn close(&self) {}
 }
 
 impl Drop for Receipt {

@@ -6,8 +6,8 @@
 //! another message that the broker has confirmed.
 
 mod connection;
+mod dead_letters;
 mod dispatcher;
-mod letters;
 mod link;
 mod message;
 mod patience;
@@ -18,8 +18,7 @@ mod worker;
 
 use std::path::PathBuf;
 
-pub use dispatcher::{Depths, RabbitDispatcher};
-pub use letters::{DeadLetter, DeadLetters};
+pub use dispatcher::RabbitDispatcher;
 pub use url::BrokerUrl;
 pub use worker::RabbitWorker;
 pub(super) use worker::Receipt;

@@ -1,4 +1,4 @@
-//! The end that a dispatcher holds: hands jobs in, hears what becomes of them, looks after the
+//! The end that a dispatcher holds: submits jobs, follows what becomes of them, looks after the
 //! queues.
 
 use std::collections::VecDeque;
@@ -21,10 +21,10 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::try_join;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::letters::DeadLetters;
+use super::dead_letters::RabbitDeadLetters;
 use super::link::Link;
 use super::{BrokerOptions, message};
-use crate::broker::{BrokerError, DispatcherEnd, Notification};
+use crate::broker::{BrokerError, DeadLetters, Depths, DispatcherEnd, Notification};
 
 /// Messages that may wait for their confirm at once.
 const WINDOW: usize = 256;
@@ -51,30 +51,6 @@ pub struct RabbitDispatcher {
     end: CancellationToken,
 }
 
-/// How many jobs are where, not counting those that workers hold.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Depths {
-    /// Of high priority.
-    pub high: u32,
-    /// Of normal priority.
-    pub normal: u32,
-    /// Of low priority.
-    pub low: u32,
-    /// Waiting for another attempt.
-    pub retrying: u32,
-    /// Given up by the broker, and about to be set aside.
-    pub abandoned: u32,
-    /// Set aside.
-    pub dead: u32,
-}
-
-impl Depths {
-    /// Jobs that the broker has and no worker holds, but for those that were set aside.
-    pub fn held(&self) -> u32 {
-        self.high + self.normal + self.low + self.retrying + self.abandoned
-    }
-}
-
 impl RabbitDispatcher {
     /// Connects.
     pub async fn connect(options: BrokerOptions) -> Result<Self, BrokerError> {
@@ -86,60 +62,6 @@ impl RabbitDispatcher {
             _end: end.clone().drop_guard(),
             end,
         })
-    }
-
-    /// How many jobs are where.
-    pub async fn depths(&self) -> Result<Depths, BrokerError> {
-        let link = self.link().await?;
-        let [high, normal, low] = Priority::ORDER.map(queues::jobs);
-        let mut names = vec![high, normal, low, ABANDONED.to_owned(), DEAD.to_owned()];
-        names.extend(RETRY_SECONDS.map(queues::retry));
-        let looks = names.iter().map(|name| depth(&link.taking, name));
-        let depths = link.patience.answers("look at the queues", looks).await?;
-        let [high, normal, low, abandoned, dead, ref retrying @ ..] = depths[..] else {
-            return Ok(Depths::default()); // as many answers as questions
-        };
-        Ok(Depths {
-            high,
-            normal,
-            low,
-            retrying: retrying.iter().sum(),
-            abandoned,
-            dead,
-        })
-    }
-
-    /// Whether the broker takes messages: hands in two that are for no queue. In an alarm RabbitMQ
-    /// still takes the first.
-    pub async fn try_to_publish(&self) -> Result<(), BrokerError> {
-        let link = self.link().await?;
-        let handed_in = async {
-            for _ in 0..2 {
-                let sent = link.publishing.basic_publish(
-                    JOBS.into(),
-                    NOWHERE.into(),
-                    BasicPublishOptions::default(),
-                    &[],
-                    BasicProperties::default(),
-                );
-                sent.await?.await?;
-            }
-            Ok(())
-        };
-        tokio::select! {
-            answer = link.patience.answer(PUBLISH, handed_in) => answer,
-            alarm = link.patience.alarm() => Err(alarm),
-        }
-    }
-
-    /// Takes all dead letters, until what this returns is dropped.
-    pub async fn dead_letters(&self) -> Result<DeadLetters, BrokerError> {
-        DeadLetters::take(self.link().await?).await
-    }
-
-    /// Takes leave.
-    pub async fn close(&self) {
-        self.link.lock().await.close().await;
     }
 
     /// The link, a new one if the last was lost.
@@ -196,8 +118,24 @@ impl DispatcherEnd for RabbitDispatcher {
         Ok(())
     }
 
-    async fn waiting(&self) -> Result<usize, BrokerError> {
-        Ok(self.depths().await?.held() as usize)
+    async fn depths(&self) -> Result<Depths, BrokerError> {
+        let link = self.link().await?;
+        let [high, normal, low] = Priority::ORDER.map(queues::jobs);
+        let mut names = vec![high, normal, low, ABANDONED.to_owned(), DEAD.to_owned()];
+        names.extend(RETRY_SECONDS.map(queues::retry));
+        let looks = names.iter().map(|name| depth(&link.taking, name));
+        let depths = link.patience.answers("look at the queues", looks).await?;
+        let [high, normal, low, abandoned, dead, ref retrying @ ..] = depths[..] else {
+            return Ok(Depths::default()); // as many answers as questions
+        };
+        Ok(Depths {
+            high,
+            normal,
+            low,
+            retrying: retrying.iter().sum(),
+            abandoned,
+            dead,
+        })
     }
 
     async fn follow(&self, since: SystemTime) -> Result<mpsc::Receiver<Notification>, BrokerError> {
@@ -235,9 +173,39 @@ impl DispatcherEnd for RabbitDispatcher {
         });
         Ok(receiver)
     }
+
+    async fn dead_letters(&self) -> Result<Box<dyn DeadLetters>, BrokerError> {
+        Ok(Box::new(RabbitDeadLetters::take(self.link().await?).await?))
+    }
+
+    /// Submits two messages that are for no queue: in an alarm RabbitMQ still takes the first.
+    async fn try_to_publish(&self) -> Result<(), BrokerError> {
+        let link = self.link().await?;
+        let submitted = async {
+            for _ in 0..2 {
+                let sent = link.publishing.basic_publish(
+                    JOBS.into(),
+                    NOWHERE.into(),
+                    BasicPublishOptions::default(),
+                    &[],
+                    BasicProperties::default(),
+                );
+                sent.await?.await?;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            answer = link.patience.answer(PUBLISH, submitted) => answer,
+            alarm = link.patience.alarm() => Err(alarm),
+        }
+    }
+
+    async fn close(&self) {
+        self.link.lock().await.close().await;
+    }
 }
 
-/// Hands jobs in, many at a time.
+/// Submits jobs, many at a time.
 async fn publish(
     link: &Link,
     jobs: &[Job],

@@ -187,11 +187,11 @@ impl Patience {
     /// Waits until the broker takes no messages, and says why.
     pub async fn alarm(&self) -> BrokerError {
         let mut alarm = self.alarm.clone();
-        let reason = match alarm.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => return std::future::pending().await, // the link is lost, which others say
-        };
-        self.blocked(reason)
+        let raised = alarm.wait_for(Option::is_some).await;
+        match raised.map(|reason| reason.clone().unwrap_or_default()) {
+            Ok(reason) => self.blocked(reason),
+            Err(_) => std::future::pending().await, // the link is lost, which others say
+        }
     }
 
     /// The broker takes no messages.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use stylefleet_transport::store::{Store, StoreError};
 
-/// Why a document cannot be had.
+/// Why a document cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
     /// The store did not do as it was told.
@@ -19,6 +19,16 @@ pub enum DocumentError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl DocumentError {
+    /// Whether trying again later may help.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_retryable(),
+            Self::Damaged { .. } => false,
+        }
+    }
 }
 
 /// Reads a document; none if there is none.
@@ -44,7 +54,7 @@ pub async fn write<T: Serialize>(
     Ok(store.put(key, json.into()).await?)
 }
 
-/// The complaint that what lies under `key` is no use.
+/// The error that what lies under `key` cannot be used.
 pub fn damaged(store: &dyn Store, key: &str, reason: impl ToString) -> DocumentError {
     DocumentError::Damaged {
         place: store.locate(key),

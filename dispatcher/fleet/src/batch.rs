@@ -8,7 +8,6 @@ use serde::de::DeserializeOwned;
 use stylefleet_proto::{Accepted, BatchId, JobId, Manifest, ManifestEntry, Name, SubmitId, keys};
 use stylefleet_transport::store::{Store, StoreError};
 
-use crate::asking::is_plain;
 use crate::clock::millis;
 use crate::documents::{self, DocumentError, damaged};
 
@@ -24,7 +23,7 @@ pub struct Batch {
     pub accepted: Accepted,
 }
 
-/// Why a batch cannot be had.
+/// Why a batch cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
     /// There is none of that name.
@@ -49,9 +48,19 @@ pub enum BatchError {
         /// The name.
         name: Name,
     },
-    /// One of its documents is no use.
+    /// One of its documents cannot be used.
     #[error(transparent)]
     Document(#[from] DocumentError),
+}
+
+impl BatchError {
+    /// Whether trying again later may help.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Missing(_) | Self::NoPicture { .. } | Self::Taken { .. } => false,
+            Self::Document(error) => error.is_retryable(),
+        }
+    }
 }
 
 impl Batch {
@@ -62,10 +71,10 @@ impl Batch {
             .await
             .map_err(DocumentError::from)?;
         let batch = read(store, batch.clone(), keys).await?;
-        match batch.manifest.jobs.is_empty() {
-            true => Err(BatchError::Missing(batch.manifest.batch)),
-            false => Ok(batch),
+        if batch.manifest.jobs.is_empty() {
+            return Err(BatchError::Missing(batch.manifest.batch));
         }
+        Ok(batch)
     }
 
     /// Its jobs, each once, in the order given.
@@ -73,6 +82,11 @@ impl Batch {
         let mut seen = HashSet::new();
         let jobs = self.manifest.jobs.iter().map(|entry| entry.job);
         jobs.filter(|job| seen.insert(*job)).collect()
+    }
+
+    /// Whether the broker has taken a job for certain.
+    pub fn has_accepted(&self, job: &JobId) -> bool {
+        self.accepted.jobs.contains(job)
     }
 
     /// The picture of a name.
@@ -130,7 +144,7 @@ fn free(names: &HashMap<Name, JobId>, entry: &ManifestEntry) -> Name {
     names.find(is_free).unwrap_or_else(|| entry.name.clone())
 }
 
-/// All batches, in the order of their names, those whose documents are no use among them.
+/// All batches, in the order of their names, those whose documents cannot be used among them.
 pub async fn all(
     store: &dyn Store,
 ) -> Result<Vec<(BatchId, Result<Batch, DocumentError>)>, StoreError> {
@@ -264,7 +278,7 @@ fn check(manifest: &Manifest, batch: &BatchId) -> Result<(), String> {
     if manifest.batch != *batch {
         return Err(format!("it is of batch {}", manifest.batch));
     }
-    match manifest.jobs.iter().find(|entry| !is_plain(&entry.name)) {
+    match manifest.jobs.iter().find(|entry| !entry.name.is_plain()) {
         None => Ok(()),
         Some(entry) => Err(format!("\"{}\" is no name for a file", entry.name)),
     }
