@@ -1,4 +1,4 @@
-//! What stores complain of, in one line: the thing, the reason, the mend.
+//! What stores complain of, in one line: subject, cause, remedy.
 
 use stylefleet_proto::Digest;
 
