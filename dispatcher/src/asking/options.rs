@@ -57,7 +57,7 @@ pub struct Options {
     #[serde(deserialize_with = "one_or_many")]
     pub mask: Option<Vec<PathBuf>>,
 
-    /// Name of the picture's file without its ending; only in a batch file's [[job]].
+    /// Name of the picture's file without its ending; only in a batch file's `[[job]]`.
     #[arg(skip)]
     pub name: Option<String>,
 
@@ -66,7 +66,7 @@ pub struct Options {
           default_missing_value = "true")]
     pub blend: Option<bool>,
 
-    /// Folder for the pictures; see [`crate::commands::run::Machine`].
+    /// Folder for the pictures; see `Machine` of commands/run.rs.
     #[arg(skip)]
     pub out: Option<PathBuf>,
 
@@ -75,16 +75,16 @@ pub struct Options {
     #[serde(skip)]
     pub parameters: ParameterArgs,
 
-    /// Where to compute; see [`crate::commands::run::Machine`].
+    /// Where to compute; see `Machine` of commands/run.rs.
     #[arg(skip)]
     #[serde(deserialize_with = "written")]
     pub device: Option<Devices>,
 
-    /// CPU threads of each worker; see [`crate::commands::run::Machine`].
+    /// CPU threads of each worker; see `Machine` of commands/run.rs.
     #[arg(skip)]
     pub threads: Option<NonZero<u32>>,
 
-    /// Memory of each worker's job; see [`crate::commands::run::Machine`].
+    /// Memory of each worker's job; see `Machine` of commands/run.rs.
     #[arg(skip)]
     #[serde(deserialize_with = "written")]
     pub memory: Option<ByteSize>,
