@@ -89,8 +89,9 @@ pub struct Evaluation {
 ///
 /// ```no_run
 /// use stylefleet_engine::{
-///     Control, Engine, Error, Format, Observer, Options, Outcome, Progress, Request, State,
+///     Control, Engine, Error, Observer, Options, Outcome, Progress, Request, State,
 /// };
+/// use stylefleet_model::stylize::Format;
 ///
 /// /// Lets the engine work.
 /// struct Quiet;
