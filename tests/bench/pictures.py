@@ -29,7 +29,10 @@ CASES = {
     "wasserstein": ["--style-loss", "wasserstein"],
     "masks": ["--style", STYLES[1], "--mask", "none", "--mask", SAMPLES / "contents" / "still-life.png"],
     "exact": ["--size", "90x70", "--init", "noise", "--seed", "7"],
-    "tiles": ["--size", "272x250", "--scales", "1", "--evaluations", "3", "--memory", "550MiB", "--precision", "f32"],
+    "tiles": [
+        *("--size", "272x250", "--scales", "1", "--evaluations", "3", "--precision", "f32"),
+        *("--memory", "580MiB", "--format", "tiff"),
+    ],
 }
 
 
