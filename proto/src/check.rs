@@ -1,5 +1,8 @@
 //! What is refused of a message, field by field.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
 use stylefleet_model::{Digest, Invalid};
 
 /// Refuses a missing message.
@@ -18,29 +21,12 @@ pub(crate) fn optional(field: &str, digest: &str) -> Result<Option<Digest>, Inva
     }
 }
 
-/// Refuses an integer outside `range`.
-pub(crate) fn integer(
-    field: &str,
-    value: u32,
-    range: std::ops::RangeInclusive<u32>,
-) -> Result<u32, Invalid> {
-    if range.contains(&value) {
-        Ok(value)
-    } else {
-        let (low, high) = range.into_inner();
-        Err(Invalid::new(
-            field,
-            format!("is {value}, must be {low} to {high}"),
-        ))
-    }
-}
-
 /// Refuses a number outside `range`; NaN is in no range.
-pub(crate) fn number(
+pub(crate) fn number<T: PartialOrd + Display>(
     field: &str,
-    value: f64,
-    range: std::ops::RangeInclusive<f64>,
-) -> Result<f64, Invalid> {
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<T, Invalid> {
     if range.contains(&value) {
         Ok(value)
     } else {

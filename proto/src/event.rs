@@ -1,6 +1,6 @@
 //! What workers publish, and what local workers receive.
 
-use crate::check::{integer, optional, required};
+use crate::check::{number, optional, required};
 use crate::{Digest, Invalid, Job, JobId, VERSION, wire};
 
 /// Something that happened to a job. `K` is what: an [`Update`], how the attempt [`Ended`], or
@@ -112,7 +112,7 @@ impl TryFrom<wire::Event> for Event {
         Ok(Self {
             job: from.job.parse().map_err(|e: Invalid| e.within("job"))?,
             worker: from.worker,
-            attempt: integer("attempt", from.attempt, 1..=u32::MAX)?,
+            attempt: number("attempt", from.attempt, 1..=u32::MAX)?,
             unix_millis: from.unix_millis,
             kind: required("kind", from.kind)?.into(),
         })

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use stylefleet_model::{BatchId, Digest, Invalid, Name, Role};
 
-use crate::check::{enumerated, integer, optional};
+use crate::check::{enumerated, number, optional};
 use crate::specification::{Specification, check_inputs};
 use crate::wire;
 pub use crate::wire::Priority;
@@ -187,9 +187,9 @@ impl TryFrom<wire::Job> for Job {
             kind,
             specification: from.specification,
             inputs,
-            attempt: integer("attempt", from.attempt, 1..=u32::MAX)?,
+            attempt: number("attempt", from.attempt, 1..=u32::MAX)?,
             priority: enumerated("priority", from.priority)?,
-            preview_every: integer("preview_every", from.preview_every, 0..=MAX_PREVIEW_EVERY)?,
+            preview_every: number("preview_every", from.preview_every, 0..=MAX_PREVIEW_EVERY)?,
             store: optional("store", &from.store)?,
         })
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::{integer, number};
+use crate::check::number;
 use crate::{Input, JobId, keys};
 use stylefleet_model::stylize::Preset;
 use stylefleet_model::{BatchId, Invalid, Name, Role};
@@ -129,8 +129,8 @@ impl Record {
             let reason = format!("\"{}\" is no place for its picture", self.picture);
             return Err(Invalid::new("picture", reason));
         }
-        integer("width", self.width, 1..=u32::MAX)?;
-        integer("height", self.height, 1..=u32::MAX)?;
+        number("width", self.width, 1..=u32::MAX)?;
+        number("height", self.height, 1..=u32::MAX)?;
         number("seconds", self.seconds, 0.0..=f64::MAX)?;
         number("score.loss", self.score.loss, f64::MIN..=f64::MAX)?;
         Ok(())

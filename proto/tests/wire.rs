@@ -464,7 +464,7 @@ fn other_asks() -> Vec<(String, Job)> {
     });
     asks.push(("a start".to_owned(), start));
     for row in table() {
-        let words = row.choices.unwrap_or_default();
+        let words = row.choices.clone().unwrap_or_default();
         let values = VALUES.into_iter().chain(words.split(", "));
         let mut seen = vec![Preset::Gatys.parameters()];
         for value in values {

@@ -75,7 +75,7 @@ impl clap::FromArgMatches for ParameterArgs {
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        let names = table().into_iter().map(|row| row.name());
+        let names = table().iter().map(Parameter::name);
         for name in names.chain([PRESET.to_owned()]) {
             if let Some(written) = matches.get_one::<String>(&name) {
                 self.set(&name, written)
@@ -241,7 +241,7 @@ pub fn presets() -> String {
     let mut text = String::new();
     for &preset in Preset::ALL {
         text += &format!("  {}\n", preset.word());
-        let rows = table().into_iter().zip(preset.parameters().show());
+        let rows = table().iter().zip(preset.parameters().show());
         for ((row, (_, value)), (_, usual)) in rows.zip(&usual) {
             if preset == Preset::default() || value != *usual {
                 text += &format!("    {:20} {value}\n", row.name());

@@ -115,8 +115,10 @@ async fn end(store: &dyn Store, job: JobId, over: Over) -> Look {
 /// Of trouble the next look tells.
 async fn lost(store: &dyn Store, broker: &dyn DispatcherEnd, open: HashSet<JobId>) -> usize {
     let open: Vec<_> = open.into_iter().collect();
-    match (broker.waiting().await, state::started(store, &open).await) {
-        (Ok(waiting), Ok(started)) => (open.len() - started.len()).saturating_sub(waiting),
+    match (broker.depths().await, state::started(store, &open).await) {
+        (Ok(depths), Ok(started)) => {
+            stylefleet_fleet::lost::count(open.len() - started.len(), &depths)
+        }
         _ => 0,
     }
 }

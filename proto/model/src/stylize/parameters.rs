@@ -1,5 +1,7 @@
 //! What follows from the table: the parameters themselves, and what people give of them.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 use super::table::with_stylize_parameters;
@@ -35,8 +37,8 @@ macro_rules! define {
         }
 
         /// The table, row by row.
-        pub fn table() -> Vec<Parameter> {
-            vec![$(Parameter {
+        pub fn table() -> &'static [Parameter] {
+            static TABLE: LazyLock<Vec<Parameter>> = LazyLock::new(|| vec![$(Parameter {
                 field: stringify!($field),
                 heading: Heading::$heading,
                 value: $value,
@@ -47,7 +49,8 @@ macro_rules! define {
                 choices: <$type as Value>::choices(),
                 is_flag: <$type as Value>::IS_FLAG,
                 default: shared(|preset| Value::show(&preset.parameters().$field)),
-            },)*]
+            },)*]);
+            &TABLE
         }
 
         impl Preset {
@@ -238,7 +241,7 @@ mod tests {
     #[test]
     fn help_says_what_is_allowed_and_what_is_usual() {
         let brief = |name: &str| {
-            let row = table().into_iter().find(|row| row.name() == name);
+            let row = table().iter().find(|row| row.name() == name);
             row.expect("exists").brief()
         };
         for (name, expected) in [
