@@ -3,6 +3,9 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=stylefleet.proto");
     let descriptors = protox::compile(["stylefleet.proto"], ["."])?;
-    prost_build::Config::new().compile_fds(descriptors)?;
+    // Sorted, so that figures are shown in one order.
+    prost_build::Config::new()
+        .btree_map(["."])
+        .compile_fds(descriptors)?;
     Ok(())
 }

@@ -5,6 +5,9 @@ use std::ops::RangeInclusive;
 
 use stylefleet_model::{Digest, Invalid};
 
+/// Longest text that is to fit into a line, in bytes.
+const MAX_WORDS: usize = 120;
+
 /// Refuses a missing message.
 pub(crate) fn required<T>(field: &str, value: Option<T>) -> Result<T, Invalid> {
     value.ok_or_else(|| Invalid::new(field, "is missing"))
@@ -19,6 +22,15 @@ pub(crate) fn optional(field: &str, digest: &str) -> Result<Option<Digest>, Inva
             .map(Some)
             .map_err(|e: Invalid| Invalid::new(field, e.reason)),
     }
+}
+
+/// Refuses a text that is too long for a line, or has control characters.
+pub(crate) fn words(field: &str, text: String) -> Result<String, Invalid> {
+    if text.len() > MAX_WORDS || text.contains(char::is_control) {
+        let reason = format!("has control characters, or more than {MAX_WORDS} bytes");
+        return Err(Invalid::new(field, reason));
+    }
+    Ok(text)
 }
 
 /// Refuses a number outside `range`; NaN is in no range.

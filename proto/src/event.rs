@@ -1,7 +1,12 @@
 //! What workers publish, and what local workers receive.
 
-use crate::check::{number, optional, required};
+use stylefleet_model::{Figures, Progress};
+
+use crate::check::{number, optional, required, words};
 use crate::{Digest, Invalid, Job, JobId, VERSION, wire};
+
+/// Most figures of an event.
+const MAX_FIGURES: usize = 64;
 
 /// Something that happened to a job. `K` is what: an [`Update`], how the attempt [`Ended`], or
 /// either.
@@ -33,33 +38,33 @@ pub enum EventKind {
 pub enum Update {
     /// The worker has the job.
     Started {
-        /// Evaluations found in the checkpoint, over all scales.
-        resumed_evaluations: u32,
+        /// Steps found in the checkpoint.
+        steps: u64,
         /// The device it computes on.
         device: String,
     },
-    /// Where the optimisation stands.
+    /// Where the job stands.
     Progress(Progress),
     /// Something a person should know that is no failure.
     Note(String),
     /// A progress picture is in the store.
     Previewed {
-        /// The evaluations behind it, over all scales.
-        evaluations: u32,
+        /// The steps that it goes by.
+        steps: u64,
     },
 }
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ended {
-    /// Picture and result are in the store.
+    /// Outputs and result are in the store.
     Finished {
         /// Seconds of work, over all attempts that were resumed.
         seconds: f64,
-        /// Evaluations over all scales.
-        evaluations: u32,
-        /// Final loss.
-        loss: f64,
+        /// Steps of the job.
+        steps: u64,
+        /// What it came to.
+        figures: Figures,
     },
     /// The attempt failed.
     Failed {
@@ -70,15 +75,12 @@ pub enum Ended {
     },
     /// The job was stopped, to go on later; the checkpoint is in the store.
     Interrupted {
-        /// Evaluations kept, over all scales.
-        evaluations: u32,
+        /// Steps kept.
+        steps: u64,
     },
     /// The job was stopped for good.
     Cancelled,
 }
-
-/// Where the optimisation stands; the fields are those of `stylefleet.proto`.
-pub type Progress = wire::Progress;
 
 impl<K> Event<K> {
     /// The same event, with what happened put in other terms.
@@ -114,39 +116,58 @@ impl TryFrom<wire::Event> for Event {
             worker: from.worker,
             attempt: number("attempt", from.attempt, 1..=u32::MAX)?,
             unix_millis: from.unix_millis,
-            kind: required("kind", from.kind)?.into(),
+            kind: required("kind", from.kind)?.try_into()?,
         })
     }
 }
 
-impl From<wire::event::Kind> for EventKind {
-    fn from(from: wire::event::Kind) -> Self {
+impl TryFrom<wire::event::Kind> for EventKind {
+    type Error = Invalid;
+
+    fn try_from(from: wire::event::Kind) -> Result<Self, Invalid> {
         use wire::event::Kind;
-        match from {
+        Ok(match from {
             Kind::Started(e) => Self::Update(Update::Started {
-                resumed_evaluations: e.resumed_evaluations,
+                steps: e.steps,
                 device: e.device,
             }),
-            Kind::Progress(e) => Self::Update(Update::Progress(e)),
+            Kind::Progress(e) => Self::Update(Update::Progress(progress(e)?)),
             Kind::Note(e) => Self::Update(Update::Note(e.text)),
-            Kind::Previewed(e) => Self::Update(Update::Previewed {
-                evaluations: e.evaluations,
-            }),
+            Kind::Previewed(e) => Self::Update(Update::Previewed { steps: e.steps }),
             Kind::Finished(e) => Self::Ended(Ended::Finished {
                 seconds: e.seconds,
-                evaluations: e.evaluations,
-                loss: e.loss,
+                steps: e.steps,
+                figures: figures(e.figures)?,
             }),
             Kind::Failed(e) => Self::Ended(Ended::Failed {
                 retryable: e.retryable,
                 reason: e.reason,
             }),
-            Kind::Interrupted(e) => Self::Ended(Ended::Interrupted {
-                evaluations: e.evaluations,
-            }),
+            Kind::Interrupted(e) => Self::Ended(Ended::Interrupted { steps: e.steps }),
             Kind::Cancelled(_) => Self::Ended(Ended::Cancelled),
-        }
+        })
     }
+}
+
+fn progress(from: wire::Progress) -> Result<Progress, Invalid> {
+    Ok(Progress {
+        phase: words("phase", from.phase)?,
+        done: from.done,
+        total: from.total,
+        unit: words("unit", from.unit)?,
+        steps: from.steps,
+        figures: figures(from.figures)?,
+        seconds_left: from.seconds_left,
+    })
+}
+
+fn figures(from: Figures) -> Result<Figures, Invalid> {
+    if from.len() > MAX_FIGURES {
+        let reason = format!("are {}, at most {MAX_FIGURES}", from.len());
+        return Err(Invalid::new("figures", reason));
+    }
+    let figure = |(name, value)| Ok((words("figures", name)?, value));
+    from.into_iter().map(figure).collect()
 }
 
 impl<K: Into<EventKind>> From<Event<K>> for wire::Event {
@@ -167,16 +188,24 @@ impl<K: Into<EventKind>> From<Event<K>> for wire::Event {
 impl From<Update> for wire::event::Kind {
     fn from(from: Update) -> Self {
         match from {
-            Update::Started {
-                resumed_evaluations,
-                device,
-            } => Self::Started(wire::Started {
-                resumed_evaluations,
-                device,
-            }),
-            Update::Progress(progress) => Self::Progress(progress),
+            Update::Started { steps, device } => Self::Started(wire::Started { steps, device }),
+            Update::Progress(progress) => Self::Progress(progress.into()),
             Update::Note(text) => Self::Note(wire::Note { text }),
-            Update::Previewed { evaluations } => Self::Previewed(wire::Previewed { evaluations }),
+            Update::Previewed { steps } => Self::Previewed(wire::Previewed { steps }),
+        }
+    }
+}
+
+impl From<Progress> for wire::Progress {
+    fn from(from: Progress) -> Self {
+        Self {
+            phase: from.phase,
+            done: from.done,
+            total: from.total,
+            unit: from.unit,
+            steps: from.steps,
+            figures: from.figures,
+            seconds_left: from.seconds_left,
         }
     }
 }
@@ -186,17 +215,15 @@ impl From<Ended> for wire::event::Kind {
         match from {
             Ended::Finished {
                 seconds,
-                evaluations,
-                loss,
+                steps,
+                figures,
             } => Self::Finished(wire::Finished {
                 seconds,
-                evaluations,
-                loss,
+                steps,
+                figures,
             }),
             Ended::Failed { retryable, reason } => Self::Failed(wire::Failed { retryable, reason }),
-            Ended::Interrupted { evaluations } => {
-                Self::Interrupted(wire::Interrupted { evaluations })
-            }
+            Ended::Interrupted { steps } => Self::Interrupted(wire::Interrupted { steps }),
             Ended::Cancelled => Self::Cancelled(wire::Cancelled {}),
         }
     }
@@ -222,7 +249,7 @@ impl TryFrom<wire::Pulse> for Pulse {
         Ok(Self {
             worker: from.worker,
             device: from.device,
-            progress: from.progress.map(progress).transpose()?,
+            progress: from.progress.map(progress_event).transpose()?,
             store: optional("store", &from.store)?,
         })
     }
@@ -242,9 +269,9 @@ impl From<Pulse> for wire::Pulse {
 }
 
 /// A pulse's event, which is progress.
-fn progress(from: wire::Event) -> Result<Event<Progress>, Invalid> {
+fn progress_event(from: wire::Event) -> Result<Event<Progress>, Invalid> {
     let event = Event::try_from(from)?;
-    match event.kind {
+    match event.kind.clone() {
         EventKind::Update(Update::Progress(progress)) => Ok(event.map(|_| progress)),
         _ => Err(Invalid::new("progress", "is another kind of event")),
     }

@@ -5,9 +5,7 @@
 //! answers for thousands of jobs at once, and a bucket's lifecycle rules, which know prefixes
 //! only, can clear away old checkpoints.
 
-use stylefleet_model::stylize::Format;
-
-use crate::{BatchId, Digest, JobId, SubmitId};
+use crate::{BatchId, Digest, JobId, Role, SubmitId};
 
 /// An input image, by the hash of its bytes.
 pub fn input(digest: &Digest) -> String {
@@ -69,25 +67,26 @@ pub fn cancelled(job: &JobId) -> String {
 /// Under which all checkpoints lie.
 pub const CHECKPOINTS: &str = "checkpoints/";
 
-/// The optimiser's whole state.
+/// Where the job stands, to go on from.
 pub fn checkpoint(job: &JobId) -> String {
     format!("{CHECKPOINTS}{job}.safetensors")
 }
 
-/// Digits of its file's hash that the key of a picture has.
-const PICTURE_HASH: usize = 16;
+/// Digits of its file's hash that the key of an output has.
+const OUTPUT_HASH: usize = 16;
 
-/// The finished picture, by the hash of the file's bytes: two attempts that come to different
-/// bytes, on different machines, never write over each other.
-pub fn picture(job: &JobId, file: &Digest, format: Format) -> String {
+/// A file that the job made, by the hash of its bytes: two attempts that come to different bytes,
+/// on different machines, never write over each other. `ending` is that of the file's name, letters
+/// and digits without the dot.
+pub fn output(job: &JobId, role: &Role, file: &Digest, ending: &str) -> String {
     let file = file.to_string();
-    let (start, _) = file.split_at(PICTURE_HASH);
-    format!("jobs/{job}/image.{start}.{}", format.extension())
+    let (start, _) = file.split_at(OUTPUT_HASH);
+    format!("jobs/{job}/{role}.{start}.{ending}")
 }
 
-/// Whether `key`, which comes from outside, may be that of the job's picture.
-pub fn is_picture(job: &JobId, key: &str) -> bool {
-    key.strip_prefix(&format!("jobs/{job}/image."))
+/// Whether `key`, which comes from outside, may be that of the job's output of that role.
+pub fn is_output(job: &JobId, role: &Role, key: &str) -> bool {
+    key.strip_prefix(&format!("jobs/{job}/{role}."))
         .and_then(|rest| rest.split_once('.'))
         .is_some_and(|(hash, ending)| {
             is_hash(hash)
@@ -96,29 +95,16 @@ pub fn is_picture(job: &JobId, key: &str) -> bool {
         })
 }
 
-/// Whether `file` is the picture that lies under `key`, by as much of its hash as the key has.
-pub fn is_of_picture(key: &str, file: &Digest) -> bool {
-    picture_hash(key).is_some_and(|hash| file.to_string().starts_with(hash))
-}
-
-/// How the loss fell on the way to the picture under the key `picture`: a [`crate::Curve`]. None
-/// where that is no key of the job's picture.
-pub fn curve(job: &JobId, picture: &str) -> Option<String> {
-    let picture = is_picture(job, picture).then_some(picture)?;
-    let hash = picture_hash(picture)?;
-    Some(format!("jobs/{job}/curve.{hash}.json"))
-}
-
-/// The digits of the file's hash in the key of a picture.
-fn picture_hash(key: &str) -> Option<&str> {
-    let (_, file) = key.split_once("/image.")?;
-    let (hash, _) = file.split_once('.')?;
-    is_hash(hash).then_some(hash)
+/// Whether `file` is the output that lies under `key`, by as much of its hash as the key has.
+pub fn is_of_output(key: &str, file: &Digest) -> bool {
+    let mut parts = key.rsplit('.');
+    let hash = parts.nth(1).filter(|hash| is_hash(hash));
+    hash.is_some_and(|hash| file.to_string().starts_with(hash))
 }
 
 fn is_hash(digits: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    digits.len() == PICTURE_HASH && digits.bytes().all(is_digit)
+    digits.len() == OUTPUT_HASH && digits.bytes().all(is_digit)
 }
 
 /// Where the job's progress pictures lie.
@@ -126,9 +112,9 @@ pub fn previews(job: &JobId) -> String {
     format!("jobs/{job}/previews/")
 }
 
-/// What the picture looked like after so many evaluations, over all scales: a JPEG.
-pub fn preview(job: &JobId, evaluations: u32) -> String {
-    format!("jobs/{job}/previews/{evaluations:06}.jpg")
+/// What it looked like after so many steps: a JPEG.
+pub fn preview(job: &JobId, steps: u64) -> String {
+    format!("jobs/{job}/previews/{steps:06}.jpg")
 }
 
 /// What became of the job: a [`crate::Record`]. Written last and once.

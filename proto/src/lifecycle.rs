@@ -56,11 +56,11 @@ impl Settlement {
 }
 
 /// How many workers died over a job in a row, where `left` is what the last one left behind and
-/// `evaluations` are in the checkpoint now: one that got ahead starts the count anew.
-pub fn deaths(left: Option<&Start>, evaluations: u32) -> u32 {
+/// `steps` are in the checkpoint now: one that got ahead starts the count anew.
+pub fn deaths(left: Option<&Start>, steps: u64) -> u32 {
     match left {
         None => 0,
-        Some(start) if evaluations > start.evaluations => 1,
+        Some(start) if steps > start.steps => 1,
         Some(start) => start.deaths.saturating_add(1),
     }
 }

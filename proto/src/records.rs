@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::number;
 use crate::{Input, JobId, keys};
-use stylefleet_model::stylize::Preset;
-use stylefleet_model::{BatchId, Invalid, Name, Role};
+use stylefleet_model::{BatchId, Digest, Figures, Invalid, Name, Role};
 
 /// Tells one submit from all others. Written out, later ones sort after earlier ones, as far as
 /// the dispatchers' clocks agree.
@@ -39,16 +38,16 @@ pub struct Manifest {
     pub unix_seconds: u64,
 }
 
-/// One picture that a batch asked for.
+/// One result that a batch asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestEntry {
     /// The job that makes it.
     pub job: JobId,
     /// What people call it; its file name without ending.
     pub name: Name,
-    /// The preset that its parameters are based on.
-    #[serde(default)]
-    pub preset: Preset,
+    /// What else is worth knowing of how it was asked for, as in `preset`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// `batches/<batch>/<submit>.accepted.json`: the jobs of a submit that the broker has taken for
@@ -68,8 +67,8 @@ pub struct Start {
     pub worker: String,
     /// Which try this is, from 1.
     pub attempt: u32,
-    /// Evaluations in the checkpoint that it began with, over all scales.
-    pub evaluations: u32,
+    /// Steps in the checkpoint that it began with.
+    pub steps: u64,
     /// Workers that died over the job before this one, without the checkpoint growing.
     pub deaths: u32,
     /// When it began, by the worker's clock: milliseconds since 1970-01-01 UTC.
@@ -84,40 +83,80 @@ pub struct Start {
 pub struct Record {
     /// The job.
     pub job: JobId,
-    /// Key of the picture in the store.
-    pub picture: String,
-    /// Width of the picture in pixels.
-    pub width: u32,
-    /// Height of the picture in pixels.
-    pub height: u32,
     /// What kind of job it is.
     pub kind: Role,
     /// What it worked on.
     pub inputs: Vec<Input>,
     /// What was asked, as the kind has it.
     pub specification: serde_json::Value,
+    /// What it made, the foremost first.
+    pub outputs: Vec<Output>,
     /// Seconds of work, over all attempts that were resumed.
     pub seconds: f64,
-    /// Evaluations over all scales.
-    pub evaluations: u32,
-    /// Where the optimisation ended.
-    pub score: Scored,
+    /// Steps of the job.
+    pub steps: u64,
+    /// What it came to.
+    pub figures: Figures,
     /// The attempt that finished it, from 1.
     pub attempt: u32,
     /// The device it was finished on.
     pub device: String,
-    /// Arithmetic of the network at the end: f32 or bf16.
-    pub precision: String,
     /// Remarks, such as a colour profile not understood.
     pub notes: Vec<String>,
-    /// What made it: stylefleet, libtorch, and the SHA-256 of the weights file.
-    pub versions: BTreeMap<String, String>,
+    /// What made it, by name: versions of programs, hashes of weights, arithmetic.
+    pub made_with: BTreeMap<String, String>,
+}
+
+/// A file that a job made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// What it is: `picture`, or [`Curve::ROLE`].
+    pub role: Role,
+    /// Where it lies in the store.
+    pub key: String,
+    /// What kind of file it is, as in `image/png`.
+    pub media_type: String,
+}
+
+impl Output {
+    /// The ending of its file's name, without the dot.
+    pub fn ending(&self) -> &str {
+        self.key.rsplit('.').next().unwrap_or_default()
+    }
+
+    /// Whether these are its bytes.
+    pub fn is(&self, file: &[u8]) -> bool {
+        keys::is_of_output(&self.key, &Digest::of(file))
+    }
+
+    fn check(&self, job: &JobId) -> Result<(), Invalid> {
+        if !keys::is_output(job, &self.role, &self.key) {
+            let reason = format!("\"{}\" is no place for its {}", self.key, self.role);
+            return Err(Invalid::new("outputs", reason));
+        }
+        let is_word = |word: &str| {
+            let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+            !word.is_empty() && word.bytes().all(is_allowed)
+        };
+        let words = self.media_type.split_once('/');
+        if words.is_some_and(|(kind, subkind)| is_word(kind) && is_word(subkind)) {
+            Ok(())
+        } else {
+            Err(Invalid::new("outputs", "have what is no media type"))
+        }
+    }
 }
 
 impl Record {
-    /// The ending of the picture's file, without the dot.
-    pub fn ending(&self) -> &str {
-        self.picture.rsplit('.').next().unwrap_or_default()
+    /// What the job was for. There is one in every record that was checked.
+    pub fn main_output(&self) -> Option<&Output> {
+        self.outputs.first()
+    }
+
+    /// The output of that role, if there is one.
+    pub fn output(&self, role: &str) -> Option<&Output> {
+        let mut outputs = self.outputs.iter();
+        outputs.find(|output| output.role.as_ref() == role)
     }
 
     /// Whether this can be the record of `job`: what is read from a store may be anything.
@@ -125,37 +164,40 @@ impl Record {
         if self.job != *job {
             return Err(Invalid::new("job", format!("is {}, not {job}", self.job)));
         }
-        if !keys::is_picture(job, &self.picture) {
-            let reason = format!("\"{}\" is no place for its picture", self.picture);
-            return Err(Invalid::new("picture", reason));
+        if self.outputs.is_empty() {
+            return Err(Invalid::new("outputs", "are none"));
         }
-        number("width", self.width, 1..=u32::MAX)?;
-        number("height", self.height, 1..=u32::MAX)?;
+        let mut roles = BTreeSet::new();
+        for output in &self.outputs {
+            output.check(job)?;
+            if !roles.insert(&output.role) {
+                let reason = format!("are there twice: {}", output.role);
+                return Err(Invalid::new("outputs", reason));
+            }
+        }
         number("seconds", self.seconds, 0.0..=f64::MAX)?;
-        number("score.loss", self.score.loss, f64::MIN..=f64::MAX)?;
+        for (name, value) in &self.figures {
+            number(&format!("figures.{name}"), *value, f64::MIN..=f64::MAX)?;
+        }
         Ok(())
     }
 }
 
-/// A loss and its terms.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Scored {
-    /// The whole loss.
-    pub loss: f64,
-    /// What each term adds to it: `content`, `tv`, and the style layers by name.
-    pub terms: BTreeMap<String, f64>,
-}
-
-/// `jobs/<job>/curve.<hash>.json`: how the loss fell, oldest first; one entry of each list a point.
-/// Losses at different scales are those of different objectives.
+/// The output of the role [`Curve::ROLE`]: how the loss fell, oldest first; one entry of each list a
+/// point. Losses of different phases are those of different objectives.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
-    /// The scale, from 1.
-    pub scale: Vec<u32>,
-    /// Evaluations done by then, over all scales.
-    pub evaluations: Vec<u32>,
+    /// The phase, from 1.
+    pub phase: Vec<u32>,
+    /// Steps done by then.
+    pub steps: Vec<u64>,
     /// The loss.
     pub loss: Vec<f64>,
+}
+
+impl Curve {
+    /// What such an output is to a job of any kind.
+    pub const ROLE: &str = "curve";
 }
 
 /// `failures/<job>.json`: why a job was given up.
