@@ -176,7 +176,7 @@ class Faults(unittest.TestCase):
                     self.assertEqual(code, 0)
                 second = fleet.at_work(picture, but=first["worker"])
                 if batch == "stopped":
-                    self.assertGreater(second["evaluations"], 0, "it began anew")
+                    self.assertGreater(second["steps"], 0, "it began anew")
                 fleet.stylefleet("watch", batch)
         fleet.scale(1)
 

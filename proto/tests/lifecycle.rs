@@ -8,19 +8,19 @@ use proptest::prelude::*;
 use stylefleet_proto::lifecycle::{
     ATTEMPTS, DEATHS, RETRY_SECONDS, Settlement, deaths, retry_wait, settle,
 };
-use stylefleet_proto::{Digest, Ended, Start};
+use stylefleet_proto::{Digest, Ended, Figures, Start};
 
 /// Every way that attempts end.
 fn ends() -> impl Strategy<Value = Ended> {
     prop_oneof![
         Just(Ended::Finished {
             seconds: 1.0,
-            evaluations: 2,
-            loss: 3.0,
+            steps: 2,
+            figures: Figures::new(),
         }),
         (any::<bool>(), "[a-z]{1,9}")
             .prop_map(|(retryable, reason)| Ended::Failed { retryable, reason }),
-        any::<u32>().prop_map(|evaluations| Ended::Interrupted { evaluations }),
+        any::<u64>().prop_map(|steps| Ended::Interrupted { steps }),
         Just(Ended::Cancelled),
     ]
 }
@@ -29,7 +29,7 @@ fn ends() -> impl Strategy<Value = Ended> {
 fn troubles() -> impl Strategy<Value = Ended> {
     prop_oneof![
         3 => "[a-z]{1,9}".prop_map(|reason| Ended::Failed { retryable: true, reason }),
-        3 => any::<u32>().prop_map(|evaluations| Ended::Interrupted { evaluations }),
+        3 => any::<u64>().prop_map(|steps| Ended::Interrupted { steps }),
     ]
 }
 
@@ -38,13 +38,13 @@ fn attempts() -> impl Strategy<Value = u32> {
     prop_oneof![3 => 1..=ATTEMPTS + 1, 1 => any::<u32>()]
 }
 
-/// What a worker leaves behind that begins with so many evaluations.
-fn start(evaluations: u32, deaths: u32) -> Start {
+/// What a worker leaves behind that begins with so many steps.
+fn start(steps: u64, deaths: u32) -> Start {
     Start {
         job: Digest::of(&[]).to_string().parse().expect("an id"),
         worker: "worker".to_owned(),
         attempt: 1,
-        evaluations,
+        steps,
         deaths,
         unix_millis: 0,
         exit_reason: None,
@@ -94,20 +94,20 @@ proptest! {
         prop_assert_eq!(attempt, failures + 1);
     }
 
-    /// A job that kills whoever takes it, with the evaluations that it gets ahead each time.
+    /// A job that kills whoever takes it, with the steps that it gets ahead each time.
     #[test]
     fn a_job_that_ends_its_workers_is_set_aside_in_time(
-        gains in vec(prop_oneof![3 => Just(0), 1 => 1..9_u32], 0..40),
+        gains in vec(prop_oneof![3 => Just(0), 1 => 1..9_u64], 0..40),
     ) {
-        let (mut left, mut evaluations, mut in_vain) = (None, 0, 0);
+        let (mut left, mut steps, mut in_vain) = (None, 0, 0);
         for gain in gains {
-            let counted = deaths(left.as_ref(), evaluations);
+            let counted = deaths(left.as_ref(), steps);
             prop_assert_eq!(counted, in_vain);
             if counted >= DEATHS {
                 break;
             }
-            left = Some(start(evaluations, counted));
-            evaluations += gain;
+            left = Some(start(steps, counted));
+            steps += gain;
             // The last that got ahead counts: it died all the same.
             in_vain = if gain > 0 { 1 } else { in_vain + 1 };
         }

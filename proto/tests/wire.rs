@@ -6,22 +6,21 @@
 
 use std::collections::HashMap;
 
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use prost::Message;
 use serde::Deserialize;
-use serde_json::json;
 use stylefleet_model::Choice;
 use stylefleet_model::stylize::{
-    Format, Init, Layer, LayerWeight, Layers, MAX_SIDE, MIN_SIDE, Network, Overrides, Parameters,
-    Preset, Size, Stylize, table,
+    Init, Layer, LayerWeight, Layers, MAX_SIDE, MIN_SIDE, Network, Overrides, Parameters, Preset,
+    Size, Stylize, table,
 };
 use stylefleet_proto::{
-    BatchId, Delivery, Digest, Ended, Event, EventKind, Input, Job, JobId, MAX_PREVIEW_EVERY, Name,
-    Priority, Progress, Pulse, Record, Role, SubmitId, ToWorker, Update, VERSION, Valid, keys,
-    testing, wire,
+    BatchId, Curve, Delivery, Digest, Ended, Event, EventKind, Figures, Input, Job, JobId,
+    MAX_PREVIEW_EVERY, Name, Output, Priority, Progress, Pulse, Record, Role, SubmitId, ToWorker,
+    Update, VERSION, Valid, keys, testing, wire,
 };
 
 // Every valid job.
@@ -209,30 +208,48 @@ fn event_kinds() -> impl Strategy<Value = EventKind> {
 
 fn updates() -> impl Strategy<Value = Update> {
     prop_oneof![
-        (any::<u32>(), ".*").prop_map(|(resumed_evaluations, device)| Update::Started {
-            resumed_evaluations,
-            device,
-        }),
-        any::<u32>().prop_map(|evaluation| Update::Progress(Progress {
-            evaluation,
-            ..Progress::default()
-        })),
+        (any::<u64>(), ".*").prop_map(|(steps, device)| Update::Started { steps, device }),
+        progress().prop_map(Update::Progress),
         ".*".prop_map(Update::Note),
-        any::<u32>().prop_map(|evaluations| Update::Previewed { evaluations }),
+        any::<u64>().prop_map(|steps| Update::Previewed { steps }),
     ]
+}
+
+fn progress() -> impl Strategy<Value = Progress> {
+    let counts = (any::<u64>(), any::<u64>(), any::<u64>());
+    (words(), words(), counts, figures(), option::of(0.0..1e9)).prop_map(
+        |(phase, unit, (done, total, steps), figures, seconds_left)| Progress {
+            phase,
+            done,
+            total,
+            unit,
+            steps,
+            figures,
+            seconds_left,
+        },
+    )
+}
+
+fn figures() -> impl Strategy<Value = Figures> {
+    btree_map(words(), -1e300..1e300, 0..64)
+}
+
+/// Text that fits into a line.
+fn words() -> impl Strategy<Value = String> {
+    "\\PC{0,30}"
 }
 
 fn ends() -> impl Strategy<Value = Ended> {
     prop_oneof![
-        (0.0..1e9, any::<u32>(), 0.0..1e30).prop_map(|(seconds, evaluations, loss)| {
+        (0.0..1e9, any::<u64>(), figures()).prop_map(|(seconds, steps, figures)| {
             Ended::Finished {
                 seconds,
-                evaluations,
-                loss,
+                steps,
+                figures,
             }
         }),
         (any::<bool>(), ".*").prop_map(|(retryable, reason)| Ended::Failed { retryable, reason }),
-        any::<u32>().prop_map(|evaluations| Ended::Interrupted { evaluations }),
+        any::<u64>().prop_map(|steps| Ended::Interrupted { steps }),
         Just(Ended::Cancelled),
     ]
 }
@@ -273,7 +290,7 @@ proptest! {
         // A pulse carries progress, and nothing else.
         let pulse = wire::Pulse { progress: Some(event.clone().into()), ..wire::Pulse::default() };
         let progress = Pulse::try_from(pulse).map(|pulse| pulse.progress);
-        match event.kind {
+        match event.kind.clone() {
             EventKind::Update(Update::Progress(progress_of)) => {
                 prop_assert_eq!(progress, Ok(Some(event.map(|_| progress_of))));
             }
@@ -351,7 +368,7 @@ proptest! {
             keys::started(&job.id),
             keys::cancelled(&job.id),
             keys::checkpoint(&job.id),
-            keys::picture(&job.id, &job.inputs[0].sha256, Format::Tiff),
+            keys::output(&job.id, &job.inputs[0].role, &job.inputs[0].sha256, "tiff"),
             keys::result(&job.id),
             keys::failed(&job.id),
         ] {
@@ -510,19 +527,17 @@ fn the_version_is_part_of_the_id() {
     assert_ne!(id(VERSION - 1), job.id);
 }
 
-/// It had content, styles and parameters in the place of kind, inputs and specification.
+/// It had one picture in the place of outputs, and content, styles and parameters in that of kind,
+/// inputs and specification.
 #[test]
 fn a_record_of_version_1_is_refused() {
-    let mut record = json!({
-        "job": job().id, "picture": "p", "width": 1, "height": 1, "seconds": 1.0, "evaluations": 1,
-        "score": { "loss": 1.0, "terms": {} }, "attempt": 1, "device": "cpu", "precision": "f32",
-        "notes": [], "versions": {}, "kind": "stylize", "inputs": [], "specification": {},
-    });
+    let mut record = serde_json::to_value(testing::record(job().id, b"a picture")).expect("JSON");
     Record::deserialize(&record).expect("is one of this version");
     let fields = record.as_object_mut().expect("has fields");
-    for field in ["kind", "inputs", "specification"] {
+    for field in ["kind", "inputs", "specification", "outputs"] {
         fields.remove(field);
     }
+    fields.insert("picture".to_owned(), "p".into());
     assert!(Record::deserialize(&record).is_err());
 }
 
@@ -714,27 +729,138 @@ fn a_batch_is_named_so_that_it_is_safe_in_a_path() {
 }
 
 #[test]
-fn a_picture_lies_with_its_job() {
+fn an_output_lies_with_its_job() {
     let job = job();
-    let file = job.inputs[0].sha256;
-    let picture = keys::picture(&job.id, &file, Format::Png);
-    assert!(keys::is_picture(&job.id, &picture), "{picture}");
-    assert!(keys::is_of_picture(&picture, &file));
-    let other = Digest::of(b"another picture");
-    assert!(!keys::is_of_picture(&picture, &other));
-    assert!(!keys::is_of_picture("image.", &other));
+    let (role, file) = (&job.inputs[0].role, job.inputs[0].sha256);
+    let output = keys::output(&job.id, role, &file, "png");
+    assert!(keys::is_output(&job.id, role, &output), "{output}");
+    assert!(keys::is_of_output(&output, &file));
+    let other = Digest::of(b"another file");
+    assert!(!keys::is_of_output(&output, &other));
+    assert!(!keys::is_of_output("content.", &other));
     let id = job.id;
     for elsewhere in [
         "inputs/x".to_owned(),
         format!("results/{id}.json"),
-        format!("jobs/{id}/image.../../x"),
-        format!("jobs/{id}/image.a/b"),
-        format!("jobs/{id}/image.png"),
-        format!("jobs/{id}/image.0123456789abcdeg.png"),
-        format!("jobs/{id}/image.0123456789abcdef.p/g"),
-        picture.replace("jobs/", "/jobs/"),
-        picture.replace(&id.to_string(), &file.to_string()),
+        format!("jobs/{id}/content.../../x"),
+        format!("jobs/{id}/content.a/b"),
+        format!("jobs/{id}/content.png"),
+        format!("jobs/{id}/content.0123456789abcdeg.png"),
+        format!("jobs/{id}/content.0123456789abcdef.p/g"),
+        output.replace("content", "mask"),
+        output.replace("jobs/", "/jobs/"),
+        output.replace(&id.to_string(), &file.to_string()),
     ] {
-        assert!(!keys::is_picture(&id, &elsewhere), "{elsewhere}");
+        assert!(!keys::is_output(&id, role, &elsewhere), "{elsewhere}");
+    }
+}
+
+/// What a store may hold in the place of a job's result.
+#[test]
+fn a_record_is_checked() {
+    let job = job().id;
+    let good = testing::record(job, b"a picture");
+    good.check(&job).expect("is good");
+    let curve = Output {
+        role: Curve::ROLE.parse().expect("a role"),
+        key: keys::output(
+            &job,
+            &Curve::ROLE.parse().expect("a role"),
+            &Digest::of(b"{}"),
+            "json",
+        ),
+        media_type: "application/json".to_owned(),
+    };
+    let output = |change: fn(&mut Output)| {
+        let mut outputs = good.outputs.clone();
+        change(&mut outputs[0]);
+        outputs
+    };
+    let with = |outputs: Vec<Output>| Record {
+        outputs,
+        ..good.clone()
+    };
+    let two = with([good.outputs.clone(), vec![curve]].concat());
+    two.check(&job).expect("has two outputs");
+    assert_eq!(two.output("curve"), two.outputs.get(1));
+    let figure = |value| Record {
+        figures: [("loss".to_owned(), value)].into(),
+        ..good.clone()
+    };
+    let other = Digest::of(b"another job").to_string();
+    for (field, bad) in [
+        ("outputs", with(Vec::new())),
+        (
+            "outputs",
+            with([good.outputs.clone(), good.outputs.clone()].concat()),
+        ),
+        ("outputs", with(output(|o| o.key = "jobs/../x".to_owned()))),
+        (
+            "outputs",
+            with(output(|o| o.media_type = "image".to_owned())),
+        ),
+        (
+            "outputs",
+            with(output(|o| o.media_type = "image/p\n".to_owned())),
+        ),
+        ("figures.loss", figure(f64::NAN)),
+        ("figures.loss", figure(f64::INFINITY)),
+        (
+            "seconds",
+            Record {
+                seconds: -1.0,
+                ..good.clone()
+            },
+        ),
+        (
+            "job",
+            Record {
+                job: other.parse().expect("an id"),
+                ..good.clone()
+            },
+        ),
+    ] {
+        assert_eq!(bad.check(&job).expect_err(field).field, field);
+    }
+}
+
+/// Progress is shown to people, on a line.
+#[test]
+fn an_event_with_lines_or_floods_of_figures_is_refused() {
+    let event = |progress| wire::Event {
+        job: Digest::of(b"a job").to_string(),
+        attempt: 1,
+        kind: Some(wire::event::Kind::Progress(progress)),
+        ..wire::Event::default()
+    };
+    let named = |names: &mut dyn Iterator<Item = String>| wire::Progress {
+        figures: names.map(|name| (name, 1.0)).collect(),
+        ..wire::Progress::default()
+    };
+    let number = |number: u32| number.to_string();
+    Event::try_from(event(named(&mut (0..64).map(number)))).expect("are not too many");
+    for (field, progress) in [
+        (
+            "phase",
+            wire::Progress {
+                phase: "a\nb".to_owned(),
+                ..wire::Progress::default()
+            },
+        ),
+        (
+            "unit",
+            wire::Progress {
+                unit: "u".repeat(121),
+                ..wire::Progress::default()
+            },
+        ),
+        (
+            "figures",
+            named(&mut std::iter::once("\u{1b}[2J".to_owned())),
+        ),
+        ("figures", named(&mut (0..65).map(number))),
+    ] {
+        let refused = Event::try_from(event(progress)).expect_err(field);
+        assert_eq!(refused.field, field);
     }
 }

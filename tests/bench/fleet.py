@@ -281,8 +281,8 @@ class Bench:
         assert json.loads(waiting.pop("said"))["states"]["waiting"] == self.args.jobs
         # As workers would leave them.
         def finish(job):
-            picture = record["picture"].replace(made, job)
-            fleet.put(f"results/{job}.json", {**record, "job": job, "picture": picture})
+            outputs = [{**output, "key": output["key"].replace(made, job)} for output in record["outputs"]]
+            fleet.put(f"results/{job}.json", {**record, "job": job, "outputs": outputs})
 
         with ThreadPool(16) as pool:
             pool.map(finish, fleet.jobs(batch))

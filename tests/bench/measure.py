@@ -128,15 +128,15 @@ class NeuralStyle:
 def read_stylefleet(line):
     event = json.loads(line)
     if event["event"] == "progress":
-        full = event["scale"] == event["scales"]
+        scale, scales = re.match(r"scale (\d+)/(\d+)", event["phase"]).groups()
         return {
-            "evaluation": event["evaluation"],
-            "total": event["total_evaluations"],
-            "loss": event["loss"],
-            "full": full,
+            "evaluation": event["done"],
+            "total": event["steps"],
+            "loss": event["figures"]["loss"],
+            "full": scale == scales,
         }
     if event["event"] == "finished":
-        return {"final": event["loss"], "total": event["evaluations"]}
+        return {"final": event["figures"]["loss"], "total": event["steps"]}
 
 
 READERS = {

@@ -10,8 +10,8 @@ use lapin::{BasicProperties, Connection, ConnectionProperties};
 use stylefleet_proto::lifecycle::ATTEMPTS;
 use stylefleet_proto::queues::{DELIVERY_LIMIT, JOBS};
 use stylefleet_proto::{
-    Delivery, Ended, Event, EventKind, Hello, Job, Priority, Progress, ToWorker, Update, testing,
-    wire,
+    Delivery, Ended, Event, EventKind, Figures, Hello, Job, Priority, Progress, ToWorker, Update,
+    testing, wire,
 };
 use stylefleet_tests::services::{Fleet, Services};
 use stylefleet_transport::broker::{
@@ -102,10 +102,10 @@ fn event<K>(job: &Job, kind: K) -> Event<K> {
 
 const FINISHED: Ended = Ended::Finished {
     seconds: 1.0,
-    evaluations: 2,
-    loss: 3.0,
+    steps: 2,
+    figures: Figures::new(),
 };
-const INTERRUPTED: Ended = Ended::Interrupted { evaluations: 1 };
+const INTERRUPTED: Ended = Ended::Interrupted { steps: 1 };
 
 fn failed(retryable: bool) -> Ended {
     Ended::Failed {
@@ -354,7 +354,7 @@ async fn late_followers_learn_what_happened(broker: &Broker) {
     };
     assert_eq!(finished.kind, FINISHED.into());
     let progress = Progress {
-        evaluation: 7,
+        done: 7,
         ..Progress::default()
     };
     worker.publish(event(&job(1), Update::Progress(progress)));

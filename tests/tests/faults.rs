@@ -57,7 +57,10 @@ fn started(event: &Value) -> bool {
 fn at_scale(scale: u64) -> impl Fn(&Value) -> bool {
     move |event| {
         let number = |field: &str| event[field].as_u64().unwrap_or_default();
-        event["event"] == "progress" && number("scale") >= scale && number("evaluation") > 3
+        let phase = event["phase"].as_str().and_then(|phase| phase.strip_prefix("scale "));
+        let at = phase.and_then(|phase| phase.split_once('/')?.0.parse().ok());
+        let at: u64 = at.unwrap_or_default();
+        event["event"] == "progress" && at >= scale && number("done") > 3
     }
 }
 
@@ -79,7 +82,7 @@ fn expect_note_of_death(run: &mut Run) {
 }
 
 fn resumed(event: &Value) -> u64 {
-    event["resumed_evaluations"].as_u64().expect("a number")
+    event["steps"].as_u64().expect("a number")
 }
 
 #[test]
@@ -132,7 +135,7 @@ fn ctrl_c_keeps_the_checkpoint_and_the_same_command_finishes_the_same_picture() 
     run.wait_for("word of stopping", |e| e["event"] == "stopping");
     let ended = run.end().expect_code(130);
     let interrupted = &ended.events_of("interrupted")[0];
-    let done = interrupted["evaluations"].as_u64().expect("a number");
+    let done = interrupted["steps"].as_u64().expect("a number");
     assert!(done > 0, "{}", ended.so_far());
     assert_eq!(ended.events_of("summary")[0]["unfinished"], 1);
     assert!(kept(&scene, interrupted, keys::checkpoint).exists());

@@ -40,7 +40,7 @@ fn started(event: &Value) -> bool {
 }
 
 fn resumed(started: &Value) -> u64 {
-    started["resumed_evaluations"].as_u64().expect("a number")
+    started["steps"].as_u64().expect("a number")
 }
 
 /// The job that an event tells of.
@@ -264,8 +264,8 @@ fn high_priorities_go_first() {
     drop(worker);
 }
 
-/// The first starts, as workers tell them: (job, evaluations done before).
-async fn follow_starts(broker: &RabbitDispatcher, count: usize) -> Vec<(JobId, u32)> {
+/// The first starts, as workers tell them: (job, steps done before).
+async fn follow_starts(broker: &RabbitDispatcher, count: usize) -> Vec<(JobId, u64)> {
     let since = SystemTime::now() - Duration::from_secs(3600);
     let mut notifications = broker.follow(since).await.expect("follows");
     let mut starts = Vec::new();
@@ -273,12 +273,9 @@ async fn follow_starts(broker: &RabbitDispatcher, count: usize) -> Vec<(JobId, u
         while starts.len() < count {
             let notification = notifications.recv().await;
             if let Notification::Event(event) = notification.expect("the broker goes on")
-                && let EventKind::Update(Update::Started {
-                    resumed_evaluations,
-                    ..
-                }) = event.kind
+                && let EventKind::Update(Update::Started { steps, .. }) = event.kind
             {
-                starts.push((event.job, resumed_evaluations));
+                starts.push((event.job, steps));
             }
         }
     };

@@ -43,7 +43,7 @@ fn submits_at_the_same_moment_lose_nothing() {
         assert_eq!(ended.events_of("submitted")[0]["accepted"], 2);
     }
     let status = workshop.ask(&["status b --jobs"]);
-    assert_eq!(status["pictures"], 16, "{status}");
+    assert_eq!(status["results"], 16, "{status}");
     assert_eq!(status["states"]["waiting"], 16, "{status}");
     assert_eq!(status["lost"], 0, "{status}");
     // Asked for once more, all at once, nothing is added.
@@ -52,7 +52,7 @@ fn submits_at_the_same_moment_lose_nothing() {
         QUICK,
     ];
     assert_eq!(workshop.ask(&all)["accepted"], 1);
-    assert_eq!(workshop.ask(&["status b"])["pictures"], 17);
+    assert_eq!(workshop.ask(&["status b"])["results"], 17);
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn what_is_submitted_twice_is_done_once() {
     ];
     assert_eq!(stage.scene.files("pictures"), files);
     let story = stage.scene.json("pictures/boat.wave.json");
-    assert_eq!(story["preset"], "studio");
+    assert_eq!(story["labels"]["preset"], "studio");
 
     // Another batch of the same pictures is another name for the same jobs.
     let waited = [
@@ -205,7 +205,7 @@ fn pictures_in_subfolders_are_fetched_into_subfolders_and_over_nothing() {
 
     let files = |batch: &str| {
         let answer = stage.answer(&["fetch --out pictures --curve", batch]);
-        let pictures = answer["pictures"].as_array().expect("a list").clone();
+        let pictures = answer["results"].as_array().expect("a list").clone();
         let file = |picture: &Value| {
             let word = if picture["kept"] == true {
                 "kept"
@@ -282,7 +282,7 @@ fn running_and_queued_jobs_can_be_cancelled_and_taken_up_again() {
     let name = started["name"].as_str().expect("a name").to_owned();
     wait_until("the queue shows its progress", || {
         let workers = stage.answer(&["queue"])["workers"].clone();
-        workers[0]["job"] == started["job"] && workers[0]["progress"]["evaluation"].is_u64()
+        workers[0]["job"] == started["job"] && workers[0]["progress"]["steps"].is_u64()
     });
 
     assert_eq!(
@@ -306,7 +306,7 @@ fn running_and_queued_jobs_can_be_cancelled_and_taken_up_again() {
     // Asked for again, they go on from where they were.
     assert_eq!(stage.submit(&submit)["accepted"], 2);
     let mut watch = stage.start(&["watch b --json"]);
-    let resumed = |event: &Value| event["resumed_evaluations"].as_u64() > Some(0);
+    let resumed = |event: &Value| event["event"] == "started" && event["steps"].as_u64() > Some(0);
     watch.wait_for("a job that is resumed", resumed);
     watch.signal("INT");
     watch.end().expect_code(130);

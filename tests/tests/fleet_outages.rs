@@ -137,7 +137,7 @@ fn a_second_signal_ends_a_worker_at_once_and_its_job_goes_on_from_the_last_check
 
     let _other = workshop.hire(&[]);
     let again = watch.wait_for("another start", started);
-    let resumed = again["resumed_evaluations"].as_u64();
+    let resumed = again["steps"].as_u64();
     assert!(resumed > Some(0), "it began afresh: {again}");
     expect_first_attempts(&workshop, watch, 1);
 }
@@ -219,8 +219,8 @@ fn a_worker_says_how_it_is() {
     wait_until("the job is counted", || {
         let numbers = health(&address, "/metrics").1;
         let lines = [
-            r#"stylefleet_jobs_total{outcome="finished"} 1"#,
-            "stylefleet_evaluations_total 2",
+            r#"stylefleet_jobs_total{kind="stylize",outcome="finished"} 1"#,
+            r#"stylefleet_steps_total{kind="stylize"} 2"#,
             "stylefleet_connected 1",
         ];
         lines

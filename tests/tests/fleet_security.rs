@@ -252,7 +252,7 @@ async fn a_damaged_result_makes_way_for_a_good_one() {
         let result = result.and_then(|json| serde_json::from_slice::<Record>(&json).ok());
         result.filter(|record| record.check(&job.id).is_ok())
     };
-    for damage in ["", "{", "{\"score\": {\"loss\": null}}"] {
+    for damage in ["", "{", "{\"figures\": {\"loss\": null}}"] {
         let sent = publish(&channel, JOBS, Priority::Normal.word(), &message).await;
         sent.expect("is taken");
         wait_until("there is a good result", || is_good().is_some());

@@ -11,8 +11,9 @@ use prost::Message;
 use serde_json::json;
 use stylefleet_model::stylize::{Init, Preset, Size, Stylize};
 use stylefleet_proto::{
-    Accepted, Delivery, Ended, Event, EventKind, Failure, Hello, Job, Manifest, ManifestEntry,
-    Progress, Pulse, Record, Role, Scored, Start, ToWorker, Update, Valid, testing, wire,
+    Accepted, Delivery, Ended, Event, EventKind, Failure, Figures, Hello, Job, Manifest,
+    ManifestEntry, Output, Progress, Pulse, Record, Role, Start, ToWorker, Update, Valid, testing,
+    wire,
 };
 
 #[path = "../fuzz/doors.rs"]
@@ -158,28 +159,30 @@ fn job() -> Job {
 
 fn progress() -> Progress {
     Progress {
-        scale: 1,
-        scales: 2,
-        width: 64,
-        height: 48,
-        evaluation: 3,
-        evaluations: 100,
-        total_evaluations: 103,
-        loss: 1e9,
+        phase: "scale 2/2, 64x48".to_owned(),
+        done: 3,
+        total: 100,
+        unit: "evaluations".to_owned(),
+        steps: 103,
+        figures: figures(),
         seconds_left: Some(2.5),
     }
+}
+
+fn figures() -> Figures {
+    [("loss".to_owned(), 1e9), ("loss.tv".to_owned(), 1e-9)].into()
 }
 
 fn event_kinds() -> [(&'static str, EventKind); 8] {
     let text = || "a line".to_owned();
     let started = Update::Started {
-        resumed_evaluations: 7,
+        steps: 7,
         device: text(),
     };
     let finished = Ended::Finished {
         seconds: 1.5,
-        evaluations: 9,
-        loss: 0.25,
+        steps: 9,
+        figures: figures(),
     };
     let failed = Ended::Failed {
         retryable: true,
@@ -189,10 +192,10 @@ fn event_kinds() -> [(&'static str, EventKind); 8] {
         ("started", started.into()),
         ("progress", Update::Progress(progress()).into()),
         ("note", Update::Note(text()).into()),
-        ("previewed", Update::Previewed { evaluations: 50 }.into()),
+        ("previewed", Update::Previewed { steps: 50 }.into()),
         ("finished", finished.into()),
         ("failed", failed.into()),
-        ("interrupted", Ended::Interrupted { evaluations: 5 }.into()),
+        ("interrupted", Ended::Interrupted { steps: 5 }.into()),
         ("cancelled", Ended::Cancelled.into()),
     ]
 }
@@ -253,7 +256,7 @@ fn contract() -> BTreeMap<(&'static str, String), Vec<u8>> {
     let entry = |name: &str| ManifestEntry {
         job: job.id,
         name: name.parse().expect("a name"),
-        preset: Preset::Gatys,
+        labels: [("preset".to_owned(), "gatys".to_owned())].into(),
     };
     let manifest = Manifest {
         batch: job.batch.clone(),
@@ -267,7 +270,7 @@ fn contract() -> BTreeMap<(&'static str, String), Vec<u8>> {
         job: job.id,
         worker: "worker".to_owned(),
         attempt: 2,
-        evaluations: 3,
+        steps: 3,
         deaths: 4,
         unix_millis: 1_790_000_000_000,
         exit_reason: Some("a line".to_owned()),
@@ -279,23 +282,21 @@ fn contract() -> BTreeMap<(&'static str, String), Vec<u8>> {
     };
     let record = Record {
         job: job.id,
-        picture: "jobs/0/image.png".to_owned(),
-        width: 640,
-        height: 480,
         kind: job.kind.clone(),
         inputs: job.inputs.clone(),
         specification: json!({"weights": [0.5, 0.5]}),
+        outputs: vec![Output {
+            role: "picture".parse().expect("a role"),
+            key: "jobs/0/picture.0123456789abcdef.png".to_owned(),
+            media_type: "image/png".to_owned(),
+        }],
         seconds: 1.5,
-        evaluations: 100,
-        score: Scored {
-            loss: 1e-9,
-            terms: [("tv".to_owned(), 1e-9)].into(),
-        },
+        steps: 100,
+        figures: figures(),
         attempt: 2,
         device: "cpu".to_owned(),
-        precision: "f32".to_owned(),
         notes: vec!["a note".to_owned()],
-        versions: [("stylefleet".to_owned(), "0.1.0".to_owned())].into(),
+        made_with: [("stylefleet".to_owned(), "0.1.0".to_owned())].into(),
     };
     for (name, document) in [
         ("manifest", json!(manifest)),

@@ -73,8 +73,12 @@ fn every_content_is_redrawn_in_every_style_with_its_story_beside_it() {
 
         let story = scene.json(format!("out/{name}.json"));
         assert_eq!(story["file"], format!("{name}.png"));
-        assert_eq!(story["preset"], "studio");
-        assert_eq!(story["evaluations"], 5);
+        assert_eq!(story["labels"], json!({"preset": "studio"}));
+        assert_eq!(story["steps"], 5);
+        let made = story["outputs"].as_array().expect("outputs").iter();
+        let made: Vec<_> = made.map(|o| (&o["role"], &o["media_type"])).collect();
+        let picture = (&json!("picture"), &json!("image/png"));
+        assert_eq!(made, [picture, (&json!("curve"), &json!("application/json"))]);
         assert_eq!(
             story["specification"]["parameters"]["size"],
             json!({"longest": 32})
@@ -86,15 +90,16 @@ fn every_content_is_redrawn_in_every_style_with_its_story_beside_it() {
             story["seconds"].as_f64().is_some_and(|s| s > 0.0),
             "{story}"
         );
-        let terms = story["score"]["terms"].as_object().expect("terms");
-        let sum: f64 = terms.values().filter_map(Value::as_f64).sum();
-        let loss = story["score"]["loss"].as_f64().expect("a loss");
+        let figures = story["figures"].as_object().expect("figures");
+        let terms = figures.iter().filter(|(name, _)| name.starts_with("loss."));
+        let sum: f64 = terms.filter_map(|(_, value)| value.as_f64()).sum();
+        let loss = figures["loss"].as_f64().expect("a loss");
         assert!(
             (sum / loss - 1.0).abs() < 1e-3,
-            "{sum} is not {loss}: {terms:?}"
+            "{sum} is not {loss}: {figures:?}"
         );
-        for part in ["stylefleet", "libtorch", "network", "weights"] {
-            assert!(story["versions"][part].is_string(), "{story}");
+        for part in ["stylefleet", "libtorch", "network", "weights", "precision"] {
+            assert!(story["made_with"][part].is_string(), "{story}");
         }
     }
 }
@@ -163,16 +168,18 @@ fn json_is_the_documented_events_and_nothing_else() {
     assert!(started.0 < progress.0 && progress.0 < finished.0);
     assert_eq!(started.1["device"], "cpu");
     assert_eq!(
-        (&started.1["attempt"], &started.1["resumed_evaluations"]),
+        (&started.1["attempt"], &started.1["steps"]),
         (&json!(1), &json!(0))
     );
+    assert_eq!(progress.1["phase"], "scale 1/1, 32x24");
     assert_eq!(
-        (&progress.1["width"], &progress.1["height"]),
-        (&json!(32), &json!(24))
+        (&progress.1["total"], &progress.1["unit"]),
+        (&json!(20), &json!("evaluations"))
     );
-    assert_eq!(progress.1["evaluations"], 20);
-    assert_eq!(finished.1["picture"], "out/boat.wave.png");
-    assert_eq!(finished.1["evaluations"], 20);
+    assert!(progress.1["figures"]["loss"].is_number());
+    assert_eq!(finished.1["file"], "out/boat.wave.png");
+    assert_eq!(finished.1["steps"], 20);
+    assert!(finished.1["figures"]["loss"].is_number());
     let summary = events.last().expect("events");
     assert_eq!(summary["event"], "summary");
     for (count, value) in [("done", 1), ("kept", 0), ("failed", 1), ("unfinished", 0)] {
@@ -220,7 +227,7 @@ fn nothing_in_the_folder_is_written_over_whatever_the_order_of_runs() {
         let ended = scene.run_json(&[contents, options, "--size", size]);
         let mut files = Vec::new();
         for event in ended.expect_code(0).events() {
-            if let (Value::String(kind), Value::String(file)) = (&event["event"], &event["picture"])
+            if let (Value::String(kind), Value::String(file)) = (&event["event"], &event["file"])
             {
                 files.push(format!("{kind} {file}"));
             }
@@ -256,7 +263,7 @@ fn nothing_in_the_folder_is_written_over_whatever_the_order_of_runs() {
     let note = ended.events_of("note")[0]["text"].clone();
     let note = note.as_str().expect("a text");
     assert!(note.contains("out/boat.wave.png was changed"), "{note}");
-    assert_eq!(ended.events_of("kept")[0]["picture"], "out/boat.wave-5.png");
+    assert_eq!(ended.events_of("kept")[0]["file"], "out/boat.wave-5.png");
     assert_eq!(run("west/boat.png", "16"), ["kept out/boat.wave-5.png"]);
     assert_eq!(scene.read("out/boat.wave-5.png"), west);
     assert_eq!(scene.read("out/boat.wave.png"), b"retouched");
@@ -307,7 +314,7 @@ fn a_folder_is_taken_with_whatever_else_is_in_it() {
     let finished = deep.events_of("finished");
     let mut made: Vec<_> = finished
         .iter()
-        .map(|e| (e["name"].clone(), e["picture"].clone()))
+        .map(|e| (e["name"].clone(), e["file"].clone()))
         .collect();
     made.sort_by_key(|(name, _)| name.to_string());
     let expected = ["2024/[may] trip/car.wave", "2024/boat.wave"];
@@ -466,10 +473,10 @@ fn progress_pictures_and_the_curve_of_the_loss_come_with_the_picture() {
     let extras = "--evaluations 20 --preview-every 10 --curve";
     let ended = scene.run_json(&[command, extras]).expect_code(0);
     let previews = ended.events_of("previewed");
-    let at: Vec<_> = previews.iter().map(|e| e["evaluations"].clone()).collect();
+    let at: Vec<_> = previews.iter().map(|e| e["steps"].clone()).collect();
     assert_eq!(at, [10, 20, 30], "{}", ended.so_far());
     for (preview, width) in previews.iter().zip([24, 48, 48]) {
-        let file = preview["picture"].as_str().expect("a path");
+        let file = preview["file"].as_str().expect("a path");
         assert_eq!(open(&scene, file).width(), width);
     }
     let curve = String::from_utf8(scene.read("out/boat.wave.svg")).expect("text");
@@ -478,7 +485,7 @@ fn progress_pictures_and_the_curve_of_the_loss_come_with_the_picture() {
     let other = "--evaluations 21 --preview-every 10 --curve";
     let ended = scene.run_json(&[command, other]).expect_code(0);
     for preview in ended.events_of("previewed") {
-        let file = preview["picture"].as_str().expect("a path");
+        let file = preview["file"].as_str().expect("a path");
         assert!(file.starts_with("out/boat.wave-2.previews/"), "{file}");
     }
     assert_eq!(scene.read("out/boat.wave.svg"), curve.as_bytes());
@@ -615,7 +622,7 @@ evaluations = 2
         let story = story(name);
         let parameters = &story["specification"]["parameters"];
         (
-            story["preset"].clone(),
+            story["labels"]["preset"].clone(),
             parameters["evaluations"].clone(),
             parameters["seed"].clone(),
         )
@@ -663,7 +670,7 @@ fn a_picture_ends_early_once_it_is_good_enough() {
     let command =
         "boat.png --style wave.png --size 16 --precision f32 --evaluations 50 --stop-below 1e30";
     let ended = scene.run_json(&[command]).expect_code(0);
-    assert_eq!(ended.events_of("finished")[0]["evaluations"], 1);
+    assert_eq!(ended.events_of("finished")[0]["steps"], 1);
 }
 
 #[test]
@@ -674,7 +681,7 @@ fn workers_log_to_standard_error_if_a_log_is_asked_for() {
     logging.env("STYLEFLEET_LOG", "stylefleet=info");
     let ended = Run::start(logging).end().expect_code(0);
     let is_of_worker = |line: &&String| {
-        line.starts_with("cpu: ") && line.contains("boat.wave") && line.contains("2 evaluations")
+        line.starts_with("cpu: ") && line.contains("boat.wave") && line.contains("2 steps")
     };
     let lines = ended.stderr.iter().filter(is_of_worker);
     assert_eq!(lines.count(), 1, "{}", ended.so_far());

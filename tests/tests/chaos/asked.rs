@@ -179,9 +179,9 @@ impl Asked {
     }
 }
 
-/// Whether an evaluation may be a job's last.
-pub fn is_last(evaluation: u32) -> bool {
-    [SHORT, LONG].contains(&evaluation)
+/// Whether a step may be a job's last.
+pub fn is_last(step: u32) -> bool {
+    [SHORT, LONG].contains(&step)
 }
 
 /// The content and the style of a job.

@@ -78,7 +78,7 @@ pub enum Stage {
     Ready,
     /// It is at a job.
     AtWork,
-    /// It has made a job's last evaluation, and brings the picture into the store.
+    /// It has made a job's last step, and brings the picture into the store.
     Finishing,
 }
 
@@ -244,8 +244,8 @@ impl Place {
                 && match stage {
                     Stage::Hired => true,
                     Stage::Ready => worker.takes_jobs,
-                    Stage::AtWork => log::evaluation(&worker.log).is_some(),
-                    Stage::Finishing => log::evaluation(&worker.log).is_some_and(asked::is_last),
+                    Stage::AtWork => log::step(&worker.log).is_some(),
+                    Stage::Finishing => log::step(&worker.log).is_some_and(asked::is_last),
                 }
         };
         self.opens.is_none() && self.worker.as_ref().is_some_and(is_at)

@@ -8,8 +8,7 @@ use std::fmt::{self, Display};
 use std::fs;
 use std::sync::atomic::Ordering;
 
-use stylefleet_model::stylize::Format;
-use stylefleet_proto::{Digest, JobId, keys};
+use stylefleet_proto::{Curve, Digest, JobId, keys};
 
 use crate::asked::Entry;
 use crate::bucket::{self, Objects};
@@ -109,9 +108,13 @@ impl Ledger<'_> {
             let why = self.storm.workshop.document(&keys::failed(job));
             self.complain(format!("{name}, {job}, was set aside: {why:?}"));
         }
-        let picture = keys::picture(job, undisturbed, Format::Png);
-        objects.remove(&keys::curve(job, &picture).expect("a key"));
-        objects.remove(&picture);
+        let role = |role: &str| role.parse().expect("a role");
+        objects.remove(&keys::output(job, &role("picture"), undisturbed, "png"));
+        let curve = role(Curve::ROLE);
+        let curves = objects.extract_if(.., |key, _| keys::is_output(job, &curve, key));
+        if curves.count() != 1 {
+            self.complain(format!("{name}, {job}, has not one curve"));
+        }
         if objects.remove(&keys::result(job)).is_none() {
             self.complain(format!("{name}, {job}, is lost: it has no result"));
             return;
@@ -126,7 +129,7 @@ impl Ledger<'_> {
             Ok(_) => {
                 self.identical += 1;
                 let story = scene.json(format!("{batch}/{name}.json"));
-                self.needed.0 += story["evaluations"].as_u64().expect("a number");
+                self.needed.0 += story["steps"].as_u64().expect("a number");
                 self.needed.1 += story["seconds"].as_f64().expect("a number");
             }
         }
@@ -192,7 +195,7 @@ impl Display for Ledger<'_> {
             attempts,
             resumed,
             spared,
-            evaluations,
+            steps,
             given_back,
             found_done,
         } = self.work;
@@ -244,16 +247,16 @@ impl Display for Ledger<'_> {
         )?;
 
         let (needed, seconds) = self.needed;
-        let wasted = evaluations as f64 - needed as f64;
+        let wasted = steps as f64 - needed as f64;
         let more = attempts.saturating_sub(done);
         let each = wasted / more.max(1) as f64;
         let cost = format!(
-            "{evaluations} made, {needed} needed, {wasted} wasted: {each:.1} for each of the \
+            "{steps} made, {needed} needed, {wasted} wasted: {each:.1} for each of the \
              {more} attempts more than jobs; checkpoints spared {spared}"
         );
-        row("evaluations", cost)?;
+        row("steps", cost)?;
         let distance = CHECKPOINT_SECONDS * needed as f64 / seconds;
-        let text = format!("every {CHECKPOINT_SECONDS} s at most: {distance:.1} evaluations");
+        let text = format!("every {CHECKPOINT_SECONDS} s at most: {distance:.1} steps");
         row("checkpoints", text)
     }
 }

@@ -13,12 +13,12 @@ const TAIL: i64 = 1000;
 pub struct Work {
     /// Times that a worker began to compute a job.
     pub attempts: usize,
-    /// Of those, the ones that a checkpoint spared some evaluations.
+    /// Of those, the ones that a checkpoint spared some steps.
     pub resumed: usize,
-    /// Evaluations that these checkpoints spared.
+    /// Steps that these checkpoints spared.
     pub spared: usize,
-    /// Evaluations made.
-    pub evaluations: usize,
+    /// Steps made.
+    pub steps: usize,
     /// Attempts that were given back in good order.
     pub given_back: usize,
     /// Deliveries that found the job done.
@@ -33,9 +33,9 @@ pub fn read(folder: &Path) -> Work {
         let text = fs::read_to_string(path).expect("a log");
         let mut at_work = HashSet::new();
         for (job, what) in text.lines().filter_map(line) {
-            if what.starts_with("evaluation ") {
-                work.evaluations += 1;
-            } else if let Some(rest) = what.strip_prefix("Started { resumed_evaluations: ") {
+            if what.starts_with("step ") {
+                work.steps += 1;
+            } else if let Some(rest) = what.strip_prefix("Started { steps: ") {
                 let (spared, _) = rest.split_once(',').expect("more fields");
                 let spared: usize = spared.parse().expect("a number");
                 work.attempts += 1;
@@ -52,9 +52,9 @@ pub fn read(folder: &Path) -> Work {
     work
 }
 
-/// The number of the evaluation that the worker with this log made last; none if it is not at a
+/// The number of the step that the worker with this log made last; none if it is not at a
 /// job.
-pub fn evaluation(log: &Path) -> Option<u32> {
+pub fn step(log: &Path) -> Option<u32> {
     let end = || {
         let mut file = File::open(log).ok()?;
         let _ = file.seek(SeekFrom::End(-TAIL)); // a shorter one is read from its beginning
@@ -65,7 +65,7 @@ pub fn evaluation(log: &Path) -> Option<u32> {
     let end = end()?;
     let text = String::from_utf8_lossy(&end);
     let (_, what) = text.lines().filter_map(line).next_back()?;
-    what.strip_prefix("evaluation ")?.parse().ok()
+    what.strip_prefix("step ")?.parse().ok()
 }
 
 /// The job that a line is of, and what it says: "... Events(JOB, attempt 1): WHAT".
