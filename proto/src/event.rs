@@ -95,6 +95,22 @@ impl<K> Event<K> {
     }
 }
 
+impl Event<Update> {
+    /// The event as one of progress, if it is that.
+    pub fn into_progress(self) -> Result<Event<Progress>, Box<Self>> {
+        match self.kind {
+            Update::Progress(kind) => Ok(Event {
+                job: self.job,
+                worker: self.worker,
+                attempt: self.attempt,
+                unix_millis: self.unix_millis,
+                kind,
+            }),
+            kind => Err(Box::new(Self { kind, ..self })),
+        }
+    }
+}
+
 impl From<Update> for EventKind {
     fn from(update: Update) -> Self {
         Self::Update(update)

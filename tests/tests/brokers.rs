@@ -357,7 +357,7 @@ async fn late_followers_learn_what_happened(broker: &Broker) {
         done: 7,
         ..Progress::default()
     };
-    worker.publish(event(&job(1), Update::Progress(progress)));
+    worker.publish(event(&job(1), Update::Progress(progress.clone())));
     let pulse = loop {
         match next(&mut notifications).await {
             Notification::Pulse(pulse) if pulse.progress.is_some() => break pulse,

@@ -183,7 +183,7 @@ async fn the_store_is_enough() {
         tried.notify_one();
         let lost = BrokerError::Lost {
             broker: "b".to_owned(),
-            reason: "it is away".to_owned(),
+            source: "it is away".into(),
         };
         Box::pin(async { Err(lost) }) as _
     };

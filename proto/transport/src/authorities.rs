@@ -6,14 +6,16 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use crate::Cause;
+
 /// The file is of no use.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot trust {path}: {reason}: name a PEM file of certificate authorities in STYLEFLEET_CA"
+    "cannot trust {path}: {source}: name a PEM file of certificate authorities in STYLEFLEET_CA"
 )]
 pub struct AuthoritiesError {
     path: String,
-    reason: String,
+    source: Cause,
 }
 
 /// Certificates, one at least, each of them fit to vouch for a server.
@@ -25,22 +27,22 @@ pub(crate) struct Authorities {
 
 /// Reads a PEM file.
 pub(crate) fn read(path: &Path) -> Result<Authorities, AuthoritiesError> {
-    let unusable = |reason: String| AuthoritiesError {
+    let unusable = |source| AuthoritiesError {
         path: path.display().to_string(),
-        reason,
+        source,
     };
-    let pem = std::fs::read(path).map_err(|e| unusable(e.to_string()))?;
+    let pem = std::fs::read(path).map_err(|e| unusable(Cause::of(e)))?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
-        .map_err(|e| unusable(e.to_string()))?;
+        .map_err(|e| unusable(Cause::of(e)))?;
     if certificates.is_empty() {
-        return Err(unusable("it holds no certificate in PEM form".to_owned()));
+        return Err(unusable("it holds no certificate in PEM form".into()));
     }
     let mut roots = RootCertStore::empty();
     for certificate in &certificates {
         roots
             .add(certificate.clone())
-            .map_err(|e| unusable(e.to_string()))?;
+            .map_err(|e| unusable(Cause::of(e)))?;
     }
     Ok(Authorities { pem, certificates })
 }

@@ -3,7 +3,9 @@
 
 mod authorities;
 pub mod broker;
+mod cause;
 pub mod pipe;
 pub mod store;
 
 pub use authorities::AuthoritiesError;
+pub use cause::Cause;

@@ -502,7 +502,7 @@ impl From<Trouble> for StoreError {
     fn from(_: Trouble) -> Self {
         Self::Unreachable {
             endpoint: "the store".to_owned(),
-            reason: "of a fault".to_owned(),
+            source: "of a fault".into(),
         }
     }
 }
@@ -569,7 +569,7 @@ impl Store for Worker {
 fn lost() -> BrokerError {
     BrokerError::Lost {
         broker: "b".to_owned(),
-        reason: "of a fault".to_owned(),
+        source: "of a fault".into(),
     }
 }
 

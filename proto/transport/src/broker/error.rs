@@ -2,8 +2,8 @@
 
 use stylefleet_proto::Invalid;
 
-use crate::AuthoritiesError;
 use crate::pipe::PipeError;
+use crate::{AuthoritiesError, Cause};
 
 /// Why a broker did not do as it was told. A `broker` is its URL without the password.
 #[derive(Debug, thiserror::Error)]
@@ -19,52 +19,52 @@ pub enum BrokerError {
     #[error(transparent)]
     Authorities(#[from] AuthoritiesError),
     /// Nobody answers.
-    #[error("broker {broker}: cannot be reached: {reason}: check address, port and network")]
+    #[error("broker {broker}: cannot be reached: {source}: check address, port and network")]
     Unreachable {
         /// The URL.
         broker: String,
         /// What the system said.
-        reason: String,
+        source: Cause,
     },
     /// Nobody that this machine trusts vouches for it, or it is somebody else.
-    #[error("broker {broker}: is not trusted: {reason}: {mend}")]
+    #[error("broker {broker}: is not trusted: {source}: {remedy}")]
     Untrusted {
         /// The URL.
         broker: String,
         /// What is wrong with its certificate.
-        reason: String,
+        source: Cause,
         /// What to do about it.
-        mend: &'static str,
+        remedy: &'static str,
     },
     /// Somebody answers, but not as this URL has it.
-    #[error("broker {broker}: {reason}: {mend}")]
+    #[error("broker {broker}: {reason}: {remedy}")]
     OtherProtocol {
         /// The URL.
         broker: String,
         /// What answers.
         reason: &'static str,
         /// What to do about it.
-        mend: &'static str,
+        remedy: &'static str,
     },
     /// It does not let us in.
-    #[error("broker {broker}: refuses the login: {reason}: {mend}")]
+    #[error("broker {broker}: refuses the login: {source}: {remedy}")]
     Refused {
         /// The URL.
         broker: String,
         /// What the broker said.
-        reason: String,
+        source: Cause,
         /// What to do about it.
-        mend: &'static str,
+        remedy: &'static str,
     },
     /// It lets us in, but not do what we must.
-    #[error("broker {broker}: no right to {action}: {reason}: grant it as in deploy/rabbitmq")]
+    #[error("broker {broker}: no right to {action}: {source}: grant it as in deploy/rabbitmq")]
     Denied {
         /// The URL.
         broker: String,
         /// What was tried.
         action: String,
         /// What the broker said.
-        reason: String,
+        source: Cause,
     },
     /// A queue or exchange is missing, and may not be made.
     #[error(
@@ -79,7 +79,7 @@ pub enum BrokerError {
     },
     /// A queue or exchange is not as this version makes it.
     #[error(
-        "broker {broker}: {name} exists with other settings than this version gives it: {reason}: \
+        "broker {broker}: {name} exists with other settings than this version gives it: {source}: \
          drain it and delete it, or use another vhost"
     )]
     Differs {
@@ -88,7 +88,7 @@ pub enum BrokerError {
         /// Its name.
         name: String,
         /// What the broker said.
-        reason: String,
+        source: Cause,
     },
     /// It could not put a message anywhere, or did not want to.
     #[error("broker {broker}: did not take a message for {name}: {reason}")]
@@ -113,14 +113,14 @@ pub enum BrokerError {
     },
     /// The connection broke, or the broker fell silent.
     #[error(
-        "broker {broker}: the connection was lost: {reason}: check the network, and the broker's \
+        "broker {broker}: the connection was lost: {source}: check the network, and the broker's \
          log"
     )]
     Lost {
         /// The URL.
         broker: String,
         /// What the system or the broker said.
-        reason: String,
+        source: Cause,
     },
     /// None of its nodes can be worked with.
     #[error("{}", list(.0))]

@@ -197,15 +197,14 @@ impl WorkerEnd for MemoryBroker {
     }
 
     fn publish(&self, event: Event<Update>) {
-        if let Update::Progress(progress) = event.kind {
-            self.shared.state().notify(Notification::Pulse(Pulse {
-                worker: event.worker.clone(),
+        match event.into_progress() {
+            Ok(progress) => self.shared.state().notify(Notification::Pulse(Pulse {
+                worker: progress.worker.clone(),
                 device: String::new(),
-                progress: Some(event.map(|_| progress)),
+                progress: Some(progress),
                 store: None,
-            }));
-        } else {
-            self.shared.record(event.map(Into::into));
+            })),
+            Err(event) => self.shared.record((*event).map(Into::into)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use stylefleet_proto::Digest;
 
-use crate::AuthoritiesError;
+use crate::{AuthoritiesError, Cause};
 
 /// Why a store did not do as it was told.
 #[derive(Debug, thiserror::Error)]
@@ -11,12 +11,12 @@ pub enum StoreError {
     #[error("\"{0}\" is no key of this store")]
     Key(String),
     /// A setting that no store can be opened with.
-    #[error("cannot use {what}: {reason}")]
+    #[error("cannot use {what}: {source}")]
     Setting {
         /// What was set.
         what: String,
         /// What is wrong with it.
-        reason: String,
+        source: Cause,
     },
     /// The file of certificate authorities is of no use.
     #[error(transparent)]
@@ -30,16 +30,16 @@ pub enum StoreError {
         store: String,
     },
     /// The store does not let these credentials do that.
-    #[error("cannot {action} {what}: refused ({reason}): {mend}")]
+    #[error("cannot {action} {what}: refused ({source}): {remedy}")]
     Denied {
         /// What was tried.
         action: &'static str,
         /// What it was tried on.
         what: String,
         /// The store's code for it.
-        reason: String,
+        source: Cause,
         /// What to do about it.
-        mend: &'static str,
+        remedy: &'static str,
     },
     /// The server does not have the bucket.
     #[error("there is no bucket \"{bucket}\" at {endpoint}: create it, or name another")]
@@ -58,40 +58,40 @@ pub enum StoreError {
         what: String,
     },
     /// The server did not answer, or not to the end.
-    #[error("cannot reach {endpoint}: {reason}: check the address and the network")]
+    #[error("cannot reach {endpoint}: {source}: check the address and the network")]
     Unreachable {
         /// The server.
         endpoint: String,
         /// What came in the way.
-        reason: String,
+        source: Cause,
     },
     /// Nobody that this machine trusts vouches for the server.
-    #[error("cannot trust {endpoint}: {reason}: name its authority in STYLEFLEET_CA")]
+    #[error("cannot trust {endpoint}: {source}: name its authority in STYLEFLEET_CA")]
     Untrusted {
         /// The server.
         endpoint: String,
         /// What is wrong with its certificate.
-        reason: String,
+        source: Cause,
     },
     /// The server is in trouble or overloaded.
-    #[error("cannot {action} {what}: the store fails ({reason}): try again later")]
+    #[error("cannot {action} {what}: the store fails ({source}): try again later")]
     Server {
         /// What was tried.
         action: &'static str,
         /// What it was tried on.
         what: String,
         /// What the server said.
-        reason: String,
+        source: Cause,
     },
     /// The server wants no such request.
-    #[error("cannot {action} {what}: the store rejects the request ({reason})")]
+    #[error("cannot {action} {what}: the store rejects the request ({source})")]
     Rejected {
         /// What was tried.
         action: &'static str,
         /// What it was tried on.
         what: String,
         /// What the server said.
-        reason: String,
+        source: Cause,
     },
     /// What was read is not what was written.
     #[error("{what} is not as it was written: this store cannot be relied on")]

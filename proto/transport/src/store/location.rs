@@ -40,7 +40,7 @@ impl FromStr for Location {
     fn from_str(text: &str) -> Result<Self, StoreError> {
         let unusable = |reason: &str| StoreError::Setting {
             what: format!("\"{text}\" as a store"),
-            reason: reason.to_owned(),
+            source: reason.into(),
         };
         let Some((scheme, rest)) = text.split_once("://") else {
             return match text {

@@ -25,6 +25,7 @@ use stylefleet_proto::Digest;
 
 use super::files::Source;
 use super::{Options, Reading, Stat, Store, StoreError, Version, checked, checked_folder};
+use crate::Cause;
 use fault::status;
 
 /// How often a request is tried that may succeed on another try.
@@ -241,7 +242,7 @@ impl Store for S3Store {
         let lifetime = PresigningConfig::expires_in(lifetime);
         let lifetime = lifetime.map_err(|e| StoreError::Setting {
             what: "this lifetime of a URL".to_owned(),
-            reason: e.to_string(),
+            source: Cause::of(e),
         })?;
         let request = self.client.get_object().bucket(&self.bucket).key(full);
         let signed = request.presigned(lifetime).await;

@@ -2,6 +2,8 @@
 
 mod files;
 
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -67,6 +69,10 @@ async fn tells_soon_that_nobody_answers() {
         shown.contains(&address.to_string()) && shown.contains("refused"),
         "{shown}"
     );
+    // What the system said is there for programs.
+    let mut chain = std::iter::successors(error.source(), |&error| error.source());
+    let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    assert!(chain.any(|error| error.downcast_ref().is_some_and(refused)));
 }
 
 #[tokio::test]

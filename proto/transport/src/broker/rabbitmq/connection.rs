@@ -17,7 +17,7 @@ use rustls::CertificateError;
 use tokio::time::timeout;
 
 use super::BrokerOptions;
-use super::patience::{Patience, reason};
+use super::patience::{Patience, cause};
 use super::probe::{self, Answer};
 use super::url::Node;
 use crate::authorities;
@@ -31,7 +31,7 @@ pub(super) async fn connect(
 ) -> Result<Connection, BrokerError> {
     let failed = |error: &Error| BrokerError::Unreachable {
         broker: patience.broker.clone(),
-        reason: reason(error),
+        source: cause(error),
     };
     let properties =
         ConnectionProperties::default().with_connection_name(options.name.as_str().into());
@@ -76,8 +76,7 @@ pub(super) async fn connect(
     if let Some(socket) = socket {
         let _ = socket.shutdown(Shutdown::Both); // the other side may have been faster
     }
-    let said = error.as_ref().map_or_else(|| patience.silent(), reason);
-    Err(failure(node, error.as_ref(), said).await)
+    Err(failure(node, error.as_ref(), patience).await)
 }
 
 async fn within<T>(
@@ -120,40 +119,40 @@ impl Plug {
     }
 }
 
-/// Why a connection did not come about, by what was `said`; no error: the broker was silent.
-async fn failure(node: &Node, error: Option<&Error>, said: String) -> BrokerError {
+/// Why a connection did not come about; no error: the broker was silent.
+async fn failure(node: &Node, error: Option<&Error>, patience: &Patience) -> BrokerError {
     let broker = node.to_string();
-    let refused = |mend| BrokerError::Refused {
-        broker: broker.clone(),
-        reason: said.clone(),
-        mend,
-    };
+    let source = error.map_or_else(|| patience.silent().into(), cause);
     match error.map(Error::kind) {
         Some(ErrorKind::ProtocolError(e)) => match e.kind() {
             AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => {
-                return refused(
-                    "check user and password; #, ?, /, @ and % in them are percent-encoded",
-                );
+                return BrokerError::Refused {
+                    broker,
+                    source,
+                    remedy: "check user and password; #, ?, /, @ and % in them are \
+                             percent-encoded",
+                };
             }
             AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => {
-                return refused("check the vhost, and what it lets the user do");
+                return BrokerError::Refused {
+                    broker,
+                    source,
+                    remedy: "check the vhost, and what it lets the user do",
+                };
             }
             _ => {}
         },
         Some(ErrorKind::IOError(e)) => {
             if let Some(rustls::Error::InvalidCertificate(flaw)) = tls_error(e) {
-                let (reason, mend) = judge(flaw);
+                let (words, remedy) = judge(flaw);
                 return BrokerError::Untrusted {
                     broker,
-                    reason,
-                    mend,
+                    source: source.in_words(words),
+                    remedy,
                 };
             }
             if !is_about_words(e) {
-                return BrokerError::Unreachable {
-                    broker,
-                    reason: said,
-                };
+                return BrokerError::Unreachable { broker, source };
             }
         }
         _ => {}
@@ -163,39 +162,37 @@ async fn failure(node: &Node, error: Option<&Error>, said: String) -> BrokerErro
         (false, Some(Answer::Tls)) => BrokerError::OtherProtocol {
             broker,
             reason: "the port speaks TLS",
-            mend: "use amqps://",
+            remedy: "use amqps://",
         },
         (true, Some(Answer::Amqp)) => BrokerError::OtherProtocol {
             broker,
             reason: "the port does not speak TLS",
-            mend: "use amqp://, or the broker's port for TLS, 5671 where nobody changed it",
+            remedy: "use amqp://, or the broker's port for TLS, 5671 where nobody changed it",
         },
         (_, Some(Answer::Http)) => BrokerError::OtherProtocol {
             broker,
             reason: "an HTTP server answers",
-            mend: "name the broker's port for AMQP, 5672 or with TLS 5671 where nobody changed it",
+            remedy: "name the broker's port for AMQP, 5672 or with TLS 5671 where nobody changed \
+                     it",
         },
         (_, Some(Answer::OtherAmqp)) => BrokerError::OtherProtocol {
             broker,
             reason: "it speaks another version of AMQP than 0-9-1",
-            mend: "use RabbitMQ",
+            remedy: "use RabbitMQ",
         },
         (_, Some(Answer::Other)) => BrokerError::OtherProtocol {
             broker,
             reason: "what answers is no AMQP broker",
-            mend: "check address and port",
+            remedy: "check address and port",
         },
         (false, None) if error.is_some() => BrokerError::Unreachable {
             broker,
-            reason:
+            source:
                 "the connection is closed before a broker says anything, as by a proxy without \
                      one behind it"
-                    .to_owned(),
+                    .into(),
         },
-        _ => BrokerError::Unreachable {
-            broker,
-            reason: said,
-        },
+        _ => BrokerError::Unreachable { broker, source },
     }
 }
 
@@ -218,7 +215,7 @@ fn is_about_words(error: &io::Error) -> bool {
 /// What is wrong with a certificate, and what to do about it.
 fn judge(flaw: &CertificateError) -> (String, &'static str) {
     use CertificateError::*;
-    let (reason, mend) = match flaw {
+    let (reason, remedy) = match flaw {
         UnknownIssuer => (
             "nobody that is trusted here has signed its certificate",
             "name the PEM file of its authority in STYLEFLEET_CA",
@@ -232,8 +229,8 @@ fn judge(flaw: &CertificateError) -> (String, &'static str) {
             "set this machine's clock right",
         ),
         NotValidForName | NotValidForNameContext { .. } => {
-            let mend = "use a name that it is for, or have it made for this one";
-            return (flaw.to_string(), mend);
+            let remedy = "use a name that it is for, or have it made for this one";
+            return (flaw.to_string(), remedy);
         }
         _ => {
             return (
@@ -242,7 +239,7 @@ fn judge(flaw: &CertificateError) -> (String, &'static str) {
             );
         }
     };
-    (reason.to_owned(), mend)
+    (reason.to_owned(), remedy)
 }
 
 #[cfg(test)]
@@ -284,5 +281,30 @@ mod tests {
         for part in [&address.to_string(), "no answer", "check address"] {
             assert!(error.to_string().contains(part), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_the_system_said_is_in_the_chain_of_sources() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+        let address = closed.local_addr().expect("has one");
+        drop(closed);
+        let options = BrokerOptions {
+            url: format!("amqp://a:b@{address}").parse().expect("a URL"),
+            ca: None,
+            name: "test".to_owned(),
+        };
+        let (_raise, alarm) = watch::channel(None);
+        let node = &options.url.nodes()[0];
+        let longest = Duration::from_secs(30);
+        let patience = Patience::new(node, longest, CancellationToken::new(), alarm);
+        let error = connect(node, &options, &patience).await;
+        let error: &dyn std::error::Error = &error.expect_err("nobody is there");
+        let mut chain = std::iter::successors(Some(error), |&error| error.source());
+        let library = chain.find_map(|error| error.downcast_ref::<Error>());
+        let kind = library.map(Error::kind);
+        let Some(ErrorKind::IOError(cause)) = kind else {
+            panic!("{error:?}");
+        };
+        assert_eq!(cause.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

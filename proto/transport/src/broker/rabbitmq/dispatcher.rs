@@ -78,7 +78,7 @@ impl RabbitDispatcher {
         let mut link = self.link.lock().await;
         if link.hold.lost.is_cancelled() {
             let reopened = link.reopen_at_last(&self.options, &self.end).await;
-            let ended = || link.patience.lost("nobody wants it any more".to_owned());
+            let ended = || link.patience.lost("nobody wants it any more");
             *link = Arc::new(reopened.ok_or_else(ended)?);
         }
         Ok(link.clone())

@@ -148,6 +148,6 @@ pub(super) async fn ack(link: &Link, delivery: &Delivery) -> Result<(), BrokerEr
     let sent = delivery.ack(BasicAckOptions::default());
     match patience.answer("acknowledge a message", sent).await? {
         true => Ok(()),
-        false => Err(patience.lost("the delivery is void".to_owned())),
+        false => Err(patience.lost("the delivery is void")),
     }
 }

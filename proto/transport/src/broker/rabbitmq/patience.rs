@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::url::Node;
+use crate::Cause;
 use crate::broker::BrokerError;
 
 /// Longest silence.
@@ -137,7 +138,7 @@ impl Patience {
         }
         match timeout(REASON, owed).await {
             Ok(answer) => Ok(answer),
-            Err(_) => Err(self.lost("it is closed".to_owned())),
+            Err(_) => Err(self.lost("it is closed")),
         }
     }
 
@@ -178,10 +179,10 @@ impl Patience {
             return BrokerError::Denied {
                 broker: self.broker.clone(),
                 action: action.to_owned(),
-                reason: reason(error),
+                source: cause(error),
             };
         }
-        self.lost(reason(error))
+        self.lost(cause(error))
     }
 
     /// Waits until the broker takes no messages, and says why.
@@ -203,10 +204,10 @@ impl Patience {
     }
 
     /// The connection is of no more use.
-    pub fn lost(&self, reason: String) -> BrokerError {
+    pub fn lost(&self, source: impl Into<Cause>) -> BrokerError {
         BrokerError::Lost {
             broker: self.broker.clone(),
-            reason,
+            source: source.into(),
         }
     }
 }
@@ -218,6 +219,11 @@ pub(super) fn reason(error: &Error) -> String {
         ErrorKind::ProtocolError(e) => e.get_message().to_string(),
         _ => error.to_string(),
     }
+}
+
+/// An error, in these words.
+pub(super) fn cause(error: &Error) -> Cause {
+    Cause::new(reason(error), error.clone())
 }
 
 /// Whether the broker closed a channel for this.

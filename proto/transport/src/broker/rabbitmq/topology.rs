@@ -9,7 +9,7 @@ use stylefleet_proto::Priority;
 use stylefleet_proto::lifecycle::RETRY_SECONDS;
 use stylefleet_proto::queues::{self, ABANDONED, DEAD, DELIVERY_LIMIT, EVENTS, JOBS, PROGRESS};
 
-use super::patience::{Patience, is, reason};
+use super::patience::{Patience, cause, is, reason};
 use crate::broker::BrokerError;
 
 /// How long the stream remembers events.
@@ -58,17 +58,17 @@ pub(super) async fn ensure(
                     broker: broker(),
                     name: name(index),
                 }),
-                Some((_, error)) => Err(patience.lost(reason(&error))),
+                Some((_, error)) => Err(patience.lost(cause(&error))),
             }
         }
         Some((index, error)) if is(&error, AMQPSoftError::PRECONDITIONFAILED) => {
             Err(BrokerError::Differs {
                 broker: broker(),
                 name: name(index),
-                reason: reason(&error),
+                source: cause(&error),
             })
         }
-        Some((_, error)) => Err(patience.lost(reason(&error))),
+        Some((_, error)) => Err(patience.lost(cause(&error))),
     }
 }
 

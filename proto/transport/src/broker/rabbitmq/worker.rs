@@ -242,10 +242,9 @@ impl WorkerEnd for RabbitWorker {
     }
 
     fn publish(&self, event: Event<Update>) {
-        if let Update::Progress(progress) = event.kind {
-            *lock(&self.progress) = Some(event.map(|_| progress));
-        } else {
-            self.send(event.map(Into::into));
+        match event.into_progress() {
+            Ok(progress) => *lock(&self.progress) = Some(progress),
+            Err(event) => self.send((*event).map(Into::into)),
         }
     }
 

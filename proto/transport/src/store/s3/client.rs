@@ -18,8 +18,8 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime::client::retries::classifiers::HttpStatusCodeClassifier;
 
 use super::{ATTEMPTS, silence};
-use crate::authorities;
 use crate::store::{Options, StoreError};
+use crate::{Cause, authorities};
 
 /// Asks us to slow down. Servers have no one code for it.
 const TOO_MANY_REQUESTS: u16 = 429;
@@ -50,7 +50,7 @@ pub async fn client(options: &Options) -> Result<Client, StoreError> {
     if config.region().is_none() {
         return Err(StoreError::Setting {
             what: "AWS S3".into(),
-            reason: "no region is set: set AWS_REGION, or the endpoint of another server".into(),
+            source: "no region is set: set AWS_REGION, or the endpoint of another server".into(),
         });
     }
     let config =
@@ -78,7 +78,7 @@ fn http(ca: Option<&Path>) -> Result<SharedHttpClient, StoreError> {
     let context = TlsContext::builder().with_trust_store(trusted).build();
     let context = context.map_err(|e| StoreError::Setting {
         what: "TLS".into(),
-        reason: e.to_string(),
+        source: Cause::of(e),
     })?;
     Ok(aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
@@ -95,7 +95,7 @@ fn checked_endpoint(endpoint: &str) -> Result<&str, StoreError> {
         // Not shown: a password may be in it.
         _ => Err(StoreError::Setting {
             what: "the S3 endpoint".into(),
-            reason: "it is not of the form http[s]://host[:port]".into(),
+            source: "it is not of the form http[s]://host[:port]".into(),
         }),
     }
 }

@@ -7,17 +7,22 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::S3Store;
+use crate::Cause;
 use crate::store::{Store, StoreError};
 
 impl S3Store {
     /// What went wrong when `action` was tried on the object.
     pub fn fault<E>(&self, action: &'static str, key: &str, error: SdkError<E>) -> StoreError
     where
-        E: Error + ProvideErrorMetadata + 'static,
+        E: Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
         if let Some(reply) = error.raw_response() {
-            let region = reply.headers().get("x-amz-bucket-region");
-            return self.refusal(action, key, reply.status().as_u16(), error.code(), region);
+            let reply = Reply {
+                status: reply.status().as_u16(),
+                code: error.code().map(str::to_owned),
+                region: reply.headers().get(REGION).map(str::to_owned),
+            };
+            return self.refusal(action, key, reply, Some(error.into()));
         }
         let no_credentials = StoreError::NoCredentials {
             store: self.locate(""),
@@ -28,81 +33,126 @@ impl S3Store {
             Some(_) if source_of::<TokenError>(&error).is_some() => no_credentials,
             Some(CredentialsError::InvalidConfiguration(_)) => StoreError::Setting {
                 what: "the AWS profile".into(),
-                reason: innermost(&error),
+                source: innermost(error),
             },
             Some(_) => StoreError::Unreachable {
                 endpoint: "the source of credentials".into(),
-                reason: innermost(&error),
+                source: innermost(error),
             },
             None if matches!(error, SdkError::ConstructionFailure(_)) => StoreError::Rejected {
                 action,
                 what: self.locate(key),
-                reason: innermost(&error),
+                source: innermost(error),
             },
-            None => unreachable(&self.endpoint, innermost(&error)),
+            None => unreachable(&self.endpoint, innermost(error)),
         }
     }
 
-    /// What a server means by a status and a code, which replies without a body do not have.
+    /// What a server means by its reply, of which `error` came.
     fn refusal(
         &self,
         action: &'static str,
         key: &str,
-        status: u16,
-        code: Option<&str>,
-        region: Option<&str>,
+        reply: Reply,
+        error: Option<Box<dyn Error + Send + Sync>>,
     ) -> StoreError {
         let what = self.locate(key);
-        let reason = code.map_or_else(|| status.to_string(), str::to_owned);
-        let denied = |mend| StoreError::Denied {
-            action,
-            what: what.clone(),
-            reason: reason.clone(),
-            mend,
+        let source = match error {
+            Some(error) => Cause::new(reply.words(), error),
+            None => reply.words().into(),
         };
-        match (status, code.unwrap_or_default()) {
+        let remedy = match reply.code() {
+            "InvalidAccessKeyId" => "the server does not know this AWS_ACCESS_KEY_ID",
+            "SignatureDoesNotMatch" => "AWS_SECRET_ACCESS_KEY is not the key's",
+            "ExpiredToken" | "InvalidToken" => "renew the credentials",
+            _ => "check the credentials and their rights",
+        };
+        match (reply.status, reply.code()) {
             (_, "NoSuchBucket") => StoreError::NoBucket {
                 bucket: self.bucket.clone(),
                 endpoint: self.endpoint.clone(),
             },
             (_, "RequestTimeTooSkewed") => StoreError::ClockSkew { action, what },
-            (_, "InvalidAccessKeyId") => denied("the server does not know this AWS_ACCESS_KEY_ID"),
-            (_, "SignatureDoesNotMatch") => denied("AWS_SECRET_ACCESS_KEY is not the key's"),
-            (_, "ExpiredToken" | "InvalidToken") => denied("renew the credentials"),
-            (301 | 307, _) | (_, "AuthorizationHeaderMalformed") => StoreError::Rejected {
+            _ if reply.is_from_elsewhere() => StoreError::Rejected {
                 action,
                 what,
-                reason: match region {
-                    Some(region) => format!("the bucket is in {region}: set AWS_REGION={region}"),
-                    None => format!("{reason}: set AWS_REGION to the bucket's region"),
-                },
+                source,
             },
-            (401 | 403, _) => denied("check the credentials and their rights"),
+            (401 | 403, _)
+            | (
+                _,
+                "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken",
+            ) => StoreError::Denied {
+                action,
+                what,
+                source,
+                remedy,
+            },
             (507, _) | (_, "XMinioStorageFull") => StoreError::Full { what },
             (408 | 409 | 429 | 500 | 502..=599, _) | (_, "RequestTimeout" | "SlowDown") => {
                 StoreError::Server {
                     action,
                     what,
-                    reason,
+                    source,
                 }
             }
             _ => StoreError::Rejected {
                 action,
                 what,
-                reason,
+                source,
             },
         }
     }
 }
 
+/// The header that names the region of a bucket which lies in another.
+const REGION: &str = "x-amz-bucket-region";
+
+/// What a server replied that did not do as it was told.
+#[derive(Debug)]
+struct Reply {
+    status: u16,
+    /// Replies without a body have none.
+    code: Option<String>,
+    /// The bucket's, where the server says it.
+    region: Option<String>,
+}
+
+impl Reply {
+    fn code(&self) -> &str {
+        self.code.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the bucket is in another region than the request says.
+    fn is_from_elsewhere(&self) -> bool {
+        matches!(self.status, 301 | 307) || self.code() == "AuthorizationHeaderMalformed"
+    }
+
+    fn words(&self) -> String {
+        let reason = || {
+            let status = || self.status.to_string();
+            self.code.clone().unwrap_or_else(status)
+        };
+        match &self.region {
+            Some(region) if self.is_from_elsewhere() => {
+                format!("the bucket is in {region}: set AWS_REGION={region}")
+            }
+            None if self.is_from_elsewhere() => {
+                format!("{}: set AWS_REGION to the bucket's region", reason())
+            }
+            _ => reason(),
+        }
+    }
+}
+
 /// The server did not answer, or not to the end.
-pub fn unreachable(endpoint: &str, reason: String) -> StoreError {
+pub fn unreachable(endpoint: &str, source: Cause) -> StoreError {
     let endpoint = endpoint.to_owned();
     // The client wraps this error so that only its text is left.
-    if reason.starts_with("invalid peer certificate") {
-        StoreError::Untrusted { endpoint, reason }
+    if source.to_string().starts_with("invalid peer certificate") {
+        StoreError::Untrusted { endpoint, source }
     } else {
-        StoreError::Unreachable { endpoint, reason }
+        StoreError::Unreachable { endpoint, source }
     }
 }
 
@@ -111,12 +161,10 @@ pub fn status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|reply| reply.status().as_u16())
 }
 
-/// What the last error in the chain says: the ones above it only say where it was met.
-pub fn innermost(error: &(dyn Error + 'static)) -> String {
-    chain(error)
-        .last()
-        .map(ToString::to_string)
-        .unwrap_or_default()
+/// An error, in the words of the last one in its chain: those above it only say where it was met.
+pub fn innermost(error: impl Error + Send + Sync + 'static) -> Cause {
+    let words = chain(&error).last().map(ToString::to_string);
+    Cause::new(words.unwrap_or_default(), error)
 }
 
 fn source_of<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
@@ -139,7 +187,12 @@ mod tests {
         };
         let store = S3Store::open("fleet", "a", &options).await.expect("opens");
         let code = Some(code).filter(|code| !code.is_empty());
-        store.refusal("write", "b", status, code, region)
+        let reply = Reply {
+            status,
+            code: code.map(str::to_owned),
+            region: region.map(str::to_owned),
+        };
+        store.refusal("write", "b", reply, None)
     }
 
     /// What AWS, MinIO and SeaweedFS answer, as their documents and sources have it.
@@ -175,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn says_the_thing_the_reason_and_the_mend() {
+    async fn says_subject_cause_and_remedy() {
         let error = met(403, "SignatureDoesNotMatch", None).await;
         assert_eq!(
             error.to_string(),

@@ -60,7 +60,7 @@ impl S3Store {
             return Err(StoreError::Rejected {
                 action: READ,
                 what: self.locate(key),
-                reason: "the reply is not the range that was asked for".to_owned(),
+                source: "the reply is not the range that was asked for".into(),
             });
         }
         let body = Body {
@@ -132,9 +132,9 @@ impl Body {
             Err(e) if self.left == 0 => Err(StoreError::Io {
                 action: READ,
                 what: self.what,
-                source: io::Error::other(innermost(&e)),
+                source: io::Error::other(innermost(e)),
             }),
-            Err(e) => Err(unreachable(&self.endpoint, innermost(&e))),
+            Err(e) => Err(unreachable(&self.endpoint, innermost(e))),
         }
     }
 }

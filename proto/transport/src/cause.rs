@@ -1,0 +1,66 @@
+//! What lies behind an error.
+
+use std::error::Error;
+use std::fmt;
+
+/// What lies behind an error: in words that fit into its message, and the error of a library where
+/// there is one, as the next in the chain of sources.
+#[derive(Debug)]
+pub struct Cause {
+    words: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Cause {
+    /// An error, put in these words.
+    pub(crate) fn new(
+        words: impl Into<String>,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            words: words.into(),
+            source: Some(source.into()),
+        }
+    }
+
+    /// The same, in other words.
+    pub(crate) fn in_words(self, words: impl Into<String>) -> Self {
+        Self {
+            words: words.into(),
+            ..self
+        }
+    }
+
+    /// An error, in its own words.
+    pub(crate) fn of(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::new(error.to_string(), error)
+    }
+}
+
+impl From<String> for Cause {
+    fn from(words: String) -> Self {
+        Self {
+            words,
+            source: None,
+        }
+    }
+}
+
+impl From<&str> for Cause {
+    fn from(words: &str) -> Self {
+        words.to_owned().into()
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl Error for Cause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let source = self.source.as_deref()?;
+        Some(source)
+    }
+}
