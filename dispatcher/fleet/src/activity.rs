@@ -39,46 +39,7 @@ pub struct WorkerStatus {
     /// Null: it is idle, or the job has just begun.
     pub job: Option<JobId>,
     /// Where the job stands.
-    pub progress: Option<Position>,
-}
-
-/// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Position {
-    /// The scale at work, from 1.
-    pub scale: u32,
-    /// How many scales there are.
-    pub scales: u32,
-    /// Width at this scale in pixels.
-    pub width: u32,
-    /// Height at this scale in pixels.
-    pub height: u32,
-    /// Evaluations done at this scale.
-    pub evaluation: u32,
-    /// Budget of evaluations at this scale.
-    pub evaluations: u32,
-    /// Evaluations done over all scales.
-    pub total_evaluations: u32,
-    /// Lowest loss at this scale so far.
-    pub loss: f64,
-    /// Estimated seconds until the job ends; null: no idea yet.
-    pub seconds_left: Option<f64>,
-}
-
-impl From<&Progress> for Position {
-    fn from(from: &Progress) -> Self {
-        Self {
-            scale: from.scale,
-            scales: from.scales,
-            width: from.width,
-            height: from.height,
-            evaluation: from.evaluation,
-            evaluations: from.evaluations,
-            total_evaluations: from.total_evaluations,
-            loss: from.loss,
-            seconds_left: from.seconds_left,
-        }
-    }
+    pub progress: Option<Progress>,
 }
 
 /// What happened of late.
@@ -149,7 +110,7 @@ impl Activity {
                     let skew = i64::try_from(ahead / 1000).unwrap_or(i64::MAX);
                     self.skews.insert(pulse.worker.clone(), skew);
                     worker.job = Some(event.job);
-                    worker.progress = Some(Position::from(&event.kind));
+                    worker.progress = Some(event.kind);
                 }
                 self.workers.insert(pulse.worker, worker);
             }
@@ -159,7 +120,7 @@ impl Activity {
 
 #[cfg(test)]
 mod tests {
-    use stylefleet_proto::{Event, Pulse};
+    use stylefleet_proto::{Event, Figures, Pulse};
 
     use super::*;
 
@@ -177,8 +138,8 @@ mod tests {
         };
         let finished = || Ended::Finished {
             seconds: 1.0,
-            evaluations: 1,
-            loss: 1.0,
+            steps: 1,
+            figures: Figures::new(),
         };
         activity.take(event(999, finished()), 1000);
         activity.take(event(60_000, finished()), 1000);
@@ -198,7 +159,7 @@ mod tests {
             worker: "w".to_owned(),
             attempt: 1,
             unix_millis: 0,
-            kind: stylefleet_proto::Progress::default(),
+            kind: Progress::default(),
         };
         for progress in [None, Some(progress)] {
             let pulse = Pulse {

@@ -29,17 +29,17 @@ pub enum BatchError {
     /// There is none of that name.
     #[error("there is no batch {0} in the store: `stylefleet status` lists those there are")]
     Missing(BatchId),
-    /// It has no picture of that name.
-    #[error("batch {batch} has no picture {name}: `stylefleet status {batch} --jobs` lists them")]
-    NoPicture {
+    /// It asks for no result of that name.
+    #[error("batch {batch} has no result {name}: `stylefleet status {batch} --jobs` lists them")]
+    NoResult {
         /// The batch.
         batch: BatchId,
         /// What was looked for.
         name: Name,
     },
-    /// Two pictures would have one name.
+    /// Two results would have one name.
     #[error(
-        "batch {batch} has a picture {name} already, of another job: give this one another name, \
+        "batch {batch} has a result {name} already, of another job: give this one another name, \
          or another --batch"
     )]
     Taken {
@@ -57,7 +57,7 @@ impl BatchError {
     /// Whether trying again later may help.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Missing(_) | Self::NoPicture { .. } | Self::Taken { .. } => false,
+            Self::Missing(_) | Self::NoResult { .. } | Self::Taken { .. } => false,
             Self::Document(error) => error.is_retryable(),
         }
     }
@@ -89,12 +89,12 @@ impl Batch {
         self.accepted.jobs.contains(job)
     }
 
-    /// The picture of a name.
-    pub fn picture(&self, name: &Name) -> Result<&ManifestEntry, BatchError> {
+    /// The result of a name.
+    pub fn result(&self, name: &Name) -> Result<&ManifestEntry, BatchError> {
         let mut entries = self.manifest.jobs.iter();
         entries
             .find(|entry| entry.name == *name)
-            .ok_or_else(|| BatchError::NoPicture {
+            .ok_or_else(|| BatchError::NoResult {
                 batch: self.manifest.batch.clone(),
                 name: name.clone(),
             })
@@ -286,21 +286,20 @@ fn check(manifest: &Manifest, batch: &BatchId) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use stylefleet_model::stylize::Preset;
     use stylefleet_transport::store::MemoryStore;
 
     use super::*;
 
-    fn manifest(batch: &str, pictures: &[(u8, &str)]) -> Manifest {
+    fn manifest(batch: &str, results: &[(u8, &str)]) -> Manifest {
         let entry = |&(job, name): &(u8, &str)| ManifestEntry {
             job: format!("{job:064x}").parse().expect("an id"),
             name: name.parse().expect("a name"),
-            preset: Preset::Studio,
+            labels: BTreeMap::new(),
         };
         Manifest {
             batch: batch.parse().expect("a name"),
-            jobs: pictures.iter().map(entry).collect(),
-            unix_seconds: pictures.len() as u64,
+            jobs: results.iter().map(entry).collect(),
+            unix_seconds: results.len() as u64,
         }
     }
 
@@ -311,7 +310,7 @@ mod tests {
         }
     }
 
-    fn pictures(batch: &Batch) -> Vec<(String, String)> {
+    fn results(batch: &Batch) -> Vec<(String, String)> {
         let entries = batch.manifest.jobs.iter();
         let last = |job: JobId| job.to_string().trim_start_matches('0').to_owned();
         entries
@@ -377,7 +376,7 @@ mod tests {
             ("4", "a-2-2"),
         ];
         let expected = expected.map(|(job, name)| (job.to_owned(), name.to_owned()));
-        assert_eq!(pictures(&batch.expect("opens")), expected);
+        assert_eq!(results(&batch.expect("opens")), expected);
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use stylefleet_proto::{BatchId, JobId, Name, Role};
 use stylefleet_transport::broker::{BrokerError, DeadLetter, DeadLetters, DispatcherEnd};
 use stylefleet_transport::store::{Store, StoreError};
 
-use crate::state::{self, Over};
+use crate::state::{self, End};
 
 /// Digits of an id that name it at least.
 const SHORTEST: usize = 6;
@@ -60,7 +60,7 @@ pub struct DeadJob {
     /// Absent where the message is no job; such a one can only be dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchId>,
-    /// What its picture is called.
+    /// What its result is called.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
     /// The file names of its inputs, by role.
@@ -93,7 +93,7 @@ pub struct DeadJob {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Since {
-    /// Its picture is in the store.
+    /// Its result is in the store.
     Done,
     /// It is not wanted any more.
     Cancelled,
@@ -228,10 +228,10 @@ async fn look_up(store: &dyn Store, dead: &mut [DeadJob]) -> Result<(), StoreErr
     for dead in dead {
         let Some(job) = dead.job else { continue };
         dead.since = match ends.get(&job) {
-            Some(Over::Done) => Some(Since::Done),
-            Some(Over::Cancelled) => Some(Since::Cancelled),
+            Some(End::Done) => Some(Since::Done),
+            Some(End::Cancelled) => Some(Since::Cancelled),
             None => Some(Since::HandedInAgain),
-            Some(Over::Failed) => None,
+            Some(End::Failed) => None,
         };
     }
     Ok(())
@@ -373,7 +373,7 @@ mod tests {
         drop(dead);
         assert_eq!(scene.waiting().await, 1);
         assert!(scene.take().await.list().dead.is_empty());
-        let over = state::over(&scene.store, &jobs[0].id).await;
+        let over = state::end(&scene.store, &jobs[0].id).await;
         assert_eq!(over.expect("looks"), None, "it is wanted again");
     }
 

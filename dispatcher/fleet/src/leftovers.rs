@@ -5,7 +5,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use stylefleet_proto::{JobId, keys};
 use stylefleet_transport::store::{Store, StoreError};
 
-use crate::state::{self, AT_ONCE, Over};
+use crate::state::{self, AT_ONCE, End};
 
 /// Removes the marks that workers leave of jobs that are over, and the checkpoints of those that
 /// are done: a job that failed or was cancelled may go on from its own. Says how many it removed.
@@ -17,7 +17,7 @@ pub async fn remove(store: &dyn Store) -> Result<usize, StoreError> {
     let marks = marks.iter().filter(|job| over.contains_key(job));
     let checkpoints = checkpoints
         .iter()
-        .filter(|job| done.get(job) == Some(&Over::Done));
+        .filter(|job| done.get(job) == Some(&End::Done));
     let left = marks
         .map(keys::started)
         .chain(checkpoints.map(keys::checkpoint));

@@ -16,11 +16,22 @@ const TOGETHER: usize = 1000;
 
 /// How a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Over {
-    /// Its picture is in the store.
+pub enum End {
+    /// Its result is in the store.
     Done,
     /// It was given up.
     Failed,
+    /// It is not wanted any more.
+    Cancelled,
+}
+
+/// How a job ended, with what the store says of that.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Its result is in the store.
+    Done(Box<Record>),
+    /// It was given up.
+    Failed(Failure),
     /// It is not wanted any more.
     Cancelled,
 }
@@ -29,7 +40,7 @@ pub enum Over {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// Its picture is in the store.
+    /// Its result is in the store.
     Done,
     /// It was given up.
     Failed,
@@ -63,23 +74,23 @@ impl State {
     }
 }
 
-impl From<Over> for State {
-    fn from(over: Over) -> Self {
-        match over {
-            Over::Done => Self::Done,
-            Over::Failed => Self::Failed,
-            Over::Cancelled => Self::Cancelled,
+impl From<End> for State {
+    fn from(end: End) -> Self {
+        match end {
+            End::Done => Self::Done,
+            End::Failed => Self::Failed,
+            End::Cancelled => Self::Cancelled,
         }
     }
 }
 
 /// How a job ended, if it did. A result counts more than whatever else was said of the job.
-pub async fn over(store: &dyn Store, job: &JobId) -> Result<Option<Over>, StoreError> {
+pub async fn end(store: &dyn Store, job: &JobId) -> Result<Option<End>, StoreError> {
     Ok(ends(store, &[*job]).await?.remove(job))
 }
 
 /// How those of the jobs ended that did.
-pub async fn ends(store: &dyn Store, jobs: &[JobId]) -> Result<HashMap<JobId, Over>, StoreError> {
+pub async fn ends(store: &dyn Store, jobs: &[JobId]) -> Result<HashMap<JobId, End>, StoreError> {
     let (done, failed, cancelled) = tokio::try_join!(
         having(store, jobs, keys::result),
         having(store, jobs, keys::failed),
@@ -87,13 +98,13 @@ pub async fn ends(store: &dyn Store, jobs: &[JobId]) -> Result<HashMap<JobId, Ov
     )?;
     // The last word counts.
     let ended = [
-        (cancelled, Over::Cancelled),
-        (failed, Over::Failed),
-        (done, Over::Done),
+        (cancelled, End::Cancelled),
+        (failed, End::Failed),
+        (done, End::Done),
     ];
     let ended = ended
         .into_iter()
-        .flat_map(|(jobs, over)| jobs.into_iter().zip(std::iter::repeat(over)));
+        .flat_map(|(jobs, end)| jobs.into_iter().zip(std::iter::repeat(end)));
     Ok(ended.collect())
 }
 
@@ -119,7 +130,7 @@ pub async fn of_all(
         having(store, &ids, keys::checkpoint),
     )?;
     let state = |(job, accepted): &(JobId, Option<bool>)| match (ends.get(job), accepted) {
-        (Some(over), _) => (*over).into(),
+        (Some(end), _) => (*end).into(),
         _ if started.contains(job) => State::Running,
         _ if begun.contains(job) => State::Stopped,
         (None, Some(true)) => State::Waiting,
@@ -156,7 +167,7 @@ pub async fn revive(store: &dyn Store, job: &JobId) -> Result<(), StoreError> {
 pub fn sweep(
     store: &dyn Store,
     jobs: &[JobId],
-) -> impl Stream<Item = Result<HashMap<JobId, Over>, StoreError>> {
+) -> impl Stream<Item = Result<HashMap<JobId, End>, StoreError>> {
     stream::iter(jobs.chunks(TOGETHER)).then(move |jobs| ends(store, jobs))
 }
 
@@ -175,4 +186,33 @@ pub async fn record(store: &dyn Store, job: &JobId) -> Result<Option<Record>, Do
 /// Why a job was given up; none if it was not.
 pub async fn failure(store: &dyn Store, job: &JobId) -> Result<Option<Failure>, DocumentError> {
     documents::read(store, &keys::failed(job)).await
+}
+
+/// What the store says of how a job ended; none where that is gone by now: somebody asked for the
+/// job anew. A job whose documents cannot be used has failed.
+pub async fn outcome(
+    store: &dyn Store,
+    job: JobId,
+    end: End,
+) -> Result<Option<Outcome>, StoreError> {
+    let read = match end {
+        End::Done => {
+            let record = record(store, &job).await;
+            record.map(|record| record.map(|record| Outcome::Done(record.into())))
+        }
+        End::Failed => {
+            let failure = failure(store, &job).await;
+            failure.map(|failure| failure.map(Outcome::Failed))
+        }
+        End::Cancelled => Ok(Some(Outcome::Cancelled)),
+    };
+    match read {
+        Ok(outcome) => Ok(outcome),
+        Err(DocumentError::Store(error)) => Err(error),
+        Err(damaged @ DocumentError::Damaged { .. }) => Ok(Some(Outcome::Failed(Failure {
+            job,
+            reason: damaged.to_string(),
+            attempts: 0,
+        }))),
+    }
 }

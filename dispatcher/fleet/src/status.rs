@@ -4,7 +4,9 @@ use std::cmp::Reverse;
 use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
-use stylefleet_proto::{BatchId, Failure, JobId, ManifestEntry, Name, Record, Start, keys};
+use stylefleet_proto::{
+    BatchId, Failure, JobId, ManifestEntry, Name, Output, Record, Role, Start, keys,
+};
 use stylefleet_transport::store::{Store, StoreError};
 
 use crate::batch::{self, Batch, BatchError};
@@ -36,25 +38,25 @@ pub struct BatchStatus {
     pub batch: BatchId,
     /// When it was first submitted: seconds since 1970-01-01 UTC.
     pub unix_seconds: u64,
-    /// Pictures that it asks for.
-    pub pictures: usize,
+    /// Results that it asks for.
+    pub results: usize,
     /// Jobs that the broker took.
     pub accepted: usize,
     /// Absent where it was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub states: Option<Counts>,
-    /// Its pictures; absent where they were not asked for.
+    /// Its results; absent where they were not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub jobs: Option<Vec<PictureStatus>>,
-    /// Pictures that wait and that the broker does not have; absent where it was not asked.
+    pub jobs: Option<Vec<ResultStatus>>,
+    /// Results that wait and that the broker does not have; absent where it was not asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<usize>,
 }
 
-/// Pictures of a batch by state.
+/// Results of a batch by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Their pictures are in the store.
+    /// They are in the store.
     pub done: usize,
     /// Given up.
     pub failed: usize,
@@ -70,9 +72,9 @@ pub struct Counts {
     pub not_accepted: usize,
 }
 
-/// A picture of a batch.
+/// A result that a batch asks for.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct PictureStatus {
+pub struct ResultStatus {
     /// The job that makes it.
     pub job: JobId,
     /// What it is called.
@@ -91,15 +93,15 @@ pub struct JobStatus {
     /// The batch, where the job was looked up by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchId>,
-    /// Its picture's name in that batch.
+    /// Its result's name in that batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
-    /// Where the picture is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub picture: Option<String>,
+    /// What it made, the foremost first; absent as long as it is not done.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<OutputStatus>,
     /// What it came to.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub result: Option<Record>,
+    pub record: Option<Record>,
     /// Why it was given up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -109,6 +111,17 @@ pub struct JobStatus {
     /// What it goes on from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<CheckpointStatus>,
+}
+
+/// A file that a job made.
+#[derive(Debug, Serialize)]
+pub struct OutputStatus {
+    /// What it is to the job.
+    pub role: Role,
+    /// Where it is.
+    pub location: String,
+    /// What kind of file it is, as in `image/png`.
+    pub media_type: String,
 }
 
 /// A job's checkpoint.
@@ -121,7 +134,7 @@ pub struct CheckpointStatus {
 }
 
 impl BatchList {
-    /// Reads all batches. `count`: with their pictures by state, which looks at every job.
+    /// Reads all batches. `count`: with their results by state, which looks at every job.
     pub async fn read(store: &dyn Store, count: bool) -> Result<Self, StoreError> {
         let mut damaged = Vec::new();
         let mut readable = Vec::new();
@@ -147,21 +160,21 @@ impl BatchList {
 }
 
 impl BatchStatus {
-    /// Reads the states of a batch's pictures. `list`: with each of them. Whether some are lost is
+    /// Reads the states of a batch's results. `list`: with each of them. Whether some are lost is
     /// not the store's to say: see [`crate::lost`].
     pub async fn read(store: &dyn Store, batch: &Batch, list: bool) -> Result<Self, StoreError> {
         let states = states(store, std::slice::from_ref(batch)).await?;
         let states = states.into_iter().flatten().collect::<Vec<_>>();
         let counts = Counts::of(&states);
-        let pictures = batch.manifest.jobs.iter().zip(states);
-        let pictures = pictures.map(|(entry, state)| PictureStatus {
+        let results = batch.manifest.jobs.iter().zip(states);
+        let results = results.map(|(entry, state)| ResultStatus {
             job: entry.job,
             name: entry.name.clone(),
             state,
         });
         Ok(Self {
             states: Some(counts),
-            jobs: list.then(|| pictures.collect()),
+            jobs: list.then(|| results.collect()),
             ..Self::new(batch)
         })
     }
@@ -171,7 +184,7 @@ impl BatchStatus {
         Self {
             batch: batch.manifest.batch.clone(),
             unix_seconds: batch.manifest.unix_seconds,
-            pictures: batch.manifest.jobs.len(),
+            results: batch.manifest.jobs.len(),
             accepted: batch.accepted.jobs.len(),
             states: None,
             jobs: None,
@@ -180,13 +193,13 @@ impl BatchStatus {
     }
 }
 
-/// The states of each batch's pictures. The store is asked once for all of them.
+/// The states of each batch's results. The store is asked once for all of them.
 async fn states(store: &dyn Store, batches: &[Batch]) -> Result<Vec<Vec<State>>, StoreError> {
-    let pictures = |batch: &Batch| {
+    let results = |batch: &Batch| {
         let entry = |entry: &ManifestEntry| (entry.job, Some(batch.has_accepted(&entry.job)));
         batch.manifest.jobs.iter().map(entry).collect::<Vec<_>>()
     };
-    let jobs: Vec<_> = batches.iter().flat_map(pictures).collect();
+    let jobs: Vec<_> = batches.iter().flat_map(results).collect();
     let mut states = state::of_all(store, &jobs).await?.into_iter();
     let mut of_batch = |batch: &Batch| states.by_ref().take(batch.manifest.jobs.len()).collect();
     Ok(batches.iter().map(&mut of_batch).collect())
@@ -198,13 +211,13 @@ impl JobStatus {
         Self::read(store, job, None).await
     }
 
-    /// The same of the job that makes a batch's picture.
-    pub async fn of_picture(
+    /// The same of the job that makes a batch's result.
+    pub async fn of_result(
         store: &dyn Store,
         batch: &Batch,
         name: &Name,
     ) -> Result<Self, BatchError> {
-        let job = batch.picture(name)?.job;
+        let job = batch.result(name)?.job;
         let status = Self::read(store, job, Some(batch.has_accepted(&job))).await?;
         Ok(Self {
             batch: Some(batch.manifest.batch.clone()),
@@ -218,15 +231,21 @@ impl JobStatus {
         job: JobId,
         accepted: Option<bool>,
     ) -> Result<Self, DocumentError> {
-        let result = state::record(store, &job).await?;
+        let record = state::record(store, &job).await?;
+        let output = |output: &Output| OutputStatus {
+            role: output.role.clone(),
+            location: store.locate(&output.key),
+            media_type: output.media_type.clone(),
+        };
+        let outputs = record.iter().flat_map(|record| &record.outputs);
         let checkpoint = store.stat(&keys::checkpoint(&job)).await?;
         Ok(Self {
             job,
             state: state::of(store, job, accepted).await?,
             batch: None,
             name: None,
-            picture: result.as_ref().map(|record| store.locate(&record.picture)),
-            result,
+            outputs: outputs.map(output).collect(),
+            record,
             failure: state::failure(store, &job).await?,
             started: documents::read(store, &keys::started(&job)).await?,
             checkpoint: checkpoint.map(|stat| CheckpointStatus {
@@ -266,8 +285,9 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use bytes::Bytes;
-    use stylefleet_model::stylize::Preset;
     use stylefleet_proto::{Accepted, Manifest, SubmitId};
     use stylefleet_transport::store::MemoryStore;
 
@@ -277,18 +297,18 @@ mod tests {
         format!("{number:064x}").parse().expect("an id")
     }
 
-    /// A batch of jobs 1 to `pictures`, of which the broker has taken the first `accepted`.
-    async fn record(store: &dyn Store, name: &str, pictures: u8, accepted: u8) {
+    /// A batch of jobs 1 to `results`, of which the broker has taken the first `accepted`.
+    async fn record(store: &dyn Store, name: &str, results: u8, accepted: u8) {
         let entry = |number| ManifestEntry {
             job: job(number),
-            name: format!("picture-{number}").parse().expect("a name"),
-            preset: Preset::Studio,
+            name: format!("result-{number}").parse().expect("a name"),
+            labels: BTreeMap::new(),
         };
         let batch: BatchId = name.parse().expect("a batch");
         let asked = Manifest {
             batch: batch.clone(),
-            jobs: (1..=pictures).map(entry).collect(),
-            unix_seconds: pictures.into(),
+            jobs: (1..=results).map(entry).collect(),
+            unix_seconds: results.into(),
         };
         let submit = SubmitId {
             unix_millis: 1,
@@ -305,7 +325,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_batch_counts_its_own_pictures() {
+    async fn each_batch_counts_its_own_results() {
         let store = MemoryStore::default();
         record(&store, "a", 2, 1).await;
         record(&store, "b", 4, 4).await;
@@ -346,18 +366,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_picture_is_in_the_state_of_its_job() {
+    async fn a_result_is_in_the_state_of_its_job() {
         let store = MemoryStore::default();
         record(&store, "a", 2, 1).await;
         let batch = Batch::open(&store, &"a".parse().expect("a batch")).await;
         let batch = batch.expect("opens");
         let status = BatchStatus::read(&store, &batch, true).await;
-        let pictures = status.expect("reads").jobs.expect("listed");
-        let states: Vec<_> = pictures.iter().map(|picture| picture.state).collect();
+        let results = status.expect("reads").jobs.expect("listed");
+        let states: Vec<_> = results.iter().map(|result| result.state).collect();
         assert_eq!(states, [State::Waiting, State::NotAccepted]);
-        for picture in pictures {
-            let status = JobStatus::of_picture(&store, &batch, &picture.name).await;
-            assert_eq!(status.expect("reads").state, picture.state);
+        for result in results {
+            let status = JobStatus::of_result(&store, &batch, &result.name).await;
+            assert_eq!(status.expect("reads").state, result.state);
         }
     }
 }

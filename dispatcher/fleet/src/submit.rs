@@ -11,7 +11,7 @@ use stylefleet_transport::store::{self, Store, StoreError};
 use crate::batch::{self, BatchError};
 use crate::documents::{self, DocumentError};
 use crate::lost;
-use crate::state::{self, AT_ONCE, Over};
+use crate::state::{self, AT_ONCE, End};
 
 /// Jobs that are published together.
 const CHUNK: usize = 1000;
@@ -162,8 +162,8 @@ impl Submission<'_> {
         let mut sorted = Sorted::default();
         for job in jobs {
             match ends.get(&job.id) {
-                Some(Over::Done) => sorted.done += 1,
-                Some(Over::Failed | Over::Cancelled) => {
+                Some(End::Done) => sorted.done += 1,
+                Some(End::Failed | End::Cancelled) => {
                     sorted.given_up.insert(job.id);
                     sorted.wanted.push(job.clone());
                 }
@@ -177,8 +177,8 @@ impl Submission<'_> {
     }
 
     /// Those of the done jobs whose results cannot be used: a worker makes them anew.
-    async fn without_record(&self, ends: &HashMap<JobId, Over>) -> Result<Vec<JobId>, SubmitError> {
-        let done = ends.iter().filter(|(_, over)| **over == Over::Done);
+    async fn without_record(&self, ends: &HashMap<JobId, End>) -> Result<Vec<JobId>, SubmitError> {
+        let done = ends.iter().filter(|(_, end)| **end == End::Done);
         let look = |(job, _)| async move {
             match state::record(self.store, job).await {
                 Err(DocumentError::Store(error)) => Err(error),
@@ -245,16 +245,17 @@ impl Submission<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use bytes::Bytes;
-    use stylefleet_model::stylize::Preset;
-    use stylefleet_proto::ManifestEntry;
+    use stylefleet_proto::{ManifestEntry, testing};
     use stylefleet_transport::broker::{MemoryBroker, WorkerEnd};
     use stylefleet_transport::store::MemoryStore;
     use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::batch::Batch;
-    use crate::samples::{job, record};
+    use crate::samples::job;
 
     /// A fleet of one process, and a batch of three jobs.
     struct Scene {
@@ -279,7 +280,7 @@ mod tests {
             let entry = |job: &Job| ManifestEntry {
                 job: job.id,
                 name: job.name.clone(),
-                preset: Preset::Studio,
+                labels: BTreeMap::new(),
             };
             let asked = Manifest {
                 batch: self.batch.clone(),
@@ -332,7 +333,7 @@ mod tests {
         assert_eq!(accepted, ids.iter().copied().collect());
 
         let result = keys::result(&ids[0]);
-        let written = documents::write(&scene.store, &result, &record(ids[0])).await;
+        let written = documents::write(&scene.store, &result, &testing::record(ids[0], b"")).await;
         written.expect("writes");
         for job in &ids[1..] {
             scene.mark(keys::started(job)).await;
@@ -374,8 +375,8 @@ mod tests {
         assert_eq!(scene.submit(false).await, count(2, 1, 0));
         assert_eq!(scene.queued().await, [failed, cancelled]);
         for job in [failed, cancelled] {
-            let over = state::over(&scene.store, &job).await.expect("looks");
-            assert_eq!(over, None);
+            let end = state::end(&scene.store, &job).await.expect("looks");
+            assert_eq!(end, None);
         }
     }
 }

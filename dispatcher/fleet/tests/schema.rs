@@ -9,16 +9,17 @@ use std::path::Path;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use stylefleet_fleet::activity::{Position, Rates, WorkerStatus};
+use stylefleet_fleet::activity::{Rates, WorkerStatus};
 use stylefleet_fleet::cancel::Cancelled;
 use stylefleet_fleet::dead::{Choice, DeadJobs, Decided};
 use stylefleet_fleet::health::{Finding, Report, Subject, Verdict};
 use stylefleet_fleet::queue::QueueStatus;
 use stylefleet_fleet::state::State;
 use stylefleet_fleet::status::{
-    BatchList, BatchStatus, CheckpointStatus, Counts, DamagedBatch, JobStatus, PictureStatus,
+    BatchList, BatchStatus, CheckpointStatus, Counts, DamagedBatch, JobStatus, OutputStatus,
+    ResultStatus,
 };
-use stylefleet_proto::{Ended, Event, JobId, keys, testing};
+use stylefleet_proto::{Ended, Event, JobId, Output, Progress, Record, keys, testing};
 use stylefleet_transport::broker::{Depths, DispatcherEnd, MemoryBroker, WorkerEnd};
 use stylefleet_transport::store::{MemoryStore, Store};
 use tokio_util::sync::CancellationToken;
@@ -99,10 +100,10 @@ fn batch_status() -> BatchStatus {
     BatchStatus {
         batch: "nightly".parse().expect("a batch"),
         unix_seconds: 1_790_000_000,
-        pictures: 1,
+        results: 1,
         accepted: 1,
         states: Some(Counts::of(&[State::Done])),
-        jobs: Some(vec![PictureStatus {
+        jobs: Some(vec![ResultStatus {
             job: job_id(),
             name: "boat.wave".parse().expect("a name"),
             state: State::Done,
@@ -135,13 +136,20 @@ fn status_of_a_batch() {
 #[test]
 fn status_of_a_job() {
     let example = example("status-job");
+    let record: Record = part(&example["record"]);
+    record.check(&job_id()).expect("is valid");
+    let output = |output: &Output| OutputStatus {
+        role: output.role.clone(),
+        location: output.key.clone(),
+        media_type: output.media_type.clone(),
+    };
     let status = JobStatus {
         job: job_id(),
         state: State::Done,
         batch: Some("nightly".parse().expect("a batch")),
         name: Some("boat.wave".parse().expect("a name")),
-        picture: Some("s3://bucket/picture.png".to_owned()),
-        result: Some(part(&example["result"])),
+        outputs: record.outputs.iter().map(output).collect(),
+        record: Some(record),
         failure: Some(part(&example["failure"])),
         started: Some(part(&example["started"])),
         checkpoint: Some(CheckpointStatus {
@@ -177,16 +185,12 @@ fn queue() {
             name: "worker-1".to_owned(),
             device: "cuda:0".to_owned(),
             job: Some(job_id()),
-            progress: Some(Position {
-                scale: 1,
-                scales: 3,
-                width: 512,
-                height: 341,
-                evaluation: 10,
-                evaluations: 300,
-                total_evaluations: 10,
-                loss: 1.0,
+            progress: Some(Progress {
+                phase: "scale 1/3, 512x341".to_owned(),
+                unit: "evaluations".to_owned(),
+                figures: [("loss".to_owned(), 1.0)].into(),
                 seconds_left: Some(60.0),
+                ..Progress::default()
             }),
         }],
         rates: Rates::default(),
