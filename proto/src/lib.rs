@@ -18,13 +18,11 @@ pub mod testing;
 
 pub use event::{Delivery, Ended, Event, EventKind, Hello, Pulse, ToWorker, Update};
 pub use job::{Input, Job, JobId, MAX_PREVIEW_EVERY, Priority, VERSION};
-pub use records::{
-    Accepted, Curve, Failure, Manifest, ManifestEntry, Output, Record, Start, SubmitId,
-};
+pub use records::{Accepted, Failure, Manifest, ManifestEntry, Output, Record, Start, SubmitId};
 
 pub use specification::Specification;
 pub use stylefleet_model::{
-    BatchId, Digest, Figures, Hasher, Invalid, Name, Progress, Role, Valid, headline,
+    BatchId, Curve, Digest, Figures, Hasher, Invalid, Name, Progress, Role, Valid, headline,
 };
 
 /// The protobuf messages as prost generates them: unchecked. See `stylefleet.proto`.

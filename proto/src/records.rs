@@ -110,7 +110,7 @@ pub struct Record {
 /// A file that a job made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
-    /// What it is: `picture`, or [`Curve::ROLE`].
+    /// What it is: `picture`, or [`Curve::ROLE`](crate::Curve::ROLE).
     pub role: Role,
     /// Where it lies in the store.
     pub key: String,
@@ -181,23 +181,6 @@ impl Record {
         }
         Ok(())
     }
-}
-
-/// The output of the role [`Curve::ROLE`]: how the loss fell, oldest first; one entry of each list a
-/// point. Losses of different phases are those of different objectives.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Curve {
-    /// The phase, from 1.
-    pub phase: Vec<u32>,
-    /// Steps done by then.
-    pub steps: Vec<u64>,
-    /// The loss.
-    pub loss: Vec<f64>,
-}
-
-impl Curve {
-    /// What such an output is to a job of any kind.
-    pub const ROLE: &str = "curve";
 }
 
 /// `failures/<job>.json`: why a job was given up.

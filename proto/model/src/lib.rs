@@ -4,6 +4,7 @@
 //! becomes a [`Valid`] one; from there on its type is the proof.
 
 mod choice;
+mod curve;
 mod digest;
 mod invalid;
 mod names;
@@ -14,6 +15,7 @@ pub mod stylize;
 mod valid;
 
 pub use choice::Choice;
+pub use curve::Curve;
 pub use digest::{Digest, Hasher};
 pub use invalid::Invalid;
 pub use names::{BatchId, Name};

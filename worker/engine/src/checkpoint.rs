@@ -17,7 +17,7 @@ use tch::{Device, Kind, Tensor};
 use crate::Error;
 
 /// Raised when the meaning of a checkpoint changes.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 /// Under this name the metadata holds the [`Header`] as JSON.
 const HEADER: &str = "stylefleet";
 /// Under this name the metadata holds the SHA-256 of header and tensors.
@@ -25,7 +25,7 @@ const HASH: &str = "sha256";
 
 /// What a checkpoint is of.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Owner<'a> {
+pub struct Owner<'a> {
     /// The kind of job.
     pub kind: &'a str,
     /// The job.
@@ -38,22 +38,27 @@ struct Header {
     kind: String,
     identity: String,
     /// Steps of the job that are done: the more, the further it got.
-    step: u32,
+    steps: u64,
     /// What the kind has to say beside its tensors.
     state: serde_json::Value,
 }
 
 /// A checkpoint that was read.
-pub(crate) struct Checkpoint<'a> {
+pub struct Checkpoint<'a> {
     header: Header,
     file: SafeTensors<'a>,
 }
 
-/// Encodes where a job stands after so many steps. Tensors are copied one after the other, so that
-/// no more memory is taken than the bytes themselves need.
-pub(crate) fn encode(
+/// Encodes where a job stands after so many steps, if `state` is all that it goes on from.
+pub fn save(owner: Owner<'_>, steps: u64, state: &impl Serialize) -> Result<Vec<u8>, Error> {
+    save_with(owner, steps, state, Vec::new())
+}
+
+/// [`save`], with tensors beside the state. They are copied one after the other, so that no more
+/// memory is taken than the bytes themselves need.
+pub(crate) fn save_with(
     owner: Owner<'_>,
-    step: u32,
+    steps: u64,
     state: &impl Serialize,
     mut tensors: Vec<(String, Tensor)>,
 ) -> Result<Vec<u8>, Error> {
@@ -61,7 +66,7 @@ pub(crate) fn encode(
         version: VERSION,
         kind: owner.kind.to_owned(),
         identity: owner.identity.to_owned(),
-        step,
+        steps,
         state: serde_json::to_value(state).map_err(unusable)?,
     };
     let header = serde_json::to_string(&header).map_err(unusable)?;
@@ -118,9 +123,9 @@ impl View for Saved<'_> {
     }
 }
 
-/// Reads the checkpoint of a job.
-pub(crate) fn open<'a>(bytes: &'a [u8], owner: Owner<'_>) -> Result<Checkpoint<'a>, Error> {
-    let checkpoint = open_any(bytes, owner.identity)?;
+/// Reads a checkpoint of that job.
+pub fn read<'a>(bytes: &'a [u8], owner: Owner<'_>) -> Result<Checkpoint<'a>, Error> {
+    let checkpoint = read_any(bytes, owner.identity)?;
     let kind = &checkpoint.header.kind;
     if kind != owner.kind {
         return Err(unusable(format!("it is of a job of the kind {kind}")));
@@ -129,18 +134,23 @@ pub(crate) fn open<'a>(bytes: &'a [u8], owner: Owner<'_>) -> Result<Checkpoint<'
 }
 
 /// Steps that a checkpoint of that job holds, whatever its kind.
-pub(crate) fn step(bytes: &[u8], identity: &str) -> Result<u32, Error> {
-    Ok(open_any(bytes, identity)?.header.step)
+pub fn steps(bytes: &[u8], identity: &str) -> Result<u64, Error> {
+    Ok(read_any(bytes, identity)?.steps())
 }
 
 impl Checkpoint<'_> {
-    /// What the kind had to say.
+    /// Steps that it holds.
+    pub fn steps(&self) -> u64 {
+        self.header.steps
+    }
+
+    /// What the kind has to say beside its tensors.
     pub fn state<T: DeserializeOwned>(&self) -> Result<T, Error> {
         T::deserialize(&self.header.state).map_err(unusable)
     }
 
     /// A tensor of so many values, 32-bit and finite, on the CPU.
-    pub fn tensor(&self, name: &str, values: i64) -> Result<Tensor, Error> {
+    pub(crate) fn tensor(&self, name: &str, values: i64) -> Result<Tensor, Error> {
         let view = self.file.tensor(name).map_err(unusable)?;
         let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
         if view.dtype() != Dtype::F32 || shape != [values] {
@@ -157,7 +167,7 @@ impl Checkpoint<'_> {
     }
 }
 
-fn open_any<'a>(bytes: &'a [u8], identity: &str) -> Result<Checkpoint<'a>, Error> {
+fn read_any<'a>(bytes: &'a [u8], identity: &str) -> Result<Checkpoint<'a>, Error> {
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unusable)?;
     let metadata = metadata.metadata().clone().unwrap_or_default();
     let text = metadata
@@ -227,7 +237,7 @@ fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, Error> {
 }
 
 /// The error of a checkpoint that is of no use.
-pub(crate) fn unusable(reason: impl ToString) -> Error {
+pub fn unusable(reason: impl ToString) -> Error {
     Error::Checkpoint(reason.to_string())
 }
 
@@ -264,4 +274,34 @@ pub(crate) fn forged(
     let metadata = [(HEADER, header), (HASH, hash)];
     let metadata = HashMap::from(metadata.map(|(name, text)| (name.to_owned(), text)));
     safetensors::serialize(views, Some(metadata)).expect("serialises")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWNER: Owner<'_> = Owner {
+        kind: "test",
+        identity: "a job",
+    };
+
+    #[test]
+    fn a_state_without_tensors_is_read_as_it_was_saved() {
+        let state = ("counted".to_owned(), vec![1, 2]);
+        let saved = save(OWNER, 1 << 40, &state).expect("saves");
+        assert_eq!(steps(&saved, "a job").expect("reads"), 1 << 40);
+        let found = read(&saved, OWNER).expect("reads");
+        assert_eq!(found.steps(), 1 << 40);
+        assert_eq!(found.state::<(String, Vec<u8>)>().expect("reads"), state);
+    }
+
+    #[test]
+    fn what_is_another_jobs_or_another_kinds_is_refused() {
+        let saved = save(OWNER, 1, &()).expect("saves");
+        let of = |kind, identity| read(&saved, Owner { kind, identity }).err();
+        assert!(matches!(of("test", "another"), Some(Error::Checkpoint(_))));
+        assert!(matches!(of("other", "a job"), Some(Error::Checkpoint(_))));
+        assert!(steps(&saved, "another").is_err());
+        assert!(steps(b"", "a job").is_err());
+    }
 }

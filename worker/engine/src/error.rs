@@ -1,6 +1,6 @@
 //! What can go wrong in the engine, and whether trying again may help.
 
-/// Why there is no picture.
+/// Why a task came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An image cannot be used.
@@ -8,7 +8,7 @@ pub enum Error {
     Image {
         /// What people call the image.
         name: String,
-        /// What is wrong with it, and the mend.
+        /// What is wrong with it, and the remedy.
         reason: String,
     },
     /// The weights file cannot be used.
@@ -16,7 +16,7 @@ pub enum Error {
     Weights {
         /// The file.
         path: String,
-        /// What is wrong with it, and the mend.
+        /// What is wrong with it, and the remedy.
         reason: String,
     },
     /// The device that was asked for is not there.
@@ -24,9 +24,23 @@ pub enum Error {
     Device {
         /// What was asked for.
         device: String,
-        /// Why it cannot be had, and the mend.
+        /// Why it cannot be had, and the remedy.
         reason: String,
     },
+    /// A file that was made cannot be encoded.
+    #[error("its {role} cannot be encoded: {source}: please report this")]
+    Encoding {
+        /// What the file is to the job.
+        role: &'static str,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The task needs a network.
+    #[error(
+        "it needs a network, and this worker has no weights of any: give the worker weights of \
+         VGG19 or VGG16"
+    )]
+    NoNetwork,
     /// What was asked for makes no sense.
     #[error("{0}")]
     Request(String),
@@ -63,7 +77,11 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::OutOfMemory(_) | Self::Memory { .. } | Self::Torch(_) | Self::Checkpoint(_)
+            Self::NoNetwork
+                | Self::OutOfMemory(_)
+                | Self::Memory { .. }
+                | Self::Torch(_)
+                | Self::Checkpoint(_)
         )
     }
 
@@ -84,17 +102,56 @@ impl From<tch::TchError> for Error {
     fn from(error: tch::TchError) -> Self {
         let text = error.to_string();
         let line = text.lines().next().unwrap_or_default().trim().to_owned();
-        let memory = [
-            "out of memory",
-            "can't allocate memory",
-            "not enough memory",
-            "alloc_failed",                 // cuBLAS, cuDNN
-            "could not create a primitive", // oneDNN, which gives no reason
-        ];
-        if memory.iter().any(|sign| text.to_lowercase().contains(sign)) {
+        if is_want_of_memory(&text) {
             Self::OutOfMemory(line)
         } else {
             Self::Torch(line)
         }
+    }
+}
+
+/// libtorch has no codes for errors, only words.
+fn is_want_of_memory(text: &str) -> bool {
+    let signs = [
+        "out of memory",
+        "can't allocate memory",
+        "not enough memory",
+        "alloc_failed",                 // cuBLAS, cuDNN
+        "could not create a primitive", // oneDNN, which gives no reason
+    ];
+    let text = text.to_lowercase();
+    signs.iter().any(|sign| text.contains(sign))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Error {
+        tch::TchError::Torch(text.to_owned()).into()
+    }
+
+    #[test]
+    fn want_of_memory_is_told_by_libtorchs_words() {
+        for text in [
+            "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has 1 GiB",
+            "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate \
+             memory: you tried to allocate 9 bytes. Error code 12 (Cannot allocate memory)",
+            "[enforce fail at alloc_cpu.cpp:117] data. DefaultCPUAllocator: not enough memory: you \
+             tried to allocate 9 bytes.",
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+            "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+            "could not create a primitive",
+        ] {
+            let error = of(&format!("  {text}\nException raised from here:\nframe #0"));
+            assert!(error.is_retryable());
+            assert!(matches!(error, Error::OutOfMemory(line) if line == text));
+        }
+    }
+
+    #[test]
+    fn anything_else_is_libtorchs_own() {
+        let error = of("The size of tensor a (2) must match\nframe #0: memory");
+        assert!(matches!(error, Error::Torch(line) if line.ends_with("must match")));
     }
 }

@@ -1,49 +1,47 @@
-//! Style transfer on one device, synchronously: VGG19 or VGG16, the objectives, L-BFGS,
-//! coarse to fine.
+//! What computes: tasks on one device, synchronously.
 //!
-//! [`Engine::open`] loads the network; [`Engine::stylize`] redraws one picture and reports to an
-//! [`Observer`], through which it can be interrupted and checkpointed. The engine knows no queue,
-//! no store and no async runtime, and no type of libtorch leaves it.
+//! [`Engine::open`] takes a device; a [`Task`] runs on it, reports to an [`Observer`], through
+//! which it can be interrupted and checkpointed, and ends in [`Output`]s. The engine knows no
+//! queue, no store and no async runtime, and no type of libtorch leaves it.
+//!
+//! - `tasks`: a folder for each kind of job, and in it all that is of this kind alone. So far
+//!   there is [`tasks::stylize`].
+//! - `task`, `observer`, [`checkpoint`]: what a task is, who watches it, and where it stands.
+//! - `engine`, `device`, [`cuda`], `memory`, [`allocator`], `kept`: the device, its memory, and
+//!   what is kept from task to task.
+//! - `vgg`, `weights`, `tiles`, `objective`, `evaluation`: the network, in tiles where memory is
+//!   short, and the losses that are taken with it.
+//! - `minimize`: L-BFGS and Adam.
+//! - `source`, `image`: image files in and out, their sizes and colours.
 
 pub mod allocator;
-mod checkpoint;
+pub mod checkpoint;
 pub mod cuda;
-mod curve;
 mod device;
 mod engine;
 mod error;
+mod evaluation;
 mod image;
-mod inputs;
+mod kept;
 mod memory;
 mod minimize;
-mod monitor;
 mod objective;
 mod observer;
-mod picture;
-mod position;
-mod request;
-mod scales;
 mod source;
-mod styles;
-mod stylize;
-mod targets;
-#[doc(hidden)]
-pub mod testing;
+mod task;
+pub mod tasks;
 mod tiles;
 mod vgg;
 mod weights;
 
-pub use engine::{Description, Engine, Evaluation, Options, Outcome};
+pub use engine::{Description, Engine, Options};
 pub use error::Error;
-pub use observer::{Control, Observer, Progress, State};
-pub use picture::{CurvePoint, Picture};
-pub use request::{Request, Style};
+pub use evaluation::Evaluation;
+pub use observer::{Control, Observer, State};
 pub use source::Source;
+pub use stylefleet_model::{Figures, Progress};
+pub use task::{Finished, Outcome, Output, Task};
 pub use weights::SETUP_FILE;
 
 #[cfg(test)]
 mod golden;
-#[cfg(test)]
-mod robustness;
-#[cfg(test)]
-mod tests;

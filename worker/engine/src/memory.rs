@@ -3,8 +3,8 @@
 //! The figures are estimates, from peaks measured at 256 to 2048 pixels on a CPU, which a job may
 //! miss by a tenth; where one is too low, and libtorch says so, the job goes on with smaller tiles.
 
+use crate::image::Extent;
 use crate::objective::live_layers;
-use crate::scales::Extent;
 use crate::tiles::least_pixels;
 use crate::vgg::Arithmetic;
 use stylefleet_model::stylize::{Layer, Parameters};

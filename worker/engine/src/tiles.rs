@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use tch::Tensor;
 
-use crate::scales::Extent;
+use crate::image::Extent;
 use stylefleet_model::stylize::Layer;
 
 use crate::Error;

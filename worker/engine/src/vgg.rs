@@ -1,5 +1,7 @@
 //! The convolutions of VGG19 or VGG16 (Simonyan and Zisserman, arXiv 1409.1556).
 
+mod input;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,6 +12,7 @@ use crate::weights::{self, Convolution, Weights};
 use stylefleet_model::stylize::{Layer, Network, Pooling};
 
 use crate::Error;
+pub(crate) use input::{bounds, from_network, to_network};
 
 /// Arithmetic of the network, decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -79,23 +82,26 @@ pub(crate) struct Vgg {
     /// Made when first asked for.
     bf16: Option<Vec<Convolution>>,
     device: Device,
+    automatic: Arithmetic,
+    weights_sha256: String,
 }
 
 impl Vgg {
-    /// Loads the weights to `device`; also gives the file's SHA-256.
-    pub fn load(path: &Path, device: Device) -> Result<(Self, String), Error> {
+    /// Loads the weights to `device`.
+    pub fn load(path: &Path, device: Device) -> Result<Self, Error> {
         let Weights {
             network,
             convolutions,
             sha256,
         } = weights::read(path)?;
-        let vgg = Self {
+        Ok(Self {
             network,
             f32: converted(&convolutions, Kind::Float, device)?,
             bf16: None,
             device,
-        };
-        Ok((vgg, sha256))
+            automatic: Arithmetic::automatic(device)?,
+            weights_sha256: sha256,
+        })
     }
 
     pub fn network(&self) -> Network {
@@ -104,6 +110,28 @@ impl Vgg {
 
     pub fn device(&self) -> Device {
         self.device
+    }
+
+    /// What automatic precision begins with.
+    pub fn automatic(&self) -> Arithmetic {
+        self.automatic
+    }
+
+    /// SHA-256 of the weights file, in hexadecimal.
+    pub fn weights_sha256(&self) -> &str {
+        &self.weights_sha256
+    }
+
+    /// Refuses what asks for another network than the weights are of.
+    pub fn check_network(&self, wanted: Network) -> Result<(), Error> {
+        let have = self.network;
+        if wanted == have {
+            return Ok(());
+        }
+        Err(Error::Request(format!(
+            "it asks for {wanted}, and this worker's weights are of {have}: give the worker \
+             weights of {wanted}, or ask for {have}"
+        )))
     }
 
     /// Must come before `features` in that arithmetic.
@@ -276,8 +304,8 @@ mod tests {
     #[test]
     fn vgg16_is_vgg19_where_what_it_lacks_changes_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (vgg16, _) = Vgg::load(&golden::vgg16(folder.path()), Device::Cpu).expect("loads");
-        let (mut vgg19, _) = Vgg::load(&golden::weights(), Device::Cpu).expect("loads");
+        let vgg16 = Vgg::load(&golden::vgg16(folder.path()), Device::Cpu).expect("loads");
+        let mut vgg19 = Vgg::load(&golden::weights(), Device::Cpu).expect("loads");
         for convolution in &mut vgg19.f32 {
             if !convolution.layer.is_of(vgg16.network) {
                 convolution.weight = identity(convolution.layer.channels());

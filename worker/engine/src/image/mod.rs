@@ -4,6 +4,7 @@ mod coded;
 mod colors;
 mod decode;
 mod encode;
+mod extent;
 mod heif;
 mod jpeg;
 mod jpeg_xl;
@@ -13,6 +14,7 @@ mod tiff;
 pub(crate) use colors::{grey, recolored, with_chroma_of, with_histogram_of};
 pub(crate) use decode::decode;
 pub(crate) use encode::encode;
+pub(crate) use extent::{Extent, fitted, resized};
 
 #[cfg(test)]
 mod formats;

@@ -8,7 +8,7 @@
 use tch::{Device, Kind, Tensor};
 
 use crate::Error;
-use crate::scales::Extent;
+use crate::image::Extent;
 
 /// Octaves told apart, from the pixel grid's own down; what is coarser belongs to the last.
 const OCTAVES: usize = 7;

@@ -14,8 +14,7 @@ use std::collections::btree_map::Entry;
 
 use tch::Tensor;
 
-use crate::inputs::extent_of;
-use crate::scales::Extent;
+use crate::image::Extent;
 use crate::tiles::{Tile, tiles};
 use crate::vgg::{Arithmetic, Kept, Vgg};
 use stylefleet_model::stylize::{ContentLoss, Layer, LayerWeight, Parameters};
@@ -100,7 +99,7 @@ impl Loss {
             return Err(Error::Request(nothing.into()));
         }
         let style_layers = style_layers(objective);
-        let extent = extent_of(content)?;
+        let extent = Extent::of(content)?;
         let mut loss = Self {
             objective: objective.clone(),
             arithmetic: mode.arithmetic,
@@ -332,7 +331,7 @@ pub(crate) fn statistics(
 ) -> Result<Statistics, Error> {
     let _no_grad = tch::no_grad_guard();
     let layers = style_layers(objective);
-    let extent = extent_of(style)?;
+    let extent = Extent::of(style)?;
     let mut sums = Statistics::new();
     for tile in tiled(extent, &layers, mode.most_pixels) {
         let seen = tile.cut(style)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tch::{Kind, Tensor};
 
-use crate::scales::Extent;
+use crate::image::Extent;
 use stylefleet_model::stylize::{Layer, StyleLoss};
 
 use crate::Error;

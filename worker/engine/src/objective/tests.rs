@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::*;
 use crate::golden::{objective, vgg16, weights};
-use crate::inputs::to_network;
+use crate::vgg::to_network;
 use stylefleet_model::stylize::StyleLoss;
 
 fn noise(height: i64, width: i64) -> Tensor {
@@ -41,7 +41,7 @@ fn evaluate(
 fn tiles_give_the_whole_pictures_loss_and_gradient() {
     let folder = tempfile::tempdir().expect("a folder");
     let [vgg19, vgg16] = [weights(), vgg16(folder.path())]
-        .map(|weights| Vgg::load(&weights, Device::Cpu).expect("loads").0);
+        .map(|weights| Vgg::load(&weights, Device::Cpu).expect("loads"));
     tch::manual_seed(1);
     // Sides that no pooling halves evenly.
     let [content, picture] = [(); 2].map(|()| noise(137, 203));

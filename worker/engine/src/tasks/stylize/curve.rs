@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::CurvePoint;
+use super::picture::CurvePoint;
 
 /// Most points kept: more than a chart shows.
 const MOST: usize = 512;
 
 /// The loss after iterations: all of them, or every second, every fourth, ...
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Curve {
+pub(super) struct LossCurve {
     points: Vec<CurvePoint>,
     /// Iterations from one point to the next.
     stride: u32,
@@ -17,7 +17,7 @@ pub(crate) struct Curve {
     since: u32,
 }
 
-impl Default for Curve {
+impl Default for LossCurve {
     fn default() -> Self {
         Self {
             points: Vec::new(),
@@ -27,7 +27,7 @@ impl Default for Curve {
     }
 }
 
-impl Curve {
+impl LossCurve {
     /// Takes note of an iteration.
     pub fn push(&mut self, point: CurvePoint) {
         self.since += 1;
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_long_curve_is_thinned_evenly() {
-        let mut curve = Curve::default();
+        let mut curve = LossCurve::default();
         for evaluations in 1..=10_000 {
             curve.push(CurvePoint {
                 scale: 1,

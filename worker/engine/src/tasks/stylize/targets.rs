@@ -2,20 +2,20 @@
 
 use std::rc::Rc;
 
-use crate::inputs::{StyleImage, fitted, to_network};
-use crate::objective::{Mode, Statistics, statistics, style_layers};
-use crate::scales::Extent;
-use crate::vgg::Vgg;
 use stylefleet_model::stylize::{Layer, Means, Parameters, Pooling, StyleLoss};
 
+use super::inputs::StyleImage;
 use crate::Error;
+use crate::image::{Extent, fitted};
+use crate::objective::{Mode, Statistics, statistics, style_layers};
+use crate::vgg::{Vgg, to_network};
 
 /// Style targets kept, some 3 MB each: four scales of eight styles.
 const CAPACITY: usize = 32;
 
 /// The statistics last used, newest last.
 #[derive(Debug, Default)]
-pub(crate) struct Targets {
+pub(super) struct Targets {
     kept: Vec<(Key, Rc<Statistics>)>,
 }
 

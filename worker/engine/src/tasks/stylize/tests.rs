@@ -7,17 +7,16 @@ mod sizes;
 
 use std::collections::BTreeSet;
 
-use stylefleet_model::Valid;
 use stylefleet_model::stylize::{
     ContentLoss, Format, Init, KeepColors, Network, Optimizer, Parameters, Pooling, Precision,
     Preset, Size, StyleLoss,
 };
+use stylefleet_model::{Progress, Valid};
 
+use super::picture::{CurvePoint, Picture};
+use super::{Request, Style};
 use crate::golden::{engine, engine_of, engine_with, layers, objective, source, vgg16, weights};
-use crate::{
-    Control, CurvePoint, Engine, Error, Observer, Options, Outcome, Picture, Progress, Request,
-    Source, State, Style,
-};
+use crate::{Control, Engine, Error, Observer, Options, Outcome, Source, State, Task, checkpoint};
 
 fn style(name: &str, share: f64) -> Style {
     Style {
@@ -61,11 +60,18 @@ fn request_with(change: impl FnOnce(&mut Parameters)) -> Request {
 /// Interrupts at the evaluations told, counted over all scales, and keeps every progress.
 #[derive(Default)]
 struct Watcher {
-    interrupt_at: BTreeSet<u32>,
+    interrupt_at: BTreeSet<u64>,
     seen: Vec<Progress>,
     checkpoints: Vec<Vec<u8>>,
     /// The last picture on the way.
     preview: Vec<u8>,
+}
+
+impl Watcher {
+    /// The losses seen.
+    fn losses(&self) -> Vec<f64> {
+        self.seen.iter().map(|seen| seen.figures["loss"]).collect()
+    }
 }
 
 impl Observer for Watcher {
@@ -73,9 +79,9 @@ impl Observer for Watcher {
         panic!("nothing is to be noted: {note}");
     }
 
-    fn evaluated(&mut self, progress: &Progress) -> Control {
-        self.seen.push(*progress);
-        if self.interrupt_at.contains(&progress.total_evaluations) {
+    fn progressed(&mut self, progress: &Progress) -> Control {
+        self.seen.push(progress.clone());
+        if self.interrupt_at.contains(&progress.steps) {
             Control::Interrupt
         } else {
             Control::Continue
@@ -85,11 +91,11 @@ impl Observer for Watcher {
     fn accepted(&mut self, state: &State<'_>) {
         let checkpoint = (state.checkpoint)();
         self.checkpoints.push(checkpoint.expect("encodes"));
-        self.preview = (state.picture)().expect("encodes");
+        self.preview = (state.preview)().expect("encodes");
     }
 }
 
-fn finished(outcome: Result<Outcome, Error>) -> Picture {
+fn finished(outcome: Result<Outcome<Picture>, Error>) -> Picture {
     match outcome.expect("no error") {
         Outcome::Finished(picture) => picture,
         Outcome::Interrupted { .. } => panic!("was interrupted"),
@@ -97,5 +103,5 @@ fn finished(outcome: Result<Outcome, Error>) -> Picture {
 }
 
 fn run(engine: &mut Engine, request: &Request) -> Picture {
-    finished(engine.stylize(request, None, &mut Watcher::default()))
+    finished(request.redraw(engine, None, &mut Watcher::default()))
 }

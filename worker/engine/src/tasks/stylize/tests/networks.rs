@@ -6,7 +6,7 @@ use super::*;
 fn vgg16_does_with_the_layers_that_it_has() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut engine = engine_of(vgg16(folder.path()), None);
-    assert_eq!(engine.description().network, "VGG16");
+    assert_eq!(engine.description().network.as_deref(), Some("VGG16"));
     engine.time_evaluation(32).expect("runs");
     let deep = |p: &mut Parameters| {
         *p = Parameters {
@@ -21,18 +21,31 @@ fn vgg16_does_with_the_layers_that_it_has() {
         }
     };
     let mut watcher = Watcher::default();
-    let picture = finished(engine.stylize(&request_with(deep), None, &mut watcher));
-    assert!(
-        picture.loss < 0.5 * watcher.seen[8].loss,
-        "{}",
-        picture.loss
-    );
+    let picture = finished(request_with(deep).redraw(&mut engine, None, &mut watcher));
+    assert!(picture.loss < 0.5 * watcher.losses()[8], "{}", picture.loss);
 
     let why = "asks for VGG19, and this worker's weights are of VGG16";
-    let refused = engine.stylize(&request(), None, &mut Watcher::default());
+    let refused = request().redraw(&mut engine, None, &mut Watcher::default());
     let refused = refused.expect_err(why);
     assert!(matches!(refused, Error::Request(_)), "{refused:?}");
     assert!(refused.to_string().contains(why), "{refused}");
+}
+
+#[test]
+fn without_a_network_there_is_no_picture() {
+    let mut engine = Engine::open(&Options {
+        device: "cpu".into(),
+        threads: Some(1),
+        weights: None,
+        max_pixels: 1 << 20,
+        memory: None,
+    })
+    .expect("opens");
+    assert_eq!(engine.description().network, None);
+    let refused = request().run(&mut engine, None, &mut Watcher::default());
+    assert!(matches!(refused, Err(Error::NoNetwork)), "{refused:?}");
+    let refused = engine.time_evaluation(32);
+    assert!(matches!(refused, Err(Error::NoNetwork)), "{refused:?}");
 }
 
 /// Along the gradient, the loss changes as fast as the gradient is long.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::checkpoint::forged;
+use stylefleet_model::Curve;
 
 #[test]
 fn an_interrupted_job_ends_with_the_same_bits() {
@@ -27,20 +28,21 @@ fn an_interrupted_job_ends_with_the_same_bits() {
                     ..Watcher::default()
                 };
                 engine = self::engine();
-                match engine.stylize(&request, checkpoint.as_deref(), &mut watcher) {
+                match request.redraw(&mut engine, checkpoint.as_deref(), &mut watcher) {
                     Ok(Outcome::Interrupted {
                         checkpoint: kept,
-                        evaluations,
+                        steps,
                     }) => {
-                        let counted = Engine::steps_in(&kept, &request.identity);
-                        assert_eq!(counted.expect("reads"), evaluations);
-                        assert!(evaluations <= at);
+                        let counted = checkpoint::steps(&kept, &request.identity);
+                        assert_eq!(counted.expect("reads"), steps);
+                        assert!(steps <= at);
                         checkpoint = Some(kept);
                     }
                     other => panic!("{precision:?} {optimizer:?}: not interrupted: {other:?}"),
                 }
             }
-            let resumed = engine.stylize(&request, checkpoint.as_deref(), &mut Watcher::default());
+            let resumed =
+                request.redraw(&mut engine, checkpoint.as_deref(), &mut Watcher::default());
             let resumed = finished(resumed);
             assert_eq!(whole.pixels, resumed.pixels, "{precision:?} {optimizer:?}");
             assert_eq!(whole.loss.to_bits(), resumed.loss.to_bits());
@@ -54,10 +56,10 @@ fn an_interrupted_job_ends_with_the_same_bits() {
 fn goes_on_from_a_checkpoint_made_on_the_way() {
     let mut engine = engine();
     let mut watcher = Watcher::default();
-    let whole = finished(engine.stylize(&request(), None, &mut watcher));
+    let whole = finished(request().redraw(&mut engine, None, &mut watcher));
     assert!(watcher.checkpoints.len() > 8);
     for checkpoint in watcher.checkpoints.iter().step_by(3) {
-        let resumed = engine.stylize(&request(), Some(checkpoint), &mut Watcher::default());
+        let resumed = request().redraw(&mut engine, Some(checkpoint), &mut Watcher::default());
         assert_eq!(whole.pixels, finished(resumed).pixels);
     }
 }
@@ -72,13 +74,13 @@ fn shows_the_picture_on_the_way_and_how_the_loss_fell() {
         interrupt_at: [6].into(),
         ..Watcher::default()
     };
-    let outcome = engine.stylize(&request, None, &mut watcher);
+    let outcome = request.redraw(&mut engine, None, &mut watcher);
     assert!(matches!(outcome, Ok(Outcome::Interrupted { .. })));
     let preview = ::image::load_from_memory(&watcher.preview).expect("an image");
     assert_eq!((preview.width(), preview.height()), (24, 24));
 
     let mut watcher = Watcher::default();
-    let picture = finished(engine.stylize(&request, None, &mut watcher));
+    let picture = finished(request.redraw(&mut engine, None, &mut watcher));
     let preview = ::image::load_from_memory(&watcher.preview).expect("an image");
     let preview = preview.into_rgb32f();
     let away = preview.as_raw().iter().zip(&picture.pixels);
@@ -100,23 +102,19 @@ fn shows_the_picture_on_the_way_and_how_the_loss_fell() {
 #[test]
 fn keeps_to_its_budgets_and_gets_better() {
     let mut watcher = Watcher::default();
-    let picture = finished(engine().stylize(&request(), None, &mut watcher));
+    let picture = finished(request().redraw(&mut engine(), None, &mut watcher));
     assert_eq!((picture.width, picture.height), (48, 48));
     assert_eq!(picture.pixels.len(), 48 * 48 * 3);
     assert_eq!(picture.evaluations, 20);
     let counted: Vec<_> = watcher
         .seen
         .iter()
-        .map(|p| (p.scale, p.width, p.evaluation))
+        .map(|p| (p.phase.as_str(), p.done, p.total, p.steps))
         .collect();
-    let coarse = (1..=8).map(|i| (1, 24, i));
-    let fine = (1..=12).map(|i| (2, 48, i));
+    let coarse = (1..=8).map(|i| ("scale 1/2, 24x24", i, 8, i));
+    let fine = (1..=12).map(|i| ("scale 2/2, 48x48", i, 12, 8 + i));
     assert_eq!(counted, coarse.chain(fine).collect::<Vec<_>>());
-    assert!(
-        picture.loss < 0.5 * watcher.seen[8].loss,
-        "{}",
-        picture.loss
-    );
+    assert!(picture.loss < 0.5 * watcher.losses()[8], "{}", picture.loss);
     let sum: f64 = picture.terms.values().sum();
     assert!((picture.loss - sum).abs() < 1e-6 * sum);
 }
@@ -126,8 +124,9 @@ fn keeps_to_its_budgets_and_gets_better() {
 #[test]
 fn the_saved_picture_has_the_loss_that_was_told() {
     let mut watcher = Watcher::default();
-    let picture = finished(engine().stylize(&request(), None, &mut watcher));
-    let told = watcher.seen.last().expect("some").loss;
+    let picture = finished(request().redraw(&mut engine(), None, &mut watcher));
+    let losses = watcher.losses();
+    let told = losses.last().expect("some");
     assert!(
         (picture.loss / told - 1.0).abs() < 1e-3,
         "{} was told as {told}",
@@ -176,12 +175,12 @@ fn a_tiny_budget_still_gets_better() {
 fn a_checkpoint_of_the_other_optimizer_is_refused() {
     let mut engine = engine();
     let mut watcher = Watcher::default();
-    finished(engine.stylize(&request(), None, &mut watcher));
+    finished(request().redraw(&mut engine, None, &mut watcher));
     let adam = request_with(|p| {
         p.optimizer = Optimizer::Adam;
     });
-    let refused = engine.stylize(
-        &adam,
+    let refused = adam.redraw(
+        &mut engine,
         Some(&watcher.checkpoints[3]),
         &mut Watcher::default(),
     );
@@ -196,7 +195,7 @@ fn a_checkpoint_of_no_use_is_refused() {
         ..Watcher::default()
     };
     let Ok(Outcome::Interrupted { checkpoint, .. }) =
-        engine.stylize(&request(), None, &mut watcher)
+        request().redraw(&mut engine, None, &mut watcher)
     else {
         panic!("was not interrupted");
     };
@@ -223,14 +222,14 @@ fn a_checkpoint_of_no_use_is_refused() {
         };
         forged(&checkpoint, header, |_, value| value)
     };
-    let older = instead(r#""version":5"#, r#""version":4"#);
+    let older = instead(r#""version":6"#, r#""version":5"#);
     let of_another_kind = instead(r#""kind":"stylize""#, r#""kind":"other""#);
     let filled = |name, with| {
         let tensor = move |of: &str, value| if of == name { with } else { value };
         forged(&checkpoint, header, tensor)
     };
     let untouched = forged(&checkpoint, header, |_, value| value);
-    let goes_on = engine.stylize(&request(), Some(&untouched), &mut Watcher::default());
+    let goes_on = request().redraw(&mut engine, Some(&untouched), &mut Watcher::default());
     finished(goes_on);
     for (request, checkpoint, why) in [
         (&larger, &checkpoint[..], "variables"),
@@ -240,7 +239,7 @@ fn a_checkpoint_of_no_use_is_refused() {
             "it is of a small job, not of another job",
         ),
         (&request(), half, ""),
-        (&request(), &older, "its version is 4, not 5"),
+        (&request(), &older, "its version is 5, not 6"),
         (&request(), &of_another_kind, "of the kind other"),
         (&request(), &altered, "damaged"),
         (
@@ -257,7 +256,7 @@ fn a_checkpoint_of_no_use_is_refused() {
         (&request(), &filled("x", 1e30), "valid range"),
         (&larger, b"{}", ""),
     ] {
-        let refused = engine.stylize(request, Some(checkpoint), &mut Watcher::default());
+        let refused = request.redraw(&mut engine, Some(checkpoint), &mut Watcher::default());
         let Err(Error::Checkpoint(reason)) = refused else {
             panic!("{why}: {refused:?}");
         };
@@ -295,4 +294,44 @@ fn encodes_every_format() {
     for format in [Format::Png, Format::Jpeg, Format::Tiff] {
         assert!(picture.encode(format).expect("encodes").len() > 1000);
     }
+}
+
+#[test]
+fn a_picture_is_a_file_and_its_curve_with_figures() {
+    let mut engine = engine();
+    let request = request_with(|p| p.format = Format::Jpeg);
+    let picture = run(&mut engine, &request);
+    let outcome = request.run(&mut engine, None, &mut Watcher::default());
+    let Ok(Outcome::Finished(finished)) = outcome else {
+        panic!("{outcome:?}");
+    };
+    let files = finished.outputs.into_iter().map(|output| {
+        let file = (output.encode)().expect("encodes");
+        (output.role, output.media_type, output.ending, file)
+    });
+    let files: Vec<_> = files.collect();
+    let [image, (Curve::ROLE, "application/json", "json", curve)] = &files[..] else {
+        panic!("{files:?}");
+    };
+    let encoded = picture.encode(Format::Jpeg).expect("encodes");
+    assert_eq!(*image, ("picture", "image/jpeg", "jpg", encoded));
+    let curve: Curve = serde_json::from_slice(curve).expect("is a curve");
+    assert_eq!(curve.steps.last(), Some(&finished.steps));
+    assert_eq!(
+        [curve.phase.len(), curve.loss.len()],
+        [picture.curve.len(); 2]
+    );
+
+    let figures = &finished.figures;
+    assert_eq!(finished.steps, 20);
+    assert_eq!(figures["loss"], picture.loss);
+    assert_eq!(figures["loss.content"], picture.terms["content"]);
+    assert_eq!(
+        [figures["picture.width"], figures["picture.height"]],
+        [48.0; 2]
+    );
+    assert_eq!(figures.len(), 3 + picture.terms.len());
+    assert_eq!(finished.made_with["network"], "VGG19");
+    assert_eq!(finished.made_with["precision"], "f32");
+    assert_eq!(finished.made_with["weights"].len(), 64);
 }

@@ -4,21 +4,19 @@ use sha2::{Digest, Sha256};
 use stylefleet_model::stylize::{Init, KeepColors, Means};
 use tch::{Device, Kind, Tensor};
 
+use super::styles::Styles;
+use super::{Request, scales};
 use crate::device::upload;
-use crate::image::{grey, recolored, with_chroma_of, with_histogram_of};
-use crate::minimize::Bounds;
-use crate::scales::{self, Extent, resized};
-use crate::styles::Styles;
-use crate::{Error, Observer, Request, Source};
+use crate::image::{Extent, fitted, grey, recolored, with_chroma_of, with_histogram_of};
+use crate::vgg::from_network;
+use crate::{Error, Observer, Source};
 
-/// B, G, R means of the network's training images.
-const MEANS: [f32; 3] = [103.939, 116.779, 123.68];
 /// The noise to start from: mean and deviation, in grey levels.
 const NOISE: (f64, f64) = (127.5, 32.0);
 
 /// What a job works on. Tensors are `[1, 3, H, W]`, R, G, B, 0 to 255, 32-bit, on the CPU.
 #[derive(Debug)]
-pub(crate) struct Inputs {
+pub(super) struct Inputs {
     /// Size of the picture.
     pub extent: Extent,
     /// The content, at the picture's size.
@@ -33,7 +31,7 @@ pub(crate) struct Inputs {
 
 /// A style image.
 #[derive(Debug)]
-pub(crate) struct StyleImage {
+pub(super) struct StyleImage {
     /// At its own shape, and no larger than the picture needs it.
     pub image: Tensor,
     /// How much it counts relative to the others.
@@ -58,22 +56,25 @@ impl Inputs {
             Ok::<_, Error>(image.pixels)
         };
         let mut content = read(&request.content, observer)?;
-        let extent = scales::picture(request.parameters.size, extent_of(&content)?);
+        let extent = scales::picture(request.parameters.size, Extent::of(&content)?);
         content = fitted(&content, extent)?;
         let mut styles = Vec::with_capacity(request.styles.len());
         let files = kept.begin(&request.styles);
         for (index, (style, file)) in request.styles.iter().zip(files).enumerate() {
             // The start is stretched to the picture, which may ask for more of it.
             let is_start = request.parameters.init == Init::Style(index as u32);
-            let wanted = |own| match is_start {
-                true => own,
-                false => reduced(request, own, extent),
+            let wanted = |own| {
+                if is_start {
+                    own
+                } else {
+                    reduced(request, own, extent)
+                }
             };
             let image = kept.get(&style.image, file, wanted, max_pixels)?;
             image.notes.iter().for_each(|note| observer.noted(note));
             let mut image = image.pixels.shallow_clone();
             let mut hash = Sha256::new_with_prefix(file);
-            hash.update(format!("{:?}", extent_of(&image)?));
+            hash.update(format!("{:?}", Extent::of(&image)?));
             match request.parameters.keep_colors {
                 KeepColors::None => {}
                 KeepColors::Match => image = recolored(&image, &content)?,
@@ -138,7 +139,7 @@ impl Inputs {
     /// `image`, with the content's colours if it is to have them.
     pub fn colored(&self, image: Tensor) -> Result<Tensor, Error> {
         match &self.chroma {
-            Some(colors) => with_chroma_of(&image, &fitted(colors, extent_of(&image)?)?),
+            Some(colors) => with_chroma_of(&image, &fitted(colors, Extent::of(&image)?)?),
             None => Ok(image),
         }
     }
@@ -148,59 +149,17 @@ impl Inputs {
 /// large.
 fn reduced(request: &Request, own: Extent, picture: Extent) -> Extent {
     let largest = scales::style(request, own, picture);
-    match largest.pixels() < own.pixels() {
-        true => largest,
-        false => own,
+    if largest.pixels() < own.pixels() {
+        largest
+    } else {
+        own
     }
-}
-
-/// To what the network takes: B, G, R, less the means, on its device.
-pub(crate) fn to_network(image: &Tensor, means: Means, device: Device) -> Result<Tensor, Error> {
-    let image = image.f_flip([1])?.f_sub(&mean_tensor(means)?)?;
-    upload(&image.f_contiguous()?, device)
-}
-
-/// Back from what the network takes, held to the valid range.
-pub(crate) fn from_network(x: &Tensor, means: Means) -> Result<Tensor, Error> {
-    let image = x.f_to_device(Device::Cpu)?.f_add(&mean_tensor(means)?)?;
-    Ok(image.f_flip([1])?.f_clamp(0.0, 255.0)?)
-}
-
-/// The range of valid values, as the network takes them.
-pub(crate) fn bounds(means: Means, device: Device) -> Result<Bounds, Error> {
-    let low = mean_tensor(means)?
-        .f_neg()?
-        .f_reshape([3, 1])?
-        .f_to_device(device)?;
-    let high = low.f_add_scalar(255.0)?;
-    Ok(Bounds::new(low, high))
-}
-
-fn mean_tensor(means: Means) -> Result<Tensor, Error> {
-    let mut values = MEANS;
-    if means == Means::Swapped {
-        values.reverse();
-    }
-    Ok(Tensor::f_from_slice(&values)?.f_reshape([1, 3, 1, 1])?)
 }
 
 /// A mask at another size, 0 to 1, on the device.
-pub(crate) fn mask_at(mask: &Tensor, extent: Extent, device: Device) -> Result<Tensor, Error> {
+pub(super) fn mask_at(mask: &Tensor, extent: Extent, device: Device) -> Result<Tensor, Error> {
     let mask = fitted(mask, extent)?.f_div_scalar(255.0)?;
     upload(&mask, device)
-}
-
-/// Resized, and held to the valid range, which bicubic interpolation leaves.
-pub(crate) fn fitted(image: &Tensor, extent: Extent) -> Result<Tensor, Error> {
-    Ok(resized(image, extent)?.f_clamp(0.0, 255.0)?)
-}
-
-pub(crate) fn extent_of(image: &Tensor) -> Result<Extent, Error> {
-    let (_, _, height, width) = image.size4()?;
-    Ok(Extent {
-        width: width as u32,
-        height: height as u32,
-    })
 }
 
 fn noise(extent: Extent, seed: u64) -> Result<Tensor, Error> {

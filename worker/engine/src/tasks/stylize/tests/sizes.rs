@@ -1,8 +1,9 @@
 //! Large pictures, little memory.
 
 use super::*;
-use crate::inputs::{Inputs, extent_of};
-use crate::styles::Styles;
+use crate::image::Extent;
+use crate::tasks::stylize::inputs::Inputs;
+use crate::tasks::stylize::styles::Styles;
 
 #[test]
 fn little_memory_makes_the_same_picture_in_tiles() {
@@ -32,7 +33,7 @@ fn little_memory_makes_the_same_picture_in_tiles() {
     // Smaller scales would fit, and would be in vain.
     let request = with_scales(3);
     let mut watcher = Watcher::default();
-    let too_little = engine_with(Some(495 << 20)).stylize(&request, None, &mut watcher);
+    let too_little = request.redraw(&mut engine_with(Some(495 << 20)), None, &mut watcher);
     let refused = too_little.expect_err("does not fit").to_string();
     assert!(watcher.seen.is_empty(), "{:?}", watcher.seen);
     assert!(
@@ -50,13 +51,13 @@ fn what_is_not_refused_at_once_is_finished() {
         p.scales = 1;
         p.evaluations = 1;
     });
-    let refused = engine_with(Some(1)).stylize(&request, None, &mut Watcher::default());
+    let refused = request.redraw(&mut engine_with(Some(1)), None, &mut Watcher::default());
     let Err(Error::Memory { needed, .. }) = refused else {
         panic!("one byte was enough: {refused:?}");
     };
     run(&mut engine_with(Some(needed)), &request);
     let mut watcher = Watcher::default();
-    let refused = engine_with(Some(needed - 1)).stylize(&request, None, &mut watcher);
+    let refused = request.redraw(&mut engine_with(Some(needed - 1)), None, &mut watcher);
     assert!(matches!(refused, Err(Error::Memory { .. })), "{refused:?}");
     assert!(watcher.seen.is_empty(), "{:?}", watcher.seen);
 }
@@ -75,7 +76,7 @@ fn a_style_image_is_kept_no_larger_than_it_is_looked_at() {
             &mut Watcher::default(),
         )
         .expect("loads");
-        extent_of(&inputs.styles[0].image).expect("a size").width
+        Extent::of(&inputs.styles[0].image).expect("a size").width
     };
     // The picture has 48 pixels, the style 64.
     assert_eq!(width(1.0, Init::Content), 48);
@@ -130,7 +131,7 @@ fn sixteen_megapixels_in_four_gibibytes() {
     let options = Options {
         device: "cpu".into(),
         threads: None,
-        weights: weights(),
+        weights: Some(weights()),
         max_pixels: u64::from(side * side),
         memory: None,
     };

@@ -1,25 +1,24 @@
-//! One job: through the scales, iteration by iteration.
+//! One picture: through the scales, iteration by iteration.
 
 use stylefleet_model::stylize::{Format, Precision};
 use tch::{Device, Tensor};
 
+use super::inputs::{Inputs, StyleImage, mask_at};
+use super::monitor::Monitor;
+use super::picture::Picture;
+use super::position::Position;
+use super::targets::Targets;
+use super::{Request, scales};
 use crate::allocator;
-use crate::image;
-use crate::inputs::{
-    Inputs, StyleImage, bounds, extent_of, fitted, from_network, mask_at, to_network,
-};
+use crate::image::{self, Extent, fitted, resized};
 use crate::memory::{Fit, Memory};
 use crate::minimize::{Minimizer, Point, Spectrum, Step};
-use crate::monitor::Monitor;
 use crate::objective::{self, Loss, Mode};
-use crate::position::Position;
-use crate::scales::{self, Extent, resized};
-use crate::targets::Targets;
-use crate::vgg::{Arithmetic, Vgg};
-use crate::{Control, Error, Outcome, Picture, Request};
+use crate::vgg::{Arithmetic, Vgg, bounds, from_network, to_network};
+use crate::{Control, Error, Outcome};
 
-/// A job under way.
-pub(crate) struct Job<'a> {
+/// A picture under way.
+pub(super) struct Job<'a> {
     pub vgg: &'a mut Vgg,
     pub targets: &'a mut Targets,
     pub request: &'a Request,
@@ -50,7 +49,7 @@ impl From<Error> for Halt {
 
 impl Job<'_> {
     /// Works until the job ends or is interrupted.
-    pub fn run(mut self, checkpoint: Option<&[u8]>) -> Result<Outcome, Error> {
+    pub fn run(mut self, checkpoint: Option<&[u8]>) -> Result<Outcome<Picture>, Error> {
         let _no_grad = tch::no_grad_guard();
         // Before all scales have taken their hours: the finished picture's loss is taken in 32
         // bits.
@@ -68,7 +67,7 @@ impl Job<'_> {
             if let End::Interrupted = self.optimize(loss, &mut minimizer)? {
                 return Ok(Outcome::Interrupted {
                     checkpoint: self.monitor.checkpoint(&minimizer)?,
-                    evaluations: self.monitor.committed_evaluations(),
+                    steps: self.monitor.committed_evaluations().into(),
                 });
             }
             let result = minimizer.result()?;
@@ -176,7 +175,7 @@ impl Job<'_> {
         let picture = self.monitor.extent();
         let mut styles = Vec::with_capacity(self.inputs.styles.len());
         for style in &self.inputs.styles {
-            let extent = scales::style(self.request, extent_of(&style.image)?, picture);
+            let extent = scales::style(self.request, Extent::of(&style.image)?, picture);
             let targets = &mut self.targets;
             styles.push(targets.of(style, extent, objective, self.vgg, mode)?);
         }
@@ -227,8 +226,8 @@ impl Job<'_> {
                 Ok(Step::Accepted) => {
                     let means = self.request.parameters.means;
                     let shown = |x: &Tensor| self.inputs.shown(&x.f_reshape(shape)?, means);
-                    let picture = || preview(&shown(&minimizer.result()?)?);
-                    self.monitor.accepted(minimizer, &picture);
+                    let preview = || preview(&shown(&minimizer.result()?)?);
+                    self.monitor.accepted(minimizer, &preview);
                 }
                 Ok(Step::Stalled) => match self.sharpened(minimizer)? {
                     Some(exact) => loss = exact,
@@ -355,7 +354,7 @@ fn point(vgg: &Vgg, loss: &Loss, x: &Tensor) -> Result<Point, Error> {
 
 /// An image as a JPEG.
 fn preview(image: &Tensor) -> Result<Vec<u8>, Error> {
-    let Extent { width, height } = extent_of(image)?;
+    let Extent { width, height } = Extent::of(image)?;
     image::encode([width, height], &pixels_of(image)?, Format::Jpeg)
 }
 

@@ -2,17 +2,17 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::inputs::{extent_of, fitted};
-use crate::scales::Extent;
+use super::Style;
+use crate::image::{Extent, fitted};
 use crate::source::Image;
-use crate::{Error, Source, Style};
+use crate::{Error, Source};
 
 /// SHA-256 of a file.
-pub(crate) type Hash = [u8; 32];
+pub(super) type Hash = [u8; 32];
 
 /// The style images of the last job, as far as the next one needs them.
 #[derive(Debug, Default)]
-pub(crate) struct Styles {
+pub(super) struct Styles {
     kept: Vec<Kept>,
 }
 
@@ -45,14 +45,14 @@ impl Styles {
     ) -> Result<&Image, Error> {
         let is_it = |kept: &Kept| {
             let is_wanted =
-                extent_of(&kept.image.pixels).is_ok_and(|extent| extent == wanted(kept.own));
+                Extent::of(&kept.image.pixels).is_ok_and(|extent| extent == wanted(kept.own));
             kept.hash == hash && kept.name == source.name && is_wanted
         };
         let place = match self.kept.iter().position(is_it) {
             Some(place) => place,
             None => {
                 let mut image = source.read(max_pixels)?;
-                let own = extent_of(&image.pixels)?;
+                let own = Extent::of(&image.pixels)?;
                 if wanted(own) != own {
                     image.pixels = fitted(&image.pixels, wanted(own))?;
                 }

@@ -2,18 +2,22 @@
 
 use std::time::Instant;
 
-use crate::curve::Curve;
+use stylefleet_model::{Figures, Progress};
+
+use super::Request;
+use super::curve::LossCurve;
+use super::picture::CurvePoint;
+use super::position::Position;
+use crate::image::Extent;
 use crate::minimize::Minimizer;
-use crate::position::Position;
-use crate::scales::Extent;
 use crate::vgg::Arithmetic;
-use crate::{Control, CurvePoint, Error, Observer, Progress, Request, State};
+use crate::{Control, Error, Observer, State};
 
 /// Iterations over which the tolerance looks.
 const TOLERANCE_SPAN: usize = 10;
 
 /// Where a job stands, and who is told.
-pub(crate) struct Monitor<'a> {
+pub(super) struct Monitor<'a> {
     observer: &'a mut dyn Observer,
     request: &'a Request,
     scales: Vec<Extent>,
@@ -43,7 +47,7 @@ impl<'a> Monitor<'a> {
             evaluation: 0,
             total: 0,
             recent: Vec::new(),
-            curve: Curve::default(),
+            curve: LossCurve::default(),
             arithmetic,
             seconds: 0.0,
         };
@@ -134,17 +138,22 @@ impl<'a> Monitor<'a> {
         self.pixels += extent.pixels();
         self.lowest = self.lowest.min(loss);
         let progress = Progress {
-            scale: self.position.scale as u32 + 1,
-            scales: self.scales.len() as u32,
-            width: extent.width,
-            height: extent.height,
-            evaluation: self.position.evaluation,
-            evaluations: self.budget(self.position.scale),
-            total_evaluations: self.position.total,
-            loss: self.lowest,
+            phase: self.phase(),
+            done: self.position.evaluation.into(),
+            total: self.budget(self.position.scale).into(),
+            unit: "evaluations".to_owned(),
+            steps: self.position.total.into(),
+            figures: Figures::from([("loss".to_owned(), self.lowest)]),
             seconds_left: Some(self.seconds_left()),
         };
-        self.observer.evaluated(&progress)
+        self.observer.progressed(&progress)
+    }
+
+    /// The scale at work, in words.
+    fn phase(&self) -> String {
+        let (scale, scales) = (self.position.scale + 1, self.scales.len());
+        let Extent { width, height } = self.extent();
+        format!("scale {scale}/{scales}, {width}x{height}")
     }
 
     /// By what the pixels evaluated so far have cost, if all budgets are used up.
@@ -162,7 +171,7 @@ impl<'a> Monitor<'a> {
     pub fn accepted(
         &mut self,
         minimizer: &Minimizer,
-        picture: &dyn Fn() -> Result<Vec<u8>, Error>,
+        preview: &dyn Fn() -> Result<Vec<u8>, Error>,
     ) {
         let loss = minimizer.best().1;
         self.position.curve.push(CurvePoint {
@@ -177,9 +186,9 @@ impl<'a> Monitor<'a> {
         self.commit();
         let (at, request) = (self.stamped(), self.request);
         self.observer.accepted(&State {
-            evaluations: at.total,
+            steps: at.total.into(),
             checkpoint: &|| at.save(&request.identity, minimizer),
-            picture,
+            preview,
         });
     }
 

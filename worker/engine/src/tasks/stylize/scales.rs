@@ -1,10 +1,9 @@
-//! Coarse to fine: which sizes a picture goes through, and how images get there.
-
-use tch::Tensor;
+//! Coarse to fine: which sizes a picture goes through.
 
 use stylefleet_model::stylize::Size;
 
-use crate::{Error, Request};
+use super::Request;
+use crate::image::Extent;
 
 /// The coarsest scale's longer side is at least this, where scales are chosen automatically...
 const COARSEST_LONGER: u32 = 64;
@@ -13,22 +12,7 @@ const COARSEST_SHORTER: u32 = 32;
 /// Smallest side that the network's four poolings leave anything of.
 const SMALLEST: u32 = 16;
 
-/// Width and height in pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Extent {
-    pub width: u32,
-    pub height: u32,
-}
-
 impl Extent {
-    pub fn longer(self) -> u32 {
-        self.width.max(self.height)
-    }
-
-    pub fn pixels(self) -> u64 {
-        u64::from(self.width) * u64::from(self.height)
-    }
-
     /// The same shape with the longer side as given, and no side below what the network takes.
     pub fn fitted(self, longer: f64) -> Self {
         let factor = longer / f64::from(self.longer());
@@ -41,7 +25,7 @@ impl Extent {
 }
 
 /// The size of the picture made of a content image of size `content`.
-pub(crate) fn picture(size: Size, content: Extent) -> Extent {
+pub(super) fn picture(size: Size, content: Extent) -> Extent {
     match size {
         Size::Longest(longer) => content.fitted(f64::from(longer)),
         Size::Exact { width, height } => Extent { width, height },
@@ -49,7 +33,7 @@ pub(crate) fn picture(size: Size, content: Extent) -> Extent {
 }
 
 /// The size at which a style image of size `style` is looked at beside a picture of size `picture`.
-pub(crate) fn style(request: &Request, style: Extent, picture: Extent) -> Extent {
+pub(super) fn style(request: &Request, style: Extent, picture: Extent) -> Extent {
     if request.parameters.stretch_style {
         picture
     } else {
@@ -59,7 +43,7 @@ pub(crate) fn style(request: &Request, style: Extent, picture: Extent) -> Extent
 
 /// The sizes that a picture goes through, each twice the one before, the last one its own.
 /// `count` 0 chooses how many.
-pub(crate) fn schedule(picture: Extent, count: u32) -> Vec<Extent> {
+pub(super) fn schedule(picture: Extent, count: u32) -> Vec<Extent> {
     let shorter = picture.width.min(picture.height);
     let (most, longest, shortest) = match count {
         0 => (u32::BITS, COARSEST_LONGER, COARSEST_SHORTER),
@@ -75,17 +59,6 @@ pub(crate) fn schedule(picture: Extent, count: u32) -> Vec<Extent> {
     scales.reverse();
     scales.push(picture);
     scales
-}
-
-/// `image`, `[1, C, h, w]`, at another size: bicubic, with the frequencies that would alias
-/// removed first. The same size is the same image.
-pub(crate) fn resized(image: &Tensor, to: Extent) -> Result<Tensor, Error> {
-    let (_, _, height, width) = image.size4()?;
-    let (to_height, to_width) = (i64::from(to.height), i64::from(to.width));
-    if (height, width) == (to_height, to_width) {
-        return Ok(image.shallow_clone());
-    }
-    Ok(image.f_internal_upsample_bicubic2d_aa([to_height, to_width], false, None, None)?)
 }
 
 #[cfg(test)]

@@ -3,20 +3,20 @@
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
+use super::Request;
+use super::curve::LossCurve;
+use crate::Error;
 use crate::checkpoint::{self, Owner, unusable};
-use crate::curve::Curve;
-use crate::inputs::bounds;
+use crate::image::Extent;
 use crate::minimize::{Minimizer, Scalars, Spectrum};
-use crate::scales::Extent;
-use crate::vgg::Arithmetic;
-use crate::{Error, Request};
+use crate::vgg::{Arithmetic, bounds};
 
 /// What the checkpoints of pictures call their kind.
 const KIND: &str = "stylize";
 
 /// Where a job stands, apart from its minimiser.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Position {
+pub(super) struct Position {
     /// Index of the scale at work.
     pub scale: usize,
     /// Evaluations done at this scale.
@@ -26,7 +26,7 @@ pub(crate) struct Position {
     /// Losses after the last iterations at this scale, oldest first.
     pub recent: Vec<f64>,
     /// The losses of the whole job so far.
-    pub curve: Curve,
+    pub curve: LossCurve,
     /// Arithmetic of the network.
     pub arithmetic: Arithmetic,
     /// Seconds of work.
@@ -48,7 +48,7 @@ impl Position {
             position: self.clone(),
             scalars,
         };
-        checkpoint::encode(owner(identity), self.total, &state, tensors)
+        checkpoint::save_with(owner(identity), self.total.into(), &state, tensors)
     }
 
     /// Reads what [`Position::save`] made of a request, which goes through `scales`.
@@ -58,7 +58,7 @@ impl Position {
         scales: &[Extent],
         device: Device,
     ) -> Result<(Self, Minimizer), Error> {
-        let saved = checkpoint::open(bytes, owner(&request.identity))?;
+        let saved = checkpoint::read(bytes, owner(&request.identity))?;
         let State { position, scalars } = saved.state()?;
         let extent = *scales
             .get(position.scale)

@@ -146,7 +146,7 @@ fn a_mask_binds_its_style_to_a_region() {
         styles: vec![masked(mask(2.0, 3.0))],
         ..request
     };
-    let refused = engine.stylize(&black, None, &mut Watcher::default());
+    let refused = black.redraw(&mut engine, None, &mut Watcher::default());
     let refused = refused.expect_err("nothing is left").to_string();
     assert!(refused.contains("black everywhere"), "{refused}");
 }
@@ -238,9 +238,8 @@ fn wasserstein_brings_mean_and_covariance_to_the_styles() {
     };
     let request = request_with(wasserstein);
     let mut watcher = Watcher::default();
-    let picture = finished(engine().stylize(&request, None, &mut watcher));
-    let first = watcher.seen.iter().find(|progress| progress.scale == 1);
-    let first = first.expect("was seen").loss;
+    let picture = finished(request.redraw(&mut engine(), None, &mut watcher));
+    let first = watcher.losses()[0];
     assert!(picture.loss < first / 5.0, "{first} to {}", picture.loss);
 
     // A picture in its own style is there already.

@@ -14,8 +14,9 @@ use stylefleet_model::stylize::{
 };
 use stylefleet_model::{Choice, Valid};
 
+use super::{Request, Style};
 use crate::golden::engine;
-use crate::{Control, Error, Observer, Outcome, Progress, Request, Source, State, Style};
+use crate::{Control, Error, Observer, Outcome, Progress, Source, State};
 
 /// Evaluations that no request may go beyond.
 const PATIENCE: u32 = 100;
@@ -27,7 +28,7 @@ struct Counter(u32);
 impl Observer for Counter {
     fn noted(&mut self, _: &str) {}
 
-    fn evaluated(&mut self, progress: &Progress) -> Control {
+    fn progressed(&mut self, progress: &Progress) -> Control {
         self.0 += 1;
         assert!(self.0 <= PATIENCE, "goes on for ever: {progress:?}");
         Control::Continue
@@ -220,9 +221,7 @@ fn every_request_ends_in_a_picture_or_a_reason() {
     };
     let (engine, pictures) = (RefCell::new(engine()), Cell::new(0));
     let outcome = runner.run(&requests(), |request| {
-        let ended = engine
-            .borrow_mut()
-            .stylize(&request, None, &mut Counter::default());
+        let ended = request.redraw(&mut engine.borrow_mut(), None, &mut Counter::default());
         match ended {
             Ok(Outcome::Finished(picture)) => {
                 pictures.set(pictures.get() + 1);

@@ -1,0 +1,3 @@
+//! Kinds of jobs, a folder each.
+
+pub mod stylize;

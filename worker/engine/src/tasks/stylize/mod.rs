@@ -1,0 +1,21 @@
+//! One picture redrawn in the style of others.
+//!
+//! Start reading at `job`, which takes a [`Request`] through its scales.
+
+mod curve;
+mod inputs;
+mod job;
+mod monitor;
+mod picture;
+mod position;
+mod request;
+mod scales;
+mod styles;
+mod targets;
+
+pub use request::{Request, Style};
+
+#[cfg(test)]
+mod robustness;
+#[cfg(test)]
+mod tests;

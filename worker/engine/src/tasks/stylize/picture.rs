@@ -1,0 +1,123 @@
+//! The finished picture.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use stylefleet_model::stylize::{Format, Precision};
+use stylefleet_model::{Curve, Figures};
+
+use crate::vgg::Vgg;
+use crate::{Error, Finished, Output, image};
+
+/// A finished picture and how it came about.
+#[derive(Debug, Clone)]
+pub(super) struct Picture {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// R, G, B of each pixel, row by row, sRGB in 0 to 1.
+    pub pixels: Vec<f32>,
+    /// Seconds of work, over all attempts that were resumed.
+    pub seconds: f64,
+    /// Evaluations over all scales.
+    pub evaluations: u32,
+    /// Final loss, once held to the valid range; where the content lends its colours, before that.
+    pub loss: f64,
+    /// What each term adds to the loss: `content`, `tv`, and the style layers by name.
+    pub terms: BTreeMap<String, f64>,
+    /// Arithmetic at the end: [`Precision::F32`] or [`Precision::Bf16`].
+    pub precision: Precision,
+    /// How the loss fell, oldest first.
+    pub curve: Vec<CurvePoint>,
+}
+
+/// The loss after an iteration. Losses at different scales are those of different objectives.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct CurvePoint {
+    /// The scale, from 1.
+    pub scale: u32,
+    /// Evaluations done by then, over all scales.
+    pub evaluations: u32,
+    /// The loss.
+    pub loss: f64,
+}
+
+impl Picture {
+    /// What came of a request for a file of that format, made with `vgg`.
+    pub fn finished(self, format: Format, vgg: &Vgg) -> Finished {
+        let precision = match self.precision {
+            Precision::Bf16 => "bf16",
+            Precision::F32 | Precision::Auto => "f32",
+        };
+        let made_with = [
+            ("network", vgg.network().to_string()),
+            ("weights", vgg.weights_sha256().to_owned()),
+            ("precision", precision.to_owned()),
+        ];
+        let (seconds, steps, figures) = (self.seconds, self.evaluations.into(), self.figures());
+        let curve = self.curve_output();
+        Finished {
+            outputs: vec![self.into_output(format), curve],
+            seconds,
+            steps,
+            figures,
+            made_with: made_with.map(|(part, what)| (part.to_owned(), what)).into(),
+        }
+    }
+
+    /// The loss with its terms, and the size.
+    fn figures(&self) -> Figures {
+        let mut figures = Figures::from([
+            ("loss".to_owned(), self.loss),
+            ("picture.width".to_owned(), self.width.into()),
+            ("picture.height".to_owned(), self.height.into()),
+        ]);
+        let terms = self.terms.iter();
+        figures.extend(terms.map(|(term, value)| (format!("loss.{term}"), *value)));
+        figures
+    }
+
+    fn into_output(self, format: Format) -> Output {
+        Output {
+            role: "picture",
+            media_type: match format {
+                Format::Png => "image/png",
+                Format::Jpeg => "image/jpeg",
+                Format::Tiff => "image/tiff",
+            },
+            ending: format.extension(),
+            encode: Box::new(move || self.encode(format)),
+        }
+    }
+
+    fn curve_output(&self) -> Output {
+        let points = self.curve.iter();
+        let curve = Curve {
+            phase: points.clone().map(|point| point.scale).collect(),
+            steps: points
+                .clone()
+                .map(|point| point.evaluations.into())
+                .collect(),
+            loss: points.map(|point| point.loss).collect(),
+        };
+        Output {
+            role: Curve::ROLE,
+            media_type: "application/json",
+            ending: "json",
+            encode: Box::new(move || {
+                serde_json::to_vec(&curve).map_err(|error| Error::Encoding {
+                    role: Curve::ROLE,
+                    source: error.into(),
+                })
+            }),
+        }
+    }
+
+    /// The picture as a file.
+    pub fn encode(&self, format: Format) -> Result<Vec<u8>, Error> {
+        let Self { width, height, .. } = *self;
+        image::encode([width, height], &self.pixels, format)
+    }
+}
