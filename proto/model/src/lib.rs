@@ -12,6 +12,7 @@ mod parameter;
 mod progress;
 mod role;
 pub mod stylize;
+mod text;
 mod valid;
 
 pub use choice::Choice;

@@ -1,11 +1,11 @@
 //! What people call jobs, images and batches.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
+use crate::text::checked_text;
 
 /// Longest name of a job or image, in bytes: room for a file and the folders that it is in.
 const MAX_NAME: usize = 1024;
@@ -70,38 +70,8 @@ impl FromStr for BatchId {
     }
 }
 
-macro_rules! text_type {
-    ($name:ident) => {
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl AsRef<str> for $name {
-            fn as_ref(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = Invalid;
-
-            fn try_from(text: String) -> Result<Self, Invalid> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.0
-            }
-        }
-    };
-}
-
-text_type!(Name);
-text_type!(BatchId);
+checked_text!(Name);
+checked_text!(BatchId);
 
 #[cfg(test)]
 mod tests {

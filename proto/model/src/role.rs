@@ -1,11 +1,11 @@
 //! What inputs and outputs are to a job.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
+use crate::text::checked_text;
 
 /// Longest role, in bytes.
 const MAX_ROLE: usize = 32;
@@ -74,28 +74,4 @@ impl FromStr for Role {
     }
 }
 
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl AsRef<str> for Role {
-    fn as_ref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for Role {
-    type Error = Invalid;
-
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        text.parse()
-    }
-}
-
-impl From<Role> for String {
-    fn from(role: Role) -> Self {
-        role.0
-    }
-}
+checked_text!(Role);

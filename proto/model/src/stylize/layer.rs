@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::Network;
+use crate::text::written_as_text;
 
 /// One of VGG19's 16 convolutions, standing for the activation after its ReLU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -115,19 +116,7 @@ impl FromStr for Layer {
     }
 }
 
-impl TryFrom<String> for Layer {
-    type Error = UnknownLayer;
-
-    fn try_from(text: String) -> Result<Self, UnknownLayer> {
-        text.parse()
-    }
-}
-
-impl From<Layer> for String {
-    fn from(layer: Layer) -> Self {
-        layer.to_string()
-    }
-}
+written_as_text!(Layer);
 
 #[cfg(test)]
 mod tests {
