@@ -170,9 +170,12 @@ fn accept(listener: &TcpListener, target: &str, shared: &Arc<Shared>) {
         for (from, to, is_answer) in [(&near, &far, false), (&far, &near, true)] {
             let (from, to, shared) = (clone(from), clone(to), shared.clone());
             let asked = asked.clone();
-            let count = move |shared: &Shared| match is_answer {
-                true => shared.count_answer(&asked),
-                false => asked.store(shared.lock().round_trips + 1, Ordering::SeqCst),
+            let count = move |shared: &Shared| {
+                if is_answer {
+                    shared.count_answer(&asked);
+                } else {
+                    asked.store(shared.lock().round_trips + 1, Ordering::SeqCst);
+                }
             };
             thread::spawn(move || {
                 let _ = pass(&from, &to, &shared, count);

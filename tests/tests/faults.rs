@@ -57,7 +57,9 @@ fn started(event: &Value) -> bool {
 fn at_scale(scale: u64) -> impl Fn(&Value) -> bool {
     move |event| {
         let number = |field: &str| event[field].as_u64().unwrap_or_default();
-        let phase = event["phase"].as_str().and_then(|phase| phase.strip_prefix("scale "));
+        let phase = event["phase"]
+            .as_str()
+            .and_then(|phase| phase.strip_prefix("scale "));
         let at = phase.and_then(|phase| phase.split_once('/')?.0.parse().ok());
         let at: u64 = at.unwrap_or_default();
         event["event"] == "progress" && at >= scale && number("done") > 3

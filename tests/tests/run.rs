@@ -78,7 +78,10 @@ fn every_content_is_redrawn_in_every_style_with_its_story_beside_it() {
         let made = story["outputs"].as_array().expect("outputs").iter();
         let made: Vec<_> = made.map(|o| (&o["role"], &o["media_type"])).collect();
         let picture = (&json!("picture"), &json!("image/png"));
-        assert_eq!(made, [picture, (&json!("curve"), &json!("application/json"))]);
+        assert_eq!(
+            made,
+            [picture, (&json!("curve"), &json!("application/json"))]
+        );
         assert_eq!(
             story["specification"]["parameters"]["size"],
             json!({"longest": 32})
@@ -227,8 +230,7 @@ fn nothing_in_the_folder_is_written_over_whatever_the_order_of_runs() {
         let ended = scene.run_json(&[contents, options, "--size", size]);
         let mut files = Vec::new();
         for event in ended.expect_code(0).events() {
-            if let (Value::String(kind), Value::String(file)) = (&event["event"], &event["file"])
-            {
+            if let (Value::String(kind), Value::String(file)) = (&event["event"], &event["file"]) {
                 files.push(format!("{kind} {file}"));
             }
         }

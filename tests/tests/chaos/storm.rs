@@ -235,9 +235,12 @@ fn await_victim(crew: &mut Crew, fault: &Fault) -> usize {
     let is_far = matches!(fault.kind, CutBroker | CutStore | Away | Silence);
     let began = Instant::now();
     let wanted = STAGES[fault.lot % STAGES.len()];
-    let stage = || match began.elapsed() < LULL {
-        true => wanted,
-        false => wanted.min(Stage::Ready),
+    let stage = || {
+        if began.elapsed() < LULL {
+            wanted
+        } else {
+            wanted.min(Stage::Ready)
+        }
     };
     // At any moment of its work, not always at the first that is noticed.
     let late = match wanted {

@@ -95,9 +95,10 @@ fn forget(
             (StatusCode::NOT_FOUND, code).into_response()
         }
         (&Method::HEAD, _) => {
-            let winner = match other_wins {
-                true => HeaderValue::from_static("other"),
-                false => writer.clone().expect("it says who writes"),
+            let winner = if other_wins {
+                HeaderValue::from_static("other")
+            } else {
+                writer.clone().expect("it says who writes")
             };
             [(WRITER, winner)].into_response()
         }

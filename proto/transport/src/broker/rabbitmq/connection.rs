@@ -35,12 +35,11 @@ pub(super) async fn connect(
     };
     let properties =
         ConnectionProperties::default().with_connection_name(options.name.as_str().into());
-    let tls = match node.is_encrypted() {
-        true => {
-            let connector = connector(options.ca.as_deref())?;
-            Some(connector.map_err(|error| failed(&error.into()))?)
-        }
-        false => None,
+    let tls = if node.is_encrypted() {
+        let connector = connector(options.ca.as_deref())?;
+        Some(connector.map_err(|error| failed(&error.into()))?)
+    } else {
+        None
     };
     let runtime = lapin::runtime::default_runtime().map_err(|error| failed(&error))?;
     let plug = Plug::default();

@@ -146,8 +146,9 @@ pub(super) fn taken(
 pub(super) async fn ack(link: &Link, delivery: &Delivery) -> Result<(), BrokerError> {
     let patience = &link.patience;
     let sent = delivery.ack(BasicAckOptions::default());
-    match patience.answer("acknowledge a message", sent).await? {
-        true => Ok(()),
-        false => Err(patience.lost("the delivery is void")),
+    if patience.answer("acknowledge a message", sent).await? {
+        Ok(())
+    } else {
+        Err(patience.lost("the delivery is void"))
     }
 }

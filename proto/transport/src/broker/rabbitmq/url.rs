@@ -124,9 +124,10 @@ fn write(f: &mut fmt::Formatter<'_>, nodes: &[Node]) -> fmt::Result {
             0 => write!(f, "{scheme}://{}@", authority.userinfo.username)?,
             _ => f.write_str(",")?,
         }
-        match authority.host.contains(':') {
-            true => write!(f, "[{}]:{}", authority.host, authority.port)?,
-            false => write!(f, "{}:{}", authority.host, authority.port)?,
+        if authority.host.contains(':') {
+            write!(f, "[{}]:{}", authority.host, authority.port)?;
+        } else {
+            write!(f, "{}:{}", authority.host, authority.port)?;
         }
     }
     match nodes.first().map(|Node(uri)| uri.vhost.as_str()) {

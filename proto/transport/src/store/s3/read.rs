@@ -23,9 +23,10 @@ impl S3Store {
         range: Range<u64>,
         wanted: Option<&Version>,
     ) -> Result<Option<Reading>, StoreError> {
-        let reading = match range.is_empty() {
-            true => self.read_nothing(key).await?,
-            false => self.read_range(key, &range, wanted).await?,
+        let reading = if range.is_empty() {
+            self.read_nothing(key).await?
+        } else {
+            self.read_range(key, &range, wanted).await?
         };
         // A server may not know conditions.
         match reading {
