@@ -64,15 +64,15 @@ pub enum Command {
     ///
     /// Examples:
     ///   stylefleet status                   all batches
-    ///   stylefleet status nightly --jobs    a batch, picture by picture
-    ///   stylefleet status nightly/boat.wave one picture: who is at it, or how it ended
+    ///   stylefleet status nightly --jobs    a batch, result by result
+    ///   stylefleet status nightly/boat.wave one result: who is at it, or how it ended
     #[command(verbatim_doc_comment)]
     Status(StatusArgs),
 
-    /// Bring a batch's pictures into a folder, from the store alone
+    /// Bring a batch's results into a folder, from the store alone
     ///
-    /// Each picture comes with its .json, as `run` leaves them. Those that are there already are
-    /// kept. Nothing is written over: where a name is taken, the picture gets a number, as in -2.
+    /// Each comes with its .json, as `run` leaves them. Those that are there already are kept.
+    /// Nothing is written over: where a name is taken, the result gets a number, as in -2.
     /// Exit code 1 if any is missing.
     ///
     /// Example: stylefleet fetch nightly --out pictures
@@ -87,7 +87,7 @@ pub enum Command {
     ///
     /// Examples:
     ///   stylefleet cancel nightly           all of a batch
-    ///   stylefleet cancel nightly/boat.wave one picture
+    ///   stylefleet cancel nightly/boat.wave one result
     #[command(verbatim_doc_comment)]
     Cancel(CancelArgs),
 
@@ -168,7 +168,8 @@ Batch file:
 {batch}
 Events (--json), told apart by their field \"event\":
   started, progress, note, interrupted  of a job: the fields \"job\" and \"name\", and their own
-  previewed, finished, kept, failed     of a picture; the first three with a \"picture\" file
+  previewed, finished, kept, failed     of a result; the first three with its \"file\", and with all
+                                        its \"files\" where it has more than one
   passed-over                           of a folder or pattern with other files than images
   stopping, summary                     of the run
 

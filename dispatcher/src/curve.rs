@@ -6,17 +6,27 @@ use stylefleet_proto::Curve;
 /// Width and height of the chart in pixels.
 const SIZE: (u32, u32) = (720, 420);
 
-/// An SVG of how the loss fell, on a logarithmic scale: a line for each scale that the picture went
+/// A point of a curve.
+struct Point {
+    steps: u64,
+    loss: f64,
+    phase: u32,
+}
+
+/// An SVG of how the loss fell, on a logarithmic scale: a line for each phase that the job went
 /// through. Fails where `curve` has nothing to draw.
 pub fn chart(title: &str, curve: &Curve) -> Result<String, String> {
-    let losses = curve.evaluations.iter().zip(&curve.loss).zip(&curve.scale);
-    let points: Vec<(u32, f64, u32)> = losses
-        .map(|((&evaluations, &loss), &scale)| (evaluations, loss, scale))
-        .filter(|(_, loss, _)| loss.is_finite() && *loss > 0.0)
+    let losses = curve.steps.iter().zip(&curve.loss).zip(&curve.phase);
+    let points: Vec<Point> = losses
+        .map(|((&steps, &loss), &phase)| Point { steps, loss, phase })
+        .filter(|point| point.loss.is_finite() && point.loss > 0.0)
         .collect();
-    let last = points.last().ok_or("it has no points")?.0;
-    let lowest = points.iter().map(|point| point.1).fold(f64::MAX, f64::min);
-    let highest = points.iter().map(|point| point.1).fold(0.0, f64::max);
+    let last = points.last().ok_or("it has no points")?.steps;
+    let lowest = points
+        .iter()
+        .map(|point| point.loss)
+        .fold(f64::MAX, f64::min);
+    let highest = points.iter().map(|point| point.loss).fold(0.0, f64::max);
     let mut chart = String::new();
     draw(
         &mut chart,
@@ -32,8 +42,8 @@ pub fn chart(title: &str, curve: &Curve) -> Result<String, String> {
 fn draw(
     into: &mut String,
     title: &str,
-    points: &[(u32, f64, u32)],
-    last: u32,
+    points: &[Point],
+    last: u64,
     losses: std::ops::Range<f64>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let area = SVGBackend::with_string(into, SIZE).into_drawing_area();
@@ -46,13 +56,13 @@ fn draw(
         .build_cartesian_2d(0..last.saturating_add(1), losses.log_scale())?;
     chart
         .configure_mesh()
-        .x_desc("evaluations")
+        .x_desc("steps")
         .y_desc("loss")
         .y_label_formatter(&|loss| format!("{loss:.0e}"))
         .light_line_style(WHITE)
         .draw()?;
-    for (number, scale) in points.chunk_by(|a, b| a.2 == b.2).enumerate() {
-        let line = scale.iter().map(|point| (point.0, point.1));
+    for (number, phase) in points.chunk_by(|a, b| a.phase == b.phase).enumerate() {
+        let line = phase.iter().map(|point| (point.steps, point.loss));
         chart.draw_series(LineSeries::new(
             line,
             Palette99::pick(number).stroke_width(2),
@@ -67,10 +77,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn draws_a_line_for_each_scale() {
+    fn draws_a_line_for_each_phase() {
         let curve = Curve {
-            scale: vec![1, 1, 2, 2],
-            evaluations: vec![1, 10, 11, 20],
+            phase: vec![1, 1, 2, 2],
+            steps: vec![1, 10, 11, 20],
             loss: vec![1e9, 1e5, 1e7, f64::NAN],
         };
         let svg = chart("a & b", &curve).expect("draws");

@@ -2,7 +2,6 @@
 //! collects the pictures.
 
 mod asking;
-mod board;
 mod brokers;
 mod cli;
 mod commands;
@@ -11,9 +10,8 @@ mod curve;
 mod follow;
 mod local;
 mod output;
-mod picture_folder;
-#[cfg(test)]
-mod samples;
+mod output_folder;
+mod reporter;
 mod signals;
 mod stores;
 
@@ -27,7 +25,7 @@ use crate::cli::Args;
 use crate::commands::{Ending, perform};
 use crate::config::Settings;
 
-/// Exit codes beyond success: some pictures failed or there was trouble, wrong usage, interrupted.
+/// Exit codes beyond success: some results failed or there was trouble, wrong usage, interrupted.
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 const INTERRUPTED: u8 = 130;

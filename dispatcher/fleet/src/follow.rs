@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::LocalBoxFuture;
-use stylefleet_proto::lifecycle::settle;
-use stylefleet_proto::{Ended, Event, EventKind, JobId, Update};
+use stylefleet_proto::lifecycle::{Settlement, settle};
+use stylefleet_proto::{Ended, Event, EventKind, Failure, JobId, Update};
 use stylefleet_transport::broker::{BrokerError, DispatcherEnd, Notification};
 use stylefleet_transport::store::{Store, StoreError};
 use tokio::sync::mpsc;
@@ -47,7 +47,7 @@ pub enum Happening {
     Over(JobId, Outcome),
     /// All jobs were looked at: those that were over before have been told of. Comes once.
     CaughtUp,
-    /// A worker says that a job is over, and the store has nothing of it.
+    /// A worker of a fleet says that a job is over, and the store has nothing of it.
     Absent(Event<Ended>),
     /// What a person should know of the fleet. It is said once, and no error: jobs are followed
     /// as well as can be.
@@ -248,10 +248,7 @@ impl<'a> Follower<'a> {
                 let is_news = self.open.remove(&job);
                 is_news.then_some(Happening::Over(job, outcome))
             }
-            Look::Absent(event) => {
-                let is_news = self.open.contains(&event.job);
-                is_news.then_some(Happening::Absent(event))
-            }
+            Look::Absent(event) => self.absent(event),
             Look::Swept { took, lost } => self.swept(took, lost),
             // The next sweep may go well. Of our own workers' store there is only one.
             Look::Trouble(error)
@@ -261,6 +258,25 @@ impl<'a> Follower<'a> {
             }
             Look::Trouble(error) => return Err(error.into()),
         })
+    }
+
+    /// A worker says that a job is over, and the store has nothing of it. Our own are believed.
+    fn absent(&mut self, event: Event<Ended>) -> Option<Happening> {
+        if self.fleet.is_some() {
+            let is_news = self.open.contains(&event.job);
+            return is_news.then_some(Happening::Absent(event));
+        }
+        let reason = match settle(event.attempt, &event.kind) {
+            Settlement::SetAside { reason } => reason,
+            _ => "its worker is done with it, but the store has no result: run it again".to_owned(),
+        };
+        let failure = Failure {
+            job: event.job,
+            reason,
+            attempts: event.attempt,
+        };
+        let is_news = self.open.remove(&event.job);
+        is_news.then_some(Happening::Over(event.job, Outcome::Failed(failure)))
     }
 
     /// All jobs were looked at.

@@ -10,9 +10,9 @@ use serde::Serialize;
 use stylefleet_formats::{ENDINGS, HEAD, readable};
 
 use crate::asking::pattern::{self, is_pattern};
-use crate::asking::record_file::RecordFile;
 use crate::asking::remote::is_remote;
 use crate::asking::walk::{is_hidden, walk};
+use crate::output_folder::record_file::is_ours;
 
 /// Longest path from a CONTENT to the folder of an image, in bytes: what a name leaves room for.
 const DEEPEST: usize = 750;
@@ -233,18 +233,6 @@ fn after(mark: &str, passed_over: &PassedOver) -> String {
     }
 }
 
-/// Whether a file belongs to a picture that was made here: the record says so that is beside it.
-fn is_ours(path: &Path) -> bool {
-    let name = path.file_name().map(OsStr::to_string_lossy);
-    RecordFile::beside(path).is_some_and(|record| {
-        let endings = [RecordFile::ENDING, "svg"];
-        let is_beside = endings
-            .into_iter()
-            .any(|e| path.extension() == Some(OsStr::new(e)));
-        is_beside || record.file.as_deref() == name.as_deref()
-    })
-}
-
 fn has_images_ending(path: &Path) -> bool {
     let is_known = |ending: &OsStr| {
         ENDINGS
@@ -369,11 +357,14 @@ mod tests {
         std::fs::write(folder.path().join("a.json"), "{}").expect("writes");
         let expansion = found(&folder, "a.*", false);
         assert_eq!(names(&expansion), ["a.png"], "any JSON proves nothing");
-        let record = format!("{{\"job\": \"{}\", \"file\": \"a.png\"}}", "0".repeat(64));
+        let files = r#"{"picture": "a.png", "other": "a.other.png"}"#;
+        let record = format!("{{\"job\": \"{}\", \"files\": {files}}}", "0".repeat(64));
         for name in ["a.json", "b.json"] {
             std::fs::write(folder.path().join(name), &record).expect("writes");
         }
-        std::fs::write(folder.path().join("a.svg"), "").expect("writes");
+        for name in ["a.svg", "a.other.png"] {
+            std::fs::write(folder.path().join(name), "").expect("writes");
+        }
         let expansion = found(&folder, "[ab]*", false);
         // It is the record of another file.
         assert_eq!(names(&expansion), ["b.JPG"]);

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use stylefleet_fleet::clock::millis;
+use stylefleet_model::Choice;
 use stylefleet_model::stylize::Stylize;
 use stylefleet_proto::{
     BatchId, Digest, Input, Invalid, Job, Manifest, ManifestEntry, Name, Role, keys,
@@ -128,7 +129,7 @@ impl Porter {
             manifest.jobs.push(ManifestEntry {
                 job: job.id,
                 name: job.name.clone(),
-                preset,
+                labels: [("preset".to_owned(), preset.word().to_owned())].into(),
             });
             if seen.insert(job.id) {
                 job.batch = batch.clone();

@@ -11,9 +11,6 @@ pub mod options;
 pub mod parameters;
 mod pattern;
 pub mod plan;
-pub mod record_file;
 pub mod remote;
 pub mod values;
 mod walk;
-
-pub use walk::PREVIEWS;

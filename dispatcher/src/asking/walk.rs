@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-use crate::asking::record_file::RecordFile;
-
-/// What a folder of progress pictures ends in, after the picture's name.
-pub const PREVIEWS: &str = "previews";
+use crate::output_folder::PREVIEWS;
+use crate::output_folder::record_file::RecordFile;
 
 /// A folder that cannot be looked into, and why.
 pub type Unreadable = (PathBuf, io::Error);

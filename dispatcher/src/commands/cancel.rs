@@ -10,7 +10,7 @@ use crate::output::{self, Line};
 /// Arguments of `stylefleet cancel`.
 #[derive(Debug, clap::Args)]
 pub struct CancelArgs {
-    /// A batch, one of its pictures as BATCH/NAME, or a job's id
+    /// A batch, one of its results as BATCH/NAME, or a job's id
     pub target: Target,
 
     /// Print one JSON document: how many jobs were cancelled, and how many were over
@@ -24,8 +24,8 @@ pub async fn run(args: CancelArgs, settings: &Settings) -> Result<Ending, Comman
     let jobs = match &args.target {
         Target::Job(job) => vec![*job],
         Target::Batch(batch) => Batch::open(&*store, batch).await?.jobs(),
-        Target::Picture(batch, name) => {
-            vec![Batch::open(&*store, batch).await?.picture(name)?.job]
+        Target::Result(batch, name) => {
+            vec![Batch::open(&*store, batch).await?.result(name)?.job]
         }
     };
     let cancelled = cancel::cancel(&*store, &jobs).await?;

@@ -108,7 +108,7 @@ fn print_list(list: &DeadList<'_>) {
 
 fn print_one(dead: &DeadJob) {
     let mut lines = vec![format!("id        {}", dead.id)];
-    lines.push(format!("picture   {}", title(dead)));
+    lines.push(format!("job       {}", title(dead)));
     if let Some(inputs) = &dead.inputs {
         let inputs = inputs.iter().map(|(role, name)| format!("{role} {name}"));
         let inputs: Vec<_> = inputs.collect();

@@ -1,4 +1,4 @@
-//! `stylefleet fetch`: pictures and their stories from the store into a folder. Asks no broker.
+//! `stylefleet fetch`: what jobs made, and their stories, from the store into a folder. Asks no broker.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use stylefleet_transport::store::Store;
 
 use crate::commands::{CommandError, Ending, open_store};
 use crate::config::Settings;
-use crate::output::{self, Line, left_as_it_is};
-use crate::picture_folder::{FolderError, PictureFolder, Saved};
+use crate::output::{self, Files, Line, left_as_it_is};
+use crate::output_folder::{FolderError, OutputFolder, Saved};
 
-/// Pictures that are fetched at once.
+/// Results that are fetched at once.
 const AT_ONCE: usize = 8;
 
 /// Arguments of `stylefleet fetch`.
@@ -24,19 +24,19 @@ pub struct FetchArgs {
     /// The batch
     pub batch: BatchId,
 
-    /// Folder for the pictures, made if need be
+    /// Folder for the results, made if need be
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
 
     #[command(flatten)]
     pub extras: Extras,
 
-    /// Print one JSON document: the pictures fetched, kept and missing
+    /// Print one JSON document: the results fetched, kept and missing
     #[arg(long)]
     pub json: bool,
 }
 
-/// What is fetched beside the pictures.
+/// What is fetched beside the results.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Extras {
     /// The progress pictures too, in NAME.previews, those of unfinished jobs included
@@ -52,29 +52,29 @@ pub struct Extras {
 #[derive(Debug, Serialize)]
 pub struct Fetched {
     batch: BatchId,
-    /// Pictures that were brought.
+    /// Results that were brought.
     fetched: usize,
-    /// Pictures that were in the folder already.
+    /// Results that were in the folder already.
     kept: usize,
-    /// Pictures that cannot be had, or not yet.
+    /// Results that cannot be had, or not yet.
     missing: usize,
-    pictures: Vec<Picture>,
+    results: Vec<FetchedResult>,
 }
 
 #[derive(Debug, Serialize)]
-struct Picture {
+struct FetchedResult {
     job: JobId,
     name: String,
     state: State,
-    /// Absent where there is no picture.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<PathBuf>,
-    /// Whether the file was there before.
+    /// None where there is no result.
+    #[serde(flatten)]
+    files: Files,
+    /// Whether the files were there before.
     kept: bool,
     /// Files of the job that were changed since they were made, and left as they are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     changed: Vec<PathBuf>,
-    /// Why a finished picture cannot be had.
+    /// Why a finished result cannot be had.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -95,74 +95,80 @@ pub async fn fetch(
     extras: Extras,
 ) -> Result<Fetched, CommandError> {
     let batch = Batch::open(&*store, batch).await?;
-    let folder = PictureFolder::new(folder.to_owned(), store.clone(), extras.curve);
-    let mut pictures: Vec<_> = stream::iter(&batch.manifest.jobs)
-        .map(|entry| picture(&*store, &folder, entry))
+    let folder = OutputFolder::new(folder.to_owned(), store.clone(), extras.curve);
+    let mut results: Vec<_> = stream::iter(&batch.manifest.jobs)
+        .map(|entry| result(&*store, &folder, entry))
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
-    let absent = pictures
+    let absent = results
         .iter_mut()
-        .filter(|p| p.file.is_none() && p.reason.is_none());
+        .filter(|result| !result.is_there() && result.reason.is_none());
     let mut absent: Vec<_> = absent.collect();
     let accepted = |job| (job, Some(batch.has_accepted(&job)));
-    let jobs: Vec<_> = absent.iter().map(|picture| accepted(picture.job)).collect();
+    let jobs: Vec<_> = absent.iter().map(|result| accepted(result.job)).collect();
     let states = state::of_all(&*store, &jobs).await?;
     absent
         .iter_mut()
         .zip(states)
-        .for_each(|(picture, state)| picture.state = state);
+        .for_each(|(result, state)| result.state = state);
     if extras.previews {
         stream::iter(batch.manifest.jobs.iter().map(Ok))
             .try_for_each_concurrent(AT_ONCE, |entry| folder.save_previews(entry))
             .await?;
     }
-    let there = pictures.iter().filter(|picture| picture.file.is_some());
-    let (kept, fetched): (Vec<_>, Vec<_>) = there.partition(|picture| picture.kept);
+    let there = results.iter().filter(|result| result.is_there());
+    let (kept, fetched): (Vec<_>, Vec<_>) = there.partition(|result| result.kept);
     Ok(Fetched {
         fetched: fetched.len(),
         kept: kept.len(),
-        missing: pictures.len() - fetched.len() - kept.len(),
+        missing: results.len() - fetched.len() - kept.len(),
         batch: batch.manifest.batch,
-        pictures,
+        results,
     })
 }
 
-/// Brings a picture, if the job is done.
-async fn picture(
+/// Brings a result, if the job is done.
+async fn result(
     store: &dyn Store,
-    folder: &PictureFolder,
+    folder: &OutputFolder,
     entry: &ManifestEntry,
-) -> Result<Picture, CommandError> {
-    let mut picture = Picture {
+) -> Result<FetchedResult, CommandError> {
+    let mut result = FetchedResult {
         job: entry.job,
         name: entry.name.to_string(),
         state: State::Done,
-        file: None,
+        files: Files::default(),
         kept: false,
         changed: Vec::new(),
         reason: None,
     };
     match save(store, folder, entry).await {
         Ok(Some(saved)) => {
-            picture.file = Some(saved.path);
-            picture.kept = saved.kept;
-            picture.changed = saved.changed;
+            result.files = Files(saved.files);
+            result.kept = saved.kept;
+            result.changed = saved.changed;
         }
         Ok(None) => {}
-        Err(error) => picture.reason = Some(error.into_reason()?),
+        Err(error) => result.reason = Some(error.into_reason()?),
     }
-    Ok(picture)
+    Ok(result)
 }
 
 async fn save(
     store: &dyn Store,
-    folder: &PictureFolder,
+    folder: &OutputFolder,
     entry: &ManifestEntry,
 ) -> Result<Option<Saved>, FolderError> {
     match state::record(store, &entry.job).await? {
         Some(record) => Ok(Some(folder.save(entry, &record).await?)),
         None => Ok(None),
+    }
+}
+
+impl FetchedResult {
+    fn is_there(&self) -> bool {
+        !self.files.0.is_empty()
     }
 }
 
@@ -178,23 +184,19 @@ impl Fetched {
 
     /// Says what was fetched, and what was not.
     pub fn print(&self) {
-        for picture in &self.pictures {
-            for file in &picture.changed {
+        for result in &self.results {
+            for file in &result.changed {
                 let text = left_as_it_is(file);
-                Line::Remark(format!("note     {}: {text}", picture.name)).print();
+                Line::Remark(format!("note     {}: {text}", result.name)).print();
             }
-            let line = match (&picture.file, &picture.reason) {
-                (Some(file), _) => {
-                    let word = if picture.kept { "kept   " } else { "fetched" };
-                    Line::Result(format!("{word}  {}", file.display()))
-                }
-                (None, Some(reason)) => {
-                    Line::Remark(format!("missing  {}: {reason}", picture.name))
-                }
-                (None, None) => {
-                    let state = picture.state.word();
-                    Line::Remark(format!("missing  {}: it is {state}", picture.name))
-                }
+            let line = if result.is_there() {
+                let word = if result.kept { "kept   " } else { "fetched" };
+                Line::Result(format!("{word}  {}", result.files.main().display()))
+            } else if let Some(reason) = &result.reason {
+                Line::Remark(format!("missing  {}: {reason}", result.name))
+            } else {
+                let state = result.state.word();
+                Line::Remark(format!("missing  {}: it is {state}", result.name))
             };
             line.print();
         }
@@ -210,12 +212,11 @@ impl Fetched {
 mod tests {
     use bytes::Bytes;
     use stylefleet_fleet::documents;
-    use stylefleet_model::stylize::Preset;
+    use stylefleet_proto::testing::record;
     use stylefleet_proto::{Accepted, Manifest, SubmitId, keys};
     use stylefleet_transport::store::MemoryStore;
 
     use super::*;
-    use crate::samples::record;
 
     const PICTURE: &[u8] = b"a picture";
 
@@ -227,7 +228,7 @@ mod tests {
         let entry = |number, name: &str| ManifestEntry {
             job: job(number),
             name: name.parse().expect("a name"),
-            preset: Preset::Studio,
+            labels: [("preset".to_owned(), "studio".to_owned())].into(),
         };
         let batch: BatchId = "b".parse().expect("a name");
         let manifest = Manifest {
@@ -251,12 +252,8 @@ mod tests {
         written.expect("writes");
         let written = documents::write(&*store, &keys::accepted(&batch, &submit), &accepted).await;
         written.expect("writes");
-        let put = store
-            .put(
-                &record(job(1), PICTURE).picture,
-                Bytes::from_static(PICTURE),
-            )
-            .await;
+        let output = &record(job(1), PICTURE).outputs[0];
+        let put = store.put(&output.key, Bytes::from_static(PICTURE)).await;
         put.expect("writes");
 
         for (fetched, kept) in [(1, 0), (0, 1)] {
@@ -265,16 +262,16 @@ mod tests {
             assert_eq!((outcome.fetched, outcome.kept), (fetched, kept));
             assert_eq!(outcome.missing, 3);
             assert_eq!(outcome.ending(), Ending::SomeFailed);
-            let states: Vec<_> = outcome.pictures.iter().map(|p| p.state).collect();
+            let states: Vec<_> = outcome.results.iter().map(|result| result.state).collect();
             let (waiting, lost) = (State::Waiting, State::NotAccepted);
             assert_eq!(states, [State::Done, State::Done, waiting, lost]);
-            let reason = outcome.pictures[1].reason.as_deref();
+            let reason = outcome.results[1].reason.as_deref();
             assert!(reason.is_some_and(|r| r.contains("missing in the store")));
         }
         let file = folder.path().join("a.png");
         assert_eq!(std::fs::read(file).expect("reads"), PICTURE);
         let story = std::fs::read(folder.path().join("a.json")).expect("reads");
         let story: serde_json::Value = serde_json::from_slice(&story).expect("JSON");
-        assert_eq!(story["preset"], "studio");
+        assert_eq!(story["labels"]["preset"], "studio");
     }
 }

@@ -27,6 +27,7 @@ pub use status::StatusArgs;
 use stylefleet_fleet::batch::BatchError;
 use stylefleet_fleet::dead::DeadError;
 use stylefleet_fleet::documents::DocumentError;
+use stylefleet_fleet::follow::FollowError;
 use stylefleet_fleet::health::HealthError;
 use stylefleet_fleet::submit::SubmitError;
 use stylefleet_proto::{BatchId, Invalid, JobId, Name};
@@ -38,13 +39,13 @@ pub use watch::WatchArgs;
 
 use crate::asking::intake::IntakeError;
 use crate::asking::plan::PlanError;
-use crate::board::Tally;
 use crate::brokers;
 use crate::cli::Command;
 use crate::config::{ConfigError, Settings};
-use crate::follow::FollowError;
+use crate::follow::PresentError;
 use crate::local::LocalError;
-use crate::picture_folder::FolderError;
+use crate::output_folder::FolderError;
+use crate::reporter::Tally;
 use crate::signals::Signals;
 use crate::stores;
 
@@ -53,14 +54,14 @@ use crate::stores;
 pub enum Ending {
     /// All is as was wished.
     AllDone,
-    /// Some pictures could not be made, or something is not as it should be.
+    /// Some results could not be made, or something is not as it should be.
     SomeFailed,
     /// It was asked to stop.
     Interrupted,
 }
 
 impl Ending {
-    /// How work on pictures ended.
+    /// How work on results ended.
     pub fn of(tally: &Tally) -> Self {
         if tally.unfinished() > 0 {
             Self::Interrupted
@@ -90,12 +91,12 @@ pub enum CommandError {
     /// The pictures cannot be taken in.
     #[error(transparent)]
     Intake(#[from] IntakeError),
-    /// Pictures cannot be handed over.
+    /// Results cannot be saved.
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// Jobs cannot be followed.
     #[error(transparent)]
-    Follow(#[from] FollowError),
+    Present(#[from] PresentError),
     /// The work on this machine cannot go on.
     #[error(transparent)]
     Local(#[from] LocalError),
@@ -131,7 +132,9 @@ impl CommandError {
                 | Self::Config(_)
                 | Self::Store(StoreError::Setting { .. } | StoreError::Authorities(_))
                 | Self::Broker(BrokerError::Url(_) | BrokerError::Authorities(_))
-                | Self::Follow(FollowError::Broker(BrokerError::Authorities(_)))
+                | Self::Present(PresentError::Follow(FollowError::Broker(
+                    BrokerError::Authorities(_)
+                )))
         )
     }
 }
@@ -170,13 +173,13 @@ async fn connect(settings: &Settings) -> Result<Arc<dyn DispatcherEnd>, CommandE
     Ok(brokers::open(settings.broker()?).await?)
 }
 
-/// A batch, one of its pictures, or a job.
+/// A batch, one of its results, or a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// All of a batch.
     Batch(BatchId),
-    /// The picture of a name.
-    Picture(BatchId, Name),
+    /// The result of a name.
+    Result(BatchId, Name),
     /// A job.
     Job(JobId),
 }
@@ -190,7 +193,7 @@ impl FromStr for Target {
         }
         match text.split_once('/') {
             None => Ok(Self::Batch(text.parse()?)),
-            Some((batch, name)) => Ok(Self::Picture(batch.parse()?, name.parse()?)),
+            Some((batch, name)) => Ok(Self::Result(batch.parse()?, name.parse()?)),
         }
     }
 }
@@ -199,7 +202,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Batch(batch) => batch.fmt(f),
-            Self::Picture(batch, name) => write!(f, "{batch}/{name}"),
+            Self::Result(batch, name) => write!(f, "{batch}/{name}"),
             Self::Job(job) => job.fmt(f),
         }
     }
@@ -210,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn targets_are_batches_pictures_and_jobs() {
+    fn targets_are_batches_results_and_jobs() {
         let job = "0123456789abcdef".repeat(4);
         for text in ["b-1", "b-1/boat at sea.wave", &job] {
             let target: Target = text.parse().expect(text);

@@ -6,7 +6,7 @@ use stylefleet_transport::broker::Depths;
 
 use crate::commands::{CommandError, Ending, connect};
 use crate::config::Settings;
-use crate::output::{self, Line, duration, position, short};
+use crate::output::{self, Line, duration, short, standing};
 
 /// Arguments of `stylefleet queue`.
 #[derive(Debug, clap::Args)]
@@ -55,7 +55,7 @@ fn print(queue: &QueueStatus) {
     let row = |worker: &WorkerStatus| {
         let (name, device) = (worker.name.clone(), worker.device.clone());
         let doing = match (&worker.job, &worker.progress) {
-            (Some(job), Some(at)) => format!("{}  {}", short(job), position(at)),
+            (Some(job), Some(at)) => format!("{}  {}", short(job), standing(at)),
             (Some(job), None) => short(job),
             (None, _) => "idle".to_owned(),
         };

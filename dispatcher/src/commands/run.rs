@@ -9,7 +9,8 @@ use std::time::UNIX_EPOCH;
 
 use bytesize::ByteSize;
 use stylefleet_fleet::batch;
-use stylefleet_fleet::state::{self, Over};
+use stylefleet_fleet::follow::Follower;
+use stylefleet_fleet::state::{self, End};
 use stylefleet_proto::{Job, ManifestEntry};
 use stylefleet_transport::broker::{DispatcherEnd, MemoryBroker};
 use stylefleet_transport::store::{FolderStore, Store};
@@ -20,13 +21,13 @@ use crate::asking::intake::{Porter, Title};
 use crate::asking::options::{Options, WHOLE};
 use crate::asking::plan::{Asked, Plan};
 use crate::asking::values::{Devices, preview_every};
-use crate::board::Board;
 use crate::commands::{CommandError, Ending};
 use crate::config::Settings;
-use crate::follow::Follower;
+use crate::follow::Presenter;
 use crate::local::{self, Context, Launch};
 use crate::output;
-use crate::picture_folder::PictureFolder;
+use crate::output_folder::OutputFolder;
+use crate::reporter::Reporter;
 use crate::signals::Signals;
 
 /// The store's folder, in the folder of pictures.
@@ -49,8 +50,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "batch.toml")]
     pub file: Option<PathBuf>,
 
-    /// Show the picture as it is after every N evaluations, over all scales: in
-    /// NAME.previews
+    /// Show how a job looks after every N steps, as a picture in NAME.previews
     #[arg(long, alias = "save-iter", value_name = "N", value_parser = preview_every())]
     pub preview_every: Option<u32>,
 
@@ -66,7 +66,7 @@ pub struct RunArgs {
 /// What only a run on this machine can be told.
 #[derive(Debug, clap::Args)]
 pub struct Machine {
-    /// Folder for the pictures, made if need be; its .stylefleet holds the store [default: out]
+    /// Folder for the results, made if need be; its .stylefleet holds the store [default: out]
     ///
     /// One run at a time may use a folder.
     #[arg(long, aliases = ["output", "output-image"], value_name = "DIR")]
@@ -129,8 +129,8 @@ pub async fn run(
     let _lock = lock(&folder)?;
     let asked = plan.pictures.len() + plan.absent.len();
     let store: Arc<dyn Store> = Arc::new(FolderStore::new(&folder));
-    let mut board = Board::new(asked, output::open(args.json, asked));
-    let pictures = PictureFolder::new(plan.out.clone(), store.clone(), args.curve);
+    let mut reporter = Reporter::new(asked, output::open(args.json, asked));
+    let outputs = OutputFolder::new(plan.out.clone(), store.clone(), args.curve);
     let devices = plan.devices.clone();
     let launch = Launch {
         program: settings.worker(),
@@ -143,30 +143,31 @@ pub async fn run(
 
     let preview_every = args.preview_every.unwrap_or(0);
     let prepared = tokio::select! {
-        prepared = prepare(plan, preview_every, &store, &mut board) => Some(prepared),
+        prepared = prepare(plan, preview_every, &store, &mut reporter) => Some(prepared),
         () = signals.recv() => None,
     };
     let (jobs, entries) = match prepared {
         Some(Ok(prepared)) => prepared,
         Some(Err(error)) => {
-            board.close();
+            reporter.close();
             return Err(error);
         }
         // It was asked to stop before anything began.
-        None => return Ok(Ending::of(&board.close())),
+        None => return Ok(Ending::of(&reporter.close())),
     };
     let broker = MemoryBroker::default();
     let notifications = broker.follow(UNIX_EPOCH).await?;
-    let mut follower =
-        Follower::of_own_workers(notifications, board, &entries, store.clone(), pictures);
+    let ids = entries.iter().map(|entry| entry.job);
+    let follower = Follower::of_own_workers(notifications, ids, store.clone());
+    let mut presenter = Presenter::new(follower, reporter, &entries, store.clone(), Some(outputs));
     let context = Context {
         launch,
         broker,
         store,
         drain: CancellationToken::new(),
     };
-    let outcome = local::work(&jobs, &devices, context, &mut follower, signals).await;
-    let tally = follower.board.close();
+    let outcome = local::work(&jobs, &devices, context, &mut presenter, signals).await;
+    let tally = presenter.reporter.close();
     outcome?;
     Ok(Ending::of(&tally))
 }
@@ -177,12 +178,14 @@ async fn prepare(
     plan: Plan,
     preview_every: u32,
     store: &Arc<dyn Store>,
-    board: &mut Board,
+    reporter: &mut Reporter,
 ) -> Result<(Vec<Job>, Vec<ManifestEntry>), CommandError> {
-    board.pass_over(&plan.passed_over);
+    for (content, files) in &plan.passed_over {
+        reporter.pass_over(content, files);
+    }
     for (content, reason) in &plan.absent {
         let name = content.to_string_lossy();
-        board.refuse(&name, &reason.to_string());
+        reporter.refuse(&name, &reason.to_string());
     }
     let porter = Porter {
         store: store.clone(),
@@ -192,7 +195,7 @@ async fn prepare(
     };
     let intake = porter.take_in(plan.pictures, Title::Derived("run")).await?;
     for (name, refusal) in &intake.refused {
-        board.refuse(name.as_ref(), &refusal.to_string());
+        reporter.refuse(name.as_ref(), &refusal.to_string());
     }
     let entries = intake.manifest.jobs.clone();
     batch::record(&**store, intake.manifest, &batch::new_submit()).await?;
@@ -201,7 +204,7 @@ async fn prepare(
     let ends = state::ends(&**store, &ids).await?;
     let mut open = Vec::new();
     for mut job in intake.jobs {
-        if ends.get(&job.id) != Some(&Over::Done) {
+        if ends.get(&job.id) != Some(&End::Done) {
             // What an earlier run gave up is wanted again.
             state::revive(&**store, &job.id).await?;
             job.preview_every = preview_every;

@@ -6,7 +6,9 @@ use std::time::Duration;
 use stylefleet_fleet::batch::Batch;
 use stylefleet_fleet::lost;
 use stylefleet_fleet::state::State;
-use stylefleet_fleet::status::{BatchList, BatchStatus, Counts, JobStatus, PictureStatus};
+use stylefleet_fleet::status::{
+    BatchList, BatchStatus, Counts, JobStatus, OutputStatus, ResultStatus,
+};
 use stylefleet_proto::Failure;
 use tokio::time::timeout;
 
@@ -20,14 +22,14 @@ const ASK_BROKER: Duration = Duration::from_secs(3);
 /// Arguments of `stylefleet status`.
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
-    /// A batch, one of its pictures as BATCH/NAME, or a job's id [default: list the batches]
+    /// A batch, one of its results as BATCH/NAME, or a job's id [default: list the batches]
     pub target: Option<Target>,
 
-    /// Of a batch: one line per picture too
+    /// Of a batch: one line per result too
     #[arg(long)]
     pub jobs: bool,
 
-    /// Of the list of batches: count their pictures by state, which asks after every job
+    /// Of the list of batches: count their results by state, which asks after every job
     #[arg(long)]
     pub all: bool,
 
@@ -54,9 +56,9 @@ pub async fn run(args: StatusArgs, settings: &Settings) -> Result<Ending, Comman
             status.lost = lost(settings, status.states.unwrap_or_default()).await;
             output::answer(&status, args.json, print_batch);
         }
-        Some(Target::Picture(batch, name)) => {
+        Some(Target::Result(batch, name)) => {
             let batch = Batch::open(store, &batch).await?;
-            let status = JobStatus::of_picture(store, &batch, &name).await?;
+            let status = JobStatus::of_result(store, &batch, &name).await?;
             output::answer(&status, args.json, print_job);
         }
         Some(Target::Job(job)) => {
@@ -88,13 +90,13 @@ fn print_list(list: &BatchList) {
         let states = match batch.states {
             Some(counts) => words(&counts),
             // Whether they are done is not known here.
-            None if batch.accepted >= batch.pictures => String::new(),
-            None => format!("{} not accepted", batch.pictures - batch.accepted),
+            None if batch.accepted >= batch.results => String::new(),
+            None => format!("{} not accepted", batch.results - batch.accepted),
         };
         [
             batch.batch.to_string(),
             ago(batch.unix_seconds),
-            format!("{} pictures", batch.pictures),
+            format!("{} results", batch.results),
             states,
         ]
     };
@@ -106,15 +108,15 @@ fn print_list(list: &BatchList) {
 
 fn print_batch(status: &BatchStatus) {
     print(format!(
-        "{}: {} pictures, submitted {}: {}",
+        "{}: {} results, submitted {}: {}",
         status.batch,
-        status.pictures,
+        status.results,
         ago(status.unix_seconds),
         words(&status.states.unwrap_or_default())
     ));
-    let row = |picture: &PictureStatus| {
-        let state = picture.state.word().to_owned();
-        [state, picture.job.to_string(), picture.name.to_string()]
+    let row = |result: &ResultStatus| {
+        let state = result.state.word().to_owned();
+        [state, result.job.to_string(), result.name.to_string()]
     };
     let rows: Vec<_> = status.jobs.iter().flatten().map(row).collect();
     output::table(&rows);
@@ -126,20 +128,20 @@ fn print_batch(status: &BatchStatus) {
 fn print_job(status: &JobStatus) {
     print(format!("job         {}", status.job));
     if let (Some(batch), Some(name)) = (&status.batch, &status.name) {
-        print(format!("picture     {name}, of batch {batch}"));
+        print(format!("result      {name}, of batch {batch}"));
     }
     print(format!("state       {}", status.state.word()));
-    if let (Some(picture), Some(result)) = (&status.picture, &status.result) {
-        print(format!("file        {picture}"));
+    for OutputStatus { role, location, .. } in &status.outputs {
+        print(format!("output      {role}: {location}"));
+    }
+    if let Some(record) = &status.record {
         print(format!(
-            "made        {}x{} in {} on {}, {} evaluations, loss {:.3e}, attempt {}",
-            result.width,
-            result.height,
-            output::duration(result.seconds),
-            result.device,
-            result.evaluations,
-            result.score.loss,
-            result.attempt
+            "made        in {} on {}, {} steps{}, attempt {}",
+            output::duration(record.seconds),
+            record.device,
+            record.steps,
+            output::listed(&record.figures),
+            record.attempt
         ));
     }
     if let Some(failure) = &status.failure {
@@ -151,8 +153,8 @@ fn print_job(status: &JobStatus) {
     if let Some(start) = &status.started {
         let when = ago(start.unix_millis / 1000);
         print(format!(
-            "begun       {when} by {}, attempt {}, after {} evaluations",
-            start.worker, start.attempt, start.evaluations
+            "begun       {when} by {}, attempt {}, after {} steps",
+            start.worker, start.attempt, start.steps
         ));
     }
     if let Some(checkpoint) = &status.checkpoint {

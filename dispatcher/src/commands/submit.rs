@@ -13,11 +13,11 @@ use crate::asking::options::Options;
 use crate::asking::plan::{Asked, Plan};
 use crate::asking::remote::Remotes;
 use crate::asking::values::preview_every;
-use crate::board::Board;
 use crate::commands::fetch::Extras;
 use crate::commands::{CommandError, Ending, connect, open_store, watch};
 use crate::config::Settings;
 use crate::output::{self, Line, News};
+use crate::reporter::Reporter;
 
 /// Arguments of `stylefleet submit`.
 #[derive(Debug, clap::Args)]
@@ -41,7 +41,7 @@ pub struct SubmitArgs {
     #[arg(long, value_name = "P", default_value = "normal", value_parser = priority)]
     pub priority: Priority,
 
-    /// Keep the picture as it is after every N evaluations, over all scales, for `fetch --previews`
+    /// Keep how a job looks after every N steps, as a picture for `fetch --previews`
     #[arg(long, alias = "save-iter", value_name = "N", value_parser = preview_every())]
     pub preview_every: Option<u32>,
 
@@ -56,7 +56,7 @@ pub struct SubmitArgs {
     #[arg(long)]
     pub wait: bool,
 
-    /// With --wait: then fetch the pictures into DIR, as `fetch` does, with the progress pictures
+    /// With --wait: then fetch the results into DIR, as `fetch` does, with the progress pictures
     /// that --preview-every asks for
     #[arg(long, value_name = "DIR", requires = "wait")]
     pub out: Option<PathBuf>,
@@ -117,10 +117,12 @@ async fn submit_pictures(
     let contents = asked.contents().map(|content| content.as_path());
     let buckets = remotes.list(contents).await?;
     let plan = Plan::new(asked, &buckets)?;
-    let mut board = Board::new(0, output::lines(args.json));
-    board.pass_over(&plan.passed_over);
+    let mut reporter = Reporter::new(0, output::lines(args.json));
+    for (content, files) in &plan.passed_over {
+        reporter.pass_over(content, files);
+    }
     for (content, reason) in &plan.absent {
-        board.refuse(&content.to_string_lossy(), &reason.to_string());
+        reporter.refuse(&content.to_string_lossy(), &reason.to_string());
     }
     let porter = Porter {
         store: store.clone(),
@@ -131,7 +133,7 @@ async fn submit_pictures(
     let title = args.batch.map_or(Title::Derived("b"), Title::Given);
     let mut intake = porter.take_in(plan.pictures, title).await?;
     for (name, refusal) in &intake.refused {
-        board.refuse(name.as_ref(), &refusal.to_string());
+        reporter.refuse(name.as_ref(), &refusal.to_string());
     }
     for job in &mut intake.jobs {
         job.priority = args.priority;
@@ -143,7 +145,7 @@ async fn submit_pictures(
     let Intake { manifest, jobs, .. } = intake;
     let submitted = submit::submit(&*store, &*broker, manifest, jobs, args.again).await?;
     broker.close().await;
-    show(&mut board, args.json, &batch, submitted, refused);
+    show(&mut reporter, args.json, &batch, submitted, refused);
     let ending = if refused == 0 {
         Ending::AllDone
     } else {
@@ -153,7 +155,13 @@ async fn submit_pictures(
 }
 
 /// Shows what became of the jobs.
-fn show(board: &mut Board, json: bool, batch: &BatchId, submitted: Submitted, refused: usize) {
+fn show(
+    reporter: &mut Reporter,
+    json: bool,
+    batch: &BatchId,
+    submitted: Submitted,
+    refused: usize,
+) {
     let Submitted {
         accepted,
         pending,
@@ -162,11 +170,11 @@ fn show(board: &mut Board, json: bool, batch: &BatchId, submitted: Submitted, re
     if !json {
         let text = format!(
             "{accepted} jobs accepted, {pending} accepted before, {done} done before, \
-             {refused} pictures refused"
+             {refused} refused"
         );
         Line::Remark(text).print();
     }
-    board.show(&News::Submitted {
+    reporter.report(&News::Submitted {
         batch,
         accepted,
         pending,

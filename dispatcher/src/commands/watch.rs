@@ -4,16 +4,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use stylefleet_fleet::batch::Batch;
+use stylefleet_fleet::follow::{Fleet, Follower, PAUSE};
 use stylefleet_proto::BatchId;
 use stylefleet_transport::store::Store;
 use tokio_util::sync::CancellationToken;
 
-use crate::board::{Board, Tally};
 use crate::brokers;
 use crate::commands::{CommandError, Ending, fetch, open_store};
 use crate::config::Settings;
-use crate::follow::{Fleet, Follower, PAUSE};
+use crate::follow::Presenter;
 use crate::output;
+use crate::reporter::{Reporter, Tally};
 
 /// Arguments of `stylefleet watch`.
 #[derive(Debug, clap::Args)]
@@ -31,7 +32,7 @@ pub struct WatchArgs {
 pub struct Follow {
     /// Whether events are printed as JSON.
     pub json: bool,
-    /// Where pictures go in the end; none: they stay in the store.
+    /// Where results go in the end; none: they stay in the store.
     pub out: Option<PathBuf>,
     /// What goes there beside them.
     pub extras: fetch::Extras,
@@ -96,20 +97,21 @@ impl Follow {
         stop: &CancellationToken,
     ) -> Result<Tally, CommandError> {
         let entries = &batch.manifest.jobs;
-        let mut board = Board::new(entries.len(), output::open(self.json, entries.len()));
+        let mut reporter = Reporter::new(entries.len(), output::open(self.json, entries.len()));
         let jobs = batch.jobs();
         let missing = jobs.iter().filter(|job| !batch.has_accepted(job)).count();
         if missing > 0 {
-            board.remark(&format!(
+            reporter.remark(&format!(
                 "{missing} jobs were never handed in: run the same submit again"
             ));
         }
-        let mut follower = Follower::of_fleet(fleet, board, entries, store);
+        let follower = Follower::of_fleet(fleet, jobs, store.clone());
+        let mut presenter = Presenter::new(follower, reporter, entries, store, None);
         let outcome = tokio::select! {
-            outcome = follower.run() => outcome,
+            outcome = presenter.run() => outcome,
             () = stop.cancelled() => Ok(()),
         };
-        let tally = follower.board.close();
+        let tally = presenter.reporter.close();
         outcome?;
         Ok(tally)
     }

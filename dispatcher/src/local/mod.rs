@@ -11,7 +11,7 @@ use stylefleet_proto::Job;
 use stylefleet_transport::broker::{BrokerError, DispatcherEnd};
 
 use crate::asking::values::Devices;
-use crate::follow::{FollowError, Follower};
+use crate::follow::{PresentError, Presenter};
 use crate::output::News;
 use crate::signals::Signals;
 
@@ -23,7 +23,7 @@ pub use worker::Launch;
 pub enum LocalError {
     /// How the jobs get on cannot be followed.
     #[error(transparent)]
-    Follow(#[from] FollowError),
+    Present(#[from] PresentError),
     /// The broker did not do as it was told.
     #[error(transparent)]
     Broker(#[from] BrokerError),
@@ -32,16 +32,16 @@ pub enum LocalError {
     Lane(#[from] LaneError),
 }
 
-/// Has all jobs done that are not done yet, while `follower` shows it. Returns once no worker is
+/// Has all jobs done that are not done yet, while `presenter` shows it. Returns once no worker is
 /// left. The first signal has workers save their checkpoints and end, the second kills them.
 pub async fn work(
     jobs: &[Job],
     devices: &Devices,
     context: Context,
-    follower: &mut Follower<'_>,
+    presenter: &mut Presenter<'_>,
     signals: &mut Signals,
 ) -> Result<(), LocalError> {
-    follower.catch_up().await?;
+    presenter.catch_up().await?;
     if jobs.is_empty() {
         return Ok(());
     }
@@ -50,23 +50,24 @@ pub async fn work(
     let mut lanes = pin!(lanes::run(devices, jobs.len(), context));
     let mut ended = None;
     let followed = loop {
-        // Once all lanes have ended, nobody holds the broker, and the follower is idle as soon as
-        // it has handled what was published.
-        if follower.is_done() || follower.is_idle() {
-            break Ok(());
-        }
         tokio::select! {
-            next = follower.next() => {
-                if let Err(error) = follower.handle(next).await {
-                    break Err(error);
+            // Once all lanes have ended, nobody holds the broker, and nothing happens after what
+            // was published.
+            next = presenter.follower.next() => match next {
+                Ok(Some(happening)) => {
+                    if let Err(error) = presenter.show(happening).await {
+                        break Err(error.into());
+                    }
                 }
-            }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(PresentError::from(error)),
+            },
             outcome = &mut lanes, if ended.is_none() => ended = Some(outcome),
             () = signals.recv() => {
                 if drain.is_cancelled() {
                     return Ok(());
                 }
-                follower.board.show(&News::Stopping);
+                presenter.reporter.report(&News::Stopping);
                 drain.cancel();
             }
         }

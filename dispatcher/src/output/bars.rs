@@ -5,10 +5,10 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use stylefleet_proto::JobId;
+use stylefleet_proto::{JobId, Progress};
 
-use super::words::{duration, line};
-use super::{News, Output, Position};
+use super::words::{duration, line, listed};
+use super::{News, Output};
 
 /// Most jobs that have a bar at once.
 const ROWS: usize = 10;
@@ -41,11 +41,11 @@ struct Row {
 }
 
 impl Bars {
-    /// A bar for all pictures.
-    pub fn new(pictures: usize) -> Self {
+    /// A bar for all results.
+    pub fn new(results: usize) -> Self {
         let all = BARS.get_or_init(MultiProgress::new).clone();
-        let whole = all.add(ProgressBar::new(pictures as u64));
-        whole.set_style(style("{bar:10} {pos}/{len} pictures, {elapsed} so far"));
+        let whole = all.add(ProgressBar::new(results as u64));
+        whole.set_style(style("{bar:10} {pos}/{len} results, {elapsed} so far"));
         whole.enable_steady_tick(Duration::from_secs(1));
         Self {
             all,
@@ -94,12 +94,12 @@ impl Output for Bars {
             News::Progress {
                 job,
                 name,
-                position,
+                progress,
             } => {
                 if let Some(bar) = self.bar(*job) {
-                    bar.set_length(position.evaluations.into());
-                    bar.set_position(position.evaluation.into());
-                    bar.set_message(format!("{name}  {}", briefly(position)));
+                    bar.set_length(progress.total);
+                    bar.set_position(progress.done);
+                    bar.set_message(format!("{name}  {}", briefly(progress)));
                 }
             }
             News::Note { .. }
@@ -132,15 +132,13 @@ impl Output for Bars {
 }
 
 /// Where a job stands, for a line that may have 80 columns.
-fn briefly(at: &Position) -> String {
+fn briefly(at: &Progress) -> String {
     let left = match at.seconds_left {
-        Some(seconds) => format!("  {} left", duration(seconds)),
+        Some(seconds) => format!(", {} left", duration(seconds)),
         None => String::new(),
     };
-    format!(
-        "{}/{} {}x{}  {}/{}  loss {:.1e}{left}",
-        at.scale, at.scales, at.width, at.height, at.evaluation, at.evaluations, at.loss
-    )
+    let figures = listed(&at.figures);
+    format!("{}  {}/{}{figures}{left}", at.phase, at.done, at.total)
 }
 
 fn style(template: &str) -> ProgressStyle {

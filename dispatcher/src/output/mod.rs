@@ -10,9 +10,8 @@ use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
 
-pub use news::News;
-pub use stylefleet_fleet::activity::Position;
-pub use words::{Line, ago, duration, left_as_it_is, position, short};
+pub use news::{Files, News};
+pub use words::{Line, ago, duration, left_as_it_is, listed, short, standing};
 
 /// Standard error, for a log: lines go beside the bars on a terminal.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ pub trait Output {
     /// Shows it.
     fn show(&mut self, news: &News<'_>);
 
-    /// Says what is no news of a picture, to people.
+    /// Says what is no news of a result, to people.
     fn remark(&mut self, text: &str) {
         Line::Remark(text.to_owned()).print();
     }
@@ -75,10 +74,10 @@ pub fn table<const N: usize>(rows: &[[String; N]]) {
     }
 }
 
-/// JSON if asked for, or else live bars on a terminal, or else lines. `pictures` are to come.
-pub fn open(json: bool, pictures: usize) -> Box<dyn Output> {
+/// JSON if asked for, or else live bars on a terminal, or else lines. `results` are to come.
+pub fn open(json: bool, results: usize) -> Box<dyn Output> {
     if !json && std::io::stderr().is_terminal() {
-        Box::new(bars::Bars::new(pictures))
+        Box::new(bars::Bars::new(results))
     } else {
         lines(json)
     }

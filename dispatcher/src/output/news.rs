@@ -1,16 +1,16 @@
 //! The news of a run. Serialised, they are the lines of `--json`; the names of fields are a
 //! promise to programs that read them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use stylefleet_fleet::activity::Position;
-use stylefleet_proto::{BatchId, JobId};
+use stylefleet_proto::{BatchId, Figures, JobId, Progress};
 
 use crate::asking::expand::PassedOver;
 
-/// Something that happened. `name` is what the picture is called, or the CONTENT that there is no
-/// picture of; a job that makes several pictures goes by the first one's name until it is over.
+/// Something that happened. `name` is what the result is called, or the input that there is no
+/// result of; a job that makes several results goes by the first one's name until it is over.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum News<'a> {
@@ -22,15 +22,15 @@ pub enum News<'a> {
         device: &'a str,
         /// Which try this is, from 1.
         attempt: u32,
-        /// Evaluations that were done before, over all scales; 0: begun afresh.
-        resumed_evaluations: u32,
+        /// Steps that were done before; 0: begun afresh.
+        steps: u64,
     },
     /// Where a job stands; at most a few times a second.
     Progress {
         job: JobId,
         name: &'a str,
         #[serde(flatten)]
-        position: Position,
+        progress: &'a Progress,
     },
     /// Something a person should know of a job that is no failure.
     Note {
@@ -38,39 +38,37 @@ pub enum News<'a> {
         name: &'a str,
         text: &'a str,
     },
-    /// What the picture looks like by now is there.
+    /// A picture of how the job looks by now is there.
     Previewed {
         job: JobId,
         name: &'a str,
-        /// The file of the progress picture.
+        /// Its file.
         #[serde(serialize_with = "lossy")]
-        picture: &'a Path,
-        /// Evaluations that it goes by, over all scales.
-        evaluations: u32,
+        file: &'a Path,
+        /// Steps that it goes by.
+        steps: u64,
     },
-    /// The picture is there.
+    /// The result is there.
     Finished {
         job: JobId,
         name: &'a str,
-        /// Its file.
-        #[serde(serialize_with = "lossy")]
-        picture: &'a Path,
+        #[serde(flatten)]
+        files: &'a Files,
         /// Seconds of work, over all attempts that were resumed.
         seconds: f64,
-        /// Evaluations over all scales.
-        evaluations: u32,
-        /// Final loss.
-        loss: f64,
+        /// Steps of the job.
+        steps: u64,
+        /// What it came to.
+        figures: &'a Figures,
     },
-    /// The picture was made by an earlier run.
+    /// The result was made by an earlier run.
     Kept {
         job: JobId,
         name: &'a str,
-        /// Its file.
-        #[serde(serialize_with = "lossy")]
-        picture: &'a Path,
+        #[serde(flatten)]
+        files: &'a Files,
     },
-    /// The picture will not be made.
+    /// The result will not be made.
     Failed {
         /// Absent where it did not come to a job.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,7 +79,7 @@ pub enum News<'a> {
         /// Attempts made; 0 where it did not come to a job.
         attempts: u32,
     },
-    /// The picture is not wanted any more.
+    /// The result is not wanted any more.
     Cancelled { job: JobId, name: &'a str },
     /// Files of a CONTENT were passed over, for they are no images by their names.
     PassedOver {
@@ -101,7 +99,7 @@ pub enum News<'a> {
         pending: usize,
         /// Jobs that were done before.
         done: usize,
-        /// Pictures that could not be asked for.
+        /// Results that could not be asked for.
         refused: usize,
     },
     /// The run was asked to stop, and waits for its workers.
@@ -110,24 +108,50 @@ pub enum News<'a> {
     Interrupted {
         job: JobId,
         name: &'a str,
-        /// Evaluations kept, over all scales.
-        evaluations: u32,
+        /// Steps kept.
+        steps: u64,
     },
     /// The run is over. Last.
     Summary {
-        /// Pictures made.
+        /// Results made.
         done: usize,
-        /// Pictures made by earlier runs.
+        /// Results made by earlier runs.
         kept: usize,
-        /// Pictures that could not be made.
+        /// Results that could not be made.
         failed: usize,
-        /// Pictures that are not wanted any more.
+        /// Results that are not wanted any more.
         cancelled: usize,
-        /// Pictures left to another run of the same command.
+        /// Results left to another run of the same command.
         unfinished: usize,
         /// Seconds that the run took.
         seconds: f64,
     },
+}
+
+/// The files of a result, the main one first. Serialised, that is the field `file`, and `files` has
+/// all of them where there are more.
+#[derive(Debug, Default)]
+pub struct Files(pub Vec<PathBuf>);
+
+impl Files {
+    /// The file that the job was for.
+    pub fn main(&self) -> &Path {
+        self.0.first().map_or(Path::new(""), PathBuf::as_path)
+    }
+}
+
+impl Serialize for Files {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let files: Vec<_> = self.0.iter().map(|file| file.to_string_lossy()).collect();
+        let mut map = to.serialize_map(None)?;
+        if let Some(main) = files.first() {
+            map.serialize_entry("file", main)?;
+        }
+        if files.len() > 1 {
+            map.serialize_entry("files", &files)?;
+        }
+        map.end()
+    }
 }
 
 /// A path as text; what is no UTF-8 in it is replaced, for JSON has nothing else.

@@ -4,13 +4,15 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use stylefleet_proto::{Figures, Progress, headline};
+
+use super::News;
 use super::bars::beside_bars;
-use super::{News, Position};
 
 /// A line of text.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
-    /// A picture: the result, for standard output.
+    /// The result, for standard output.
     Result(String),
     /// What else is to be said, for standard error.
     Remark(String),
@@ -34,43 +36,44 @@ pub fn line(news: &News<'_>) -> Line {
             name,
             device,
             attempt,
-            resumed_evaluations,
+            steps,
             ..
         } => {
             let attempt = match attempt {
                 1 => String::new(),
                 _ => format!(", attempt {attempt}"),
             };
-            let resumed = match resumed_evaluations {
+            let resumed = match steps {
                 0 => String::new(),
-                done => format!(", resumed after {done} evaluations"),
+                done => format!(", resumed after {done} steps"),
             };
             Line::Remark(format!("started   {name} on {device}{attempt}{resumed}"))
         }
-        News::Progress {
-            name, position: at, ..
-        } => Line::Remark(format!("progress  {name}: {}", position(at))),
+        News::Progress { name, progress, .. } => {
+            Line::Remark(format!("progress  {name}: {}", standing(progress)))
+        }
         News::Note { name, text, .. } => Line::Remark(format!("note      {name}: {text}")),
         News::PassedOver {
             content, endings, ..
         } => Line::Remark(format!("note      {}: {endings}", content.display())),
-        News::Previewed { name, picture, .. } => {
-            Line::Remark(format!("preview   {}", called(name, picture)))
+        News::Previewed { name, file, .. } => {
+            Line::Remark(format!("preview   {}", called(name, file)))
         }
         News::Finished {
             name,
-            picture,
+            files,
             seconds,
-            evaluations,
-            loss,
+            steps,
+            figures,
             ..
         } => Line::Result(format!(
-            "finished  {}: {}, {evaluations} evaluations, loss {loss:.3e}",
-            called(name, picture),
-            duration(*seconds)
+            "finished  {}: {}, {steps} steps{}",
+            called(name, files.main()),
+            duration(*seconds),
+            listed(figures)
         )),
-        News::Kept { name, picture, .. } => {
-            Line::Result(format!("kept      {}", called(name, picture)))
+        News::Kept { name, files, .. } => {
+            Line::Result(format!("kept      {}", called(name, files.main())))
         }
         News::Failed { name, reason, .. } => Line::Remark(format!("failed    {name}: {reason}")),
         News::Cancelled { name, .. } => Line::Remark(format!("cancelled {name}")),
@@ -78,9 +81,9 @@ pub fn line(news: &News<'_>) -> Line {
         News::Stopping => Line::Remark(
             "stopping  once the checkpoints are saved; Ctrl-C again stops at once".to_owned(),
         ),
-        News::Interrupted {
-            name, evaluations, ..
-        } => Line::Remark(format!("stopped   {name} after {evaluations} evaluations")),
+        News::Interrupted { name, steps, .. } => {
+            Line::Remark(format!("stopped   {name} after {steps} steps"))
+        }
         News::Summary {
             done,
             kept,
@@ -105,16 +108,16 @@ pub fn line(news: &News<'_>) -> Line {
     }
 }
 
-/// A picture by its file, with its name where that does not say it.
-fn called(name: &str, picture: &Path) -> String {
-    if picture.with_extension("").ends_with(name) {
-        picture.display().to_string()
+/// A result by its file, with its name where that does not say it.
+fn called(name: &str, file: &Path) -> String {
+    if file.with_extension("").ends_with(name) {
+        file.display().to_string()
     } else {
-        format!("{name} at {}", picture.display())
+        format!("{name} at {}", file.display())
     }
 }
 
-/// What is said of a picture in the folder that is not what it was when it was made.
+/// What is said of a file in the folder that is not what it was when it was made.
 pub fn left_as_it_is(file: &Path) -> String {
     format!(
         "{} was changed since it was made: it is left as it is",
@@ -123,15 +126,42 @@ pub fn left_as_it_is(file: &Path) -> String {
 }
 
 /// Where a job stands, for people.
-pub fn position(at: &Position) -> String {
+pub fn standing(at: &Progress) -> String {
+    let phase = match at.phase.as_str() {
+        "" => String::new(),
+        phase => format!("{phase}: "),
+    };
+    let total = match at.total {
+        0 => String::new(),
+        total => format!("/{total}"),
+    };
     let left = match at.seconds_left {
         Some(seconds) => format!(", {} left", duration(seconds)),
         None => String::new(),
     };
-    format!(
-        "scale {}/{} {}x{}, evaluation {}/{}, loss {:.3e}{left}",
-        at.scale, at.scales, at.width, at.height, at.evaluation, at.evaluations, at.loss
-    )
+    let figures = listed(&at.figures);
+    format!("{phase}{}{total} {}{figures}{left}", at.done, at.unit)
+}
+
+/// The figures that are no part of another, each after a comma.
+pub fn listed(figures: &Figures) -> String {
+    let one = |(name, value)| format!(", {name} {}", figure(value));
+    headline(figures).map(one).collect()
+}
+
+/// A figure as people read it: a whole number as it is, any other with four digits, and a power of
+/// ten where it is large or small.
+pub fn figure(value: f64) -> String {
+    if value.fract() == 0.0 && value.abs() < 1e6 {
+        return value.to_string();
+    }
+    // A number that was written is read again.
+    let rounded: f64 = format!("{value:.3e}").parse().unwrap_or(value);
+    if (1e-3..1e3).contains(&rounded.abs()) {
+        rounded.to_string()
+    } else {
+        format!("{rounded:e}")
+    }
 }
 
 /// Seconds as people say them.
@@ -169,14 +199,55 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_go_by_their_names() {
-        let called = |picture| called("boat.wave", Path::new(picture));
+    fn results_go_by_their_names() {
+        let called = |file| called("boat.wave", Path::new(file));
         assert_eq!(called("out/boat.wave.png"), "out/boat.wave.png");
         assert_eq!(
             called("out/boat.wave-2.png"),
             "boat.wave at out/boat.wave-2.png"
         );
         assert_eq!(called("s3://b/image.png"), "boat.wave at s3://b/image.png");
+    }
+
+    #[test]
+    fn figures() {
+        for (value, text) in [
+            (0.0, "0"),
+            (12.0, "12"),
+            (-3.0, "-3"),
+            (1500.0, "1500"),
+            (12.5, "12.5"),
+            (0.98765, "0.9877"),
+            (0.001, "0.001"),
+            (0.00012, "1.2e-4"),
+            (1234.5, "1.234e3"),
+            (1.234e9, "1.234e9"),
+            (2e9, "2e9"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(figure(value), text);
+        }
+    }
+
+    #[test]
+    fn progress_of_any_kind() {
+        let mut at = Progress {
+            phase: "scale 2/3, 512x384".to_owned(),
+            done: 12,
+            total: 100,
+            unit: "evaluations".to_owned(),
+            steps: 312,
+            figures: [("loss", 1234.4), ("loss.tv", 1.0)]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
+            seconds_left: Some(180.0),
+        };
+        let text = "scale 2/3, 512x384: 12/100 evaluations, loss 1.234e3, 3 min 00 s left";
+        assert_eq!(standing(&at), text);
+        at.phase.clear();
+        at.figures.clear();
+        (at.total, at.seconds_left) = (0, None);
+        assert_eq!(standing(&at), "12 evaluations");
     }
 
     #[test]

@@ -2,7 +2,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use stylefleet_proto::{Failure, Job, keys, testing};
+use stylefleet_proto::{Job, keys, testing};
 use stylefleet_transport::broker::{MemoryBroker, WorkerEnd};
 use stylefleet_transport::store::MemoryStore;
 use tokio::sync::Notify;
@@ -242,7 +242,7 @@ async fn what_is_over_elsewhere_is_told_of() {
 }
 
 #[tokio::test]
-async fn own_workers_that_are_gone_are_not_awaited() {
+async fn own_workers_are_believed_and_once_gone_not_awaited() {
     let store = Arc::new(MemoryStore::default());
     let record = testing::record(job(1), b"a picture");
     let key = keys::result(&job(1));
@@ -260,5 +260,5 @@ async fn own_workers_that_are_gone_are_not_awaited() {
     let jobs = [job(1), job(2), job(3)];
     let follower = Follower::of_own_workers(notifications, jobs, store);
     let (lines, ()) = tokio::join!(told.follow(follower), work);
-    assert_eq!(lines, ["done 1", "caught up", "absent 2"]);
+    assert_eq!(lines, ["done 1", "caught up", "failed 2"]);
 }

@@ -1,8 +1,8 @@
-//! What people are told of a set of pictures: their names, what happens to them, how many came
-//! to which end.
+//! Reports to people on the results that they asked for: what they are called, what happens to
+//! them, how many came to which end.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Instant;
 
 use stylefleet_proto::{JobId, ManifestEntry};
@@ -10,15 +10,15 @@ use stylefleet_proto::{JobId, ManifestEntry};
 use crate::asking::expand::PassedOver;
 use crate::output::{News, Output};
 
-/// Knows what the pictures of jobs are called, tells news of them, and counts.
-pub struct Board {
+/// Knows what the results of jobs are called, reports news of them, and counts.
+pub struct Reporter {
     output: Box<dyn Output>,
     entries: HashMap<JobId, Vec<ManifestEntry>>,
     tally: Tally,
-    opened: Instant,
+    begun: Instant,
 }
 
-/// How many pictures came to which end.
+/// How many results came to which end.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tally {
     /// All that were asked for.
@@ -40,8 +40,8 @@ impl Tally {
     }
 }
 
-impl Board {
-    /// A board for `asked` pictures.
+impl Reporter {
+    /// Reports on `asked` results.
     pub fn new(asked: usize, output: Box<dyn Output>) -> Self {
         Self {
             output,
@@ -50,24 +50,24 @@ impl Board {
                 asked,
                 ..Tally::default()
             },
-            opened: Instant::now(),
+            begun: Instant::now(),
         }
     }
 
-    /// Learns which pictures the jobs make.
+    /// Learns which results the jobs make.
     pub fn expect(&mut self, entries: impl IntoIterator<Item = ManifestEntry>) {
         for entry in entries {
             self.entries.entry(entry.job).or_default().push(entry);
         }
     }
 
-    /// The pictures that a job makes.
+    /// The results that a job makes.
     pub fn entries(&self, job: &JobId) -> Vec<ManifestEntry> {
         self.entries.get(job).cloned().unwrap_or_default()
     }
 
-    /// Tells news. An end of a picture is counted.
-    pub fn show(&mut self, news: &News<'_>) {
+    /// Reports news. An end of a result is counted.
+    pub fn report(&mut self, news: &News<'_>) {
         match news {
             News::Finished { .. } => self.tally.done += 1,
             News::Kept { .. } => self.tally.kept += 1,
@@ -78,32 +78,30 @@ impl Board {
         self.output.show(news);
     }
 
-    /// Tells news of a job that is not over, by its first picture's name.
-    pub fn show_of<'a>(&'a mut self, job: JobId, news: impl FnOnce(&'a str) -> News<'a>) {
+    /// Reports news of a job that is not over, by its first result's name.
+    pub fn report_job<'a>(&'a mut self, job: JobId, news: impl FnOnce(&'a str) -> News<'a>) {
         if let Some(first) = self.entries.get(&job).and_then(|list| list.first()) {
             self.output.show(&news(first.name.as_ref()));
         }
     }
 
-    /// Tells what is no news of a job.
+    /// Says what is no news of a job.
     pub fn remark(&mut self, text: &str) {
         self.output.remark(text);
     }
 
-    /// Tells of files in contents that were passed over.
-    pub fn pass_over(&mut self, contents: &[(PathBuf, PassedOver)]) {
-        for (content, passed_over) in contents {
-            self.show(&News::PassedOver {
-                content,
-                files: passed_over.files(),
-                endings: passed_over,
-            });
-        }
+    /// Reports that files of a CONTENT were passed over.
+    pub fn pass_over(&mut self, content: &Path, files: &PassedOver) {
+        self.report(&News::PassedOver {
+            content,
+            files: files.files(),
+            endings: files,
+        });
     }
 
-    /// Turns down a picture that did not come to a job.
+    /// Reports that something asked for does not come to a job.
     pub fn refuse(&mut self, name: &str, reason: &str) {
-        self.show(&News::Failed {
+        self.report(&News::Failed {
             job: None,
             name,
             reason,
@@ -111,11 +109,16 @@ impl Board {
         });
     }
 
-    /// Tells how it all ended.
+    /// What was counted so far.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Reports how it all ended.
     pub fn close(mut self) -> Tally {
         let tally = self.tally;
-        let seconds = self.opened.elapsed().as_secs_f64();
-        self.show(&News::Summary {
+        let seconds = self.begun.elapsed().as_secs_f64();
+        self.report(&News::Summary {
             done: tally.done,
             kept: tally.kept,
             failed: tally.failed,

@@ -1,34 +1,30 @@
-//! Which job has which name in the folder. The record beside a picture says so; a name that any
-//! other file bears is a person's.
+//! Which job has which name in the folder. The record says so that is beside the outputs; a name
+//! that any other file bears is a person's.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use stylefleet_model::stylize::Format;
-use stylefleet_proto::{Digest, JobId, ManifestEntry, Name, Record, keys};
+use stylefleet_proto::{JobId, ManifestEntry, Name, Record};
 use stylefleet_transport::store::{FolderStore, Store, StoreError};
 
-use crate::asking::PREVIEWS;
-use crate::asking::record_file::RecordFile;
-
-/// What follows the name in the files that belong to a picture, beside the picture's own endings.
-const ENDINGS: [&str; 3] = [RecordFile::ENDING, "svg", PREVIEWS];
+use super::files;
+use super::record_file::RecordFile;
 
 /// The names in the folder.
-pub struct Places {
+pub struct Names {
     folder: PathBuf,
     files: FolderStore,
     /// The files in each subfolder that was looked into.
     listings: HashMap<String, BTreeSet<String>>,
     /// Whose the names with a record are, as far as their records were read.
     owners: HashMap<String, Option<JobId>>,
-    /// The names that this command uses, each for one picture.
+    /// The names that this command uses, each for one result.
     used: HashMap<String, Name>,
 }
 
-impl Places {
+impl Names {
     /// Those of `folder`.
     pub fn new(folder: PathBuf) -> Self {
         Self {
@@ -40,28 +36,28 @@ impl Places {
         }
     }
 
-    /// The name that the folder knows the picture by, or else the first free one, which is then
+    /// The name that the folder knows the result by, or else the first free one, which is then
     /// taken by writing `claim` as its record. One of `left` will not do. What lost its record is
-    /// known by the `picture` itself, where there is one.
+    /// known by its main output, where `record` has one.
     pub async fn find_or_take(
         &mut self,
         entry: &ManifestEntry,
         left: &[String],
         claim: &Bytes,
-        picture: Option<&Record>,
+        record: Option<&Record>,
     ) -> Result<String, StoreError> {
         loop {
             if let Some(name) = self.find(entry, left).await? {
                 return Ok(name);
             }
-            // Where another command was quicker, that may have been for the same picture.
-            if let Some(name) = self.take(entry, claim, picture).await? {
+            // Where another command was quicker, that may have been for the same result.
+            if let Some(name) = self.take(entry, claim, record).await? {
                 return Ok(name);
             }
         }
     }
 
-    /// The name that the folder knows the picture by: the one wanted, or that with a number.
+    /// The name that the folder knows the result by: the one wanted, or that with a number.
     async fn find(
         &mut self,
         entry: &ManifestEntry,
@@ -85,11 +81,11 @@ impl Places {
         &mut self,
         entry: &ManifestEntry,
         claim: &Bytes,
-        picture: Option<&Record>,
+        record: Option<&Record>,
     ) -> Result<Option<String>, StoreError> {
         let mut name = entry.name.to_string();
         let mut number = 1;
-        while !self.is_free(&name)? && !self.is_orphan(&name, picture).await? {
+        while !self.is_free(&name, record)? && !self.is_orphan(&name, record).await? {
             number += 1;
             name = format!("{}-{number}", entry.name);
         }
@@ -135,29 +131,35 @@ impl Places {
         Ok(owner)
     }
 
-    /// Whether no file bears the name.
-    fn is_free(&mut self, name: &str) -> Result<bool, StoreError> {
+    /// Whether no file bears the name: neither one of the files that it would get, as far as they
+    /// are known, nor any that is called so but for its ending.
+    fn is_free(&mut self, name: &str, record: Option<&Record>) -> Result<bool, StoreError> {
         let (folder, leaf) = split(name);
         let listing = self.listing(folder)?;
-        let pictures = [Format::Png, Format::Jpeg, Format::Tiff].map(Format::extension);
-        let mut endings = ENDINGS.iter().chain(&pictures);
-        Ok(!endings.any(|ending| listing.contains(&format!("{leaf}.{ending}"))))
+        let start = format!("{leaf}.");
+        let mut others = listing
+            .range(start.clone()..)
+            .map_while(|file| file.strip_prefix(&start));
+        let mut wanted = record.iter().flat_map(|record| files(leaf, record));
+        Ok(others.all(|ending| ending.contains('.'))
+            && !wanted.any(|(file, _)| listing.contains(&file)))
     }
 
-    /// Whether the name has the picture, but no record.
+    /// Whether the name has the main output, but no record.
     async fn is_orphan(&mut self, name: &str, record: Option<&Record>) -> Result<bool, StoreError> {
         let Some(record) = record else {
             return Ok(false);
         };
-        let file = |ending| format!("{name}.{ending}");
-        let (folder, story) = (split(name).0, file(RecordFile::ENDING));
-        if self.listing(folder)?.contains(split(&story).1) {
+        let (folder, leaf) = split(name);
+        let story = format!("{leaf}.{}", RecordFile::ENDING);
+        if self.listing(folder)?.contains(&story) {
             return Ok(false);
         }
-        let picture = file(record.ending());
-        let picture = self.files.get(&picture).await?;
-        let is_it = |bytes: Bytes| keys::is_of_picture(&record.picture, &Digest::of(&bytes));
-        Ok(picture.is_some_and(is_it))
+        let Some((file, output)) = files(name, record).into_iter().next() else {
+            return Ok(false);
+        };
+        let there = self.files.get(&file).await?;
+        Ok(there.is_some_and(|bytes| output.is(&bytes)))
     }
 
     fn listing(&mut self, folder: &str) -> Result<&mut BTreeSet<String>, StoreError> {

@@ -1,13 +1,11 @@
 use std::fs;
 
 use futures_util::future::join_all;
-use stylefleet_model::stylize::Preset;
-use stylefleet_proto::Curve;
+use stylefleet_proto::{Digest, testing};
 use stylefleet_transport::store::MemoryStore;
 use tempfile::TempDir;
 
 use super::*;
-use crate::samples;
 
 /// A folder, and a store to fill it from.
 struct Scene {
@@ -23,13 +21,18 @@ fn entry(number: u8, name: &str) -> ManifestEntry {
     ManifestEntry {
         job: job(number),
         name: name.parse().expect("a name"),
-        preset: Preset::Studio,
+        labels: [("preset".to_owned(), "studio".to_owned())].into(),
     }
 }
 
-/// The record of a job that came to the `picture`.
-fn record(number: u8, picture: &str) -> Record {
-    samples::record(job(number), picture.as_bytes())
+/// A further output of a job.
+fn output(number: u8, role: &str, bytes: &[u8], ending: &str) -> Output {
+    let role: Role = role.parse().expect("a role");
+    Output {
+        key: keys::output(&job(number), &role, &Digest::of(bytes), ending),
+        role,
+        media_type: "application/octet-stream".to_owned(),
+    }
 }
 
 impl Scene {
@@ -41,9 +44,9 @@ impl Scene {
     }
 
     /// What a command sees of the folder.
-    fn open(&self) -> PictureFolder {
+    fn open(&self) -> OutputFolder {
         let path = self.folder.path().to_owned();
-        PictureFolder::new(path, self.store.clone(), true)
+        OutputFolder::new(path, self.store.clone(), true)
     }
 
     /// The job's picture as it is in the store; each job has its own.
@@ -52,18 +55,49 @@ impl Scene {
     }
 
     async fn made_as(&self, number: u8, picture: &str) -> Record {
-        let record = record(number, picture);
-        let put = self.store.put(&record.picture, picture.to_owned().into());
-        put.await.expect("puts");
+        let mut record = testing::record(job(number), picture.as_bytes());
+        let picture = self
+            .store
+            .put(&record.outputs[0].key, picture.to_owned().into());
+        picture.await.expect("puts");
         let curve = Curve {
-            scale: vec![1, 1],
-            evaluations: vec![1, 2],
+            phase: vec![1, 1],
+            steps: vec![1, 2],
             loss: vec![2.0, 1.0],
         };
-        let key = keys::curve(&record.job, &record.picture).expect("a key");
-        let written = documents::write(&*self.store, &key, &curve).await;
-        written.expect("writes");
+        let curve = serde_json::to_vec(&curve).expect("JSON");
+        self.add_output(&mut record, number, Curve::ROLE, &curve, "json")
+            .await;
         record
+    }
+
+    /// Has the job make a further output.
+    async fn add_output(
+        &self,
+        record: &mut Record,
+        number: u8,
+        role: &str,
+        bytes: &[u8],
+        ending: &str,
+    ) {
+        let output = output(number, role, bytes, ending);
+        let put = self.store.put(&output.key, bytes.to_vec().into());
+        put.await.expect("puts");
+        record.outputs.push(output);
+    }
+
+    /// The record of a job with a picture and a mask, which differ with `version`.
+    async fn made_two(&self, number: u8, version: &str) -> Record {
+        let mut record = self.made_as(number, &format!("picture {version}")).await;
+        let mask = format!("mask {version}");
+        self.add_output(&mut record, number, "mask.1", mask.as_bytes(), "tiff")
+            .await;
+        record
+    }
+
+    async fn save(&self, number: u8, name: &str, record: &Record) -> Saved {
+        let saved = self.open().save(&entry(number, name), record).await;
+        saved.expect("saves")
     }
 
     /// One command that wants these pictures of jobs, by the names that it gives them. Returns the
@@ -75,21 +109,19 @@ impl Scene {
             let record = self.made(*number).await;
             let saved = folder.save(&entry(*number, name), &record).await;
             let saved = saved.expect("saves");
-            let bytes = fs::read_to_string(&saved.path).expect("reads");
-            assert_eq!(
-                bytes,
-                format!("picture {number}"),
-                "{}",
-                saved.path.display()
-            );
-            assert!(saved.path.with_extension("svg").exists());
+            let [path] = &saved.files[..] else {
+                panic!("not one file: {:?}", saved.files);
+            };
+            let bytes = fs::read_to_string(path).expect("reads");
+            assert_eq!(bytes, format!("picture {number}"), "{}", path.display());
+            assert!(path.with_extension("svg").exists());
             files.push(self.name(&saved));
         }
         files
     }
 
     fn name(&self, saved: &Saved) -> String {
-        let path = saved.path.strip_prefix(self.folder.path());
+        let path = saved.files[0].strip_prefix(self.folder.path());
         let name = path.expect("in the folder").with_extension("");
         let mark = if saved.kept { " kept" } else { "" };
         format!("{}{mark}", name.display())
@@ -169,7 +201,15 @@ async fn names_lead_into_subfolders() {
 
 #[tokio::test]
 async fn what_a_person_left_there_stays() {
-    for theirs in ["a.png", "a.jpg", "a.tiff", "a.json", "a.svg", "a.previews"] {
+    for theirs in [
+        "a.png",
+        "a.jpg",
+        "a.tiff",
+        "a.json",
+        "a.svg",
+        "a.previews",
+        "a.txt",
+    ] {
         let scene = Scene::new();
         scene.write(theirs, "theirs");
         assert_eq!(scene.command(&[(1, "a")]).await, ["a-2"], "{theirs}");
@@ -186,8 +226,7 @@ async fn what_a_person_changed_stays() {
     scene.write("a.svg", "edited too");
     for name in ["a-2", "a-2 kept"] {
         let record = scene.made(1).await;
-        let saved = scene.open().save(&entry(1, "a"), &record).await;
-        let saved = saved.expect("saves");
+        let saved = scene.save(1, "a", &record).await;
         assert_eq!(scene.name(&saved), name);
         assert_eq!(saved.changed, [scene.folder.path().join("a.png")]);
     }
@@ -229,14 +268,15 @@ async fn a_job_that_came_to_another_picture_replaces_its_own() {
     let curve = scene.read("a.svg");
     let record = scene.made_as(1, "made anew").await;
     // As long as the new one is not to be had, the old one is left.
-    scene.store.delete(&record.picture).await.expect("deletes");
+    let picture = &record.outputs[0].key;
+    scene.store.delete(picture).await.expect("deletes");
     let refused = scene.open().save(&entry(1, "a"), &record).await;
     assert!(matches!(refused, Err(FolderError::Missing { .. })));
     assert_eq!(scene.read("a.png"), "picture 1");
 
     let record = scene.made_as(1, "made anew").await;
-    let saved = scene.open().save(&entry(1, "a"), &record).await;
-    assert_eq!(scene.name(&saved.expect("saves")), "a");
+    let saved = scene.save(1, "a", &record).await;
+    assert_eq!(scene.name(&saved), "a");
     assert_eq!(scene.read("a.png"), "made anew");
     assert_eq!(scene.read("a.svg"), curve);
     assert_eq!(scene.files(), ["a.json", "a.png", "a.svg"]);
@@ -282,4 +322,76 @@ async fn commands_at_once_come_to_one_picture_each() {
     let mut pictures = [scene.read("a.png"), scene.read("a-2.png")];
     pictures.sort();
     assert_eq!(pictures, ["picture 1", "picture 2"]);
+}
+
+#[tokio::test]
+async fn every_output_is_a_file_of_its_own() {
+    let scene = Scene::new();
+    let record = scene.made_two(1, "1").await;
+    let saved = scene.save(1, "a", &record).await;
+    let path = |file: &str| scene.folder.path().join(file);
+    assert_eq!(saved.files, [path("a.png"), path("a.mask.1.tiff")]);
+    let files = ["a.json", "a.mask.1.tiff", "a.png", "a.svg"];
+    assert_eq!(scene.files(), files);
+    let story: serde_json::Value = serde_json::from_str(&scene.read("a.json")).expect("JSON");
+    assert_eq!(story["file"], "a.png");
+    let beside = serde_json::json!({"picture": "a.png", "mask.1": "a.mask.1.tiff"});
+    assert_eq!(story["files"], beside);
+    assert_eq!(story["labels"]["preset"], "studio");
+    for file in files {
+        assert!(record_file::is_ours(&path(file)), "{file}");
+    }
+    assert!(!record_file::is_ours(&path("a.mask.2.tiff")));
+
+    assert!(scene.save(1, "a", &record).await.kept);
+    scene.remove("a.mask.1.tiff");
+    assert!(!scene.save(1, "a", &record).await.kept, "one was missing");
+    assert_eq!(scene.files(), files);
+
+    // The job came to something else: what it made before goes.
+    let record = scene.made_two(1, "2").await;
+    assert_eq!(scene.name(&scene.save(1, "a", &record).await), "a");
+    assert_eq!(scene.read("a.png"), "picture 2");
+    assert_eq!(scene.read("a.mask.1.tiff"), "mask 2");
+}
+
+#[tokio::test]
+async fn no_output_is_written_over_what_a_person_left_or_changed() {
+    let scene = Scene::new();
+    let record = scene.made_two(1, "1").await;
+    scene.write("a.mask.1.tiff", "theirs");
+    assert_eq!(scene.name(&scene.save(1, "a", &record).await), "a-2");
+    scene.write("a-2.mask.1.tiff", "edited");
+    let saved = scene.save(1, "a", &record).await;
+    assert_eq!(scene.name(&saved), "a-3");
+    let changed = scene.folder.path().join("a-2.mask.1.tiff");
+    assert_eq!(saved.changed, [changed]);
+    // The name was taken before it was known what would be made.
+    scene.write("b.json", &format!("{{\"job\": \"{}\"}}", job(1)));
+    scene.write("b.mask.1.tiff", "theirs too");
+    assert_eq!(scene.name(&scene.save(1, "b", &record).await), "b-2");
+    assert_eq!(scene.read("a.mask.1.tiff"), "theirs");
+    assert_eq!(scene.read("a-2.mask.1.tiff"), "edited");
+    assert_eq!(scene.read("b.mask.1.tiff"), "theirs too");
+    // Of what cannot be had, nothing is written.
+    let record = scene.made_two(2, "3").await;
+    let mask = &record.outputs[2].key;
+    scene.store.delete(mask).await.expect("deletes");
+    let refused = scene.open().save(&entry(2, "c"), &record).await;
+    assert!(matches!(refused, Err(FolderError::Missing { .. })));
+    assert!(!scene.files().contains(&"c.png".to_owned()));
+}
+
+#[tokio::test]
+async fn an_output_does_not_take_the_place_of_the_record() {
+    let scene = Scene::new();
+    let mut record = scene.made(1).await;
+    record.outputs.clear();
+    scene
+        .add_output(&mut record, 1, "report", b"{}", "json")
+        .await;
+    let saved = scene.save(1, "a", &record).await;
+    assert_eq!(saved.files, [scene.folder.path().join("a.report.json")]);
+    assert!(scene.save(1, "a", &record).await.kept);
+    assert_eq!(scene.files(), ["a.json", "a.report.json"]);
 }

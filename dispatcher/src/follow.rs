@@ -1,0 +1,312 @@
+//! Shows people what happens to jobs that are followed, and saves what they make: `watch` follows
+//! the jobs of a fleet, `run` those of its own workers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use stylefleet_fleet::follow::{FollowError, Follower, Happening};
+use stylefleet_fleet::state::Outcome;
+use stylefleet_proto::{Ended, Event, JobId, ManifestEntry, Record, Update};
+use stylefleet_transport::store::Store;
+
+use crate::output::{Files, News, left_as_it_is};
+use crate::output_folder::{FolderError, OutputFolder, wanted};
+use crate::reporter::Reporter;
+
+/// Jobs that are followed, and what is made of what happens to them.
+pub struct Presenter<'a> {
+    /// What happens.
+    pub follower: Follower<'a>,
+    /// Who tells people.
+    pub reporter: Reporter,
+    store: Arc<dyn Store>,
+    /// Where outputs are saved as they are made; none: they stay in the store.
+    folder: Option<OutputFolder>,
+    /// Whether jobs that were over before have been told of.
+    has_caught_up: bool,
+}
+
+/// Why jobs cannot be followed, or what they make not be saved.
+#[derive(Debug, thiserror::Error)]
+pub enum PresentError {
+    /// The jobs cannot be followed.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
+    /// Outputs cannot be saved.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+}
+
+impl<'a> Presenter<'a> {
+    /// Presents jobs that make these results.
+    pub fn new(
+        follower: Follower<'a>,
+        mut reporter: Reporter,
+        entries: &[ManifestEntry],
+        store: Arc<dyn Store>,
+        folder: Option<OutputFolder>,
+    ) -> Self {
+        reporter.expect(entries.iter().cloned());
+        Self {
+            follower,
+            reporter,
+            store,
+            folder,
+            has_caught_up: false,
+        }
+    }
+
+    /// Shows all jobs to their ends.
+    pub async fn run(&mut self) -> Result<(), PresentError> {
+        while let Some(happening) = self.follower.next().await? {
+            self.show(happening).await?;
+        }
+        Ok(())
+    }
+
+    /// Shows which jobs were over before.
+    pub async fn catch_up(&mut self) -> Result<(), PresentError> {
+        while !self.has_caught_up
+            && let Some(happening) = self.follower.next().await?
+        {
+            self.show(happening).await?;
+        }
+        Ok(())
+    }
+
+    /// Shows what happened.
+    pub async fn show(&mut self, happening: Happening) -> Result<(), FolderError> {
+        match happening {
+            Happening::Update(event) => self.update(event).await?,
+            Happening::AttemptEnded(event) => self.attempt_ended(event),
+            Happening::Over(job, outcome) => self.over(job, &outcome).await?,
+            Happening::CaughtUp => self.has_caught_up = true,
+            Happening::Absent(event) => self.absent(&event),
+            Happening::Remark(text) => self.reporter.remark(&text),
+        }
+        Ok(())
+    }
+
+    async fn update(&mut self, event: Event<Update>) -> Result<(), FolderError> {
+        let Event { job, attempt, .. } = event;
+        match event.kind {
+            Update::Started { steps, device } => {
+                self.reporter.report_job(job, |name| News::Started {
+                    job,
+                    name,
+                    device: &device,
+                    attempt,
+                    steps,
+                });
+            }
+            Update::Progress(progress) => self.reporter.report_job(job, |name| News::Progress {
+                job,
+                name,
+                progress: &progress,
+            }),
+            Update::Note(text) => self.note(job, &text),
+            Update::Previewed { steps } => self.preview(job, steps).await?,
+        }
+        Ok(())
+    }
+
+    /// An attempt is over, and another follows.
+    fn attempt_ended(&mut self, event: Event<Ended>) {
+        let job = event.job;
+        match event.kind {
+            Ended::Interrupted { steps } => {
+                let news = |name| News::Interrupted { job, name, steps };
+                self.reporter.report_job(job, news);
+            }
+            Ended::Failed { reason, .. } => {
+                self.note(job, &format!("{reason}: it is tried again"));
+            }
+            // No attempt follows these.
+            Ended::Finished { .. } | Ended::Cancelled => {}
+        }
+    }
+
+    fn note(&mut self, job: JobId, text: &str) {
+        let news = |name| News::Note { job, name, text };
+        self.reporter.report_job(job, news);
+    }
+
+    /// Saves how a job looks after so many steps. The pictures of a fleet's are for `fetch`.
+    async fn preview(&mut self, job: JobId, steps: u64) -> Result<(), FolderError> {
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
+        for entry in self.reporter.entries(&job) {
+            if let Some(file) = folder.save_preview(&entry, steps).await? {
+                self.reporter.report(&News::Previewed {
+                    job,
+                    name: entry.name.as_ref(),
+                    file: &file,
+                    steps,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows how a job ended.
+    async fn over(&mut self, job: JobId, outcome: &Outcome) -> Result<(), FolderError> {
+        for entry in self.reporter.entries(&job) {
+            let name = entry.name.as_ref();
+            match outcome {
+                Outcome::Done(record) => self.done(&entry, record).await?,
+                Outcome::Failed(failure) => self.reporter.report(&News::Failed {
+                    job: Some(job),
+                    name,
+                    reason: &failure.reason,
+                    attempts: failure.attempts,
+                }),
+                Outcome::Cancelled => self.reporter.report(&News::Cancelled { job, name }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows a result that is there, and saves it where it is to be saved.
+    async fn done(&mut self, entry: &ManifestEntry, record: &Record) -> Result<(), FolderError> {
+        let (job, name) = (entry.job, entry.name.as_ref());
+        let files = match self.save(entry, record).await {
+            Ok(files) => &Files(files),
+            Err(error) => {
+                self.reporter.report(&News::Failed {
+                    job: Some(job),
+                    name,
+                    reason: &error.into_reason()?,
+                    attempts: record.attempt,
+                });
+                return Ok(());
+            }
+        };
+        self.reporter.report(&if self.has_caught_up {
+            News::Finished {
+                job,
+                name,
+                files,
+                seconds: record.seconds,
+                steps: record.steps,
+                figures: &record.figures,
+            }
+        } else {
+            News::Kept { job, name, files }
+        });
+        Ok(())
+    }
+
+    /// Saves what a job made, if that is to be saved. Returns where it is.
+    async fn save(
+        &mut self,
+        entry: &ManifestEntry,
+        record: &Record,
+    ) -> Result<Vec<PathBuf>, FolderError> {
+        let Some(folder) = &self.folder else {
+            let place = |output: &_| self.store.locate(output).into();
+            return Ok(wanted(record).map(|output| place(&output.key)).collect());
+        };
+        let saved = folder.save(entry, record).await?;
+        for file in saved.changed {
+            self.reporter.report(&News::Note {
+                job: entry.job,
+                name: entry.name.as_ref(),
+                text: &left_as_it_is(&file),
+            });
+        }
+        Ok(saved.files)
+    }
+
+    /// A job is over, says a worker, and the store has nothing of it.
+    fn absent(&mut self, event: &Event<Ended>) {
+        if let Some(entry) = self.reporter.entries(&event.job).first() {
+            self.reporter.remark(&format!(
+                "{}: worker {} says that it is over, but the store here has nothing of it: does \
+                 that worker use another store?",
+                entry.name, event.worker
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use stylefleet_fleet::documents;
+    use stylefleet_proto::{keys, testing};
+    use stylefleet_transport::broker::Notification;
+    use stylefleet_transport::store::MemoryStore;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::output::Output;
+
+    /// Keeps the events that it is shown, with their names.
+    #[derive(Clone, Default)]
+    struct Shown(Arc<Mutex<Vec<String>>>);
+
+    impl Output for Shown {
+        fn show(&mut self, news: &News<'_>) {
+            let news = serde_json::to_value(news).expect("JSON");
+            let text = |field: &str| news[field].as_str().unwrap_or_default().to_owned();
+            let line = format!("{} {}", text("event"), text("name"));
+            self.0.lock().expect("whole").push(line);
+        }
+    }
+
+    async fn finish(store: &MemoryStore, job: JobId) {
+        let record = testing::record(job, b"a picture");
+        let written = documents::write(store, &keys::result(&job), &record).await;
+        written.expect("writes");
+    }
+
+    #[tokio::test]
+    async fn a_job_goes_by_its_first_name_until_it_is_over() {
+        let job = |number: u8| format!("{number:064x}").parse().expect("an id");
+        let entry = |number, name: &str| ManifestEntry {
+            job: job(number),
+            name: name.parse().expect("a name"),
+            labels: Default::default(),
+        };
+        let entries = [entry(1, "a"), entry(2, "b"), entry(2, "also b")];
+        let store = Arc::new(MemoryStore::default());
+        finish(&store, job(1)).await;
+        let (publish, notifications) = mpsc::channel(2);
+        let shown = Shown::default();
+        let reporter = Reporter::new(3, Box::new(shown.clone()));
+        let jobs = [job(1), job(2)];
+        let follower = Follower::of_own_workers(notifications, jobs, store.clone());
+        let mut presenter = Presenter::new(follower, reporter, &entries, store.clone(), None);
+        presenter.catch_up().await.expect("follows");
+
+        finish(&store, job(2)).await;
+        let started = Update::Started {
+            steps: 0,
+            device: "cpu".to_owned(),
+        };
+        let finished = Ended::Finished {
+            seconds: 1.0,
+            steps: 1,
+            figures: Default::default(),
+        };
+        for kind in [started.into(), finished.into()] {
+            let event = Event {
+                job: job(2),
+                worker: "w".to_owned(),
+                attempt: 1,
+                unix_millis: 1,
+                kind,
+            };
+            let sent = publish.send(Notification::Event(event)).await;
+            sent.expect("is followed");
+        }
+        presenter.run().await.expect("follows");
+        let tally = presenter.reporter.close();
+        assert_eq!((tally.kept, tally.done, tally.unfinished()), (1, 2, 0));
+        let lines = shown.0.lock().expect("whole").clone();
+        let ends = ["finished b", "finished also b", "summary "];
+        assert_eq!(lines, [&["kept a", "started b"][..], &ends].concat());
+    }
+}
