@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::processes::wait_until;
 use crate::services::{Fleet, Services, curl};
-use crate::{Run, Scene, stylefleet, worker};
+use crate::{Programs, Run, Scene};
 
 /// A vhost with its queues, a bucket, and a folder with pictures: `boat.png`, `car.png` and the
 /// style `wave.png`.
@@ -18,16 +18,24 @@ pub struct Workshop<'a> {
     pub fleet: Fleet<'a>,
     /// The folder that commands run in.
     pub scene: Scene,
+    /// What runs.
+    programs: Programs,
 }
 
 impl<'a> Workshop<'a> {
     /// A new one, whose queues the administrator has declared.
     pub fn new(services: &'a Services) -> Self {
+        Self::of(services, Programs::standard())
+    }
+
+    /// The same of these programs.
+    pub fn of(services: &'a Services, programs: Programs) -> Self {
         let scene = Scene::with_pictures();
         scene.add_content("car.png", 2);
         let workshop = Self {
             fleet: services.fleet(),
             scene,
+            programs,
         };
         let mut declare = workshop.command(&["doctor --declare"]);
         declare.env("STYLEFLEET_BROKER", &workshop.fleet.broker);
@@ -38,7 +46,7 @@ impl<'a> Workshop<'a> {
     /// A command of `stylefleet`, with the dispatcher's rights. Several arguments may be in one
     /// text, parted by blanks.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = self.scene.command(stylefleet());
+        let mut command = self.scene.command(&self.programs.dispatcher);
         command
             .args(args.iter().flat_map(|arg| arg.split(' ')))
             .envs(self.fleet.environment(&self.fleet.dispatcher));
@@ -72,7 +80,12 @@ impl<'a> Workshop<'a> {
 
     /// `stylefleet-worker serve`, small and quick, with a cache that this workshop's workers share.
     pub fn worker(&self) -> Command {
-        let mut command = self.scene.command(worker());
+        self.worker_of(&self.programs.worker)
+    }
+
+    /// The same of another worker's executable.
+    pub fn worker_of(&self, program: &Path) -> Command {
+        let mut command = self.scene.command(program);
         command
             .arg("serve")
             .envs(self.fleet.environment(&self.fleet.worker))
@@ -86,12 +99,10 @@ impl<'a> Workshop<'a> {
     }
 
     /// Starts [`Self::worker`] with further settings, and waits until it takes jobs.
-    pub fn hire(&self, settings: &[(&str, &str)]) -> Run {
+    pub fn start_worker(&self, settings: &[(&str, &str)]) -> Run {
         let mut command = self.worker();
         command.envs(settings.iter().copied());
-        let mut worker = Run::start(command);
-        worker.wait_for_line("takes jobs on");
-        worker
+        started(command)
     }
 
     /// An object of the bucket, if it is there.
@@ -139,6 +150,13 @@ impl<'a> Workshop<'a> {
     pub fn wait_for_object(&self, key: &str) {
         wait_until(&format!("there is {key}"), || self.object(key).is_some());
     }
+}
+
+/// Starts a worker, and waits until it takes jobs.
+pub fn started(worker: Command) -> Run {
+    let mut worker = Run::start(worker);
+    worker.wait_for_line("takes jobs on");
+    worker
 }
 
 /// The weights that tests work with.

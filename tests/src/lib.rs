@@ -34,6 +34,33 @@ pub fn worker() -> PathBuf {
     built("stylefleet-worker")
 }
 
+/// The programs of a fleet.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// The dispatcher's executable.
+    pub dispatcher: PathBuf,
+    /// The worker's.
+    pub worker: PathBuf,
+}
+
+impl Programs {
+    /// Those that users have.
+    pub fn standard() -> Self {
+        Self {
+            dispatcher: stylefleet(),
+            worker: worker(),
+        }
+    }
+
+    /// Those that know one kind more: see `tests/counting`.
+    pub fn counting() -> Self {
+        Self {
+            dispatcher: built("counting-stylefleet"),
+            worker: built("counting-worker"),
+        }
+    }
+}
+
 /// An executable beside the folder that this test runs from: target/release/deps.
 fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");

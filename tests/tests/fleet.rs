@@ -86,10 +86,10 @@ fn a_killed_workers_job_goes_on_elsewhere_to_the_same_picture() {
     let workshop = Workshop::new(Services::shared());
     let batch = workshop.submit(&["boat.png", LONG]);
     let mut watch = workshop.watch(&batch);
-    let first = workshop.hire(&[]);
+    let first = workshop.start_worker(&[]);
     wait_for_checkpoint(&workshop, &mut watch);
     first.signal("KILL");
-    let _second = workshop.hire(&[]);
+    let _second = workshop.start_worker(&[]);
     let again = watch.wait_for("another start", started);
     assert!(resumed(&again) > 0, "it began afresh: {again}");
     expect_undisturbed(&workshop, &batch, watch, &["boat"]);
@@ -102,10 +102,10 @@ fn a_worker_that_slept_through_its_job_changes_nothing_and_works_on() {
     let mut watch = workshop.watch(&first);
     // The broker takes it for dead after two seconds.
     let broker = format!("{}?heartbeat=1", workshop.fleet.worker);
-    let mut sleeper = workshop.hire(&[("STYLEFLEET_BROKER", &broker)]);
+    let mut sleeper = workshop.start_worker(&[("STYLEFLEET_BROKER", &broker)]);
     let boat = wait_for_checkpoint(&workshop, &mut watch);
     sleeper.signal("STOP");
-    let other = workshop.hire(&[]);
+    let other = workshop.start_worker(&[]);
     let again = watch.wait_for("another start", started);
     assert!(resumed(&again) > 0, "it began afresh: {again}");
     expect_undisturbed(&workshop, &first, watch, &["boat"]);
@@ -130,7 +130,7 @@ fn a_cut_connection_costs_no_attempt_and_no_work() {
     let relay = Relay::before(&workshop.fleet.worker);
     let batch = workshop.submit(&["boat.png", LONG]);
     let mut watch = workshop.watch(&batch);
-    let mut worker = workshop.hire(&[("STYLEFLEET_BROKER", &relay.url)]);
+    let mut worker = workshop.start_worker(&[("STYLEFLEET_BROKER", &relay.url)]);
     wait_for_checkpoint(&workshop, &mut watch);
     relay.cut();
     worker.wait_for_line("connected again");
@@ -145,7 +145,7 @@ fn a_damaged_checkpoint_is_noted_and_its_job_begun_anew() {
     let workshop = Workshop::new(Services::shared());
     let batch = workshop.submit(&["boat.png", LONG]);
     let mut watch = workshop.watch(&batch);
-    let first = workshop.hire(&[]);
+    let first = workshop.start_worker(&[]);
     let job = wait_for_checkpoint(&workshop, &mut watch);
     first.signal("TERM");
     first.end().expect_code(0);
@@ -155,7 +155,7 @@ fn a_damaged_checkpoint_is_noted_and_its_job_begun_anew() {
     workshop.scene.write("damaged", &checkpoint);
     workshop.put(&key, &workshop.scene.path("damaged"));
 
-    let _second = workshop.hire(&[]);
+    let _second = workshop.start_worker(&[]);
     let note = watch.wait_for("a note", |event| event["event"] == "note");
     let text = note["text"].as_str().unwrap_or_default();
     assert!(
@@ -173,7 +173,7 @@ fn a_worker_told_to_stop_hands_its_job_on_with_a_checkpoint() {
     let batch = workshop.submit(&["boat.png", LONG]);
     let mut watch = workshop.watch(&batch);
     // So rare that the only checkpoint is the one that is kept because of the signal.
-    let first = workshop.hire(&[("STYLEFLEET_CHECKPOINT_SECONDS", "86400")]);
+    let first = workshop.start_worker(&[("STYLEFLEET_CHECKPOINT_SECONDS", "86400")]);
     let job = job(&watch.wait_for("progress", |e| e["event"] == "progress"));
     first.signal("TERM");
     let ended = first.end().expect_code(0);
@@ -193,7 +193,7 @@ fn a_worker_told_to_stop_hands_its_job_on_with_a_checkpoint() {
     }
     assert_eq!(workshop.ask(&["queue"])["waiting"]["normal"], 1);
 
-    let mut second = workshop.hire(&[]);
+    let mut second = workshop.start_worker(&[]);
     let again = watch.wait_for("another start", started);
     assert!(resumed(&again) > 0, "it began afresh: {again}");
     expect_undisturbed(&workshop, &batch, watch, &["boat"]);
@@ -210,7 +210,7 @@ fn a_job_that_kills_its_workers_is_set_aside_and_can_be_retried() {
         status["started"]["deaths"].as_u64()
     };
     for deaths in 0..lifecycle::DEATHS {
-        let worker = workshop.hire(&[("STYLEFLEET_CHECKPOINT_SECONDS", "86400")]);
+        let worker = workshop.start_worker(&[("STYLEFLEET_CHECKPOINT_SECONDS", "86400")]);
         let event = watch.wait_for("the start", started);
         assert_eq!((&event["attempt"], resumed(&event)), (&json!(1), 0));
         wait_until("the worker left its mark", || {
@@ -218,7 +218,7 @@ fn a_job_that_kills_its_workers_is_set_aside_and_can_be_retried() {
         });
         worker.signal("KILL");
     }
-    let mut worker = workshop.hire(&[]);
+    let mut worker = workshop.start_worker(&[]);
     worker.wait_for_line(": set aside: ");
     let ended = watch.end().expect_code(1);
     let [failed] = &ended.events_of("failed")[..] else {
@@ -249,7 +249,7 @@ fn high_priorities_go_first() {
     let workshop = Workshop::new(Services::shared());
     // A worker looks for its next job when the one at hand is about to end. This one never is.
     let busy = workshop.submit(&["boat.png", ENDLESS]);
-    let worker = workshop.hire(&[]);
+    let worker = workshop.start_worker(&[]);
     workshop.watch(&busy).wait_for("the start", started);
     for (content, priority) in [("boat", "low"), ("car", "normal"), ("wave", "high")] {
         let content = format!("{content}.png");
@@ -292,7 +292,7 @@ async fn long_jobs_take_turns_and_ask_for_their_inputs_once() {
         let content = format!("{content}.png");
         workshop.submit(&[&content, LONG])
     });
-    let _worker = workshop.hire(&[("STYLEFLEET_SLICE_SECONDS", "1")]);
+    let _worker = workshop.start_worker(&[("STYLEFLEET_SLICE_SECONDS", "1")]);
     let options = BrokerOptions {
         url: workshop.fleet.dispatcher.parse().expect("a URL"),
         ca: None,

@@ -77,7 +77,7 @@ fn what_the_broker_lost_is_noticed_and_handed_in_again() {
         (&0.into(), &2.into())
     );
     assert_eq!(workshop.ask(&["status b"])["lost"], 0);
-    let _worker = workshop.hire(&[]);
+    let _worker = workshop.start_worker(&[]);
     workshop.watch("b").end().expect_code(0);
 }
 
@@ -86,7 +86,7 @@ fn a_result_that_was_removed_or_damaged_is_made_again() {
     let workshop = Workshop::new(Services::shared());
     let submit = "submit boat.png --style wave.png --batch b";
     workshop.ask(&[submit, QUICK]);
-    let _worker = workshop.hire(&[]);
+    let _worker = workshop.start_worker(&[]);
     workshop.watch("b").end().expect_code(0);
     let jobs = workshop.ask(&["status b --jobs"])["jobs"].clone();
     let job = jobs[0]["job"].as_str().expect("an id");
@@ -128,7 +128,7 @@ fn a_worker_with_another_store_leaves_jobs_to_others() {
     theirs.env("STYLEFLEET_BROKER", &elsewhere.broker);
     Run::start(theirs).end().expect_code(0);
 
-    let mut stranger = workshop.hire(&[("STYLEFLEET_STORE", &elsewhere.store)]);
+    let mut stranger = workshop.start_worker(&[("STYLEFLEET_STORE", &elsewhere.store)]);
     let refusal = stranger.wait_for_line("is not taken");
     assert!(refusal.contains("STYLEFLEET_STORE"), "{refusal}");
     wait_until("the doctor knows", || {
@@ -138,7 +138,7 @@ fn a_worker_with_another_store_leaves_jobs_to_others() {
     });
     assert_eq!(workshop.ask(&["status b"])["states"]["waiting"], 2);
 
-    let _worker = workshop.hire(&[]);
+    let _worker = workshop.start_worker(&[]);
     let watched = workshop.watch("b").end().expect_code(0);
     assert_eq!(watched.events_of("finished").len(), 2);
     wait_until("nothing waits", || {

@@ -80,7 +80,7 @@ fn a_broker_that_restarts_loses_nothing() {
     let workshop = Workshop::new(&services);
     let batch = workshop.submit(&["boat.png car.png wave.png", LONG]);
     let mut watch = workshop.watch(&batch);
-    let mut worker = workshop.hire(&[]);
+    let mut worker = workshop.start_worker(&[]);
     watch.wait_for("the start", started);
     services.stop(Server::Broker);
     services.start(Server::Broker);
@@ -95,7 +95,7 @@ fn a_picture_waits_for_a_store_that_is_away() {
     let batch = workshop.submit(&["boat.png", LONG]);
     let mut watch = workshop.watch(&batch);
     let address = address();
-    let mut worker = workshop.hire(&[
+    let mut worker = workshop.start_worker(&[
         ("STYLEFLEET_HEALTH", &address),
         ("STYLEFLEET_CHECKPOINT_SECONDS", "86400"),
     ]);
@@ -120,7 +120,7 @@ fn a_second_signal_ends_a_worker_at_once_and_its_job_goes_on_from_the_last_check
     let batch = workshop.submit(&["boat.png", LONG]);
     let mut watch = workshop.watch(&batch);
     let address = address();
-    let worker = workshop.hire(&[
+    let worker = workshop.start_worker(&[
         ("STYLEFLEET_S3_ENDPOINT", &store.url),
         ("STYLEFLEET_HEALTH", &address),
         ("STYLEFLEET_GRACE_SECONDS", "3600"),
@@ -135,7 +135,7 @@ fn a_second_signal_ends_a_worker_at_once_and_its_job_goes_on_from_the_last_check
     let ended = worker.end();
     assert_eq!(ended.status.signal(), Some(KILLED), "{}", ended.so_far());
 
-    let _other = workshop.hire(&[]);
+    let _other = workshop.start_worker(&[]);
     let again = watch.wait_for("another start", started);
     let resumed = again["steps"].as_u64();
     assert!(resumed > Some(0), "it began afresh: {again}");
@@ -150,7 +150,7 @@ fn a_worker_ends_within_its_grace_whatever_the_store_does() {
         let store = Relay::before(services.setting("STYLEFLEET_S3_ENDPOINT"));
         let batch = workshop.submit(&["boat.png", LONG]);
         let mut watch = workshop.watch(&batch);
-        let worker = workshop.hire(&[
+        let worker = workshop.start_worker(&[
             ("STYLEFLEET_S3_ENDPOINT", &store.url),
             ("STYLEFLEET_GRACE_SECONDS", "8"),
         ]);
@@ -176,7 +176,7 @@ fn a_worker_ends_within_its_grace_whatever_the_store_does() {
             assert_eq!(code, Some(0), "{}", ended.so_far());
         }
         assert!(took < PATIENCE / 4, "it took {took:?}");
-        let _other = workshop.hire(&[]);
+        let _other = workshop.start_worker(&[]);
         expect_first_attempts(&workshop, watch, 1);
     }
 }
@@ -188,7 +188,7 @@ fn a_worker_says_how_it_is() {
     let broker = Relay::before(&workshop.fleet.worker);
     let store = Relay::before(services.setting("STYLEFLEET_S3_ENDPOINT"));
     let address = address();
-    let worker = workshop.hire(&[
+    let worker = workshop.start_worker(&[
         ("STYLEFLEET_BROKER", &broker.url),
         ("STYLEFLEET_S3_ENDPOINT", &store.url),
         ("STYLEFLEET_HEALTH", &address),

@@ -218,7 +218,7 @@ async fn hostile_messages_are_set_aside_and_the_worker_works_on() {
             .await
             .expect("is taken");
     }
-    let worker = workshop.hire(&[]);
+    let worker = workshop.start_worker(&[]);
     let batch = workshop.submit(&["boat.png --priority low", SHORT]);
     workshop.watch(&batch).end().expect_code(0);
 
@@ -245,7 +245,7 @@ async fn a_damaged_result_makes_way_for_a_good_one() {
     let job = job(content, style);
     let message = wire::Job::from(&job).encode_to_vec();
     let channel = connect(&workshop.fleet.dispatcher).await;
-    let worker = workshop.hire(&[]);
+    let worker = workshop.start_worker(&[]);
     let key = keys::result(&job.id);
     let is_good = || {
         let result = workshop.object(&key);
@@ -300,7 +300,7 @@ async fn bad_inputs_fail_their_jobs_alone() {
             .await
             .expect("is taken");
     }
-    let _worker = workshop.hire(&[]);
+    let _worker = workshop.start_worker(&[]);
     let batch = workshop.submit(&["boat.png", SHORT]);
     workshop.watch(&batch).end().expect_code(0);
     let dead = dead(&workshop);
@@ -334,7 +334,7 @@ fn what_a_stray_hand_removed_or_altered_is_mended_by_another_submit() {
     let path = workshop.scene.path("altered");
     std::fs::write(&path, altered).expect("writes");
     workshop.put(&input("car.png"), &path);
-    let _worker = workshop.hire(&[]);
+    let _worker = workshop.start_worker(&[]);
     let ended = workshop.watch(&batch).end().expect_code(1);
     assert_eq!(ended.events_of("failed").len(), 2, "{}", ended.so_far());
     let dead = || {
@@ -504,7 +504,7 @@ fn no_log_has_a_secret_in_it() {
         "STYLEFLEET_LOG",
         "debug,stylefleet=trace,stylefleet_worker=trace,stylefleet_transport=trace",
     );
-    let mut worker = workshop.hire(&[log, ("STYLEFLEET_BROKER", &relay.url)]);
+    let mut worker = workshop.start_worker(&[log, ("STYLEFLEET_BROKER", &relay.url)]);
     relay.cut();
     worker.wait_for_line("connected again");
     let mut submit = workshop.command(&["submit boat.png --wait", SHORT]);

@@ -1,4 +1,4 @@
-//! The doors of tests/fuzz on a stable toolchain: the seeds, and thousands of mutations of them.
+//! The entries of tests/fuzz on a stable toolchain: the seeds, and thousands of mutations of them.
 //! `make fuzz` has libFuzzer look for more.
 
 use std::collections::BTreeMap;
@@ -16,8 +16,8 @@ use stylefleet_proto::{
     wire,
 };
 
-#[path = "../fuzz/doors.rs"]
-mod doors;
+#[path = "../fuzz/entries.rs"]
+mod entries;
 
 /// Mutations of each kind of seed.
 const CASES: u32 = 20_000;
@@ -62,9 +62,9 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
     vec((any::<Index>(), change), 0..6)
 }
 
-/// A seed of a door, changed, perhaps with another's end.
-fn mutations(door: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
-    let seeds: Vec<_> = read_seeds(door).into_values().collect();
+/// A seed of an entry, changed, perhaps with another's end.
+fn mutations(entry: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
+    let seeds: Vec<_> = read_seeds(entry).into_values().collect();
     let halves = (
         select(seeds.clone()),
         select(seeds),
@@ -96,30 +96,30 @@ proptest! {
 
     #[test]
     fn no_message_does_harm(bytes in mutations("messages")) {
-        doors::messages(&bytes);
+        entries::messages(&bytes);
     }
 
     #[test]
     fn no_document_does_harm(bytes in mutations("documents")) {
-        doors::documents(&bytes);
+        entries::documents(&bytes);
     }
 
     #[test]
     fn no_address_does_harm(bytes in mutations("addresses")) {
-        doors::addresses(&String::from_utf8_lossy(&bytes));
+        entries::addresses(&String::from_utf8_lossy(&bytes));
     }
 }
 
 // The seeds.
 
-fn folder(door: &str) -> PathBuf {
+fn folder(entry: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/seeds")
-        .join(door)
+        .join(entry)
 }
 
-fn read_seeds(door: &str) -> BTreeMap<String, Vec<u8>> {
-    let files = std::fs::read_dir(folder(door)).expect("has seeds");
+fn read_seeds(entry: &str) -> BTreeMap<String, Vec<u8>> {
+    let files = std::fs::read_dir(folder(entry)).expect("has seeds");
     let seed = |file: std::io::Result<std::fs::DirEntry>| {
         let file = file.expect("an entry");
         let name = file.file_name().into_string().expect("a plain name");
@@ -200,7 +200,7 @@ fn event_kinds() -> [(&'static str, EventKind); 8] {
     ]
 }
 
-/// What the contract says today, by door and name.
+/// What the contract says today, by entry and name.
 fn contract() -> BTreeMap<(&'static str, String), Vec<u8>> {
     let job = job();
     let event = Event {
@@ -246,7 +246,7 @@ fn contract() -> BTreeMap<(&'static str, String), Vec<u8>> {
             "frames",
             [frame(&delivery), frame(&drain)].concat(),
         ),
-        ("messages", "told", delivery),
+        ("messages", "delivery", delivery),
     ];
     for (name, kind) in event_kinds() {
         let event = event.clone().map(|_| kind);
@@ -307,17 +307,17 @@ fn contract() -> BTreeMap<(&'static str, String), Vec<u8>> {
     ] {
         seeds.push(("documents", name, document.to_string().into_bytes()));
     }
-    let named = |(door, name, bytes): (_, &str, _)| ((door, name.to_owned()), bytes);
+    let named = |(entry, name, bytes): (_, &str, _)| ((entry, name.to_owned()), bytes);
     seeds.into_iter().map(named).collect()
 }
 
 #[test]
 fn the_seeds_are_what_the_contract_says_today() {
-    for ((door, name), bytes) in contract() {
-        let written = std::fs::read(folder(door).join(&name)).ok();
+    for ((entry, name), bytes) in contract() {
+        let written = std::fs::read(folder(entry).join(&name)).ok();
         assert!(
             written == Some(bytes),
-            "seed {door}/{name} is of an older contract: cargo test --release -p stylefleet-tests \
+            "seed {entry}/{name} is of an older contract: cargo test --release -p stylefleet-tests \
              --test fuzz -- --ignored"
         );
     }
@@ -326,7 +326,7 @@ fn the_seeds_are_what_the_contract_says_today() {
 #[test]
 #[ignore = "writes the seeds anew"]
 fn write_seeds() {
-    for ((door, name), bytes) in contract() {
-        std::fs::write(folder(door).join(name), bytes).expect("writes");
+    for ((entry, name), bytes) in contract() {
+        std::fs::write(folder(entry).join(name), bytes).expect("writes");
     }
 }

@@ -1,7 +1,7 @@
 #![no_main]
 
-#[path = "../doors.rs"]
+#[path = "../entries.rs"]
 #[allow(dead_code)]
-mod doors;
+mod entries;
 
-libfuzzer_sys::fuzz_target!(|text: &str| doors::addresses(text));
+libfuzzer_sys::fuzz_target!(|text: &str| entries::addresses(text));

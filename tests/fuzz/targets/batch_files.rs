@@ -1,6 +1,6 @@
 #![no_main]
 
-// The dispatcher is no library: its door is compiled in.
+// The dispatcher is no library: its entry is compiled in.
 #[path = "../../../dispatcher/src/asking/mod.rs"]
 #[allow(dead_code, unused_imports)]
 mod asking;

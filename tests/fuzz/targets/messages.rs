@@ -1,7 +1,7 @@
 #![no_main]
 
-#[path = "../doors.rs"]
+#[path = "../entries.rs"]
 #[allow(dead_code)]
-mod doors;
+mod entries;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| doors::messages(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| entries::messages(bytes));

@@ -12,9 +12,9 @@ use stylefleet_proto::{Curve, Digest, JobId, keys};
 
 use crate::asked::Entry;
 use crate::bucket::{self, Objects};
-use crate::crew::{CHECKPOINT_SECONDS, Crew};
 use crate::log::{self, Work};
 use crate::storm::{Storm, Tally};
+use crate::workers::{CHECKPOINT_SECONDS, Workers};
 
 /// Reasons for which jobs are to be set aside.
 const REASONS: [&str; 2] = ["is not in the store", "is not the image it should be"];
@@ -23,7 +23,7 @@ const REASONS: [&str; 2] = ["is not in the store", "is not the image it should b
 #[derive(Debug)]
 pub struct Ledger<'a> {
     storm: &'a Storm<'a>,
-    crew: &'a Crew,
+    workers: &'a Workers,
     faults: Tally,
     work: Work,
     submitted: usize,
@@ -41,14 +41,14 @@ pub struct Ledger<'a> {
 }
 
 /// Accounts for every job, after the storm.
-pub fn balance<'a>(storm: &'a Storm<'a>, faults: Tally, crew: &'a Crew) -> Ledger<'a> {
+pub fn balance<'a>(storm: &'a Storm<'a>, faults: Tally, workers: &'a Workers) -> Ledger<'a> {
     let entries = storm.asked.entries(storm.workshop, storm.services);
     let jobs: BTreeSet<JobId> = entries.iter().map(|entry| entry.job).collect();
     let mut ledger = Ledger {
         storm,
-        crew,
+        workers,
         faults,
-        work: log::read(crew.logs.path()),
+        work: log::read(workers.logs.path()),
         submitted: jobs.len(),
         done: 0,
         identical: 0,
@@ -56,7 +56,7 @@ pub fn balance<'a>(storm: &'a Storm<'a>, faults: Tally, crew: &'a Crew) -> Ledge
         set_aside: BTreeMap::new(),
         letters: 0,
         litter: Vec::new(),
-        complaints: crew.broken.clone(),
+        complaints: workers.broken.clone(),
     };
     if jobs.len() != storm.asked.jobs() {
         let asked = storm.asked.jobs();
@@ -190,7 +190,7 @@ impl Ledger<'_> {
 
 impl Display for Ledger<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Storm { asked, heard, .. } = self.storm;
+        let Storm { asked, events, .. } = self.storm;
         let Work {
             attempts,
             resumed,
@@ -224,10 +224,10 @@ impl Display for Ledger<'_> {
         let kinds: BTreeMap<_, _> = kinds.collect();
         let faults: usize = kinds.values().sum();
         row("faults", format!("{faults}: {}", counts(&kinds)))?;
-        let crew = self.crew;
+        let workers = self.workers;
         row(
             "workers",
-            format!("{}: {}", crew.hired, counts(&crew.endings)),
+            format!("{}: {}", workers.started, counts(&workers.endings)),
         )?;
 
         let deliveries = format!(
@@ -235,10 +235,10 @@ impl Display for Ledger<'_> {
              {found_done} deliveries found the job done"
         );
         row("attempts", deliveries)?;
-        let (told, again) = (heard.events(), heard.finished_again());
+        let (published, again) = (events.events(), events.finished_again());
         row(
-            "told",
-            format!("{told} events; {again} of a job known to be finished"),
+            "published",
+            format!("{published} events; {again} of a job known to be finished"),
         )?;
         let litter = &self.litter;
         row(

@@ -10,12 +10,12 @@
 
 mod asked;
 mod bucket;
-mod crew;
+mod events;
 mod faults;
-mod heard;
 mod ledger;
 mod log;
 mod storm;
+mod workers;
 
 use std::str::FromStr;
 use std::thread;
@@ -28,10 +28,10 @@ use stylefleet_tests::services::Services;
 
 use crate::asked::Asked;
 use crate::bucket::Watched;
-use crate::crew::Crew;
+use crate::events::Events;
 use crate::faults::Fault;
-use crate::heard::Heard;
 use crate::storm::Storm;
+use crate::workers::Workers;
 
 /// Longer than the fleet may go without getting anything done once the faults are over.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -105,25 +105,25 @@ fn account_for_every_job(
     let asked = Asked::new(&workshop, jobs, faults::submits(faults));
     let a_submit = asked.submit_what_lacks_inputs(&workshop);
 
-    let heard = Heard::follow(&workshop.fleet.dispatcher);
+    let events = Events::follow(&workshop.fleet.dispatcher);
     let watched = Watched::default();
-    let crew = Crew::new(&workshop, services, workers);
+    let workers = Workers::new(&workshop, services, workers);
     let storm = Storm {
         services,
         cluster,
         workshop: &workshop,
         asked: &asked,
-        heard: &heard,
+        events: &events,
         watched: &watched,
         a_submit,
     };
-    let (tally, crew) = thread::scope(|scope| {
+    let (tally, workers) = thread::scope(|scope| {
         let watching = watched.keep_looking(scope, &workshop.fleet, services);
-        let done = storm.rage(scope, faults, crew);
+        let done = storm.run(scope, faults, workers);
         drop(watching);
         done
     });
-    let ledger = ledger::balance(&storm, tally, &crew);
+    let ledger = ledger::balance(&storm, tally, &workers);
     println!("{ledger}took        {:.0} s", began.elapsed().as_secs_f64());
     assert!(
         ledger.complaints.is_empty(),

@@ -16,9 +16,9 @@ use stylefleet_tests::services::{Server, Services};
 use crate::PATIENCE;
 use crate::asked::Asked;
 use crate::bucket::Watched;
-use crate::crew::{Crew, Stage};
+use crate::events::Events;
 use crate::faults::{Fault, Kind};
-use crate::heard::Heard;
+use crate::workers::{Stage, Workers};
 
 /// Longest time between two faults, where jobs do not get done.
 const LULL: Duration = Duration::from_secs(3);
@@ -42,21 +42,21 @@ pub struct Storm<'env> {
     pub cluster: Option<&'env Cluster>,
     pub workshop: &'env Workshop<'env>,
     pub asked: &'env Asked,
-    pub heard: &'env Heard,
+    pub events: &'env Events,
     pub watched: &'env Watched,
     /// How long a dispatcher takes to submit, at least.
     pub a_submit: Duration,
 }
 
 impl<'env> Storm<'env> {
-    /// Has the crew work while the faults strike, and until all jobs are over or nothing gets
-    /// done any more. Then the crew is dismissed.
-    pub fn rage<'scope>(
+    /// Has the workers work while the faults strike, and until all jobs are over or nothing gets
+    /// done any more. Then the workers are dismissed.
+    pub fn run<'scope>(
         self,
         scope: &'scope Scope<'scope, 'env>,
         faults: &[Fault],
-        mut crew: Crew,
-    ) -> (Tally, Crew)
+        mut workers: Workers,
+    ) -> (Tally, Workers)
     where
         'env: 'scope,
     {
@@ -64,10 +64,10 @@ impl<'env> Storm<'env> {
         let mut aside = Vec::new();
         let mut submitted = 0;
         let began = Instant::now();
-        let mut diary = File::create(crew.logs.path().join("storm.txt")).expect("a file");
+        let mut diary = File::create(workers.logs.path().join("storm.txt")).expect("a file");
         for (number, fault) in faults.iter().enumerate() {
-            self.await_turn(&mut crew, number * self.asked.good / faults.len());
-            let (time, finished) = (began.elapsed(), self.heard.finished());
+            self.await_turn(&mut workers, number * self.asked.good / faults.len());
+            let (time, finished) = (began.elapsed(), self.events.finished());
             let _ = writeln!(diary, "{time:.1?} {finished} {fault:?}");
             match fault.kind {
                 Kind::KillSubmit => {
@@ -81,36 +81,36 @@ impl<'env> Storm<'env> {
                     let fault = *fault;
                     let losing = scope.spawn(move || self.lose_node(fault));
                     while !losing.is_finished() {
-                        crew.tick();
+                        workers.tick();
                     }
                 }
                 kind => match server(kind) {
                     Some(server) => aside.push(self.disturb(scope, server, *fault)),
-                    None => self.strike(&mut crew, fault),
+                    None => self.strike(&mut workers, fault),
                 },
             }
             *tally.entry(fault.kind).or_default() += 1;
         }
-        while !crew.is_calm() || !aside.iter().all(ScopedJoinHandle::is_finished) {
-            crew.tick();
+        while !workers.is_calm() || !aside.iter().all(ScopedJoinHandle::is_finished) {
+            workers.tick();
         }
-        self.await_the_end(&mut crew);
-        crew.dismiss();
-        (tally, crew)
+        self.await_the_end(&mut workers);
+        workers.dismiss();
+        (tally, workers)
     }
 
     /// Waits until so many jobs are finished, or a while.
-    fn await_turn(&self, crew: &mut Crew, finished: usize) {
+    fn await_turn(&self, workers: &mut Workers, finished: usize) {
         let latest = Instant::now() + LULL;
-        while self.heard.finished() < finished && Instant::now() < latest {
-            crew.tick();
+        while self.events.finished() < finished && Instant::now() < latest {
+            workers.tick();
         }
     }
 
     /// Strikes a worker.
-    fn strike(&self, crew: &mut Crew, fault: &Fault) {
-        let place = await_victim(crew, fault);
-        let victim = crew.place(place);
+    fn strike(&self, workers: &mut Workers, fault: &Fault) {
+        let place = await_victim(workers, fault);
+        let victim = workers.place(place);
         match fault.kind {
             Kind::Kill => victim.kill(),
             Kind::Drain => victim.drain(),
@@ -181,11 +181,11 @@ impl<'env> Storm<'env> {
     }
 
     /// Until all jobs are over and the queues are empty, or nothing changes any more.
-    fn await_the_end(&self, crew: &mut Crew) {
+    fn await_the_end(&self, workers: &mut Workers) {
         let mut last = (self.standing(), Instant::now());
         let mut asked = Instant::now();
         while last.1.elapsed() < PATIENCE {
-            crew.tick();
+            workers.tick();
             let over = self.watched.over();
             // The broker is asked seldom: it costs a third of a second.
             if asked.elapsed() < Duration::from_secs(1) {
@@ -230,7 +230,7 @@ impl<'env> Storm<'env> {
 }
 
 /// The place of a worker to be struck, which is at work if there is such a one soon.
-fn await_victim(crew: &mut Crew, fault: &Fault) -> usize {
+fn await_victim(workers: &mut Workers, fault: &Fault) -> usize {
     use Kind::{Away, CutBroker, CutStore, Silence};
     let is_far = matches!(fault.kind, CutBroker | CutStore | Away | Silence);
     let began = Instant::now();
@@ -249,13 +249,13 @@ fn await_victim(crew: &mut Crew, fault: &Fault) -> usize {
     };
     loop {
         assert!(began.elapsed() < PATIENCE, "no worker takes jobs");
-        crew.tick();
-        if let Some(place) = crew.victim(fault.lot, stage(), is_far) {
+        workers.tick();
+        if let Some(place) = workers.victim(fault.lot, stage(), is_far) {
             let end = Instant::now() + late;
             while Instant::now() < end {
-                crew.tick();
+                workers.tick();
             }
-            if crew.is_free(place) {
+            if workers.is_free(place) {
                 return place;
             }
         }

@@ -1,4 +1,4 @@
-//! The doors through which bytes from outside come in. Whatever comes, nothing panics; and what
+//! The entries through which bytes from outside come in. Whatever comes, nothing panics; and what
 //! passes says the same once it was written and read again.
 
 use std::fmt::{Debug, Display};
@@ -32,7 +32,7 @@ pub fn messages(bytes: &[u8]) {
     is_stable(bytes, |event: &Event| wire::Event::from(event.clone()));
     is_stable(bytes, |pulse: &Pulse| wire::Pulse::from(pulse.clone()));
     is_stable(bytes, |hello: &Hello| wire::Hello::from(hello.clone()));
-    is_stable(bytes, |told: &ToWorker| wire::ToWorker::from(told));
+    is_stable(bytes, |message: &ToWorker| wire::ToWorker::from(message));
     read_frames::<wire::ToWorker>(bytes);
     read_frames::<wire::FromWorker>(bytes);
 }

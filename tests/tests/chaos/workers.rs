@@ -28,14 +28,14 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// Places for workers, all of which are to be taken all the time.
 #[derive(Debug)]
-pub struct Crew {
+pub struct Workers {
     places: Vec<Place>,
     /// How workers ended.
     pub endings: BTreeMap<&'static str, usize>,
     /// Workers that ended as none should, and the ends of their logs.
     pub broken: Vec<String>,
     /// Workers that there ever were.
-    pub hired: usize,
+    pub started: usize,
     /// Everybody's log.
     pub logs: Logs,
 }
@@ -90,7 +90,7 @@ enum Fate {
     Die,
 }
 
-impl Crew {
+impl Workers {
     /// So many places. The last one's way to the servers is direct; relays lead there from the
     /// others, but not to a broker of several nodes.
     pub fn new(workshop: &Workshop<'_>, services: &Services, places: usize) -> Self {
@@ -130,7 +130,7 @@ impl Crew {
             places: (0..places).map(place).collect(),
             endings: BTreeMap::new(),
             broken: Vec::new(),
-            hired: 0,
+            started: 0,
             logs: Logs(Some(tempfile::tempdir().expect("a temporary folder"))),
         }
     }
@@ -184,15 +184,18 @@ impl Crew {
         &mut self.places[place]
     }
 
-    fn look_after_all(&mut self, hire: bool) {
+    fn look_after_all(&mut self, start: bool) {
         let now = Instant::now();
         for place in &mut self.places {
             place.do_what_is_due(now);
             let Some(worker) = &mut place.worker else {
-                if hire && now >= place.vacant_until {
-                    let log = self.logs.path().join(format!("worker-{}.log", self.hired));
-                    place.hire(self.hired, log);
-                    self.hired += 1;
+                if start && now >= place.vacant_until {
+                    let log = self
+                        .logs
+                        .path()
+                        .join(format!("worker-{}.log", self.started));
+                    place.start(self.started, log);
+                    self.started += 1;
                 }
                 continue;
             };
@@ -320,7 +323,7 @@ impl Place {
         }
     }
 
-    fn hire(&mut self, number: usize, log: PathBuf) {
+    fn start(&mut self, number: usize, log: PathBuf) {
         let output = File::create(&log).expect("a log");
         self.command
             .env("STYLEFLEET_NAME", format!("worker-{number}"))

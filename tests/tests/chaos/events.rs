@@ -1,4 +1,4 @@
-//! What workers told, as any dispatcher hears it.
+//! What workers published, as any dispatcher receives it.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,25 +10,25 @@ use tokio::runtime::Runtime;
 
 /// All events from now on.
 #[derive(Debug)]
-pub struct Heard {
-    told: Arc<Mutex<Story>>,
+pub struct Events {
+    published: Arc<Mutex<Story>>,
     _runtime: Runtime,
 }
 
 #[derive(Debug, Default)]
 struct Story {
     finished: HashSet<JobId>,
-    /// Jobs whose end was told more than once: it was found to be done already.
+    /// Jobs whose end was published more than once: it was found to be done already.
     again: usize,
     events: usize,
 }
 
-impl Heard {
+impl Events {
     /// Listens to a broker, whatever becomes of it meanwhile.
     pub fn follow(broker: &str) -> Self {
         let runtime = Runtime::new().expect("threads");
-        let told = Arc::new(Mutex::new(Story::default()));
-        let story = told.clone();
+        let published = Arc::new(Mutex::new(Story::default()));
+        let story = published.clone();
         let options = BrokerOptions {
             url: broker.parse().expect("a URL"),
             ca: None,
@@ -49,24 +49,24 @@ impl Heard {
             }
         });
         Self {
-            told,
+            published,
             _runtime: runtime,
         }
     }
 
     /// Jobs known to be finished.
     pub fn finished(&self) -> usize {
-        lock(&self.told).finished.len()
+        lock(&self.published).finished.len()
     }
 
-    /// How often a job was told to be finished that was known to be.
+    /// How often a job was said to be finished that was known to be.
     pub fn finished_again(&self) -> usize {
-        lock(&self.told).again
+        lock(&self.published).again
     }
 
-    /// All that was told.
+    /// All that was published.
     pub fn events(&self) -> usize {
-        lock(&self.told).events
+        lock(&self.published).events
     }
 }
 
