@@ -115,7 +115,7 @@ fn pause_after(took: Duration, every: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::tests::{events, job};
+    use crate::testing::{events, job};
     use stylefleet_proto::{EventKind, Update};
     use stylefleet_transport::broker::Notification;
     use stylefleet_transport::store::FolderStore;

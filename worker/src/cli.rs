@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Takes style transfer jobs, one at a time, and stores the pictures.
+/// Takes jobs, one at a time, and stores what they make.
 ///
 /// Settings come from flags, then the environment (STYLEFLEET_ and a setting's name in capitals, as
 /// in STYLEFLEET_MAX_PIXELS), then the file given with --config, then built-in defaults.
@@ -24,7 +24,7 @@ pub enum Command {
     /// `stylefleet run` starts its workers like this. Ends when told to, when standard input
     /// closes, or on SIGTERM or SIGINT; a job under way is kept as a checkpoint.
     Local {
-        /// Folder that holds inputs, checkpoints and pictures.
+        /// Folder that holds inputs, checkpoints and outputs.
         #[arg(long, value_name = "DIR")]
         store: PathBuf,
         #[command(flatten)]
@@ -32,7 +32,7 @@ pub enum Command {
     },
     /// Take jobs from a broker until told to stop.
     ///
-    /// Settings `broker` and `store` say where jobs come from and pictures go; `stylefleet-worker
+    /// Settings `broker` and `store` say where jobs come from and outputs go; `stylefleet-worker
     /// settings` lists them all. On SIGTERM or SIGINT a job under way is kept as a checkpoint and
     /// given back; a second signal ends the worker at once.
     Serve {

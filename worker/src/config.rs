@@ -219,7 +219,7 @@ impl Settings {
         given(&self.broker.0, "broker", example)
     }
 
-    /// Where inputs come from and pictures go.
+    /// Where inputs come from and outputs go.
     pub fn store(&self) -> Result<Location, SettingsError> {
         given(&self.store, "store", "s3://bucket")
     }
@@ -292,7 +292,7 @@ impl Settings {
         Options {
             device: self.device.clone(),
             threads: (self.threads > 0).then_some(self.threads as usize),
-            weights: self.weights(),
+            weights: Some(self.weights()),
             max_pixels: self.max_pixels,
             memory: self.memory().unwrap_or(None),
         }

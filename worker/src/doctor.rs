@@ -24,7 +24,7 @@ struct Report {
     engine: Option<EngineReport>,
     /// Seconds that one evaluation takes at 256 x 256.
     evaluation_seconds: Option<f64>,
-    /// What is wrong, each with its mend.
+    /// What is wrong, each with its remedy.
     failures: Vec<String>,
 }
 
@@ -35,8 +35,8 @@ struct EngineReport {
     cuda_devices: u32,
     threads: usize,
     cpu_capability: String,
-    network: String,
-    weights_sha256: String,
+    network: Option<String>,
+    weights_sha256: Option<String>,
 }
 
 /// Checks everything, reports on `out`; the exit code says whether all is well.
@@ -119,9 +119,10 @@ fn lines(report: &Report) -> String {
         ("weights", report.weights.clone()),
     ];
     if let Some(engine) = &report.engine {
+        facts.extend(engine.network.clone().map(|network| ("network", network)));
+        let weights = engine.weights_sha256.clone();
+        facts.extend(weights.map(|sha256| ("weights sha256", sha256)));
         facts.extend([
-            ("network", engine.network.clone()),
-            ("weights sha256", engine.weights_sha256.clone()),
             ("libtorch", engine.libtorch.clone()),
             ("device", engine.device.clone()),
             ("cuda devices", engine.cuda_devices.to_string()),

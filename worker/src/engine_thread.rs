@@ -5,40 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use stylefleet_engine::{Description, Engine, Error, Observer, Outcome, Request};
+use stylefleet_engine::{Description, Engine, Error, Options, Outcome, Task};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::failure::Failure;
 use crate::watch::Watch;
-
-/// What the thread runs: the engine, or a test's stand-in.
-pub trait Stylize {
-    /// See [`Engine::description`].
-    fn description(&self) -> &Description;
-
-    /// See [`Engine::stylize`].
-    fn stylize(
-        &mut self,
-        request: &Request,
-        checkpoint: Option<&[u8]>,
-        observer: &mut dyn Observer,
-    ) -> Result<Outcome, Error>;
-}
-
-impl Stylize for Engine {
-    fn description(&self) -> &Description {
-        Engine::description(self)
-    }
-
-    fn stylize(
-        &mut self,
-        request: &Request,
-        checkpoint: Option<&[u8]>,
-        observer: &mut dyn Observer,
-    ) -> Result<Outcome, Error> {
-        Engine::stylize(self, request, checkpoint, observer)
-    }
-}
 
 /// An engine on a thread of its own. Dropping it ends the thread.
 #[derive(Debug)]
@@ -56,7 +27,7 @@ struct Joined(Option<JoinHandle<()>>);
 
 #[derive(Debug)]
 struct Work {
-    request: Arc<Request>,
+    task: Arc<dyn Task>,
     checkpoint: Option<Vec<u8>>,
     watch: Watch,
     reply: oneshot::Sender<Result<Outcome, Failure>>,
@@ -64,14 +35,12 @@ struct Work {
 
 impl EngineThread {
     /// Opens the engine on its thread.
-    pub async fn start<E: Stylize>(
-        open: impl FnOnce() -> Result<E, Error> + Send + 'static,
-    ) -> Result<Self, Failure> {
+    pub async fn start(options: Options) -> Result<Self, Failure> {
         let (work, jobs) = mpsc::unbounded_channel();
         let (opened, description) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("engine".to_owned())
-            .spawn(move || match guarded(open) {
+            .spawn(move || match guarded(|| Engine::open(&options)) {
                 Ok(engine) => {
                     if opened.send(Ok(engine.description().clone())).is_ok() {
                         serve(engine, jobs);
@@ -98,17 +67,17 @@ impl EngineThread {
         !self.work.is_closed()
     }
 
-    /// Runs [`Engine::stylize`] on the engine's thread.
-    pub async fn stylize(
+    /// Runs `task` on the engine's thread.
+    pub async fn run(
         &self,
-        request: Arc<Request>,
+        task: Arc<dyn Task>,
         checkpoint: Option<Vec<u8>>,
         watch: Watch,
     ) -> Result<Outcome, Failure> {
         let (reply, outcome) = oneshot::channel();
         // If the thread is gone the work is dropped, and the reply with it.
         let _ = self.work.send(Work {
-            request,
+            task,
             checkpoint,
             watch,
             reply,
@@ -126,16 +95,16 @@ impl Drop for Joined {
     }
 }
 
-/// Works job after job, until the handle is dropped or a job panics.
-fn serve<E: Stylize>(mut engine: E, mut jobs: mpsc::UnboundedReceiver<Work>) {
+/// Works task after task, until the handle is dropped or a task panics.
+fn serve(mut engine: Engine, mut jobs: mpsc::UnboundedReceiver<Work>) {
     while let Some(work) = jobs.blocking_recv() {
         let Work {
-            request,
+            task,
             checkpoint,
             mut watch,
             reply,
         } = work;
-        let outcome = guarded(|| engine.stylize(&request, checkpoint.as_deref(), &mut watch));
+        let outcome = guarded(|| task.run(&mut engine, checkpoint.as_deref(), &mut watch));
         drop(watch); // Ends the keeping of checkpoints.
         if matches!(outcome, Err(Failure::Panic(_))) {
             // What the engine holds cannot be trusted any more, not even to be dropped.

@@ -4,26 +4,24 @@ use stylefleet_engine::Error;
 use stylefleet_proto::{Digest, Invalid, Name, Role};
 use stylefleet_transport::store::StoreError;
 
-use crate::config::SettingsError;
-
 /// Why an attempt failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// An input is not in the store.
     #[error("{name}: is not in the store as inputs/{sha256}: submit the job again")]
     Missing {
-        /// What people call the image.
+        /// What people call it.
         name: Name,
         /// What it should be.
         sha256: Digest,
     },
     /// An input is not what it was.
     #[error(
-        "{name}: inputs/{sha256} in the store is not the image it should be: submit the job with \
+        "{name}: inputs/{sha256} in the store is not the file it should be: submit the job with \
          --again"
     )]
     Altered {
-        /// What people call the image.
+        /// What people call it.
         name: Name,
         /// What it should be.
         sha256: Digest,
@@ -34,32 +32,39 @@ pub enum Failure {
     /// An input is missing that the kind of job must have.
     #[error("the job has no input {0}: submit it again")]
     NoInput(Role),
+    /// The worker does not know such jobs.
+    #[error(
+        "this worker knows no jobs of the kind {kind}, only {}: start a worker that does",
+        known.join(", ")
+    )]
+    UnknownKind {
+        /// The kind.
+        kind: Role,
+        /// The kinds that it knows.
+        known: Vec<&'static str>,
+    },
+    /// What a job came to is no result.
+    #[error("its figure {figure} came to {value}: change what the job asks for")]
+    NotFinite {
+        /// The figure.
+        figure: String,
+        /// What it came to.
+        value: f64,
+    },
     /// The store did not do as it was told.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A document cannot be written.
-    #[error("{key} cannot be written as JSON: {reason}: please report this")]
+    #[error("{what} cannot be written as JSON: {source}: please report this")]
     Document {
-        /// Where it is.
-        key: String,
+        /// Which one.
+        what: String,
         /// What is wrong with it.
-        reason: serde_json::Error,
+        source: serde_json::Error,
     },
     /// The engine says no.
     #[error(transparent)]
     Engine(#[from] Error),
-    /// A setting is invalid.
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    /// The store does not have the weights that were asked for.
-    #[error("{key} in the store is missing, or not what its name says: upload the weights anew")]
-    Weights {
-        /// Where they should be.
-        key: String,
-    },
-    /// The weights cannot be kept on this machine.
-    #[error("cannot write the weights into the cache folder: {0}: choose another with --cache")]
-    Cache(#[source] std::io::Error),
     /// The job ends its workers.
     #[error(
         "{workers} workers in a row ended while at it, without getting ahead: {}",
@@ -89,14 +94,13 @@ impl Failure {
             | Self::Altered { .. }
             | Self::Invalid(_)
             | Self::NoInput(_)
+            | Self::NotFinite { .. }
             | Self::Document { .. }
-            | Self::Settings(_)
-            | Self::Weights { .. }
-            | Self::Cache(_)
             | Self::CrashLoop { .. } => false,
             Self::Store(error) => error.is_retryable(),
             Self::Engine(error) => error.is_retryable(),
-            Self::Thread(_) | Self::Panic(_) => true,
+            // Another worker may know the kind.
+            Self::UnknownKind { .. } | Self::Thread(_) | Self::Panic(_) => true,
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Input images: from the store, or from a cache on disk that keeps those used last.
+//! What jobs work on: from the store, or from a cache on disk that keeps what was used last.
 //!
-//! The cache is a help and no more: whatever is wrong with it, the store has the image.
+//! The cache is a help and no more: whatever is wrong with it, the store has the input.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -9,14 +9,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use stylefleet_engine::Source;
 use stylefleet_proto::{Digest, Input, keys};
 use stylefleet_transport::store::Store;
 use tempfile::NamedTempFile;
 
 use crate::failure::Failure;
 
-/// Where inputs come from.
+/// Where jobs' inputs come from.
 pub struct Inputs {
     store: Arc<dyn Store>,
     cache: Option<Cache>,
@@ -32,16 +31,15 @@ pub struct Cache {
 
 impl Inputs {
     /// Inputs of `store`, kept in `cache` if there is one.
-    pub fn new(store: Arc<dyn Store>, cache: Option<Cache>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, cache: Option<Cache>) -> Self {
         Self { store, cache }
     }
 
-    /// An image, and truly that image.
-    pub async fn get(&self, image: &Input) -> Result<Source, Failure> {
-        let Input { sha256, name, .. } = image.clone();
-        let source = |bytes: Bytes| Source::new(name.clone(), bytes.into());
+    /// The bytes of `input`, and truly those.
+    pub async fn get(&self, input: &Input) -> Result<Bytes, Failure> {
+        let Input { sha256, name, .. } = input.clone();
         if let Some(bytes) = self.cached(&sha256).await {
-            return Ok(source(bytes));
+            return Ok(bytes);
         }
         let Some(bytes) = self.store.get(&keys::input(&sha256)).await? else {
             return Err(Failure::Missing { name, sha256 });
@@ -50,7 +48,7 @@ impl Inputs {
             return Err(Failure::Altered { name, sha256 });
         }
         self.remember(sha256, bytes.clone()).await;
-        Ok(source(bytes))
+        Ok(bytes)
     }
 
     async fn cached(&self, sha256: &Digest) -> Option<Bytes> {
@@ -137,7 +135,7 @@ mod tests {
 
     use super::*;
 
-    fn image(bytes: &[u8]) -> Input {
+    fn input(bytes: &[u8]) -> Input {
         Input {
             role: "content".parse().expect("a role"),
             sha256: Digest::of(bytes),
@@ -158,10 +156,10 @@ mod tests {
         let key = keys::input(&Digest::of(b"one"));
         store.put(&key, "one".into()).await.expect("writes");
         let inputs = Inputs::new(store.clone(), Some(cache));
-        inputs.get(&image(b"one")).await.expect("from the store");
+        inputs.get(&input(b"one")).await.expect("from the store");
         store.delete(&key).await.expect("removes");
-        let source = inputs.get(&image(b"one")).await.expect("from the cache");
-        assert_eq!(source.bytes, b"one");
+        let cached = inputs.get(&input(b"one")).await.expect("from the cache");
+        assert_eq!(cached, "one");
     }
 
     #[test]

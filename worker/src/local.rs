@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stylefleet_engine::Engine;
 use stylefleet_proto::Hello;
 use stylefleet_transport::broker::PipeEnd;
 use stylefleet_transport::store::FolderStore;
@@ -18,6 +17,7 @@ use crate::engine_thread::EngineThread;
 use crate::failure::Failure;
 use crate::inputs::Inputs;
 use crate::job::WorkerContext;
+use crate::kinds::Kinds;
 use crate::own_store::OwnStore;
 use crate::service::{Service, ServiceError};
 use crate::signals;
@@ -44,20 +44,29 @@ impl LocalError {
 }
 
 /// Works until told to stop.
-pub fn run(store: &Path, settings: &Settings, out: OwnedFd) -> Result<(), LocalError> {
+pub fn run(
+    store: &Path,
+    settings: &Settings,
+    kinds: Kinds,
+    out: OwnedFd,
+) -> Result<(), LocalError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let ended = runtime.block_on(serve(FolderStore::new(store), settings, out));
+    let ended = runtime.block_on(serve(FolderStore::new(store), settings, kinds, out));
     // A read of standard input may still be under way; it is not waited for.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(store: FolderStore, settings: &Settings, out: OwnedFd) -> Result<(), LocalError> {
+async fn serve(
+    store: FolderStore,
+    settings: &Settings,
+    kinds: Kinds,
+    out: OwnedFd,
+) -> Result<(), LocalError> {
     let drain = CancellationToken::new();
-    let options = settings.engine();
-    let engine = EngineThread::start(move || Engine::open(&options)).await?;
+    let engine = EngineThread::start(settings.engine()).await?;
     signals::listen(&drain, None)?;
     let hello = Hello {
         worker: settings.name(),
@@ -71,6 +80,7 @@ async fn serve(store: FolderStore, settings: &Settings, out: OwnedFd) -> Result<
     let store = Arc::new(store);
     let context = Arc::new(WorkerContext {
         worker: settings.name().into(),
+        kinds,
         // The store is as near as a cache would be.
         inputs: Inputs::new(store.clone(), None),
         own_store: OwnStore::new(store.clone()),

@@ -7,15 +7,15 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 use stylefleet_proto::Ended;
 
 const JOBS: &str = "stylefleet_jobs_total";
-const EVALUATIONS: &str = "stylefleet_evaluations_total";
+const STEPS: &str = "stylefleet_steps_total";
 const BUSY: &str = "stylefleet_busy_milliseconds_total";
 const CONNECTED: &str = "stylefleet_connected";
 
 /// Starts to count. What was counted before is forgotten.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new().install_recorder()?;
-    describe_counter!(JOBS, "Jobs that this worker let go of, by outcome");
-    describe_counter!(EVALUATIONS, "Evaluations of jobs that this worker finished");
+    describe_counter!(JOBS, "Jobs that this worker let go of, by kind and outcome");
+    describe_counter!(STEPS, "Steps of jobs that this worker finished, by kind");
     describe_counter!(BUSY, "Milliseconds in which the device had a job");
     describe_gauge!(CONNECTED, "1 while the broker can be reached, else 0");
     Ok(handle)
@@ -26,11 +26,11 @@ pub fn was_busy(time: Duration) {
     counter!(BUSY).increment(time.as_millis() as u64);
 }
 
-/// A job was let go of.
-pub fn ended(ended: &Ended) {
+/// A job of that kind was let go of.
+pub fn ended(kind: &'static str, ended: &Ended) {
     let outcome = match ended {
-        Ended::Finished { evaluations, .. } => {
-            counter!(EVALUATIONS).increment(u64::from(*evaluations));
+        Ended::Finished { steps, .. } => {
+            counter!(STEPS, "kind" => kind).increment(*steps);
             "finished"
         }
         Ended::Failed {
@@ -40,7 +40,7 @@ pub fn ended(ended: &Ended) {
         Ended::Interrupted { .. } => "interrupted",
         Ended::Cancelled => "cancelled",
     };
-    counter!(JOBS, "outcome" => outcome).increment(1);
+    counter!(JOBS, "kind" => kind, "outcome" => outcome).increment(1);
 }
 
 /// Whether the broker can be reached.

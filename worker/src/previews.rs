@@ -14,10 +14,10 @@ const WAITING: usize = 16;
 /// The engine's end.
 #[derive(Debug)]
 pub struct Previews {
-    /// Evaluations from one picture to the next; 0: none are made.
-    every: u32,
+    /// Steps from one picture to the next; 0: none are made.
+    every: u64,
     /// Pictures due by now.
-    due: u32,
+    due: u64,
     made: Sender<Preview>,
 }
 
@@ -27,16 +27,17 @@ pub struct PreviewWriter(Receiver<Preview>);
 
 #[derive(Debug)]
 struct Preview {
-    evaluations: u32,
+    steps: u64,
     file: Result<Vec<u8>, stylefleet_engine::Error>,
 }
 
-/// Both ends, for a job that goes on after so many `evaluations`.
-pub fn channel_of(every: u32, evaluations: u32) -> (Previews, PreviewWriter) {
+/// Both ends, for a job that goes on after so many `steps`.
+pub fn channel_of(every: u32, steps: u64) -> (Previews, PreviewWriter) {
     let (made, receiver) = channel(WAITING);
+    let every = u64::from(every);
     let previews = Previews {
         every,
-        due: evaluations.checked_div(every).unwrap_or(0),
+        due: steps.checked_div(every).unwrap_or(0),
         made,
     };
     (previews, PreviewWriter(receiver))
@@ -45,7 +46,7 @@ pub fn channel_of(every: u32, evaluations: u32) -> (Previews, PreviewWriter) {
 impl Previews {
     /// Has a picture made if one is due.
     pub fn offer(&mut self, state: &State<'_>) {
-        let due = state.evaluations.checked_div(self.every).unwrap_or(0);
+        let due = state.steps.checked_div(self.every).unwrap_or(0);
         if due <= self.due {
             return;
         }
@@ -53,8 +54,8 @@ impl Previews {
         // Where there is no room the store is slow, and pictures are the least of its work.
         if let Ok(room) = self.made.try_reserve() {
             room.send(Preview {
-                evaluations: due * self.every,
-                file: (state.picture)(),
+                steps: due * self.every,
+                file: (state.preview)(),
             });
         }
     }
@@ -64,17 +65,17 @@ impl PreviewWriter {
     /// Writes pictures until the engine's end is dropped. One that fails is noted; the job goes on
     /// without.
     pub async fn write(mut self, store: &dyn Store, job: &JobId, events: &Events) {
-        while let Some(Preview { evaluations, file }) = self.0.recv().await {
+        while let Some(Preview { steps, file }) = self.0.recv().await {
             let saved = match file {
                 Ok(file) => {
-                    let key = keys::preview(job, evaluations);
+                    let key = keys::preview(job, steps);
                     let put = store.put(&key, file.into()).await;
                     put.map_err(|e| e.to_string())
                 }
                 Err(error) => Err(error.to_string()),
             };
             match saved {
-                Ok(()) => events.publish(Update::Previewed { evaluations }),
+                Ok(()) => events.publish(Update::Previewed { steps }),
                 Err(reason) => events.note(format!("no progress picture was kept: {reason}")),
             }
         }

@@ -1,58 +1,74 @@
-//! The record of a finished job.
+//! What a finished job leaves: its files, and the record that names them.
 
-use stylefleet_engine::{Description, Picture};
-use stylefleet_model::stylize::{Precision, Stylize};
-use stylefleet_proto::{Curve, Job, Record, Scored};
+use std::iter;
 
-/// What the result says of `picture`, which lies under `key`.
-pub fn record(
+use bytes::Bytes;
+use stylefleet_engine::{Description, Finished};
+use stylefleet_proto::{Digest, Figures, Job, Output, Record, keys};
+
+use crate::failure::Failure;
+
+/// The record of a job that is done, and the files of its outputs, in their order. They are
+/// encoded off the engine's thread, which is at the next job.
+pub async fn record(
     job: &Job,
-    asked: &Stylize,
-    picture: &Picture,
-    key: String,
+    specification: serde_json::Value,
+    finished: Finished,
     engine: &Description,
     notes: Vec<String>,
-) -> Record {
-    let versions = [
+) -> Result<(Record, Vec<Bytes>), Failure> {
+    check(&finished.figures)?;
+    let (outputs, files) = encoded(job, finished.outputs).await?;
+    let program = [
         ("stylefleet", env!("CARGO_PKG_VERSION")),
         ("libtorch", &engine.libtorch),
-        ("network", &engine.network),
-        ("weights", &engine.weights_sha256),
     ];
-    Record {
+    let program = program.map(|(part, version)| (part.to_owned(), version.to_owned()));
+    let record = Record {
         job: job.id,
-        picture: key,
-        width: picture.width,
-        height: picture.height,
         kind: job.kind.clone(),
         inputs: job.inputs.clone(),
-        specification: serde_json::to_value(asked).unwrap_or_default(),
-        seconds: picture.seconds,
-        evaluations: picture.evaluations,
-        score: Scored {
-            loss: picture.loss,
-            terms: picture.terms.clone(),
-        },
+        specification,
+        outputs,
+        seconds: finished.seconds,
+        steps: finished.steps,
+        figures: finished.figures,
         attempt: job.attempt,
         device: engine.device.clone(),
-        precision: match picture.precision {
-            Precision::Bf16 => "bf16",
-            Precision::F32 | Precision::Auto => "f32",
-        }
-        .to_owned(),
         notes,
-        versions: versions
-            .map(|(part, version)| (part.to_owned(), version.to_owned()))
-            .into(),
+        made_with: iter::chain(finished.made_with, program).collect(),
+    };
+    // Else it would pass for damaged whenever it is read.
+    record.check(&job.id)?;
+    Ok((record, files))
+}
+
+/// Refuses what came to no number.
+fn check(figures: &Figures) -> Result<(), Failure> {
+    match figures.iter().find(|(_, value)| !value.is_finite()) {
+        Some((figure, value)) => Err(Failure::NotFinite {
+            figure: figure.clone(),
+            value: *value,
+        }),
+        None => Ok(()),
     }
 }
 
-/// How the loss fell on the way to `picture`.
-pub fn curve(picture: &Picture) -> Curve {
-    let points = picture.curve.iter();
-    Curve {
-        scale: points.clone().map(|point| point.scale).collect(),
-        evaluations: points.clone().map(|point| point.evaluations).collect(),
-        loss: points.map(|point| point.loss).collect(),
-    }
+async fn encoded(
+    job: &Job,
+    outputs: Vec<stylefleet_engine::Output>,
+) -> Result<(Vec<Output>, Vec<Bytes>), Failure> {
+    let job = job.id;
+    let encode = move |output: stylefleet_engine::Output| {
+        let role = output.role.parse()?;
+        let file = (output.encode)()?;
+        let output = Output {
+            key: keys::output(&job, &role, &Digest::of(&file), output.ending),
+            media_type: output.media_type.to_owned(),
+            role,
+        };
+        Ok((output, file.into()))
+    };
+    let encoding = tokio::task::spawn_blocking(move || outputs.into_iter().map(encode).collect());
+    encoding.await?
 }

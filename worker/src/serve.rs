@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use stylefleet_engine::Engine;
 use stylefleet_transport::broker::{BrokerError, BrokerOptions, RabbitWorker};
 use stylefleet_transport::store::{self, Patience, PatientStore, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -14,11 +13,12 @@ use crate::failure::Failure;
 use crate::health::{self, Health};
 use crate::inputs::{Cache, Inputs};
 use crate::job::WorkerContext;
+use crate::kinds::Kinds;
 use crate::metrics;
 use crate::own_store::OwnStore;
 use crate::service::{Service, ServiceError};
 use crate::signals;
-use crate::weights;
+use crate::weights::{self, WeightsError};
 
 /// Clocks further apart than this, in seconds, confuse the story that events tell.
 const MAX_SKEW: i64 = 60;
@@ -38,6 +38,9 @@ pub enum ServeError {
     /// The broker does not let the worker do what it must.
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    /// The weights are not there.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
     /// The engine did not open.
     #[error(transparent)]
     Engine(#[from] Failure),
@@ -65,21 +68,21 @@ impl ServeError {
 }
 
 /// Works until told to stop.
-pub fn run(settings: &Settings) -> Result<(), ServeError> {
+pub fn run(settings: &Settings, kinds: Kinds) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let ended = runtime.block_on(serve(settings));
+    let ended = runtime.block_on(serve(settings, kinds));
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(settings: &Settings) -> Result<(), ServeError> {
+async fn serve(settings: &Settings, kinds: Kinds) -> Result<(), ServeError> {
     let drain = CancellationToken::new();
     signals::listen(&drain, Some(settings.grace()))?;
     let service = tokio::select! {
-        begun = begin(settings, &drain) => begun?,
+        begun = begin(settings, kinds, &drain) => begun?,
         // It has no job to give back.
         () = drain.cancelled() => return Ok(()),
     };
@@ -87,7 +90,11 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
 }
 
 /// Brings together what a worker needs, all of it known to work.
-async fn begin(settings: &Settings, drain: &CancellationToken) -> Result<Service, ServeError> {
+async fn begin(
+    settings: &Settings,
+    kinds: Kinds,
+    drain: &CancellationToken,
+) -> Result<Service, ServeError> {
     let name = settings.name();
     let broker = BrokerOptions {
         url: settings.broker()?,
@@ -108,8 +115,7 @@ async fn begin(settings: &Settings, drain: &CancellationToken) -> Result<Service
         );
     }
     weights::ensure(settings, &*store).await?;
-    let options = settings.engine();
-    let engine = EngineThread::start(move || Engine::open(&options)).await?;
+    let engine = EngineThread::start(settings.engine()).await?;
     let device = engine.description().device.clone();
     let own_store = OwnStore::new(store.clone());
     let identity = own_store.identity().await?;
@@ -119,6 +125,7 @@ async fn begin(settings: &Settings, drain: &CancellationToken) -> Result<Service
     let cache = Cache::new(settings.cache().join("inputs"), settings.cache_bytes());
     let context = Arc::new(WorkerContext {
         worker: name.as_str().into(),
+        kinds,
         inputs: Inputs::new(store.clone(), Some(cache)),
         own_store,
         store: store.clone(),

@@ -1,8 +1,8 @@
 //! A worker at work: job after job, until it is told to stop.
 //!
 //! Three things overlap, so that the device is never idle while there is work: the next job is
-//! claimed and fetched, and on a GPU its content is read, when the one at work is about to end, and
-//! the last job's picture is uploaded while the next is computed. No job is claimed earlier than
+//! claimed and fetched, and on a GPU read ahead, when the one at work is about to end, and the last
+//! job's outputs are uploaded while the next is computed. No job is claimed earlier than
 //! that: it might have a better place to wait.
 
 use std::pin::pin;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use stylefleet_engine::allocator;
 use stylefleet_proto::lifecycle::{self, ATTEMPTS, Settlement};
-use stylefleet_proto::{Ended, Job};
+use stylefleet_proto::{Ended, Job, headline};
 use stylefleet_transport::broker::{BrokerError, Claim, WorkerEnd};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{sleep, timeout};
@@ -117,7 +117,7 @@ impl Service {
                 self.drain.cancel();
                 ended = Err(ServiceError::Engine);
             }
-            // One picture at a time is on its way: more would only pile up.
+            // One job's outputs at a time are on their way: more would only pile up.
             if let Some(leaving) = leaving.replace(tokio::spawn(self.clone().finish(done))) {
                 leaving.await?;
             }
@@ -165,7 +165,7 @@ impl Service {
             "worker {} does not take it: {reason}",
             self.context.worker
         ));
-        self.settle(claim, events, Ended::Interrupted { evaluations: 0 })
+        self.settle(claim, events, Ended::Interrupted { steps: 0 })
             .await;
         // Where nobody else takes it, it comes back at once.
         tokio::select! {
@@ -234,8 +234,8 @@ impl Service {
 
     /// Lets go of a job that was fetched but not begun.
     async fn give_back(&self, ready: Ready) {
-        let evaluations = ready.prepared.evaluations;
-        let ended = Ended::Interrupted { evaluations };
+        let steps = ready.prepared.steps;
+        let ended = Ended::Interrupted { steps };
         self.settle(ready.claim, &ready.events, ended).await;
     }
 
@@ -248,11 +248,11 @@ impl Service {
                 reason,
             } if self.drain.is_cancelled() && self.context.engine.is_alive() => {
                 tracing::warn!("{} is given back: {reason}", title(&claim.job));
-                Ended::Interrupted { evaluations: 0 }
+                Ended::Interrupted { steps: 0 }
             }
             ended => ended,
         };
-        metrics::ended(&ended);
+        metrics::ended(self.context.kinds.label(&claim.job.kind), &ended);
         let title = title(&claim.job);
         log(&title, &claim.job, &ended);
         if let Err(error) = self.broker.settle(claim, events.event(ended)).await {
@@ -272,15 +272,15 @@ fn log(title: &str, job: &Job, ended: &Ended) {
     match ended {
         Ended::Finished {
             seconds,
-            evaluations,
-            loss,
+            steps,
+            figures,
         } => {
-            tracing::info!(
-                "{title}: done, {evaluations} evaluations in {seconds:.1} s, loss {loss:.3e}"
-            );
+            let figures = headline(figures).map(|(name, value)| format!(", {name} {value:.3e}"));
+            let figures: String = figures.collect();
+            tracing::info!("{title}: done, {steps} steps in {seconds:.1} s{figures}");
         }
-        Ended::Interrupted { evaluations } => {
-            tracing::info!("{title}: given back after {evaluations} evaluations");
+        Ended::Interrupted { steps } => {
+            tracing::info!("{title}: given back after {steps} steps");
         }
         Ended::Cancelled => tracing::info!("{title}: cancelled"),
         Ended::Failed { reason, .. } => {

@@ -3,8 +3,8 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use stylefleet_engine::{Control, Observer, Progress, State};
-use stylefleet_proto::{Progress as ProgressEvent, Update};
+use stylefleet_engine::{Control, Observer, State};
+use stylefleet_proto::{Progress, Update};
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoints::CheckpointSender;
@@ -13,7 +13,7 @@ use crate::previews::Previews;
 
 /// A job that has no longer than this to go is about to end.
 const NEARLY_DONE: f64 = 15.0;
-/// Least time between two progress events of one scale.
+/// Least time between two progress events of one phase.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// What the engine's thread and the rest of the worker signal each other about a job.
@@ -65,14 +65,10 @@ impl Observer for Watch {
         let _ = self.notes.send(note.to_owned());
     }
 
-    fn evaluated(&mut self, progress: &Progress) -> Control {
-        tracing::trace!(
-            "{:?}: evaluation {}",
-            self.events,
-            progress.total_evaluations
-        );
-        if self.throttle.lets_pass(progress.scale, Instant::now()) {
-            self.events.publish(Update::Progress(event(progress)));
+    fn progressed(&mut self, progress: &Progress) -> Control {
+        tracing::trace!("{:?}: step {}", self.events, progress.steps);
+        if self.throttle.lets_pass(&progress.phase, Instant::now()) {
+            self.events.publish(Update::Progress(progress.clone()));
         }
         if progress.seconds_left.is_some_and(|left| left < NEARLY_DONE) {
             self.signals.nearly_done.cancel();
@@ -90,35 +86,21 @@ impl Observer for Watch {
     }
 }
 
-/// Lets the first progress of each scale pass, then some.
+/// Lets the first progress of each phase pass, then some.
 #[derive(Debug, Default)]
 struct Throttle {
-    last: Option<(u32, Instant)>,
+    last: Option<(String, Instant)>,
 }
 
 impl Throttle {
-    fn lets_pass(&mut self, scale: u32, now: Instant) -> bool {
-        let soon = self.last.is_some_and(|(last_scale, then)| {
-            last_scale == scale && now.duration_since(then) < PROGRESS_EVERY
+    fn lets_pass(&mut self, phase: &str, now: Instant) -> bool {
+        let soon = self.last.as_ref().is_some_and(|(last, then)| {
+            last == phase && now.duration_since(*then) < PROGRESS_EVERY
         });
         if !soon {
-            self.last = Some((scale, now));
+            self.last = Some((phase.to_owned(), now));
         }
         !soon
-    }
-}
-
-fn event(progress: &Progress) -> ProgressEvent {
-    ProgressEvent {
-        scale: progress.scale,
-        scales: progress.scales,
-        width: progress.width,
-        height: progress.height,
-        evaluation: progress.evaluation,
-        evaluations: progress.evaluations,
-        total_evaluations: progress.total_evaluations,
-        loss: progress.loss,
-        seconds_left: progress.seconds_left,
     }
 }
 
@@ -127,13 +109,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn five_a_second_and_the_first_of_each_scale() {
+    fn five_a_second_and_the_first_of_each_phase() {
         let mut throttle = Throttle::default();
         let start = Instant::now();
         let passed: Vec<_> = (0..100u64)
             .filter(|i| {
-                let scale = if *i < 55 { 1 } else { 2 };
-                throttle.lets_pass(scale, start + Duration::from_millis(10 * i))
+                let phase = if *i < 55 { "scale 1/2" } else { "scale 2/2" };
+                throttle.lets_pass(phase, start + Duration::from_millis(10 * i))
             })
             .collect();
         assert_eq!(passed, [0, 20, 40, 55, 75, 95]);

@@ -4,14 +4,37 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use stylefleet_proto::{Digest, keys};
-use stylefleet_transport::store::Store;
+use stylefleet_transport::store::{Store, StoreError};
 use tempfile::NamedTempFile;
+use tokio::task::JoinError;
 
-use crate::config::Settings;
-use crate::failure::Failure;
+use crate::config::{Settings, SettingsError};
+
+/// Why the weights are not there.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// The setting is invalid.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The store did not do as it was told.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store does not have the weights that were asked for.
+    #[error("{key} in the store is missing, or not what its name says: upload the weights anew")]
+    Missing {
+        /// Where they should be.
+        key: String,
+    },
+    /// The weights cannot be kept on this machine.
+    #[error("cannot write the weights into the cache folder: {0}: choose another with --cache")]
+    Cache(#[source] std::io::Error),
+    /// The code is wrong somewhere.
+    #[error("the worker panicked: {0}: please report this")]
+    Panic(#[from] JoinError),
+}
 
 /// Brings the weights from the store, where they are to come from there.
-pub async fn ensure(settings: &Settings, store: &dyn Store) -> Result<(), Failure> {
+pub async fn ensure(settings: &Settings, store: &dyn Store) -> Result<(), WeightsError> {
     match settings.weights_in_store()? {
         Some(digest) => fetch(digest, settings.weights(), store).await,
         None => Ok(()),
@@ -19,7 +42,7 @@ pub async fn ensure(settings: &Settings, store: &dyn Store) -> Result<(), Failur
 }
 
 /// Brings the weights of that digest into the file, unless they are there.
-async fn fetch(digest: Digest, path: PathBuf, store: &dyn Store) -> Result<(), Failure> {
+async fn fetch(digest: Digest, path: PathBuf, store: &dyn Store) -> Result<(), WeightsError> {
     if let Ok(bytes) = tokio::fs::read(&path).await
         && Digest::of(&bytes) == digest
     {
@@ -28,7 +51,7 @@ async fn fetch(digest: Digest, path: PathBuf, store: &dyn Store) -> Result<(), F
     let key = keys::weights(&digest);
     let bytes = store.get(&key).await?;
     let bytes = bytes.filter(|bytes| Digest::of(bytes) == digest);
-    let bytes = bytes.ok_or(Failure::Weights { key })?;
+    let bytes = bytes.ok_or(WeightsError::Missing { key })?;
     tokio::task::spawn_blocking(move || {
         let folder = path.parent().unwrap_or(&path);
         std::fs::create_dir_all(folder)?;
@@ -38,5 +61,5 @@ async fn fetch(digest: Digest, path: PathBuf, store: &dyn Store) -> Result<(), F
         Ok(())
     })
     .await?
-    .map_err(Failure::Cache)
+    .map_err(WeightsError::Cache)
 }

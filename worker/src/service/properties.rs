@@ -1,10 +1,11 @@
 //! A fleet through thick and thin. Jobs fail and kill, workers die between any two things that they
 //! do, the store errs, the broker delivers twice, people cancel: at random, with the real service
-//! and a stand-in for the engine. A ledger counts the messages of each job: they are conserved,
+//! and a kind of job for it. A ledger counts the messages of each job: they are conserved,
 //! whatever happens, until the job is over, and in the end every job is over.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -17,12 +18,10 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::TestRunner;
-use stylefleet_engine::{
-    Control, Description, Engine, Error, Observer, Outcome, Request, State, testing,
-};
+use stylefleet_engine::{Control, Engine, Error, Observer, Outcome, State, Task};
 use stylefleet_proto::lifecycle::{self, ATTEMPTS, DEATHS, Settlement};
 use stylefleet_proto::{
-    Digest, Ended, Event, Failure, Job, JobId, Record, Update, keys, testing as jobs,
+    Digest, Ended, Event, Failure, Job, JobId, Record, Specification, Update, keys,
 };
 use stylefleet_transport::broker::{
     BrokerError, Claim, DispatcherEnd, Hold, MemoryBroker, WorkerEnd,
@@ -31,34 +30,34 @@ use stylefleet_transport::store::{MemoryStore, Reading, Stat, Store, StoreError,
 use tokio_util::sync::CancellationToken;
 
 use super::{Service, ServiceError};
-use crate::engine_thread::{EngineThread, Stylize};
 use crate::inputs::Inputs;
 use crate::job::WorkerContext;
-use crate::job::tests::{picture, progress};
+use crate::kinds::{Assignment, Kind, Kinds};
 use crate::own_store::OwnStore;
+use crate::testing::{Asked, checkpoint, engine, finished, job_of, progress, steps_in, text_of};
 
 /// Longer than any course of events.
 const FOREVER: Duration = Duration::from_secs(30);
-/// How long an engine evaluates where nobody stops it.
+/// How long a task works where nobody stops it.
 const A_WHILE: Duration = Duration::from_millis(50);
 
 /// A course of events. Once it is over, jobs succeed and workers live.
 #[derive(Debug, Clone)]
 struct Course {
-    /// What becomes of each job, each time that an engine has it.
+    /// What becomes of each job, each time that an engine runs its task.
     jobs: Vec<VecDeque<Part>>,
     /// Workers; each takes the place of one that ended.
     lives: Vec<Life>,
 }
 
-/// What happens while an engine has a job.
+/// What happens while an engine runs a task.
 #[derive(Debug, Clone, Copy)]
 enum Part {
     Finish,
     Fail,
     Refuse,
     Panic,
-    /// Evaluates until the worker wants to stop.
+    /// Works until the worker wants to stop.
     Stay,
     /// Takes the worker down, with or without a checkpoint that grew before.
     Kill {
@@ -166,8 +165,8 @@ struct Entry {
     kills: u32,
     /// Results written.
     results: u32,
-    /// Evaluations in the checkpoint that the store has.
-    kept: u32,
+    /// Steps in the checkpoint that the store has.
+    kept: u64,
     /// How often an engine went on from a checkpoint.
     resumptions: u32,
 }
@@ -187,10 +186,9 @@ impl World {
             course: Mutex::new(course),
         };
         for (number, job) in world.jobs.iter().enumerate() {
-            for bytes in [format!("{number} content"), "style".to_owned()] {
-                let key = keys::input(&Digest::of(bytes.as_bytes()));
-                world.store.put(&key, bytes.into()).await.expect("writes");
-            }
+            let key = keys::input(&Digest::of(text(number).as_bytes()));
+            let put = world.store.put(&key, text(number).into());
+            put.await.expect("writes");
             world.publish(job).await;
         }
         Arc::new(world)
@@ -218,18 +216,18 @@ impl World {
                 holds: Mutex::default(),
                 tried: Mutex::default(),
             });
-            let actor = Actor {
+            let kind = Played(Arc::new(Actor {
                 worker: worker.clone(),
-                description: description(),
-                turns: vec![0; self.jobs.len()],
-            };
+                turns: Mutex::new(vec![0; self.jobs.len()]),
+            }));
             let service = Service {
                 context: Arc::new(WorkerContext {
                     worker: "worker".into(),
+                    kinds: Kinds::default().with(kind),
                     inputs: Inputs::new(worker.clone(), None),
                     own_store: OwnStore::new(worker.clone()),
                     store: worker.clone(),
-                    engine: EngineThread::start(|| Ok(actor)).await.expect("opens"),
+                    engine: engine().await,
                     read_ahead: None,
                     checkpoint_every: Duration::ZERO,
                 }),
@@ -257,15 +255,15 @@ impl World {
         }
     }
 
-    /// An engine begins a job, or goes on from so many evaluations.
-    fn begun(&self, job: &JobId, evaluations: u32) {
+    /// An engine begins a job, or goes on from so many steps.
+    fn begun(&self, job: &JobId, steps: u64) {
         let entry = self.note(job, |entry| {
-            entry.resumptions += u32::from(evaluations > 0);
+            entry.resumptions += u32::from(steps > 0);
             entry.clone()
         });
         // Whoever has the job's other message may have kept more meanwhile.
-        if evaluations != entry.kept && !entry.is_doubled {
-            self.complain(format!("{job}: goes on from {evaluations} in {entry:?}"));
+        if steps != entry.kept && !entry.is_doubled {
+            self.complain(format!("{job}: goes on from {steps} in {entry:?}"));
         }
     }
 
@@ -297,8 +295,10 @@ impl World {
     /// A result was written.
     async fn finished(&self, job: &JobId, record: &[u8]) {
         let record: Record = serde_json::from_slice(record).expect("a record");
-        if !self.has(&record.picture).await {
-            self.complain(format!("{job}: a result before its picture"));
+        for output in &record.outputs {
+            if !self.has(&output.key).await {
+                self.complain(format!("{job}: a result before its {}", output.role));
+            }
         }
         self.note(job, |entry| entry.results += 1);
     }
@@ -315,9 +315,12 @@ impl World {
             let reasons: Vec<_> = letters.map(|(_, reason)| reason).collect();
             let failed = self.store.get(&keys::failed(id)).await.expect("reads");
             let failed = failed.map(|json| serde_json::from_slice(&json).expect("a failure"));
-            let is_due = |reason: &str| match reason.contains("workers in a row") {
-                true => entry.drops >= DEATHS,
-                false => entry.is_refused || entry.failures + 1 >= ATTEMPTS,
+            let is_due = |reason: &str| {
+                if reason.contains("workers in a row") {
+                    entry.drops >= DEATHS
+                } else {
+                    entry.is_refused || entry.failures + 1 >= ATTEMPTS
+                }
             };
             let is_told = match (entry.results, reasons.is_empty(), &failed) {
                 (1, ..) => true,
@@ -460,9 +463,9 @@ impl Worker {
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
         let put = self.world.store.put(key, bytes.clone()).await;
         if let Some(job) = self.world.whose(key, keys::checkpoint) {
-            let kept = Engine::steps_in(&bytes, &job.to_string());
+            let kept = steps_in(&bytes, &job);
             self.world.note(&job, |entry| {
-                entry.kept = kept.expect("is the job's");
+                entry.kept = kept;
                 entry.kills = 0;
             });
         }
@@ -618,43 +621,73 @@ impl WorkerEnd for Worker {
     async fn close(&self) {}
 }
 
-/// Stands in for the engine.
+/// The kind whose tasks an actor plays.
+struct Played(Arc<Actor>);
+
+/// Plays the parts that a course gives to its jobs.
 struct Actor {
     worker: Arc<Worker>,
-    description: Description,
     /// How often it had each job.
-    turns: Vec<usize>,
+    turns: Mutex<Vec<usize>>,
 }
 
-impl Stylize for Actor {
-    fn description(&self) -> &Description {
-        &self.description
+/// One job of a course.
+struct Play {
+    actor: Arc<Actor>,
+    number: usize,
+}
+
+impl fmt::Debug for Play {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Play({})", self.number)
+    }
+}
+
+#[async_trait]
+impl Kind for Played {
+    fn name(&self) -> &'static str {
+        Asked::KIND
     }
 
-    fn stylize(
-        &mut self,
-        request: &Request,
-        checkpoint: Option<&[u8]>,
+    async fn prepare(&self, job: &Job, inputs: &Inputs) -> Result<Assignment, crate::Failure> {
+        let text = text_of(job, inputs).await?;
+        let task = Arc::new(Play {
+            actor: self.0.clone(),
+            number: usize::from(text[0] - b'0'),
+        });
+        Ok(Assignment {
+            task,
+            specification: serde_json::Value::Null,
+        })
+    }
+}
+
+impl Task for Play {
+    fn run(
+        &self,
+        _: &mut Engine,
+        resumed: Option<&[u8]>,
         observer: &mut dyn Observer,
     ) -> Result<Outcome, Error> {
-        let (worker, world) = (&self.worker, &self.worker.world);
-        let number = usize::from(request.content.bytes[0] - b'0');
+        let (worker, number) = (&self.actor.worker, self.number);
+        let world = &worker.world;
         let job = &world.jobs[number];
-        self.turns[number] += 1;
-        let begun = checkpoint.map_or(0, |bytes| {
-            Engine::steps_in(bytes, &request.identity).expect("is the job's")
-        });
+        let turns = {
+            let mut turns = lock(&self.actor.turns);
+            turns[number] += 1;
+            turns[number]
+        };
+        let begun = resumed.map_or(0, |bytes| steps_in(bytes, &job.id));
         world.begun(&job.id, begun);
-        let state = |evaluations| testing::checkpoint(&request.identity, evaluations);
-        let stop = |evaluations| {
+        let stop = |steps| {
             Ok(Outcome::Interrupted {
-                checkpoint: state(evaluations)?,
-                evaluations,
+                checkpoint: checkpoint(&job.id, steps),
+                steps,
             })
         };
         let part = lock(&world.course).jobs[number].pop_front();
         match part.unwrap_or(Part::Finish) {
-            Part::Finish => Ok(Outcome::Finished(picture())),
+            Part::Finish => Ok(Outcome::Finished(finished())),
             Part::Fail => Err(Error::Torch("it fails".to_owned())),
             Part::Refuse => {
                 world.note(&job.id, |entry| entry.is_refused = true);
@@ -663,22 +696,21 @@ impl Stylize for Actor {
             Part::Panic => panic!("it panics"),
             Part::Stay => {
                 wait(A_WHILE, || {
-                    observer.evaluated(&progress(1)) == Control::Interrupt
+                    observer.progressed(&progress(1)) == Control::Interrupt
                 });
                 stop(begun + 1)
             }
             Part::Kill { grown } => {
                 let mark = keys::started(&job.id);
-                let turns = self.turns[number];
                 wait(FOREVER, || worker.is_dead() || worker.tries(&mark) >= turns);
                 if grown {
                     let kept = keys::checkpoint(&job.id);
                     let before = worker.tries(&kept);
                     wait(FOREVER, || {
                         observer.accepted(&State {
-                            evaluations: begun + 1,
-                            checkpoint: &|| state(begun + 1),
-                            picture: &|| Ok(Vec::new()),
+                            steps: begun + 1,
+                            checkpoint: &|| Ok(checkpoint(&job.id, begun + 1)),
+                            preview: &|| Ok(Vec::new()),
                         });
                         worker.is_dead() || worker.tries(&kept) > before
                     });
@@ -707,21 +739,13 @@ fn wait(longest: Duration, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-fn description() -> Description {
-    Description {
-        device: "cpu".to_owned(),
-        cuda_devices: 0,
-        libtorch: "2".to_owned(),
-        threads: 1,
-        cpu_capability: "none".to_owned(),
-        network: "VGG19".to_owned(),
-        weights_sha256: "3".to_owned(),
-    }
+/// What the job of that number works on.
+fn text(number: usize) -> String {
+    format!("{number} text")
 }
 
-/// A job with a content of its own.
 fn numbered(number: usize) -> Job {
-    jobs::job("job", format!("{number} content").as_bytes(), b"style")
+    job_of(text(number).as_bytes())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -782,10 +806,10 @@ async fn a_job_makes_the_requests_that_fleets_are_planned_with() {
     world.clone().work().await;
     let Ledger { reads, writes, .. } = std::mem::take(&mut *lock(&world.ledger));
     let scaling = include_str!("../../../deploy/SCALING.md");
-    // A bucket looks for the result before it writes one.
+    // Of a picture, which has two inputs; and a bucket looks for the result before it writes one.
     for figure in [
         format!("writes  =  {writes} +"),
-        format!("reads   =  {} +", reads + 1),
+        format!("reads   =  {} +", reads + 1 + 1),
     ] {
         assert!(
             scaling.contains(&figure),

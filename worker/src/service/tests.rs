@@ -1,31 +1,29 @@
 use std::time::Duration;
 
-use stylefleet_engine::{Control, Engine, Observer, Outcome, Progress, testing};
+use stylefleet_engine::{Control, Observer, Outcome, Progress};
 use stylefleet_proto::{Ended, EventKind, Failure, Update, keys};
 use stylefleet_transport::broker::{DispatcherEnd, Notification, WorkerEnd};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::job::tests::{Scene, job, picture, progress};
+use crate::testing::{Scene, checkpoint, finished, job, progress, steps_in};
 
 const FOREVER: Duration = Duration::MAX;
 
-/// Evaluates until it is interrupted, then leaves a checkpoint with one evaluation more.
-fn until_stopped(checkpoint: Option<&[u8]>, observer: &mut dyn Observer) -> Outcome {
-    let identity = job().id.to_string();
-    let begun = checkpoint.map_or(0, |bytes| {
-        Engine::steps_in(bytes, &identity).expect("is the job's")
-    });
-    for evaluation in 1.. {
-        if observer.evaluated(&progress(evaluation)) == Control::Interrupt {
+/// Works until it is interrupted, then leaves a checkpoint with one step more.
+fn until_stopped(resumed: Option<&[u8]>, observer: &mut dyn Observer) -> Outcome {
+    let job = job().id;
+    let begun = resumed.map_or(0, |bytes| steps_in(bytes, &job));
+    for steps in 1.. {
+        if observer.progressed(&progress(steps)) == Control::Interrupt {
             break;
         }
         std::thread::sleep(Duration::from_millis(1));
     }
     Outcome::Interrupted {
-        checkpoint: testing::checkpoint(&identity, begun + 1).expect("encodes"),
-        evaluations: begun + 1,
+        checkpoint: checkpoint(&job, begun + 1),
+        steps: begun + 1,
     }
 }
 
@@ -70,8 +68,7 @@ async fn a_drain_leaves_a_checkpoint_and_gives_the_job_back() {
     working.await.expect("ends").expect("without an error");
 
     let kept = scene.get(&keys::checkpoint(&scene.job.id)).await;
-    let counted = Engine::steps_in(&kept.expect("is there"), &scene.job.id.to_string());
-    assert_eq!(counted.expect("is whole"), 1);
+    assert_eq!(steps_in(&kept.expect("is there"), &scene.job.id), 1);
     assert_eq!(scene.get(&keys::started(&scene.job.id)).await, None);
     let stop = CancellationToken::new();
     let claim = scene.broker.claim(&stop).await.expect("no error");
@@ -93,9 +90,9 @@ async fn a_job_whose_slice_is_over_goes_on_in_the_next() {
     }
     scene.drain.cancel();
     working.await.expect("ends").expect("without an error");
-    let started = |resumed_evaluations| {
+    let started = |steps| {
         EventKind::Update(Update::Started {
-            resumed_evaluations,
+            steps,
             device: "cpu".to_owned(),
         })
     };
@@ -106,7 +103,7 @@ async fn a_job_whose_slice_is_over_goes_on_in_the_next() {
 #[tokio::test]
 async fn the_next_job_is_taken_when_the_one_at_work_is_about_to_end() {
     let scene = Scene::new(|_, observer| {
-        observer.evaluated(&Progress {
+        observer.progressed(&Progress {
             seconds_left: Some(1.0),
             ..progress(1)
         });
@@ -174,12 +171,12 @@ async fn a_cancelled_job_stops_and_keeps_its_checkpoint() {
 
 #[tokio::test]
 async fn a_job_that_ends_its_workers_is_set_aside() {
-    let scene = Scene::new(|_, _| Ok(Outcome::Finished(picture()))).await;
+    let scene = Scene::new(|_, _| Ok(Outcome::Finished(finished()))).await;
     let started = keys::started(&scene.job.id);
     let start = |deaths| {
         let json = serde_json::json!({
             "job": scene.job.id, "worker": "dead", "attempt": 1,
-            "evaluations": 0, "deaths": deaths, "unix_millis": 0,
+            "steps": 0, "deaths": deaths, "unix_millis": 0,
             "exit_reason": "it ran out of memory",
         });
         scene.context.store.put(&started, json.to_string().into())

@@ -1,0 +1,155 @@
+//! What becomes of what was computed.
+
+use bytes::Bytes;
+use stylefleet_engine::{Finished, Outcome};
+use stylefleet_proto::lifecycle::{self, ATTEMPTS, Settlement};
+use stylefleet_proto::{Ended, Record, keys};
+use stylefleet_transport::store::StoreError;
+
+use super::{Attempt, Computed, Why, finished, is_finished, json};
+use crate::failure::Failure;
+use crate::record::record;
+
+/// How often a result is written that does not come to stand.
+const CONFIRMATIONS: u32 = 3;
+
+impl Attempt {
+    /// Brings what was computed into the store. Returns how the attempt ended; none if the job is
+    /// another worker's now.
+    pub async fn finish(
+        &self,
+        computed: Result<Computed, Failure>,
+        why: Option<Why>,
+    ) -> Option<Ended> {
+        let ended = match computed {
+            Ok(computed) => self.keep(computed, why).await,
+            Err(failure) => Err(failure),
+        };
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(failure) => Some(self.fail(failure).await),
+        };
+        if why != Some(Why::Void) {
+            self.tidy_up(ended.as_ref().is_some_and(is_finished)).await;
+        } else if self.is_done().await.unwrap_or(false) {
+            // Whoever has the job now tidies up, but may have done so before this attempt wrote
+            // its last.
+            self.tidy_up(true).await;
+        }
+        ended
+    }
+
+    async fn keep(&self, computed: Computed, why: Option<Why>) -> Result<Option<Ended>, Failure> {
+        let Computed {
+            outcome,
+            specification,
+            notes,
+        } = computed;
+        let (checkpoint, steps) = match outcome {
+            Outcome::Finished(made) => {
+                let record = self.upload(made, specification, notes).await?;
+                self.confirm(&record).await?;
+                return Ok(Some(finished(&record)));
+            }
+            Outcome::Interrupted { checkpoint, steps } => (checkpoint, steps),
+        };
+        // The worker that has the job now may have got further.
+        if why != Some(Why::Void) || self.is_ahead(steps).await? {
+            let key = keys::checkpoint(&self.job.id);
+            self.context.store.put(&key, checkpoint.into()).await?;
+        }
+        Ok(match why {
+            Some(Why::Void) => None,
+            Some(Why::Cancelled) => Some(Ended::Cancelled),
+            Some(Why::Turn) | None => Some(Ended::Interrupted { steps }),
+        })
+    }
+
+    /// Whether this many steps are more than the store has.
+    async fn is_ahead(&self, steps: u64) -> Result<bool, Failure> {
+        if self.is_done().await? {
+            return Ok(false);
+        }
+        let there = self.checkpoint().await?;
+        Ok(there.is_none_or(|(_, there)| there < steps))
+    }
+
+    /// Whether the job has a result.
+    async fn is_done(&self) -> Result<bool, Failure> {
+        let key = keys::result(&self.job.id);
+        Ok(self.context.store.contains(&key).await?)
+    }
+
+    /// Puts the outputs in the store.
+    async fn upload(
+        &self,
+        made: Finished,
+        specification: serde_json::Value,
+        notes: Vec<String>,
+    ) -> Result<Record, Failure> {
+        let engine = self.context.engine.description();
+        let (record, files) = record(&self.job, specification, made, engine, notes).await?;
+        for (output, file) in record.outputs.iter().zip(files) {
+            self.context.store.put(&output.key, file).await?;
+        }
+        Ok(record)
+    }
+
+    /// Makes the result stand. Where another attempt's stands already, it says the same; one that
+    /// is damaged gives way.
+    async fn confirm(&self, record: &Record) -> Result<(), Failure> {
+        let key = keys::result(&self.job.id);
+        let json = Bytes::from(json(&key, record)?);
+        let store = &self.context.store;
+        for _ in 0..CONFIRMATIONS {
+            if store.put_new(&key, json.clone()).await? || self.result().await?.is_some() {
+                return Ok(());
+            }
+        }
+        let what = store.locate(&key);
+        Err(StoreError::Unreliable { what }.into())
+    }
+
+    /// How an attempt ended that failed. Where there is to be no other, the store says why.
+    pub(super) async fn fail(&self, failure: Failure) -> Ended {
+        let retryable = failure.is_retryable();
+        let reason = failure.to_string();
+        let failed = Ended::Failed { retryable, reason };
+        let settlement = lifecycle::settle(self.job.attempt, &failed);
+        let Settlement::SetAside { reason } = settlement else {
+            return failed;
+        };
+        let record = stylefleet_proto::Failure {
+            job: self.job.id,
+            reason: reason.clone(),
+            attempts: self.job.attempt,
+        };
+        let key = keys::failed(&self.job.id);
+        let written = match json(&key, &record) {
+            Ok(json) => self.context.store.put(&key, json.into()).await.err(),
+            Err(_) => None,
+        };
+        match written {
+            // Not without a failure in the store: somebody else is to write it.
+            Some(error) if error.is_retryable() && self.job.attempt < ATTEMPTS => Ended::Failed {
+                retryable: true,
+                reason: error.to_string(),
+            },
+            Some(error) if error.is_retryable() => {
+                self.events.note(error);
+                Ended::Interrupted { steps: 0 }
+            }
+            Some(error) => {
+                tracing::warn!("{}: {error}", self.job.id);
+                Ended::Failed {
+                    retryable: false,
+                    reason,
+                }
+            }
+            None => Ended::Failed {
+                retryable: false,
+                reason,
+            },
+        }
+    }
+}

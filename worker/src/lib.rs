@@ -1,0 +1,99 @@
+//! The program `stylefleet-worker`: takes one job at a time, does it, stores what comes of it.
+//!
+//! Start reading at `job`. Nothing but `kinds` knows any kind of job: [`Kinds::standard`] are those
+//! of the program. A program that does another registers it by [`Kinds::with`] and calls [`main`];
+//! `tests/counting` is one.
+
+mod checkpoints;
+mod cli;
+mod config;
+mod doctor;
+mod engine_thread;
+mod events;
+mod failure;
+mod health;
+mod inputs;
+mod job;
+mod kinds;
+mod local;
+mod metrics;
+mod own_store;
+mod previews;
+mod record;
+mod serve;
+mod service;
+mod signals;
+mod stdout;
+#[cfg(test)]
+mod testing;
+mod watch;
+mod weights;
+
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use async_trait::async_trait;
+pub use failure::Failure;
+pub use inputs::Inputs;
+pub use kinds::{Assignment, Kind, Kinds};
+pub use stylefleet_engine as engine;
+
+use crate::cli::{Cli, Command};
+use crate::config::Settings;
+
+/// Exit code where the worker cannot begin: settings, device, weights.
+const CANNOT_BEGIN: u8 = 2;
+
+/// Runs the command that the process was started with, for jobs of these kinds. To be called first
+/// of all, before there are other threads.
+pub fn main(kinds: Kinds) -> ExitCode {
+    config::forbid_tf32();
+    stylefleet_engine::allocator::keep_what_is_freed();
+    match run(Cli::parse().command, kinds) {
+        Ok(code) => code,
+        Err((code, error)) => {
+            eprintln!("stylefleet-worker: {error}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// Logs to standard error from here on.
+fn log(settings: &Settings) {
+    tracing_subscriber::fmt()
+        .with_env_filter(settings.log())
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}
+
+fn run(command: Command, kinds: Kinds) -> Result<ExitCode, (u8, Box<dyn std::error::Error>)> {
+    let out = stdout::claim().map_err(|e| (CANNOT_BEGIN, e.into()))?;
+    let settings = |flags| Settings::load(flags).map_err(|e| (CANNOT_BEGIN, e.into()));
+    match command {
+        Command::Local { store, flags } => {
+            let settings = settings(&flags)?;
+            log(&settings);
+            local::run(&store, &settings, kinds, out)
+                .map(|()| ExitCode::SUCCESS)
+                .map_err(|e| (if e.is_at_start() { CANNOT_BEGIN } else { 1 }, e.into()))
+        }
+        Command::Serve { flags } => {
+            let settings = settings(&flags)?;
+            log(&settings);
+            serve::run(&settings, kinds)
+                .map(|()| ExitCode::SUCCESS)
+                .map_err(|e| (if e.is_at_start() { CANNOT_BEGIN } else { 1 }, e.into()))
+        }
+        Command::Settings => File::from(out)
+            .write_all(config::DEFAULTS.as_bytes())
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(|e| (1, e.into())),
+        Command::Doctor { json, flags } => {
+            doctor::run(&settings(&flags)?, json, out).map_err(|e| (1, e.into()))
+        }
+    }
+}
