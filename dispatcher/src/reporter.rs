@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use stylefleet_proto::{JobId, ManifestEntry};
 
-use crate::asking::expand::PassedOver;
+use crate::images::expand::PassedOver;
 use crate::output::{News, Output};
 
 /// Knows what the results of jobs are called, reports news of them, and counts.
@@ -91,7 +91,7 @@ impl Reporter {
     }
 
     /// Reports that files of a CONTENT were passed over.
-    pub fn pass_over(&mut self, content: &Path, files: &PassedOver) {
+    pub(crate) fn pass_over(&mut self, content: &Path, files: &PassedOver) {
         self.report(&News::PassedOver {
             content,
             files: files.files(),

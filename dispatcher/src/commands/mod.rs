@@ -15,38 +15,34 @@ use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
 
-pub use cancel::CancelArgs;
-pub use dead::DeadArgs;
-pub use doctor::DoctorArgs;
-pub use fetch::FetchArgs;
-use futures_util::FutureExt;
-use futures_util::future::LocalBoxFuture;
-pub use queue::QueueArgs;
-pub use run::{RunArgs, RunError};
-pub use status::StatusArgs;
+use cancel::CancelArgs;
+use dead::DeadArgs;
+use doctor::DoctorArgs;
+use fetch::FetchArgs;
+use queue::QueueArgs;
+use run::RunError;
+pub use run::{RunArgs, run};
+use status::StatusArgs;
 use stylefleet_fleet::batch::BatchError;
 use stylefleet_fleet::dead::DeadError;
 use stylefleet_fleet::documents::DocumentError;
 use stylefleet_fleet::follow::FollowError;
 use stylefleet_fleet::health::HealthError;
 use stylefleet_fleet::submit::SubmitError;
-use stylefleet_proto::{BatchId, Invalid, JobId, Name};
+use stylefleet_proto::{BatchId, Invalid, JobId, MAX_PREVIEW_EVERY, Name};
 use stylefleet_transport::broker::{BrokerError, DispatcherEnd};
 use stylefleet_transport::store::{Store, StoreError};
-pub use submit::SubmitArgs;
+pub use submit::{SubmitArgs, run as submit};
 use tokio_util::sync::CancellationToken;
-pub use watch::WatchArgs;
+use watch::WatchArgs;
 
-use crate::asking::intake::IntakeError;
-use crate::asking::plan::PlanError;
 use crate::brokers;
-use crate::cli::Command;
 use crate::config::{ConfigError, Settings};
 use crate::follow::PresentError;
 use crate::local::LocalError;
+use crate::order::OrderError;
 use crate::output_folder::FolderError;
 use crate::reporter::Tally;
-use crate::signals::Signals;
 use crate::stores;
 
 /// How a command ended.
@@ -76,9 +72,9 @@ impl Ending {
 /// Why a command cannot do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// What was typed is invalid.
+    /// The jobs cannot be ordered.
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Order(#[from] OrderError),
     /// The environment is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -88,9 +84,6 @@ pub enum CommandError {
     /// A run on this machine cannot begin.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The pictures cannot be taken in.
-    #[error(transparent)]
-    Intake(#[from] IntakeError),
     /// Results cannot be saved.
     #[error(transparent)]
     Folder(#[from] FolderError),
@@ -128,7 +121,7 @@ impl CommandError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::Plan(_)
+            Self::Order(OrderError::Usage(_))
                 | Self::Config(_)
                 | Self::Store(StoreError::Setting { .. } | StoreError::Authorities(_))
                 | Self::Broker(BrokerError::Url(_) | BrokerError::Authorities(_))
@@ -139,28 +132,97 @@ impl CommandError {
     }
 }
 
-/// Runs the command, until a signal comes.
-pub async fn perform(command: Command, settings: &Settings) -> Result<Ending, CommandError> {
-    let mut signals = Signals::listen().map_err(CommandError::Signals)?;
-    let stop = CancellationToken::new();
-    let mut work: LocalBoxFuture<'_, _> = match command {
-        // It has workers to stop, and handles a second signal too.
-        Command::Run(args) => return run::run(*args, settings, &mut signals).await,
-        Command::Submit(args) => Box::pin(submit::run(*args, settings, &stop)),
-        Command::Watch(args) => Box::pin(watch::run(args, settings, &stop)),
-        Command::Status(args) => Box::pin(status::run(args, settings)),
-        Command::Fetch(args) => Box::pin(fetch::run(args, settings)),
-        Command::Cancel(args) => Box::pin(cancel::run(args, settings)),
-        Command::Dead(args) => Box::pin(dead::run(args, settings)),
-        Command::Queue(args) => Box::pin(queue::run(args, settings)),
-        Command::Doctor(args) => Box::pin(doctor::run(args, settings)),
-    };
-    tokio::select! {
-        ended = &mut work => return ended,
-        () = signals.recv() => stop.cancel(),
+/// The commands of a fleet, whatever its jobs are.
+#[derive(Debug, clap::Subcommand)]
+pub enum FleetCommand {
+    /// Follow a batch until all its jobs are over
+    ///
+    /// Shows what has happened and what happens. Works, with less detail, while the broker is
+    /// away. Ctrl-C ends the watch, not the work.
+    ///
+    /// Example: stylefleet watch b-0123456789abcdef
+    ///
+    /// Exit codes: 0 all done, 1 some failed or were cancelled, 130 interrupted.
+    #[command(verbatim_doc_comment)]
+    Watch(WatchArgs),
+
+    /// Say what has become of batches and jobs, from the store alone
+    ///
+    /// Examples:
+    ///   stylefleet status                   all batches
+    ///   stylefleet status nightly --jobs    a batch, result by result
+    ///   stylefleet status nightly/boat.wave one result: who is at it, or how it ended
+    #[command(verbatim_doc_comment)]
+    Status(StatusArgs),
+
+    /// Bring a batch's results into a folder, from the store alone
+    ///
+    /// Each comes with its .json, as `run` leaves them. Those that are there already are kept.
+    /// Nothing is written over: where a name is taken, the result gets a number, as in -2.
+    /// Exit code 1 if any is missing.
+    ///
+    /// Example: stylefleet fetch nightly --out pictures
+    #[command(verbatim_doc_comment)]
+    Fetch(FetchArgs),
+
+    /// Cancel jobs
+    ///
+    /// Queued jobs are passed over when their turn comes; a running one stops within seconds and
+    /// keeps its checkpoint, from which a later submit goes on. A job that another batch wants
+    /// too is cancelled for both.
+    ///
+    /// Examples:
+    ///   stylefleet cancel nightly           all of a batch
+    ///   stylefleet cancel nightly/boat.wave one result
+    #[command(verbatim_doc_comment)]
+    Cancel(CancelArgs),
+
+    /// Look after jobs that were set aside
+    ///
+    /// Jobs that fail for good, or kill their workers, are set aside with the reason. The list says
+    /// which of them are done since, by another submit.
+    ///
+    /// Examples:
+    ///   stylefleet dead list
+    ///   stylefleet dead retry 0123456789ab
+    ///   stylefleet dead drop --batch nightly
+    ///   stylefleet dead drop --all --done   leaves those that wait for a decision
+    #[command(verbatim_doc_comment)]
+    Dead(DeadArgs),
+
+    /// Show how many jobs wait, who works, and how fast
+    ///
+    /// Listens to the workers for some seconds. Rates are those of the last ten minutes.
+    Queue(QueueArgs),
+
+    /// Check broker, store and clocks, and say what to mend
+    ///
+    /// Exit code 1 if there is a problem.
+    Doctor(DoctorArgs),
+}
+
+impl FleetCommand {
+    /// Runs the command. One that is to end gracefully does so once `stop` is cancelled.
+    pub(crate) async fn run(
+        self,
+        settings: &Settings,
+        stop: &CancellationToken,
+    ) -> Result<Ending, CommandError> {
+        match self {
+            Self::Watch(args) => watch::run(args, settings, stop).await,
+            Self::Status(args) => status::run(args, settings).await,
+            Self::Fetch(args) => fetch::run(args, settings).await,
+            Self::Cancel(args) => cancel::run(args, settings).await,
+            Self::Dead(args) => dead::run(args, settings).await,
+            Self::Queue(args) => queue::run(args, settings).await,
+            Self::Doctor(args) => doctor::run(args, settings).await,
+        }
     }
-    // What is to end gracefully does so at once; all else is dropped where it stands.
-    work.now_or_never().unwrap_or(Ok(Ending::Interrupted))
+}
+
+/// Reads how many steps lie between progress pictures.
+fn preview_every() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(MAX_PREVIEW_EVERY))
 }
 
 /// The fleet's store.

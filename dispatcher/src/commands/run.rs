@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use bytesize::ByteSize;
 use stylefleet_fleet::batch;
 use stylefleet_fleet::follow::Follower;
 use stylefleet_fleet::state::{self, End};
@@ -16,15 +15,11 @@ use stylefleet_transport::broker::{DispatcherEnd, MemoryBroker};
 use stylefleet_transport::store::{FolderStore, Store};
 use tokio_util::sync::CancellationToken;
 
-use crate::asking::expand::Listings;
-use crate::asking::intake::{Porter, Title};
-use crate::asking::options::{Options, WHOLE};
-use crate::asking::plan::{Asked, Plan};
-use crate::asking::values::{Devices, preview_every};
-use crate::commands::{CommandError, Ending};
+use crate::commands::{CommandError, Ending, preview_every};
 use crate::config::Settings;
 use crate::follow::Presenter;
-use crate::local::{self, Context, Launch};
+use crate::local::{self, Context, Devices, Launch, MAX_PIXELS, Machine};
+use crate::order::{Order, OrderError, Ordered, Plan, Title, Uploader};
 use crate::output;
 use crate::output_folder::OutputFolder;
 use crate::reporter::Reporter;
@@ -35,60 +30,29 @@ const STORE: &str = ".stylefleet";
 /// What a run holds on to, in the store's folder.
 const LOCK: &str = "lock";
 
-/// Arguments of `stylefleet run`.
+/// Where results go unless told otherwise.
+const OUT: &str = "out";
+
+/// Arguments of `stylefleet run`, where `O` are those of the kind of job.
 #[derive(Debug, clap::Args)]
-pub struct RunArgs {
+pub struct RunArgs<O: Order> {
     #[command(flatten)]
-    pub options: Options,
+    pub(crate) order: O,
 
     #[command(flatten)]
-    pub machine: Machine,
-
-    /// Take contents, styles and options from a batch file, described below
-    ///
-    /// Options on the command line win over the file's defaults, a job's own win over both.
-    #[arg(long, value_name = "batch.toml")]
-    pub file: Option<PathBuf>,
+    machine: Machine,
 
     /// Show how a job looks after every N steps, as a picture in NAME.previews
     #[arg(long, alias = "save-iter", value_name = "N", value_parser = preview_every())]
-    pub preview_every: Option<u32>,
+    preview_every: Option<u32>,
 
     /// Draw how the loss fell, in NAME.svg
     #[arg(long)]
-    pub curve: bool,
+    curve: bool,
 
     /// Print one JSON object per event, one a line, on standard output, and nothing else there
     #[arg(long)]
-    pub json: bool,
-}
-
-/// What only a run on this machine can be told.
-#[derive(Debug, clap::Args)]
-pub struct Machine {
-    /// Folder for the results, made if need be; its .stylefleet holds the store [default: out]
-    ///
-    /// One run at a time may use a folder.
-    #[arg(long, aliases = ["output", "output-image"], value_name = "DIR")]
-    pub out: Option<PathBuf>,
-
-    /// Where to compute: auto, cpu, cuda, or cuda:N[,cuda:M...] [default: auto]
-    ///
-    /// auto: every CUDA device, or the CPU where there is none. cuda: the first. A worker is
-    /// started for each device listed; a CUDA device that is not there is an error.
-    #[arg(long, value_name = "D", help_heading = WHOLE)]
-    pub device: Option<Devices>,
-
-    /// CPU threads of each worker, 1 or more [default: the cores, shared evenly]
-    #[arg(long, value_name = "N", help_heading = WHOLE)]
-    pub threads: Option<NonZero<u32>>,
-
-    /// Memory that each worker's job may take, to about a tenth, such as 4GiB [default: most of the
-    /// machine's, all of a GPU's]
-    ///
-    /// Larger pictures go through the network in tiles: more slowly, to the same end.
-    #[arg(long, value_name = "SIZE", help_heading = WHOLE)]
-    pub memory: Option<ByteSize>,
+    pub(crate) json: bool,
 }
 
 /// Why a run cannot begin.
@@ -111,33 +75,27 @@ pub enum RunError {
 }
 
 /// Runs the command.
-pub async fn run(
-    args: RunArgs,
+pub async fn run<O: Order>(
+    args: RunArgs<O>,
     settings: &Settings,
     signals: &mut Signals,
 ) -> Result<Ending, CommandError> {
-    let options = Options {
-        out: args.machine.out,
-        device: args.machine.device,
-        threads: args.machine.threads,
-        memory: args.machine.memory,
-        ..args.options
-    };
-    let asked = Asked::read(options, args.file.as_deref())?;
-    let plan = Plan::new(asked, &Listings::new())?;
-    let folder = plan.out.join(STORE);
+    let plan = args.order.plan(None).await?;
+    let machine = args.machine.over(plan.machine());
+    let out = machine.out.unwrap_or_else(|| OUT.into());
+    let folder = out.join(STORE);
     let _lock = lock(&folder)?;
-    let asked = plan.pictures.len() + plan.absent.len();
+    let asked = plan.results();
     let store: Arc<dyn Store> = Arc::new(FolderStore::new(&folder));
     let mut reporter = Reporter::new(asked, output::open(args.json, asked));
-    let outputs = OutputFolder::new(plan.out.clone(), store.clone(), args.curve);
-    let devices = plan.devices.clone();
+    let outputs = OutputFolder::new(out, store.clone(), args.curve);
+    let devices = machine.device.unwrap_or(Devices::Auto);
     let launch = Launch {
         program: settings.worker(),
         store: folder,
-        threads: plan.threads.or_else(|| plan.devices.threads_each()),
-        max_pixels: plan.max_pixels,
-        memory: plan.memory,
+        threads: machine.threads.or_else(|| devices.threads_each()),
+        max_pixels: machine.max_pixels.map_or(MAX_PIXELS, NonZero::get),
+        memory: machine.memory,
         shows_log: settings.wants_log(),
     };
 
@@ -172,38 +130,25 @@ pub async fn run(
     Ok(Ending::of(&tally))
 }
 
-/// Brings the pictures into the store. Returns the jobs that are to be done, and the pictures that
-/// all jobs make.
+/// Brings the inputs into the store. Returns the jobs that are to be done, and the results that all
+/// jobs make.
 async fn prepare(
-    plan: Plan,
+    plan: impl Plan,
     preview_every: u32,
     store: &Arc<dyn Store>,
     reporter: &mut Reporter,
 ) -> Result<(Vec<Job>, Vec<ManifestEntry>), CommandError> {
-    for (content, files) in &plan.passed_over {
-        reporter.pass_over(content, files);
-    }
-    for (content, reason) in &plan.absent {
-        let name = content.to_string_lossy();
-        reporter.refuse(&name, &reason.to_string());
-    }
-    let porter = Porter {
-        store: store.clone(),
-        remotes: None,
-        max_pixels: plan.max_pixels,
-        compare: true,
-    };
-    let intake = porter.take_in(plan.pictures, Title::Derived("run")).await?;
-    for (name, refusal) in &intake.refused {
-        reporter.refuse(name.as_ref(), &refusal.to_string());
-    }
-    let entries = intake.manifest.jobs.clone();
-    batch::record(&**store, intake.manifest, &batch::new_submit()).await?;
+    let uploader = Uploader::new(store.clone(), true);
+    let requests = plan.requests(&uploader, reporter).await?;
+    let ordered = Ordered::new(requests, Title::Derived("run")).map_err(OrderError::from)?;
+    let Ordered { jobs, manifest } = ordered;
+    let entries = manifest.jobs.clone();
+    batch::record(&**store, manifest, &batch::new_submit()).await?;
 
-    let ids: Vec<_> = intake.jobs.iter().map(|job| job.id).collect();
+    let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
     let ends = state::ends(&**store, &ids).await?;
     let mut open = Vec::new();
-    for mut job in intake.jobs {
+    for mut job in jobs {
         if ends.get(&job.id) != Some(&End::Done) {
             // What an earlier run gave up is wanted again.
             state::revive(&**store, &job.id).await?;

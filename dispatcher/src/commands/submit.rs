@@ -8,66 +8,57 @@ use stylefleet_proto::{BatchId, Priority};
 use stylefleet_transport::store::Store;
 use tokio_util::sync::CancellationToken;
 
-use crate::asking::intake::{Intake, Porter, Title};
-use crate::asking::options::Options;
-use crate::asking::plan::{Asked, Plan};
-use crate::asking::remote::Remotes;
-use crate::asking::values::preview_every;
 use crate::commands::fetch::Extras;
-use crate::commands::{CommandError, Ending, connect, open_store, watch};
+use crate::commands::{CommandError, Ending, connect, open_store, preview_every, watch};
 use crate::config::Settings;
+use crate::images::buckets::Buckets;
+use crate::order::{Order, OrderError, Ordered, Plan, Title, Uploader};
 use crate::output::{self, Line, News};
 use crate::reporter::Reporter;
 
-/// Arguments of `stylefleet submit`.
+/// Arguments of `stylefleet submit`, where `O` are those of the kind of job.
 #[derive(Debug, clap::Args)]
-pub struct SubmitArgs {
+pub struct SubmitArgs<O: Order> {
     #[command(flatten)]
-    pub options: Options,
-
-    /// Take contents, styles and options from a batch file, as `run` does
-    ///
-    /// Its out, device, threads and memory are for `run` alone, and passed over.
-    #[arg(long, value_name = "batch.toml")]
-    pub file: Option<PathBuf>,
+    order: O,
 
     /// Name of the batch: 1 to 64 of a to z, 0 to 9 and - [default: derived from what is asked]
     ///
     /// A batch that is there already grows.
     #[arg(long, value_name = "NAME")]
-    pub batch: Option<BatchId>,
+    batch: Option<BatchId>,
 
     /// Which jobs go first: high, normal, low
     #[arg(long, value_name = "P", default_value = "normal", value_parser = priority)]
-    pub priority: Priority,
+    priority: Priority,
 
     /// Keep how a job looks after every N steps, as a picture for `fetch --previews`
     #[arg(long, alias = "save-iter", value_name = "N", value_parser = preview_every())]
-    pub preview_every: Option<u32>,
+    preview_every: Option<u32>,
 
     /// Hand in all jobs that are not done, those that the broker should have too, and compare the
     /// inputs that are in the store already: for damaged inputs, and queues that lost some jobs
     ///
     /// Where a broker has fewer jobs than wait here, plain submit hands them in again too.
     #[arg(long)]
-    pub again: bool,
+    again: bool,
 
     /// Follow the batch until all its jobs are over, as `watch` does
     #[arg(long)]
-    pub wait: bool,
+    wait: bool,
 
     /// With --wait: then fetch the results into DIR, as `fetch` does, with the progress pictures
     /// that --preview-every asks for
     #[arg(long, value_name = "DIR", requires = "wait")]
-    pub out: Option<PathBuf>,
+    out: Option<PathBuf>,
 
     /// With --out: a chart of how the loss fell too, in NAME.svg
     #[arg(long, requires = "out")]
-    pub curve: bool,
+    curve: bool,
 
     /// Print one JSON object per event, one a line, on standard output
     #[arg(long)]
-    pub json: bool,
+    json: bool,
 }
 
 fn priority(text: &str) -> Result<Priority, String> {
@@ -78,8 +69,8 @@ fn priority(text: &str) -> Result<Priority, String> {
 }
 
 /// Runs the command.
-pub async fn run(
-    args: SubmitArgs,
+pub async fn run<O: Order>(
+    args: SubmitArgs<O>,
     settings: &Settings,
     stop: &CancellationToken,
 ) -> Result<Ending, CommandError> {
@@ -93,7 +84,7 @@ pub async fn run(
         },
     };
     let wait = args.wait;
-    let (batch, ending) = submit_pictures(args, store.clone(), settings).await?;
+    let (batch, ending) = submit_order(args, store.clone(), settings).await?;
     if !wait {
         return Ok(ending);
     }
@@ -104,45 +95,28 @@ pub async fn run(
     })
 }
 
-/// Submits what is asked for. Returns the batch, and whether all pictures could be asked for.
-async fn submit_pictures(
-    args: SubmitArgs,
+/// Submits what is asked for. Returns the batch, and whether all results could be asked for.
+async fn submit_order<O: Order>(
+    args: SubmitArgs<O>,
     store: Arc<dyn Store>,
     settings: &Settings,
 ) -> Result<(BatchId, Ending), CommandError> {
-    let mut asked = Asked::read(args.options, args.file.as_deref())?;
+    let buckets = Arc::new(Buckets::new(settings.s3()));
+    let plan = args.order.plan(Some(buckets)).await?;
     // Before anything is uploaded: a broker that cannot be reached is worth knowing at once.
     let broker = connect(settings).await?;
-    let remotes = Remotes::new(settings.s3());
-    let contents = asked.contents().map(|content| content.as_path());
-    let buckets = remotes.list(contents).await?;
-    let plan = Plan::new(asked, &buckets)?;
-    let mut reporter = Reporter::new(0, output::lines(args.json));
-    for (content, files) in &plan.passed_over {
-        reporter.pass_over(content, files);
-    }
-    for (content, reason) in &plan.absent {
-        reporter.refuse(&content.to_string_lossy(), &reason.to_string());
-    }
-    let porter = Porter {
-        store: store.clone(),
-        remotes: Some(remotes),
-        max_pixels: plan.max_pixels,
-        compare: args.again,
-    };
+    let mut reporter = Reporter::new(plan.results(), output::lines(args.json));
+    let uploader = Uploader::new(store.clone(), args.again);
+    let requests = plan.requests(&uploader, &mut reporter).await?;
     let title = args.batch.map_or(Title::Derived("b"), Title::Given);
-    let mut intake = porter.take_in(plan.pictures, title).await?;
-    for (name, refusal) in &intake.refused {
-        reporter.refuse(name.as_ref(), &refusal.to_string());
-    }
-    for job in &mut intake.jobs {
+    let Ordered { mut jobs, manifest } = Ordered::new(requests, title).map_err(OrderError::from)?;
+    for job in &mut jobs {
         job.priority = args.priority;
         job.preview_every = args.preview_every.unwrap_or(0);
     }
 
-    let batch = intake.manifest.batch.clone();
-    let refused = plan.absent.len() + intake.refused.len();
-    let Intake { manifest, jobs, .. } = intake;
+    let batch = manifest.batch.clone();
+    let refused = reporter.tally().failed;
     let submitted = submit::submit(&*store, &*broker, manifest, jobs, args.again).await?;
     broker.close().await;
     show(&mut reporter, args.json, &batch, submitted, refused);

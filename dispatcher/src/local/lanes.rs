@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::lane::{Context, Lane, LaneError};
-use crate::asking::values::Devices;
+use super::machine::Devices;
 
 /// Opens lanes for so many jobs, and returns once all have ended. If one fails, the others are
 /// drained. Workers are killed when it is dropped.

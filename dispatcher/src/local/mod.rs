@@ -3,6 +3,7 @@
 
 mod lane;
 mod lanes;
+mod machine;
 mod worker;
 
 use std::pin::pin;
@@ -10,12 +11,12 @@ use std::pin::pin;
 use stylefleet_proto::Job;
 use stylefleet_transport::broker::{BrokerError, DispatcherEnd};
 
-use crate::asking::values::Devices;
 use crate::follow::{PresentError, Presenter};
 use crate::output::News;
 use crate::signals::Signals;
 
 pub use lane::{Context, LaneError};
+pub use machine::{Devices, MAX_PIXELS, Machine, WHOLE};
 pub use worker::Launch;
 
 /// Why the work on this machine cannot go on.

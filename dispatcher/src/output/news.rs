@@ -7,7 +7,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use stylefleet_proto::{BatchId, Figures, JobId, Progress};
 
-use crate::asking::expand::PassedOver;
+use crate::images::expand::PassedOver;
 
 /// Something that happened. `name` is what the result is called, or the input that there is no
 /// result of; a job that makes several results goes by the first one's name until it is over.

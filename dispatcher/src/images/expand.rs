@@ -1,6 +1,6 @@
 //! From what CONTENT says to the files that it means.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io::Read;
@@ -9,17 +9,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use stylefleet_formats::{ENDINGS, HEAD, readable};
 
-use crate::asking::pattern::{self, is_pattern};
-use crate::asking::remote::is_remote;
-use crate::asking::walk::{is_hidden, walk};
+use crate::images::buckets::{Listings, is_remote};
+use crate::images::pattern::{self, is_pattern};
+use crate::images::walk::{is_hidden, walk};
 use crate::output_folder::record_file::is_ours;
 
 /// Longest path from a CONTENT to the folder of an image, in bytes: what a name leaves room for.
 const DEEPEST: usize = 750;
-
-/// The folders of buckets among the contents, each with the names of what is in it, slashes
-/// included.
-pub type Listings = HashMap<PathBuf, Vec<String>>;
 
 /// What a CONTENT means.
 #[derive(Debug, Default)]
@@ -53,9 +49,10 @@ pub enum ExpandError {
     #[error("cannot list the folder: {0}")]
     Folder(std::io::Error),
     /// The folder has no image.
-    #[error("no image there{}{}", after(": ", .passed_over), match .subfolders {
-        true => "; --recursive looks into its subfolders too",
-        false => "",
+    #[error("no image there{}{}", after(": ", .passed_over), if *.subfolders {
+        "; --recursive looks into its subfolders too"
+    } else {
+        ""
     })]
     Empty {
         /// What it has.
@@ -79,7 +76,7 @@ pub enum ExpandError {
 
 /// The images that `content` means: itself, or those of a folder, with `recursive` in its
 /// subfolders too, or those that match a pattern, in the order of their names. A file need not
-/// exist: the door says so.
+/// exist: whoever reads it says so.
 pub fn expand(
     content: &Path,
     recursive: bool,
@@ -181,9 +178,10 @@ impl Expansion {
 
     /// This, or the reason why there is nothing in it.
     fn or(self, reason: impl FnOnce(PassedOver) -> ExpandError) -> Result<Self, ExpandError> {
-        match self.images.is_empty() && self.absent.is_empty() {
-            true => Err(reason(self.passed_over)),
-            false => Ok(self),
+        if self.images.is_empty() && self.absent.is_empty() {
+            Err(reason(self.passed_over))
+        } else {
+            Ok(self)
         }
     }
 }
@@ -227,9 +225,10 @@ impl fmt::Display for PassedOver {
 
 /// What was passed over, if anything, after a mark.
 fn after(mark: &str, passed_over: &PassedOver) -> String {
-    match passed_over.is_empty() {
-        true => String::new(),
-        false => format!("{mark}{passed_over}"),
+    if passed_over.is_empty() {
+        String::new()
+    } else {
+        format!("{mark}{passed_over}")
     }
 }
 

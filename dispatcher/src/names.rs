@@ -1,4 +1,4 @@
-//! What pictures are called.
+//! What inputs and results are called.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,21 +9,10 @@ use stylefleet_proto::{Invalid, Name};
 /// Longest part of a name given, in bytes: leaves room for a number.
 const LONGEST: usize = 200;
 
-/// The name of a picture of `content` in `styles`, without an ending and without a folder.
-pub fn of_picture<'a>(content: &Path, styles: impl Iterator<Item = &'a Path>) -> String {
-    let styles: Vec<_> = styles.map(stem).collect();
-    format!("{}.{}", stem(content), styles.join("+"))
-}
-
 /// The name by which people know the file at `path`.
 pub fn of_file(path: &Path) -> Result<Name, Invalid> {
     let name = path.file_name().unwrap_or(path.as_os_str());
     clean(&name.to_string_lossy()).parse()
-}
-
-fn stem(path: &Path) -> String {
-    let stem = path.file_stem().unwrap_or(path.as_os_str());
-    stem.to_string_lossy().into_owned()
 }
 
 /// `name` without what no name of a visible file may have, and not too long.
@@ -78,18 +67,6 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pictures_are_named_after_content_and_styles() {
-        let name = |content: &str, styles: &[&str]| {
-            of_picture(Path::new(content), styles.iter().map(Path::new))
-        };
-        assert_eq!(
-            name("in/harbour.at.dawn.jpg", &["x/a.png"]),
-            "harbour.at.dawn.a"
-        );
-        assert_eq!(name("h.jpg", &["a.png", "b"]), "h.a+b");
-    }
 
     #[test]
     fn names_are_kept_apart() {

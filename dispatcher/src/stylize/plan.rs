@@ -3,33 +3,25 @@
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use bytesize::ByteSize;
 use stylefleet_model::stylize::{Preset, Start, Stylize};
 use stylefleet_proto::{Invalid, Name, Valid};
 
-use crate::asking::batch_file::{BatchFile, BatchFileError, Entry};
-use crate::asking::expand::{ExpandError, Expansion, Found, Listings, PassedOver, expand};
-use crate::asking::names::{self, Names};
-use crate::asking::options::Options;
-use crate::asking::values::{Blended, Devices, NO_MASK, StyleImage};
+use crate::images::buckets::{Buckets, Listings};
+use crate::images::expand::{ExpandError, Expansion, Found, PassedOver, expand};
+use crate::local::{MAX_PIXELS, Machine};
+use crate::names::Names;
+use crate::stylize::batch_file::{BatchFile, BatchFileError, Entry};
+use crate::stylize::options::Options;
+use crate::stylize::styles::{Blended, NO_MASK, StyleImage};
 
-/// Where pictures go unless told otherwise.
-const OUT: &str = "out";
-/// Largest image unless told otherwise, in pixels.
-const MAX_PIXELS: u64 = 100_000_000;
-
-/// What a run is to do.
-#[derive(Debug)]
-pub struct Plan {
-    /// Folder for the pictures.
-    pub out: PathBuf,
-    /// Where to compute.
-    pub devices: Devices,
-    /// CPU threads of each worker; none leaves it to the worker.
-    pub threads: Option<NonZero<u32>>,
-    /// Memory that each worker's job may take; none leaves it to the worker.
-    pub memory: Option<ByteSize>,
+/// The pictures to make.
+pub struct PicturePlan {
+    /// How to use this machine, by the batch file.
+    pub machine: Machine,
+    /// Where images in buckets come from; none: they are refused.
+    pub buckets: Option<Arc<Buckets>>,
     /// Largest image accepted, in pixels.
     pub max_pixels: u64,
     /// The pictures to make.
@@ -94,26 +86,30 @@ struct Part {
 impl Asked {
     /// Reads the options of the command line, over those of the batch file if there is one.
     pub fn read(command_line: Options, file: Option<&Path>) -> Result<Self, PlanError> {
-        let Some(path) = file else {
-            let part = Part {
-                place: String::new(),
-                options: command_line.clone(),
-            };
-            return Ok(Self {
-                whole: command_line,
-                parts: vec![part],
-            });
+        if let Some(path) = file {
+            return Ok(Self::of_file(command_line, BatchFile::read(path)?, path));
+        }
+        let part = Part {
+            place: String::new(),
+            options: command_line.clone(),
         };
-        let file = BatchFile::read(path)?;
+        Ok(Self {
+            whole: command_line,
+            parts: vec![part],
+        })
+    }
+
+    /// The options of the command line over those of the batch file at `path`.
+    pub fn of_file(command_line: Options, file: BatchFile, path: &Path) -> Self {
         let whole = command_line.over(&file.defaults);
         let part = |job: Entry| Part {
             place: format!("{}:{}: ", path.display(), job.line),
             options: job.options.over(&whole),
         };
-        Ok(Self {
+        Self {
             parts: file.jobs.into_iter().map(part).collect(),
             whole,
-        })
+        }
     }
 
     /// The contents.
@@ -126,7 +122,7 @@ impl Asked {
     }
 }
 
-impl Plan {
+impl PicturePlan {
     /// Resolves what was asked. `buckets` has the folders of buckets that [`Asked::contents`]
     /// names.
     pub fn new(asked: Asked, buckets: &Listings) -> Result<Self, PlanError> {
@@ -141,10 +137,14 @@ impl Plan {
 
     fn empty(options: &Options) -> Self {
         Self {
-            out: options.out.clone().unwrap_or_else(|| OUT.into()),
-            devices: options.device.clone().unwrap_or(Devices::Auto),
-            threads: options.threads,
-            memory: options.memory,
+            machine: Machine {
+                out: options.out.clone(),
+                device: options.device.clone(),
+                threads: options.threads,
+                memory: options.memory,
+                max_pixels: options.max_pixels,
+            },
+            buckets: None,
             max_pixels: options.max_pixels.map_or(MAX_PIXELS, NonZero::get),
             pictures: Vec::new(),
             absent: Vec::new(),
@@ -254,7 +254,7 @@ fn picture(
     names: &mut Names,
 ) -> Result<Picture, BadOption> {
     let styles = blend.iter().map(|style| style.path.as_path());
-    let usual = || names::of_picture(&content.path, styles);
+    let usual = || name(&content.path, styles);
     let name = options.name.clone().unwrap_or_else(usual);
     Ok(Picture {
         name: names.apart(&content.subfolder, &name)?,
@@ -267,6 +267,17 @@ fn picture(
         preset: options.parameters.preset.unwrap_or_default(),
         specification: specification.clone(),
     })
+}
+
+/// The name of a picture of `content` in `styles`, without an ending and without a folder.
+fn name<'a>(content: &Path, styles: impl Iterator<Item = &'a Path>) -> String {
+    let styles: Vec<_> = styles.map(stem).collect();
+    format!("{}.{}", stem(content), styles.join("+"))
+}
+
+fn stem(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or(path.as_os_str());
+    stem.to_string_lossy().into_owned()
 }
 
 /// An option out of its range, wherever it was given.
@@ -310,13 +321,29 @@ mod tests {
         }
     }
 
-    fn plan(options: Options) -> Result<Plan, PlanError> {
-        Plan::new(Asked::read(options, None)?, &Listings::new())
+    fn plan(options: Options) -> Result<PicturePlan, PlanError> {
+        PicturePlan::new(Asked::read(options, None)?, &Listings::new())
+    }
+
+    fn refused(options: Options) -> String {
+        let error = plan(options).map(drop).expect_err("refused");
+        error.to_string()
     }
 
     fn names(options: Options) -> Vec<String> {
         let plan = plan(options).expect("a plan");
         plan.pictures.iter().map(|p| p.name.to_string()).collect()
+    }
+
+    #[test]
+    fn pictures_are_named_after_content_and_styles() {
+        let name =
+            |content: &str, styles: &[&str]| name(Path::new(content), styles.iter().map(Path::new));
+        assert_eq!(
+            name("in/harbour.at.dawn.jpg", &["x/a.png"]),
+            "harbour.at.dawn.a"
+        );
+        assert_eq!(name("h.jpg", &["a.png", "b"]), "h.a+b");
     }
 
     #[test]
@@ -361,12 +388,12 @@ mod tests {
         let with = |change: fn(&mut Options)| {
             let mut options = base.clone();
             change(&mut options);
-            plan(options).expect_err("refused").to_string()
+            refused(options)
         };
         let parameter = |name: &str, written: &str| {
             let mut options = base.clone();
             assert_eq!(options.parameters.0.set(name, written), Ok(true));
-            plan(options).expect_err("refused").to_string()
+            refused(options)
         };
         for (message, option) in [
             (parameter("style-weight", "NaN"), "style-weight: "),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::asking::options::Options;
+use crate::stylize::options::Options;
 
 /// A batch file, its relative paths taken from its folder.
 #[derive(Debug)]
@@ -63,8 +63,13 @@ impl BatchFile {
             path: path.to_owned(),
             source,
         })?;
+        Self::of_text(&text, path)
+    }
+
+    /// Reads what the file at `path` holds.
+    pub fn of_text(text: &str, path: &Path) -> Result<Self, BatchFileError> {
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self::parse(&text, folder).map_err(|(line, reason)| BatchFileError::Content {
+        Self::parse(text, folder).map_err(|(line, reason)| BatchFileError::Content {
             path: path.to_owned(),
             line,
             reason,

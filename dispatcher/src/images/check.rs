@@ -1,4 +1,4 @@
-//! Where images come in: only what is known to be an image of a bearable size passes.
+//! Checks images before they are uploaded: each is one, and of a bearable size. Nothing is decoded.
 
 use std::fs::File;
 use std::io::{Cursor, ErrorKind, Read};
@@ -10,12 +10,12 @@ use jxl_oxide::{InitializeResult, JxlImage};
 use stylefleet_formats::{HEAD, Kind, Unread, jpeg, readable};
 use tiff::{TiffError, TiffUnsupportedError};
 
-use crate::asking::pattern::is_pattern;
+use crate::images::pattern::is_pattern;
 
 /// As much of a JPEG XL file as its header and a colour profile take.
 const JPEG_XL_HEAD: usize = 4 << 20;
 
-/// Why a file was not let in.
+/// Why an image was refused.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {reason}", path.display())]
 pub struct Refusal {
@@ -29,9 +29,10 @@ enum Reason {
     Unreadable(#[from] std::io::Error),
     #[error("is no file")]
     NoFile,
-    #[error("is not there{}", match .looks_like_pattern {
-        true => ": patterns are for CONTENT alone, and not for buckets",
-        false => "",
+    #[error("is not there{}", if *.looks_like_pattern {
+        ": patterns are for CONTENT alone, and not for buckets"
+    } else {
+        ""
     })]
     NotThere { looks_like_pattern: bool },
     #[error("lies in a bucket: only `stylefleet submit` reads from there")]
@@ -53,23 +54,22 @@ enum Reason {
     TooLarge { width: u32, height: u32, limit: u64 },
 }
 
-/// The bytes of the image at `path`, once its header shows no more than `max_pixels`. Nothing is
-/// decoded.
-pub fn admit(path: &Path, max_pixels: u64) -> Result<Bytes, Refusal> {
+/// The bytes of the image at `path`, once its header shows no more than `max_pixels`.
+pub fn read_file(path: &Path, max_pixels: u64) -> Result<Bytes, Refusal> {
     read(path, max_pixels).map_err(|reason| refuse(path, reason))
 }
 
 /// The bytes of an image in a bucket, if they are there, under the same conditions.
-pub fn admit_object(path: &Path, bytes: Option<Bytes>, max_pixels: u64) -> Result<Bytes, Refusal> {
-    let admitted = match bytes {
+pub fn check_object(path: &Path, bytes: Option<Bytes>, max_pixels: u64) -> Result<Bytes, Refusal> {
+    let checked = match bytes {
         None => Err(not_there(path)),
         Some(bytes) if bytes.is_empty() => Err(Reason::Empty),
         Some(bytes) => check(&bytes, max_pixels).map(|()| bytes),
     };
-    admitted.map_err(|reason| refuse(path, reason))
+    checked.map_err(|reason| refuse(path, reason))
 }
 
-/// Turns down an image in a bucket, where no bucket is asked.
+/// Refuses an image in a bucket, where no bucket is asked.
 pub fn refuse_object(path: &Path) -> Refusal {
     refuse(path, Reason::Remote)
 }
@@ -189,17 +189,19 @@ mod tests {
     fn refusal(bytes: &[u8]) -> String {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), bytes).expect("writes");
-        let message = admit(file.path(), 100).expect_err("refused").to_string();
+        let message = read_file(file.path(), 100)
+            .expect_err("refused")
+            .to_string();
         assert!(message.starts_with(&file.path().display().to_string()));
         assert_eq!(message.lines().count(), 1, "{message}");
         message
     }
 
     #[test]
-    fn lets_images_in_whatever_their_name() {
+    fn takes_images_whatever_their_name() {
         let file = tempfile::NamedTempFile::with_suffix(".jpg").expect("a file");
         std::fs::write(file.path(), png(10, 10)).expect("writes");
-        assert_eq!(admit(file.path(), 100).expect("admitted"), png(10, 10));
+        assert_eq!(read_file(file.path(), 100).expect("is read"), png(10, 10));
     }
 
     #[test]
@@ -215,13 +217,13 @@ mod tests {
             (folder.path().join("gone"), "is not there"),
             (folder.path().join("*.png"), "not there: patterns"),
         ] {
-            let message = admit(&path, 100).expect_err("refused").to_string();
+            let message = read_file(&path, 100).expect_err("refused").to_string();
             assert!(message.contains(reason), "{message}");
         }
     }
 
     #[test]
-    fn lets_in_every_tiff_that_the_workers_read() {
+    fn takes_every_tiff_that_the_workers_read() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../worker/engine/golden/tiff");
         let paths: Vec<_> = std::fs::read_dir(folder)
             .expect("lists")
@@ -231,7 +233,7 @@ mod tests {
         assert!(paths.len() > 90, "{}", paths.len());
         for path in paths {
             let image = std::fs::read(&path).expect("reads");
-            let size = dimensions(&image).expect("is let in");
+            let size = dimensions(&image).expect("is taken");
             let is_preview = path.ends_with("preview_first.tif");
             let wanted = if is_preview { (4, 4) } else { (21, 13) };
             assert_eq!(size, wanted, "{}", path.display());
@@ -257,19 +259,19 @@ mod tests {
     }
 
     #[test]
-    fn objects_pass_the_same_door() {
+    fn objects_are_checked_alike() {
         let path = Path::new("s3://bucket/a.png");
-        let admitted = |bytes: Option<Vec<u8>>| {
-            let admitted = admit_object(path, bytes.map(Bytes::from), 100);
-            admitted.map_err(|refusal| refusal.to_string())
+        let checked = |bytes: Option<Vec<u8>>| {
+            let checked = check_object(path, bytes.map(Bytes::from), 100);
+            checked.map_err(|refusal| refusal.to_string())
         };
-        assert_eq!(admitted(Some(png(10, 10))), Ok(png(10, 10).into()));
+        assert_eq!(checked(Some(png(10, 10))), Ok(png(10, 10).into()));
         for (bytes, reason) in [
             (None, "is not there"),
             (Some(Vec::new()), "is empty"),
             (Some(png(11, 10)), "more than the 100"),
         ] {
-            let message = admitted(bytes).expect_err("refused");
+            let message = checked(bytes).expect_err("refused");
             assert!(message.starts_with("s3://bucket/a.png: "), "{message}");
             assert!(message.contains(reason), "{message}");
         }
@@ -290,8 +292,8 @@ mod tests {
         ] {
             let path = folder.join(name);
             let pixels = width * height;
-            admit(&path, pixels).expect("is admitted");
-            let refused = admit(&path, pixels - 1).expect_err("is too large");
+            read_file(&path, pixels).expect("is taken");
+            let refused = read_file(&path, pixels - 1).expect_err("is too large");
             let message = refused.to_string();
             assert!(
                 message.contains(&format!("{width}x{height} pixels")),
@@ -302,7 +304,7 @@ mod tests {
                 let _ = check(&whole[..length], 1 << 20);
             }
         }
-        let refused = admit(&folder.join("arithmetic.jpg"), 48 * 32).expect_err("is refused");
+        let refused = read_file(&folder.join("arithmetic.jpg"), 48 * 32).expect_err("is refused");
         let message = refused.to_string();
         assert!(
             message.contains("arithmetic coding, which is not read"),

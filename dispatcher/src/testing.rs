@@ -1,23 +1,32 @@
-//! Batch files of every kind, thousands of them. tests/fuzz sends its own through the same door.
+//! What tests of other crates look at.
 
-use std::io::Write;
+// Helpers of tests may panic as tests do.
+#![allow(clippy::expect_used, clippy::panic)]
 
-use crate::asking::expand::Listings;
-use crate::asking::options::Options;
-use crate::asking::plan::{Asked, Plan};
+use std::path::Path;
 
-/// Reads a batch file and plans what it asks for. Whatever it says, nothing panics; what is wrong
-/// with it is said in one line.
+use crate::images::buckets::Listings;
+use crate::stylize::batch_file::BatchFile;
+use crate::stylize::options::Options;
+use crate::stylize::plan::{Asked, PicturePlan, PlanError};
+
+/// Where a batch file seems to lie.
+const FILE: &str = "batch.toml";
+
+/// Reads a batch file of pictures and plans what it asks for. Whatever it says, nothing panics; what
+/// is wrong with it is said in one line.
 pub fn batch_file(text: &str) {
-    let mut file = tempfile::NamedTempFile::new().expect("a file");
-    file.write_all(text.as_bytes()).expect("writes");
-    let planned = Asked::read(Options::default(), Some(file.path())).and_then(|mut asked| {
-        for content in asked.contents() {
-            // No pattern is to lead through this machine.
-            *content = "content.png".into();
-        }
-        Plan::new(asked, &Listings::new())
-    });
+    let path = Path::new(FILE);
+    let planned = BatchFile::of_text(text, path)
+        .map_err(PlanError::from)
+        .and_then(|file| {
+            let mut asked = Asked::of_file(Options::default(), file, path);
+            for content in asked.contents() {
+                // No pattern is to lead through this machine.
+                *content = "content.png".into();
+            }
+            PicturePlan::new(asked, &Listings::new())
+        });
     match planned {
         Ok(plan) => {
             let mut names: Vec<_> = plan.pictures.iter().map(|p| p.name.as_ref()).collect();
@@ -28,7 +37,7 @@ pub fn batch_file(text: &str) {
         Err(error) => {
             let message = error.to_string();
             let (_, complaint) = message
-                .split_once(&format!("{}:", file.path().display()))
+                .split_once(&format!("{FILE}:"))
                 .expect("names the file");
             let (line, reason) = complaint.split_once(": ").expect("names the line");
             let line: usize = line.parse().expect("a number");

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use crate::asking::walk::{Unreadable, is_hidden, walk};
+use crate::images::walk::{Unreadable, is_hidden, walk};
 
 /// What makes a pattern.
 const WILDCARDS: &[u8] = b"*?[{";

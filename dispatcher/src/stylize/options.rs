@@ -11,12 +11,10 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use stylefleet_model::stylize::Start;
 
-use crate::asking::parameters::{ParameterArgs, WithParameters};
-use crate::asking::remote::is_remote;
-use crate::asking::values::{Devices, NO_MASK};
-
-/// Heading of what is one setting for all pictures.
-pub const WHOLE: &str = "The whole run (one setting for all pictures)";
+use crate::images::buckets::is_remote;
+use crate::local::{Devices, WHOLE};
+use crate::stylize::parameters::{ParameterArgs, WithParameters};
+use crate::stylize::styles::NO_MASK;
 
 /// Everything that can be asked for.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args, serde::Deserialize)]
@@ -66,7 +64,7 @@ pub struct Options {
           default_missing_value = "true")]
     pub blend: Option<bool>,
 
-    /// Folder for the pictures; see `Machine` of commands/run.rs.
+    /// Folder for the pictures; see `Machine`.
     #[arg(skip)]
     pub out: Option<PathBuf>,
 
@@ -75,16 +73,16 @@ pub struct Options {
     #[serde(skip)]
     pub parameters: ParameterArgs,
 
-    /// Where to compute; see `Machine` of commands/run.rs.
+    /// Where to compute; see `Machine`.
     #[arg(skip)]
     #[serde(deserialize_with = "written")]
     pub device: Option<Devices>,
 
-    /// CPU threads of each worker; see `Machine` of commands/run.rs.
+    /// CPU threads of each worker; see `Machine`.
     #[arg(skip)]
     pub threads: Option<NonZero<u32>>,
 
-    /// Memory of each worker's job; see `Machine` of commands/run.rs.
+    /// Memory of each worker's job; see `Machine`.
     #[arg(skip)]
     #[serde(deserialize_with = "written")]
     pub memory: Option<ByteSize>,

@@ -1,20 +1,23 @@
-//! Images that lie in buckets: `s3://bucket/key`, and `s3://bucket/folder/` for those in a folder.
+//! Inputs that lie in buckets: `s3://bucket/key`, and `s3://bucket/folder/` for those in a folder.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use stylefleet_transport::store::{self, Location, Store, StoreError};
 use tokio::sync::Mutex;
 
-use crate::asking::expand::Listings;
 use crate::stores;
 
 const SCHEME: &str = "s3://";
 
-/// Buckets to read images from.
-pub struct Remotes {
+/// The folders of buckets among what people name, each with the names of what is in it, slashes
+/// included.
+pub type Listings = HashMap<PathBuf, Vec<String>>;
+
+/// Buckets to read inputs from.
+pub struct Buckets {
     options: store::Options,
     open: Mutex<HashMap<String, Arc<dyn Store>>>,
 }
@@ -24,9 +27,9 @@ pub fn is_remote(path: &Path) -> bool {
     path.to_str().is_some_and(|text| text.starts_with(SCHEME))
 }
 
-impl Remotes {
+impl Buckets {
     /// Buckets of the server that `options` name.
-    pub fn new(options: store::Options) -> Self {
+    pub(crate) fn new(options: store::Options) -> Self {
         Self {
             options,
             open: Mutex::default(),
@@ -39,16 +42,13 @@ impl Remotes {
         self.bucket(bucket).await?.get(&key).await
     }
 
-    /// Lists those of the contents that are folders of buckets.
-    pub async fn list(
-        &self,
-        contents: impl Iterator<Item = &Path>,
-    ) -> Result<Listings, StoreError> {
+    /// Lists those of the paths that are folders of buckets.
+    pub async fn list(&self, paths: impl Iterator<Item = &Path>) -> Result<Listings, StoreError> {
         let mut listings = Listings::new();
-        for content in contents {
-            let uri = content.to_str().and_then(|text| text.strip_prefix(SCHEME));
+        for path in paths {
+            let uri = path.to_str().and_then(|text| text.strip_prefix(SCHEME));
             if uri.is_some_and(|uri| uri.ends_with('/') || !uri.contains('/')) {
-                listings.insert(content.to_owned(), self.names(content).await?);
+                listings.insert(path.to_owned(), self.names(path).await?);
             }
         }
         Ok(listings)

@@ -1,0 +1,9 @@
+//! Images as inputs of jobs: what people name, as files, folders, patterns and objects in buckets, is
+//! found, checked and uploaded.
+
+pub mod buckets;
+mod check;
+pub mod expand;
+mod pattern;
+pub mod upload;
+mod walk;

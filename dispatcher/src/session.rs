@@ -1,0 +1,61 @@
+//! One run of the program.
+
+use std::future::Future;
+use std::pin::pin;
+
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::{self, CommandError, Ending, FleetCommand, RunArgs, SubmitArgs};
+use crate::config::Settings;
+use crate::order::Order;
+use crate::signals::Signals;
+
+/// What a command works with: the environment's settings, and signals that end it.
+pub struct Session {
+    settings: Settings,
+    signals: Signals,
+}
+
+impl Session {
+    /// Takes the signals over.
+    pub(crate) fn begin(settings: Settings) -> Result<Self, CommandError> {
+        let signals = Signals::listen().map_err(CommandError::Signals)?;
+        Ok(Self { settings, signals })
+    }
+
+    /// Does jobs on this machine.
+    pub async fn run<O: Order>(mut self, args: RunArgs<O>) -> Result<Ending, CommandError> {
+        // It has workers to stop, and handles a second signal too.
+        commands::run(args, &self.settings, &mut self.signals).await
+    }
+
+    /// Submits jobs to the fleet.
+    pub async fn submit<O: Order>(self, args: SubmitArgs<O>) -> Result<Ending, CommandError> {
+        let stop = CancellationToken::new();
+        let work = commands::submit(args, &self.settings, &stop);
+        until_signal(work, self.signals, &stop).await
+    }
+
+    /// Runs a command of the fleet.
+    pub async fn fleet(self, command: FleetCommand) -> Result<Ending, CommandError> {
+        let stop = CancellationToken::new();
+        let work = command.run(&self.settings, &stop);
+        until_signal(work, self.signals, &stop).await
+    }
+}
+
+/// Does the work, until a signal comes.
+async fn until_signal(
+    work: impl Future<Output = Result<Ending, CommandError>>,
+    mut signals: Signals,
+    stop: &CancellationToken,
+) -> Result<Ending, CommandError> {
+    let mut work = pin!(work);
+    tokio::select! {
+        ended = &mut work => return ended,
+        () = signals.recv() => stop.cancel(),
+    }
+    // What is to end gracefully does so at once; all else is dropped where it stands.
+    work.now_or_never().unwrap_or(Ok(Ending::Interrupted))
+}

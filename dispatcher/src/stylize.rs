@@ -1,0 +1,84 @@
+//! Jobs of the kind `stylize`: pictures in the style of others. Options and batch files are read,
+//! every content is found and every picture named, and a job comes of each.
+
+pub mod batch_file;
+mod jobs;
+pub mod manual;
+pub mod options;
+pub mod parameters;
+pub mod plan;
+mod styles;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::images::buckets::{Buckets, Listings};
+use crate::order::{Order, OrderError};
+
+use options::Options;
+use plan::{Asked, PicturePlan, PlanError};
+
+/// What `run` can be told of pictures.
+#[derive(Debug, clap::Args)]
+pub struct RunOptions {
+    #[command(flatten)]
+    pub(crate) options: Options,
+
+    /// Take contents, styles and options from a batch file, described below
+    ///
+    /// Options on the command line win over the file's defaults, a job's own win over both.
+    #[arg(long, value_name = "batch.toml")]
+    file: Option<PathBuf>,
+}
+
+/// What `submit` can be told of pictures.
+#[derive(Debug, clap::Args)]
+pub struct SubmitOptions {
+    #[command(flatten)]
+    options: Options,
+
+    /// Take contents, styles and options from a batch file, as `run` does
+    ///
+    /// Its out, device, threads and memory are for `run` alone, and passed over.
+    #[arg(long, value_name = "batch.toml")]
+    file: Option<PathBuf>,
+}
+
+impl Order for RunOptions {
+    type Plan = PicturePlan;
+
+    async fn plan(self, buckets: Option<Arc<Buckets>>) -> Result<PicturePlan, OrderError> {
+        plan(self.options, self.file.as_deref(), buckets).await
+    }
+}
+
+impl Order for SubmitOptions {
+    type Plan = PicturePlan;
+
+    async fn plan(self, buckets: Option<Arc<Buckets>>) -> Result<PicturePlan, OrderError> {
+        plan(self.options, self.file.as_deref(), buckets).await
+    }
+}
+
+async fn plan(
+    options: Options,
+    file: Option<&Path>,
+    buckets: Option<Arc<Buckets>>,
+) -> Result<PicturePlan, OrderError> {
+    let mut asked = Asked::read(options, file)?;
+    let listings = match &buckets {
+        Some(buckets) => {
+            let contents = asked.contents().map(|content| content.as_path());
+            buckets.list(contents).await?
+        }
+        None => Listings::new(),
+    };
+    let plan = PicturePlan::new(asked, &listings)?;
+    Ok(PicturePlan { buckets, ..plan })
+}
+
+impl From<PlanError> for OrderError {
+    fn from(error: PlanError) -> Self {
+        Self::Usage(error.into())
+    }
+}
