@@ -42,8 +42,8 @@ pub trait Plan {
     /// How many results are asked for, those included that will be refused.
     fn results(&self) -> usize;
 
-    /// Uploads the inputs, and puts the jobs together. What does not come to a job is told to the
-    /// reporter; an error is what concerns all jobs.
+    /// Uploads the inputs, and puts the jobs together. What does not come to a job is refused with
+    /// the reporter; an error is what concerns all jobs.
     fn requests(
         self,
         uploader: &Uploader,
@@ -57,7 +57,7 @@ pub enum OrderError {
     /// What was typed is invalid.
     #[error(transparent)]
     Usage(Box<dyn std::error::Error + Send + Sync>),
-    /// The store did not do as it was told.
+    /// A request to the store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The contract does not allow it.
@@ -102,12 +102,12 @@ pub struct Uploader {
 
 impl Uploader {
     /// Brings them into `store`. `compares`: what is there already is read and compared, which
-    /// mends what a stray hand damaged; or else only its size is.
+    /// repairs what was damaged there; or else only its size is.
     pub(crate) fn new(store: Arc<dyn Store>, compares: bool) -> Self {
         Self { store, compares }
     }
 
-    /// Writes an input unless it is there. Returns what it goes by.
+    /// Writes an input unless it is there. Returns its digest.
     pub async fn upload(&self, input: Bytes) -> Result<Digest, StoreError> {
         let digest = Digest::of(&input);
         let key = keys::input(&digest);
@@ -182,5 +182,175 @@ impl Title {
         }
         let digest = Digest::of(text.as_bytes()).to_string();
         format!("{prefix}-{}", &digest[..16]).parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use clap::Parser;
+    use stylefleet_proto::{Role, testing};
+    use stylefleet_transport::store::MemoryStore;
+
+    use super::*;
+    use crate::commands::{FleetCommand, RunArgs, SubmitArgs};
+    use crate::output;
+
+    /// A kind that joins files, whatever they are.
+    #[derive(Debug)]
+    struct Join {
+        backwards: bool,
+    }
+
+    impl Specification for Join {
+        const KIND: &'static str = "join";
+
+        fn encode(&self) -> Vec<u8> {
+            vec![self.backwards.into()]
+        }
+
+        fn decode(message: &[u8]) -> Result<Self, Invalid> {
+            let backwards = message == [1];
+            Ok(Self { backwards })
+        }
+
+        fn roles(&self) -> Vec<stylefleet_model::RoleRule> {
+            vec![stylefleet_model::RoleRule::required(file())]
+        }
+    }
+
+    fn file() -> Role {
+        "file".parse().expect("a role")
+    }
+
+    /// Its options, which are its plan too.
+    #[derive(Debug, clap::Args)]
+    struct JoinOptions {
+        /// Files to join
+        files: Vec<PathBuf>,
+        /// From the last to the first
+        #[arg(long)]
+        backwards: bool,
+    }
+
+    impl Order for JoinOptions {
+        type Plan = Self;
+
+        async fn plan(self, _: Option<Arc<Buckets>>) -> Result<Self, OrderError> {
+            if self.files.is_empty() {
+                return Err(OrderError::Usage("files: are missing".into()));
+            }
+            Ok(self)
+        }
+    }
+
+    impl Plan for JoinOptions {
+        fn results(&self) -> usize {
+            self.files.len()
+        }
+
+        async fn requests(
+            self,
+            uploader: &Uploader,
+            reporter: &mut Reporter,
+        ) -> Result<Vec<Request>, OrderError> {
+            let mut requests = Vec::new();
+            for path in self.files {
+                let name = path.display().to_string();
+                let Ok(bytes) = std::fs::read(&path) else {
+                    reporter.refuse(&name, "cannot be read");
+                    continue;
+                };
+                let name = crate::names::of_file(&path)?;
+                let input = Input {
+                    role: file(),
+                    sha256: uploader.upload(bytes.into()).await?,
+                    name: name.clone(),
+                };
+                let join = Join {
+                    backwards: self.backwards,
+                };
+                let request = Request::new(name, &join, vec![input])?;
+                requests.push(request.labelled("way", "plain"));
+            }
+            Ok(requests)
+        }
+    }
+
+    /// A program that orders them.
+    #[derive(Debug, Parser)]
+    enum Program {
+        Run(Box<RunArgs<JoinOptions>>),
+        Submit(Box<SubmitArgs<JoinOptions>>),
+        #[command(flatten)]
+        Fleet(FleetCommand),
+    }
+
+    fn parse(args: &[&str]) -> Program {
+        Program::try_parse_from([&["program"], args].concat()).expect("parses")
+    }
+
+    #[test]
+    fn programs_of_another_kind_have_its_options_and_the_commands_of_any_fleet() {
+        let submit = parse(&["submit", "a", "--backwards", "--batch", "b"]);
+        assert!(matches!(submit, Program::Submit(_)));
+        assert!(matches!(parse(&["status"]), Program::Fleet(_)));
+        let Program::Run(run) = parse(&["run", "a", "b", "--out", "c", "--json"]) else {
+            panic!("not run");
+        };
+        assert_eq!(run.order.files, [PathBuf::from("a"), PathBuf::from("b")]);
+    }
+
+    #[tokio::test]
+    async fn jobs_of_another_kind_are_ordered() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("a"), "bytes").expect("writes");
+        std::fs::write(path("b"), "bytes").expect("writes");
+        let options = JoinOptions {
+            files: vec![path("a"), path("b"), path("gone")],
+            backwards: true,
+        };
+        let store = Arc::new(MemoryStore::default());
+        let uploader = Uploader::new(store.clone(), false);
+        let plan = options.plan(None).await.expect("a plan");
+        let mut reporter = Reporter::new(plan.results(), output::lines(false));
+        let requests = plan.requests(&uploader, &mut reporter).await;
+        let title = Title::Given("together".parse().expect("a batch"));
+        let ordered = Ordered::new(requests.expect("requests"), title).expect("is valid");
+
+        assert_eq!(reporter.tally().failed, 1, "one is gone");
+        let [job] = &ordered.jobs[..] else {
+            panic!("not one job: {:?}", ordered.jobs);
+        };
+        assert_eq!(
+            (job.kind.as_ref(), job.batch.as_ref()),
+            ("join", "together")
+        );
+        assert!(job.specification::<Join>().expect("is a join").backwards);
+        let expected = testing::input(file(), b"bytes").sha256;
+        assert_eq!(job.inputs[0].sha256, expected);
+        let uploaded = store.get(&keys::input(&expected)).await.expect("reads");
+        assert_eq!(uploaded.as_deref(), Some(&b"bytes"[..]));
+        let entries = &ordered.manifest.jobs;
+        let names: Vec<_> = entries.iter().map(|entry| entry.name.as_ref()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(entries[0].labels["way"], "plain");
+    }
+
+    #[tokio::test]
+    async fn only_who_compares_repairs_what_was_damaged() {
+        let store = Arc::new(MemoryStore::default());
+        let input = Bytes::from_static(b"bytes");
+        let key = keys::input(&Digest::of(&input));
+        let damaged = Bytes::from_static(b"bytez");
+        for (compares, expected) in [(false, &damaged), (true, &input)] {
+            store.put(&key, damaged.clone()).await.expect("writes");
+            let uploader = Uploader::new(store.clone(), compares);
+            uploader.upload(input.clone()).await.expect("uploads");
+            let there = store.get(&key).await.expect("reads");
+            assert_eq!(there.as_ref(), Some(expected));
+        }
     }
 }

@@ -87,9 +87,9 @@ struct Claim {
     job: JobId,
 }
 
-/// `<name>.json`, beside the outputs.
+/// `<name>.json`, beside the outputs: what [`RecordFile`] reads.
 #[derive(Serialize)]
-struct Story<'a> {
+struct WrittenRecord<'a> {
     /// The main output's file, beside this one.
     file: &'a str,
     /// The files of all outputs.
@@ -155,7 +155,7 @@ impl OutputFolder {
         }
     }
 
-    /// Puts the outputs of a job and its story into the folder, unless they are there.
+    /// Puts the outputs of a job and its record into the folder, unless they are there.
     pub async fn save(&self, entry: &ManifestEntry, record: &Record) -> Result<Saved, FolderError> {
         let mut changed = Vec::new();
         let mut left = Vec::new();
@@ -231,7 +231,7 @@ impl OutputFolder {
         name.map_err(FolderError::Folder)
     }
 
-    /// Puts outputs and their story under a name that is the job's. The story is written first:
+    /// Puts outputs and their record under a name that is the job's. The record is written first:
     /// files without one would be taken for a person's.
     async fn put_outputs(
         &self,
@@ -240,10 +240,10 @@ impl OutputFolder {
         record: &Record,
     ) -> Result<Put, FolderError> {
         let files = files(name, record);
-        let story = self.story(&files, entry, record)?;
-        let story_file = format!("{name}.{}", RecordFile::ENDING);
-        let told = self.get(&story_file).await?.unwrap_or_default();
-        let compared = self.compare(files, RecordFile::parse(&told)).await?;
+        let json = self.record_file(&files, entry, record)?;
+        let record_file = format!("{name}.{}", RecordFile::ENDING);
+        let recorded = self.get(&record_file).await?.unwrap_or_default();
+        let compared = self.compare(files, RecordFile::parse(&recorded)).await?;
         if !compared.foreign.is_empty() {
             return Ok(Put::Refused(compared.foreign));
         }
@@ -258,8 +258,8 @@ impl OutputFolder {
         for file in compared.outdated {
             self.delete(&file).await?;
         }
-        if told != story {
-            self.put(&story_file, story).await?;
+        if recorded != json {
+            self.put(&record_file, json).await?;
         }
         self.put_fetched(fetched).await
     }
@@ -313,8 +313,8 @@ impl OutputFolder {
         }
     }
 
-    /// The story of outputs in these files.
-    fn story(
+    /// The record beside these files.
+    fn record_file(
         &self,
         files: &[(String, &Output)],
         entry: &ManifestEntry,
@@ -325,7 +325,7 @@ impl OutputFolder {
             .iter()
             .map(|(file, output)| (&output.role, beside(file)))
             .collect();
-        let story = Story {
+        let written = WrittenRecord {
             file: named.first().map_or("", |(_, file)| file),
             files: named
                 .iter()
@@ -335,7 +335,7 @@ impl OutputFolder {
             record,
         };
         let result = keys::result(&record.job);
-        Ok(document(&story).map_err(|e| damaged(&*self.store, &result, e))?)
+        Ok(document(&written).map_err(|e| damaged(&*self.store, &result, e))?)
     }
 
     /// An output, from the store.

@@ -36,7 +36,8 @@ pub struct Tally {
 impl Tally {
     /// Not over yet.
     pub fn unfinished(&self) -> usize {
-        self.asked - self.done - self.kept - self.failed - self.cancelled
+        let over = self.done + self.kept + self.failed + self.cancelled;
+        self.asked.saturating_sub(over)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::order::{Order, OrderError};
 use options::Options;
 use plan::{Asked, PicturePlan, PlanError};
 
-/// What `run` can be told of pictures.
+/// The options of `run` for pictures in the style of others.
 #[derive(Debug, clap::Args)]
 pub struct RunOptions {
     #[command(flatten)]
@@ -31,7 +31,7 @@ pub struct RunOptions {
     file: Option<PathBuf>,
 }
 
-/// What `submit` can be told of pictures.
+/// The options of `submit` for pictures in the style of others.
 #[derive(Debug, clap::Args)]
 pub struct SubmitOptions {
     #[command(flatten)]

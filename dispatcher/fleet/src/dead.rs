@@ -25,10 +25,10 @@ pub enum DeadError {
     /// It says too little.
     #[error("\"{0}\" is no id: give at least its first {SHORTEST} digits")]
     Short(String),
-    /// The broker did not do as it was told.
+    /// A request to the broker failed.
     #[error(transparent)]
     Broker(#[from] BrokerError),
-    /// The store did not do as it was told.
+    /// A request to the store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

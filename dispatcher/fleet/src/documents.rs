@@ -8,7 +8,7 @@ use stylefleet_transport::store::{Store, StoreError};
 /// Why a document cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
-    /// The store did not do as it was told.
+    /// A request to the store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// It is not what it should be.

@@ -107,10 +107,10 @@ struct Subscription {
 /// Why jobs cannot be followed.
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
-    /// The store did not do as it was told.
+    /// A request to the store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The broker did not do as it was told.
+    /// A request to the broker failed.
     #[error(transparent)]
     Broker(#[from] BrokerError),
 }

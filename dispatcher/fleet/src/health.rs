@@ -64,10 +64,10 @@ pub enum Verdict {
 /// Why a check ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthError {
-    /// The store did not do as it was told.
+    /// A request to the store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The broker did not do as it was told.
+    /// A request to the broker failed.
     #[error(transparent)]
     Broker(#[from] BrokerError),
     /// There is no name to try the store out with.

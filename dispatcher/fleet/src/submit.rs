@@ -39,7 +39,7 @@ pub enum SubmitError {
     /// A document cannot be read or written.
     #[error(transparent)]
     Document(#[from] DocumentError),
-    /// The store did not do as it was told.
+    /// A request to the store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The broker cannot say what it has.

@@ -99,10 +99,10 @@ pub enum CommandError {
     /// A document of the store cannot be read or written.
     #[error(transparent)]
     Document(#[from] DocumentError),
-    /// The store did not do as it was told.
+    /// A request to the store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The broker did not do as it was told.
+    /// A request to the broker failed.
     #[error(transparent)]
     Broker(#[from] BrokerError),
     /// Jobs cannot be submitted.

@@ -104,7 +104,7 @@ fn folder(content: &Path, recursive: bool) -> Result<Expansion, ExpandError> {
             Ok(path) => {
                 let folder = path.parent().and_then(|p| p.strip_prefix(content).ok());
                 let folder = folder.unwrap_or(Path::new("")).to_owned();
-                expansion.sift(path, &folder);
+                expansion.add_if_image(path, &folder);
             }
             Err((path, reason)) if path == content => return Err(ExpandError::Folder(reason)),
             Err((path, reason)) => expansion.absent.push((path, ExpandError::Folder(reason))),
@@ -123,7 +123,7 @@ fn matches(content: &Path) -> Result<Expansion, ExpandError> {
         expansion.absent.push((path, ExpandError::Folder(reason)));
     }
     for path in matches.paths.into_iter().filter(|path| !path.is_dir()) {
-        expansion.sift(path, Path::new(""));
+        expansion.add_if_image(path, Path::new(""));
     }
     expansion.or(ExpandError::NoMatch)
 }
@@ -154,9 +154,9 @@ fn bucket(content: &Path, names: &[String], recursive: bool) -> Result<Expansion
 }
 
 impl Expansion {
-    /// Takes a file of a folder if it is an image and none that was made here. Redrawing those too
+    /// Adds a file of a folder if it is an image and none that was made here. Redrawing those too
     /// would make more of them with every run into the folder of contents.
-    fn sift(&mut self, path: PathBuf, subfolder: &Path) {
+    fn add_if_image(&mut self, path: PathBuf, subfolder: &Path) {
         if is_ours(&path) {
             return;
         }

@@ -66,7 +66,7 @@ pub enum LaneError {
         /// The device.
         device: String,
     },
-    /// The broker did not do as it was told.
+    /// A request to the broker failed.
     #[error(transparent)]
     Broker(#[from] BrokerError),
     /// A task panicked.
@@ -231,7 +231,7 @@ impl Lane {
                 }
             };
             if event.job != claim.job.id {
-                return Err(Fault::Stray);
+                return Err(Fault::Unexpected);
             }
             match event.kind.clone() {
                 EventKind::Update(update) => self.context.broker.publish(event.map(|_| update)),

@@ -25,7 +25,7 @@ pub enum LocalError {
     /// How the jobs get on cannot be followed.
     #[error(transparent)]
     Present(#[from] PresentError),
-    /// The broker did not do as it was told.
+    /// A request to the broker failed.
     #[error(transparent)]
     Broker(#[from] BrokerError),
     /// There is no worker to be had.

@@ -71,7 +71,7 @@ pub enum Fault {
     Invalid(#[from] Invalid),
     /// A message came at the wrong time, or of another job.
     #[error("a message that nobody asked for")]
-    Stray,
+    Unexpected,
 }
 
 impl Fault {
@@ -80,7 +80,7 @@ impl Fault {
         match self {
             Self::Closed => true,
             Self::Pipe(PipeError::Io(error)) => error.kind() != io::ErrorKind::InvalidData,
-            Self::Pipe(PipeError::Decode(_)) | Self::Invalid(_) | Self::Stray => false,
+            Self::Pipe(PipeError::Decode(_)) | Self::Invalid(_) | Self::Unexpected => false,
         }
     }
 }
@@ -126,7 +126,7 @@ impl Worker {
     pub async fn hello(&mut self) -> Result<Hello, Fault> {
         match self.frame().await? {
             wire::from_worker::Frame::Hello(hello) => Ok(hello.try_into()?),
-            wire::from_worker::Frame::Event(_) => Err(Fault::Stray),
+            wire::from_worker::Frame::Event(_) => Err(Fault::Unexpected),
         }
     }
 
@@ -134,13 +134,13 @@ impl Worker {
     pub async fn event(&mut self) -> Result<Event, Fault> {
         match self.frame().await? {
             wire::from_worker::Frame::Event(event) => Ok(event.try_into()?),
-            wire::from_worker::Frame::Hello(_) => Err(Fault::Stray),
+            wire::from_worker::Frame::Hello(_) => Err(Fault::Unexpected),
         }
     }
 
     async fn frame(&mut self) -> Result<wire::from_worker::Frame, Fault> {
         let message = self.from.recv().await?.ok_or(Fault::Closed)?;
-        message.frame.ok_or(Fault::Stray)
+        message.frame.ok_or(Fault::Unexpected)
     }
 
     /// Sends it a message.

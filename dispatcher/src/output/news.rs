@@ -45,7 +45,7 @@ pub enum News<'a> {
         /// Its file.
         #[serde(serialize_with = "lossy")]
         file: &'a Path,
-        /// Steps that it goes by.
+        /// Steps done by then.
         steps: u64,
     },
     /// The result is there.

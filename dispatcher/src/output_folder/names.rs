@@ -151,8 +151,8 @@ impl Names {
             return Ok(false);
         };
         let (folder, leaf) = split(name);
-        let story = format!("{leaf}.{}", RecordFile::ENDING);
-        if self.listing(folder)?.contains(&story) {
+        let record_file = format!("{leaf}.{}", RecordFile::ENDING);
+        if self.listing(folder)?.contains(&record_file) {
             return Ok(false);
         }
         let Some((file, output)) = files(name, record).into_iter().next() else {

@@ -49,7 +49,7 @@ pub struct Picture {
     pub specification: Valid<Stylize>,
 }
 
-/// What was typed makes no sense.
+/// What was typed is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// The batch file is no use.
