@@ -1,5 +1,5 @@
-//! Images as inputs of jobs: what people name, as files, folders, patterns and objects in buckets, is
-//! found, checked and uploaded.
+//! Images as inputs of jobs: what people name, as files, folders, patterns and objects in buckets,
+//! is found, checked and uploaded.
 
 pub mod buckets;
 mod check;

@@ -3,8 +3,8 @@
 //! [`Order`] for it.
 //!
 //! A program is made of [`main`], of [`FleetCommand`], which are the commands of any fleet, and of
-//! [`RunArgs`] and [`SubmitArgs`] with the options of its kind. [`Args`] is the one that is shipped;
-//! its kind is `stylize`.
+//! [`RunArgs`] and [`SubmitArgs`] with the options of its kind. [`Args`] are those of the program
+//! that is shipped; its kind is `stylize`.
 
 mod brokers;
 mod cli;

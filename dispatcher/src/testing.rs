@@ -13,8 +13,8 @@ use crate::stylize::plan::{Asked, PicturePlan, PlanError};
 /// Where a batch file seems to lie.
 const FILE: &str = "batch.toml";
 
-/// Reads a batch file of pictures and plans what it asks for. Whatever it says, nothing panics; what
-/// is wrong with it is said in one line.
+/// Reads a batch file of pictures and plans what it asks for. Whatever it says, nothing panics;
+/// what is wrong with it is said in one line.
 pub fn batch_file(text: &str) {
     let path = Path::new(FILE);
     let planned = BatchFile::of_text(text, path)

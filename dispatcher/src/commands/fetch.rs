@@ -1,4 +1,5 @@
-//! `stylefleet fetch`: what jobs made, and their records, from the store into a folder. Asks no broker.
+//! `stylefleet fetch`: what jobs made, and their records, from the store into a folder. Asks no
+//! broker.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
