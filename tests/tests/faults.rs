@@ -229,7 +229,7 @@ fn a_job_that_ends_every_worker_is_set_aside_and_the_others_are_done() {
     for part in [
         "5 workers in a row",
         "SIGKILL",
-        "a smaller --size needs less",
+        "such as a smaller --size",
     ] {
         assert!(reason.contains(part), "{reason}");
     }

@@ -69,7 +69,7 @@ pub enum Failure {
     #[error(
         "{workers} workers in a row ended while at it, without getting ahead: {}",
         exit_reason.as_deref().unwrap_or(
-            "look at their logs, perhaps for want of memory; a smaller size needs less"
+            "look at their logs; perhaps memory ran out: give them more, or ask for less"
         )
     )]
     CrashLoop {
