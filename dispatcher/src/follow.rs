@@ -131,7 +131,7 @@ impl<'a> Presenter<'a> {
         self.reporter.report_job(job, news);
     }
 
-    /// Saves how a job looks after so many steps. The pictures of a fleet's are for `fetch`.
+    /// Saves how a job looks after so many steps. Of a fleet's jobs, `fetch` does that.
     async fn preview(&mut self, job: JobId, steps: u64) -> Result<(), FolderError> {
         let Some(folder) = &self.folder else {
             return Ok(());

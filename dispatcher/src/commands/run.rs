@@ -2,7 +2,6 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -18,14 +17,14 @@ use tokio_util::sync::CancellationToken;
 use crate::commands::{CommandError, Ending, preview_every};
 use crate::config::Settings;
 use crate::follow::Presenter;
-use crate::local::{self, Context, Devices, Launch, MAX_PIXELS, Machine};
+use crate::local::{self, Context, Devices, Launch, Machine};
 use crate::order::{Order, OrderError, Ordered, Plan, Title, Uploader};
 use crate::output;
 use crate::output_folder::OutputFolder;
 use crate::reporter::Reporter;
 use crate::signals::Signals;
 
-/// The store's folder, in the folder of pictures.
+/// The store's folder, in the folder of results.
 const STORE: &str = ".stylefleet";
 /// What a run holds on to, in the store's folder.
 const LOCK: &str = "lock";
@@ -82,6 +81,7 @@ pub async fn run<O: Order>(
 ) -> Result<Ending, CommandError> {
     let plan = args.order.plan(None).await?;
     let machine = args.machine.over(plan.machine());
+    let max_pixels = machine.max_pixels();
     let out = machine.out.unwrap_or_else(|| OUT.into());
     let folder = out.join(STORE);
     let _lock = lock(&folder)?;
@@ -94,7 +94,7 @@ pub async fn run<O: Order>(
         program: settings.worker(),
         store: folder,
         threads: machine.threads.or_else(|| devices.threads_each()),
-        max_pixels: machine.max_pixels.map_or(MAX_PIXELS, NonZero::get),
+        max_pixels,
         memory: machine.memory,
         shows_log: settings.wants_log(),
     };

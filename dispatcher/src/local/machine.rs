@@ -10,7 +10,7 @@ use bytesize::ByteSize;
 pub const WHOLE: &str = "The whole run (one setting for all results)";
 
 /// Largest image that workers accept unless told otherwise, in pixels.
-pub const MAX_PIXELS: u64 = 100_000_000;
+const MAX_PIXELS: u64 = 100_000_000;
 
 /// What only a run on this machine can be told. What is not told has a default.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -45,6 +45,11 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Largest image that workers accept, in pixels.
+    pub fn max_pixels(&self) -> u64 {
+        self.max_pixels.map_or(MAX_PIXELS, NonZero::get)
+    }
+
     /// This, and what `base` says where this says nothing.
     pub fn over(self, base: Self) -> Self {
         Self {

@@ -16,7 +16,7 @@ use crate::output::News;
 use crate::signals::Signals;
 
 pub use lane::{Context, LaneError};
-pub use machine::{Devices, MAX_PIXELS, Machine, WHOLE};
+pub use machine::{Devices, Machine, WHOLE};
 pub use worker::Launch;
 
 /// Why the work on this machine cannot go on.

@@ -40,7 +40,7 @@ impl Plan for PicturePlan {
         }
         let images = Images {
             buckets: self.buckets.as_deref(),
-            max_pixels: self.max_pixels,
+            max_pixels: self.machine.max_pixels(),
         };
         let paths = self.pictures.iter().flat_map(Picture::images).collect();
         let images = images.upload(paths, uploader).await?;

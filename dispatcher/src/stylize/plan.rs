@@ -1,7 +1,6 @@
 //! From what was typed to what is to be done: every option resolved and in its range, every
 //! content a file, every picture named. Files are not opened yet.
 
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use stylefleet_proto::{Invalid, Name, Valid};
 
 use crate::images::buckets::{Buckets, Listings};
 use crate::images::expand::{ExpandError, Expansion, Found, PassedOver, expand};
-use crate::local::{MAX_PIXELS, Machine};
+use crate::local::Machine;
 use crate::names::Names;
 use crate::stylize::batch_file::{BatchFile, BatchFileError, Entry};
 use crate::stylize::options::Options;
@@ -22,8 +21,6 @@ pub struct PicturePlan {
     pub machine: Machine,
     /// Where images in buckets come from; none: they are refused.
     pub buckets: Option<Arc<Buckets>>,
-    /// Largest image accepted, in pixels.
-    pub max_pixels: u64,
     /// The pictures to make.
     pub pictures: Vec<Picture>,
     /// Contents that mean no file, and why.
@@ -145,7 +142,6 @@ impl PicturePlan {
                 max_pixels: options.max_pixels,
             },
             buckets: None,
-            max_pixels: options.max_pixels.map_or(MAX_PIXELS, NonZero::get),
             pictures: Vec::new(),
             absent: Vec::new(),
             passed_over: Vec::new(),
