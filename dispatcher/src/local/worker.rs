@@ -232,8 +232,8 @@ impl fmt::Display for ExitReason {
         };
         if status.signal() == Some(SIGKILL) {
             return f.write_str(
-                "the worker was killed (SIGKILL), perhaps because memory ran out: a smaller \
-                 --size needs less",
+                "the worker was killed (SIGKILL), perhaps because memory ran out: ask for \
+                 less, such as a smaller --size",
             );
         }
         write!(f, "the worker ended ({status})")?;
