@@ -115,8 +115,28 @@ const RESERVED: [(&str, &[&str]); 4] = [
     // For the build scripts, which hear from it where libtorch is.
     (
         "torch-sys",
-        &["stylefleet-counting", "stylefleet-engine", "stylefleet-worker"],
+        &[
+            "stylefleet-counting",
+            "stylefleet-engine",
+            "stylefleet-worker",
+        ],
     ),
+];
+
+/// Where a kind of job may be named: its own modules, and where they are registered.
+const HOMES_OF_STYLIZE: [&str; 12] = [
+    "dispatcher/src/cli.rs",
+    "dispatcher/src/lib.rs",
+    "dispatcher/src/stylize",
+    "dispatcher/src/stylize.rs",
+    "dispatcher/src/testing.rs",
+    "proto/model",
+    "proto/src/parameters.rs",
+    "proto/src/specification.rs",
+    "proto/src/testing.rs",
+    "worker/engine",
+    "worker/src/kinds",
+    "worker/src/kinds.rs",
 ];
 
 /// Ways to read the environment.
@@ -195,6 +215,21 @@ fn tch_is_named_only_in_the_engine() {
             violations.push(format!(
                 "{place}:{number} names tch: only worker/engine may"
             ));
+        }
+    }
+    none(violations);
+}
+
+/// Everything else takes jobs of any kind as they are.
+#[test]
+fn kinds_of_jobs_are_named_only_where_they_belong() {
+    let mut violations = Vec::new();
+    for (file, number, line) in source_lines() {
+        let mut homes = HOMES_OF_STYLIZE.iter();
+        let is_home = homes.any(|home| file.starts_with(home));
+        if line.to_lowercase().contains("stylize") && !is_home {
+            let place = file.display();
+            violations.push(format!("{place}:{number} knows the kind stylize"));
         }
     }
     none(violations);

@@ -226,11 +226,7 @@ fn a_job_that_ends_every_worker_is_set_aside_and_the_others_are_done() {
         (&"deadly.wave".into(), &1.into())
     );
     let reason = failed["reason"].as_str().unwrap_or_default();
-    for part in [
-        "5 workers in a row",
-        "SIGKILL",
-        "such as a smaller --size",
-    ] {
+    for part in ["5 workers in a row", "SIGKILL", "such as a smaller --size"] {
         assert!(reason.contains(part), "{reason}");
     }
     let why = kept(&scene, failed, keys::failed);

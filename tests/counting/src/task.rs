@@ -116,7 +116,7 @@ impl CountingTask {
                 std::process::abort()
             }
             (Some("stumble"), Some(path)) if File::create_new(path).is_ok() => {
-                Err(Error::Torch("the course says: stumble".to_owned()))
+                Err(Error::Torch("the course says: stumble".into()))
             }
             _ => Ok(()),
         }
