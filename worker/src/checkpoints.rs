@@ -12,6 +12,7 @@ use stylefleet_transport::store::Store;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::events::Events;
+use crate::failure::Failure;
 
 /// A checkpoint is written no sooner than this many times what the last one took, so that
 /// checkpoints take a twentieth of the time at most.
@@ -81,14 +82,11 @@ impl CheckpointWriter {
                 return;
             };
             let kept = match state.encoded {
-                Ok(bytes) => store
-                    .put(key, bytes.into())
-                    .await
-                    .map_err(|e| e.to_string()),
-                Err(error) => Err(error.to_string()),
+                Ok(bytes) => store.put(key, bytes.into()).await.map_err(Failure::Store),
+                Err(error) => Err(Failure::Engine(error)),
             };
-            if let Err(reason) = kept {
-                events.note(format!("no checkpoint was kept: {reason}"));
+            if let Err(failure) = kept {
+                events.note(format!("no checkpoint was kept: {failure}"));
             }
             pause = pause_after(state.encoding_began.elapsed(), self.every);
         }

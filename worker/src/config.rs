@@ -3,8 +3,9 @@
 //! Nothing else in this crate touches the environment.
 
 use std::collections::HashMap;
-use std::fmt::{self, Display};
-use std::net::SocketAddr;
+use std::error::Error;
+use std::fmt;
+use std::net::{AddrParseError, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
-use stylefleet_engine::{Description, Options, SETUP_FILE};
+use stylefleet_engine::{Cause, Description, Options, SETUP_FILE};
 use stylefleet_proto::{Digest, Invalid};
 use stylefleet_transport::broker::BrokerUrl;
 use stylefleet_transport::store::{self, Location};
@@ -91,7 +92,8 @@ pub enum SettingsError {
         /// The setting.
         name: &'static str,
         /// What is wrong with it.
-        reason: String,
+        #[source]
+        reason: Cause,
     },
     /// There is no cache folder.
     #[error("settings: no cache folder is named and HOME is not set: name one with --cache")]
@@ -194,13 +196,12 @@ impl Settings {
     /// The hash of the weights, where the store has them.
     pub fn weights_in_store(&self) -> Result<Option<Digest>, SettingsError> {
         let digest = self.weights.strip_prefix(IN_STORE).map(str::parse);
-        digest.transpose().map_err(|e: Invalid| {
-            let reason = e.to_string();
-            SettingsError::Invalid {
+        digest
+            .transpose()
+            .map_err(|e: Invalid| SettingsError::Invalid {
                 name: "weights",
-                reason,
-            }
-        })
+                reason: Cause::of(e),
+            })
     }
 
     /// The folder for what can be fetched again.
@@ -251,11 +252,11 @@ impl Settings {
     pub fn health(&self) -> Result<Option<SocketAddr>, SettingsError> {
         match self.health.as_str() {
             "" => Ok(None),
-            address => address.parse().map(Some).map_err(|_| {
-                let reason = format!("\"{address}\" is no address like 0.0.0.0:8080");
+            address => address.parse().map(Some).map_err(|e: AddrParseError| {
+                let words = format!("\"{address}\" is no address like 0.0.0.0:8080");
                 SettingsError::Invalid {
                     name: "health",
-                    reason,
+                    reason: Cause::new(words, e),
                 }
             }),
         }
@@ -304,19 +305,22 @@ impl Settings {
             return Ok(None);
         }
         let size = self.memory.parse::<ByteSize>();
-        let bytes = size.map_err(|reason| SettingsError::Invalid {
-            name: "memory",
-            reason: format!(
-                "{:?} is no size: {reason}: write it as 4GiB, or auto",
+        let bytes = size.map_err(|e| {
+            let words = format!(
+                "{:?} is no size: {e}: write it as 4GiB, or auto",
                 self.memory
-            ),
+            );
+            SettingsError::Invalid {
+                name: "memory",
+                reason: Cause::new(words, e),
+            }
         })?;
         Ok(Some(bytes.as_u64()))
     }
 }
 
 /// A setting that has to be there.
-fn given<T: FromStr<Err: Display>>(
+fn given<T: FromStr<Err: Error + Send + Sync + 'static>>(
     text: &str,
     name: &'static str,
     example: &'static str,
@@ -324,9 +328,9 @@ fn given<T: FromStr<Err: Display>>(
     if text.is_empty() {
         return Err(SettingsError::Missing { name, example });
     }
-    text.parse().map_err(|e: T::Err| {
-        let reason = e.to_string();
-        SettingsError::Invalid { name, reason }
+    text.parse().map_err(|e: T::Err| SettingsError::Invalid {
+        name,
+        reason: Cause::of(e),
     })
 }
 

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use stylefleet_engine::{Engine, cuda};
+use stylefleet_engine::{Cause, Engine, cuda};
 
 use crate::config::Settings;
 
@@ -93,7 +93,7 @@ fn describe(engine: &Engine) -> EngineReport {
 }
 
 /// Why a GPU that is there would stand idle. `missing` is why CUDA cannot be loaded.
-fn unused_gpu(report: &Report, missing: Option<String>) -> Option<String> {
+fn unused_gpu(report: &Report, missing: Option<&Cause>) -> Option<String> {
     if !report.nvidia_driver {
         return None;
     }

@@ -3,6 +3,7 @@
 use stylefleet_engine::Error;
 use stylefleet_proto::{Digest, Invalid, Name, Role};
 use stylefleet_transport::store::StoreError;
+use tokio::task::JoinError;
 
 /// Why an attempt failed.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +52,7 @@ pub enum Failure {
         /// What it came to.
         value: f64,
     },
-    /// The store did not do as it was told.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A document cannot be written.
@@ -62,7 +63,7 @@ pub enum Failure {
         /// What is wrong with it.
         source: serde_json::Error,
     },
-    /// The engine says no.
+    /// The engine failed.
     #[error(transparent)]
     Engine(#[from] Error),
     /// The job ends its workers.
@@ -81,9 +82,12 @@ pub enum Failure {
     /// The engine's thread did not start.
     #[error("cannot start a thread: {0}: raise the limit on processes or memory")]
     Thread(#[source] std::io::Error),
-    /// The code is wrong somewhere.
+    /// The engine panicked.
     #[error("the worker panicked: {0}: please report this")]
     Panic(String),
+    /// A task of the worker panicked.
+    #[error("the worker panicked: {0}: please report this")]
+    Task(#[from] JoinError),
 }
 
 impl Failure {
@@ -100,13 +104,7 @@ impl Failure {
             Self::Store(error) => error.is_retryable(),
             Self::Engine(error) => error.is_retryable(),
             // Another worker may know the kind.
-            Self::UnknownKind { .. } | Self::Thread(_) | Self::Panic(_) => true,
+            Self::UnknownKind { .. } | Self::Thread(_) | Self::Panic(_) | Self::Task(_) => true,
         }
-    }
-}
-
-impl From<tokio::task::JoinError> for Failure {
-    fn from(error: tokio::task::JoinError) -> Self {
-        Self::Panic(error.to_string())
     }
 }

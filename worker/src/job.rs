@@ -14,7 +14,7 @@ use serde::Serialize;
 use stylefleet_engine::{Error, Outcome, Task, checkpoint};
 use stylefleet_proto::lifecycle::{self, DEATHS};
 use stylefleet_proto::queues::DELIVERY_LIMIT;
-use stylefleet_proto::{Ended, Job, Record, Start, Update, keys};
+use stylefleet_proto::{Ended, Invalid, Job, JobId, Record, Start, Update, keys};
 use stylefleet_transport::broker::Claim;
 use stylefleet_transport::store::Store;
 
@@ -189,10 +189,10 @@ impl Attempt {
         let Some(json) = self.context.store.get(&key).await? else {
             return Ok(None);
         };
-        match self.proven(&json).await? {
+        match self.verified(&json).await? {
             Ok(record) => Ok(Some(record)),
-            Err(reason) => {
-                let note = format!("its result is damaged ({reason}): the job is done anew");
+            Err(damage) => {
+                let note = format!("its result is damaged ({damage}): the job is done anew");
                 self.events.note(note);
                 self.context.store.delete(&key).await?;
                 Ok(None)
@@ -202,14 +202,11 @@ impl Attempt {
 
     /// The record in `json`, if it is the job's and the outputs that it names are there; or why
     /// not.
-    async fn proven(&self, json: &[u8]) -> Result<Result<Record, String>, Failure> {
-        let record: Record = match serde_json::from_slice(json) {
+    async fn verified(&self, json: &[u8]) -> Result<Result<Record, Damage>, Failure> {
+        let record = match parsed(json, &self.job.id) {
             Ok(record) => record,
-            Err(error) => return Ok(Err(error.to_string())),
+            Err(damage) => return Ok(Err(damage)),
         };
-        if let Err(invalid) = record.check(&self.job.id) {
-            return Ok(Err(invalid.to_string()));
-        }
         let store = &self.context.store;
         for (index, output) in record.outputs.iter().enumerate() {
             let key = &output.key;
@@ -219,7 +216,7 @@ impl Attempt {
                 _ => store.contains(key).await?,
             };
             if !is_good {
-                return Ok(Err(format!("{key} is missing, or another file")));
+                return Ok(Err(Damage::Output(key.clone())));
             }
         }
         Ok(Ok(record))
@@ -333,6 +330,27 @@ impl Attempt {
             notes: notes.try_iter().collect(),
         })
     }
+}
+
+/// What is wrong with a result.
+#[derive(Debug, thiserror::Error)]
+enum Damage {
+    /// It is no record.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// It is no record of the job.
+    #[error(transparent)]
+    Record(#[from] Invalid),
+    /// An output that it names is not in the store as it was.
+    #[error("{0} is missing, or another file")]
+    Output(String),
+}
+
+/// The record in `json`, if it is one of that job.
+fn parsed(json: &[u8], job: &JobId) -> Result<Record, Damage> {
+    let record: Record = serde_json::from_slice(json)?;
+    record.check(job)?;
+    Ok(record)
 }
 
 fn json(key: &str, document: &impl Serialize) -> Result<Vec<u8>, Failure> {

@@ -5,6 +5,23 @@ use std::sync::{Arc, OnceLock};
 use stylefleet_proto::{Digest, Job, keys};
 use stylefleet_transport::store::{Store, StoreError, identity};
 
+/// Why a worker does not take a job.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// It belongs to another store.
+    #[error(
+        "its store is another one than that of {own}: give the worker the STYLEFLEET_STORE that \
+         the job was submitted with"
+    )]
+    OtherStore {
+        /// Where this worker's store keeps its identity.
+        own: String,
+    },
+    /// The worker cannot tell, for its own store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// The worker's store, and which one it is.
 pub struct OwnStore {
     store: Arc<dyn Store>,
@@ -30,18 +47,18 @@ impl OwnStore {
         Ok(found.map(|found| *self.identity.get_or_init(|| found)))
     }
 
-    /// Why the job is not for this worker; none if its inputs are in this store, and its result is
-    /// awaited there. A job that does not say where it belongs is taken.
-    pub async fn stranger(&self, job: &Job) -> Option<String> {
-        let wanted = job.store?;
-        match self.identity().await {
-            Ok(Some(own)) if own == wanted => None,
-            Ok(_) => Some(format!(
-                "its store is another one than that of {}: give the worker the STYLEFLEET_STORE \
-                 that the job was submitted with",
-                self.store.locate(keys::IDENTITY)
-            )),
-            Err(error) => Some(error.to_string()),
+    /// Whether the job is for this worker: its inputs are in this store, and its result is awaited
+    /// there. So is a job that does not name its store.
+    pub async fn check(&self, job: &Job) -> Result<(), Refusal> {
+        let Some(wanted) = job.store else {
+            return Ok(());
+        };
+        if self.identity().await? == Some(wanted) {
+            Ok(())
+        } else {
+            Err(Refusal::OtherStore {
+                own: self.store.locate(keys::IDENTITY),
+            })
         }
     }
 }

@@ -6,6 +6,7 @@ use stylefleet_transport::store::Store;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::events::Events;
+use crate::failure::Failure;
 
 /// Pictures that may wait for a slow store; more are left out. They are JPEGs of some megabytes at
 /// most.
@@ -70,13 +71,13 @@ impl PreviewWriter {
                 Ok(file) => {
                     let key = keys::preview(job, steps);
                     let put = store.put(&key, file.into()).await;
-                    put.map_err(|e| e.to_string())
+                    put.map_err(Failure::Store)
                 }
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(Failure::Engine(error)),
             };
             match saved {
                 Ok(()) => events.publish(Update::Previewed { steps }),
-                Err(reason) => events.note(format!("no progress picture was kept: {reason}")),
+                Err(failure) => events.note(format!("no progress picture was kept: {failure}")),
             }
         }
     }

@@ -21,6 +21,7 @@ use crate::events::Events;
 use crate::failure::Failure;
 use crate::job::{Attempt, Computed, Preparation, Prepared, Why, WorkerContext};
 use crate::metrics;
+use crate::own_store::Refusal;
 use crate::watch::Signals;
 
 /// Time between two looks whether the job at work is still wanted.
@@ -28,7 +29,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// How long before the end of a slice the next job is fetched.
 const AHEAD: Duration = Duration::from_secs(15);
 /// How long a worker rests after a job that belongs to another store.
-const AFTER_STRANGERS: Duration = Duration::from_secs(5);
+const AFTER_REFUSAL: Duration = Duration::from_secs(5);
 /// A worker that has waited so long for a job is idle.
 const IDLE_AFTER: Duration = Duration::from_secs(2);
 
@@ -137,8 +138,8 @@ impl Service {
         while let Some(claim) = self.broker.claim(&self.drain).await? {
             let worker = self.context.worker.clone();
             let events = Events::new(&claim.job, worker, self.broker.clone());
-            if let Some(reason) = self.context.own_store.stranger(&claim.job).await {
-                self.turn_away(claim, &events, reason).await;
+            if let Err(refusal) = self.context.own_store.check(&claim.job).await {
+                self.turn_away(claim, &events, refusal).await;
                 continue;
             }
             let attempt = Attempt::new(claim.job.clone(), self.context.clone(), events.clone());
@@ -159,17 +160,17 @@ impl Service {
 
     /// Leaves a job to workers that have its store, if there are any; loudly, for there may be
     /// none.
-    async fn turn_away(&self, claim: Claim, events: &Events, reason: String) {
-        tracing::error!("{} is not taken: {reason}", title(&claim.job));
+    async fn turn_away(&self, claim: Claim, events: &Events, refusal: Refusal) {
+        tracing::error!("{} is not taken: {refusal}", title(&claim.job));
         events.note(format!(
-            "worker {} does not take it: {reason}",
+            "worker {} does not take it: {refusal}",
             self.context.worker
         ));
         self.settle(claim, events, Ended::Interrupted { steps: 0 })
             .await;
         // Where nobody else takes it, it comes back at once.
         tokio::select! {
-            () = sleep(AFTER_STRANGERS) => {}
+            () = sleep(AFTER_REFUSAL) => {}
             () = self.drain.cancelled() => {}
         }
     }

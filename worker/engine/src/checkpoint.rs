@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use crate::Error;
+use crate::{Cause, Error};
 
 /// Raised when the meaning of a checkpoint changes.
 const VERSION: u32 = 6;
@@ -67,9 +67,9 @@ pub(crate) fn save_with(
         kind: owner.kind.to_owned(),
         identity: owner.identity.to_owned(),
         steps,
-        state: serde_json::to_value(state).map_err(unusable)?,
+        state: serde_json::to_value(state).map_err(caused_by)?,
     };
-    let header = serde_json::to_string(&header).map_err(unusable)?;
+    let header = serde_json::to_string(&header).map_err(caused_by)?;
     tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
     let mut hash = Hash::new(&header);
     for (name, tensor) in &tensors {
@@ -87,7 +87,7 @@ pub(crate) fn save_with(
     });
     let metadata = [(HEADER, header), (HASH, hash.hex())];
     let metadata = HashMap::from(metadata.map(|(name, text)| (name.to_owned(), text)));
-    let bytes = safetensors::serialize(saved, Some(metadata)).map_err(unusable)?;
+    let bytes = safetensors::serialize(saved, Some(metadata)).map_err(caused_by)?;
     failure.into_inner().map_or(Ok(bytes), Err)
 }
 
@@ -146,12 +146,12 @@ impl Checkpoint<'_> {
 
     /// What the kind has to say beside its tensors.
     pub fn state<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        T::deserialize(&self.header.state).map_err(unusable)
+        T::deserialize(&self.header.state).map_err(caused_by)
     }
 
     /// A tensor of so many values, 32-bit and finite, on the CPU.
     pub(crate) fn tensor(&self, name: &str, values: i64) -> Result<Tensor, Error> {
-        let view = self.file.tensor(name).map_err(unusable)?;
+        let view = self.file.tensor(name).map_err(caused_by)?;
         let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
         if view.dtype() != Dtype::F32 || shape != [values] {
             return Err(unusable(format!(
@@ -168,23 +168,23 @@ impl Checkpoint<'_> {
 }
 
 fn read_any<'a>(bytes: &'a [u8], identity: &str) -> Result<Checkpoint<'a>, Error> {
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unusable)?;
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(caused_by)?;
     let metadata = metadata.metadata().clone().unwrap_or_default();
     let text = metadata
         .get(HEADER)
         .ok_or_else(|| unusable("it is none of stylefleet's"))?;
-    let Versioned { version } = serde_json::from_str(text).map_err(unusable)?;
+    let Versioned { version } = serde_json::from_str(text).map_err(caused_by)?;
     if version != VERSION {
         return Err(unusable(format!("its version is {version}, not {VERSION}")));
     }
-    let header: Header = serde_json::from_str(text).map_err(unusable)?;
+    let header: Header = serde_json::from_str(text).map_err(caused_by)?;
     if header.identity != identity {
         return Err(unusable(format!(
             "it is of {}, not of {identity}",
             header.identity
         )));
     }
-    let file = SafeTensors::deserialize(bytes).map_err(unusable)?;
+    let file = SafeTensors::deserialize(bytes).map_err(caused_by)?;
     if metadata.get(HASH) != Some(&hash_of(text, &file)) {
         return Err(unusable("it is damaged: its hash is another"));
     }
@@ -237,8 +237,13 @@ fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, Error> {
 }
 
 /// The error of a checkpoint that is of no use.
-pub fn unusable(reason: impl ToString) -> Error {
-    Error::Checkpoint(reason.to_string())
+pub fn unusable(reason: impl Into<Cause>) -> Error {
+    Error::Checkpoint(reason.into())
+}
+
+/// [`unusable`], because of another error.
+fn caused_by(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    unusable(Cause::of(error))
 }
 
 /// A checkpoint with its header or its tensors changed, and the hash that then belongs to it.

@@ -13,14 +13,14 @@ use std::sync::OnceLock;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LAZY};
 use tch::{Cuda, Device, Kind, Tensor};
 
-use crate::Error;
+use crate::{Cause, Error};
 
 /// Comes with libtorch, and registers its kernels as it is loaded.
 const LIBRARY: &str = "libtorch_cuda.so";
 /// Comes with NVIDIA's driver; in containers, from the host.
 const DRIVER: &str = "libcuda.so.1";
 
-static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
+static LOADED: OnceLock<Result<(), Cause>> = OnceLock::new();
 
 /// Whether NVIDIA's driver is installed here.
 pub fn has_driver() -> bool {
@@ -29,14 +29,16 @@ pub fn has_driver() -> bool {
 
 /// Makes CUDA known to libtorch; the error is why it cannot be. Once in a process: a second call
 /// answers what the first did.
-pub fn load() -> Result<(), String> {
-    let refuse = |reason: String| {
-        format!(
+pub fn load() -> Result<(), &'static Cause> {
+    let refuse = |reason: Cause| {
+        let words = format!(
             "this libtorch has no CUDA ({reason}): run `deploy/setup/setup.sh --cuda` (where it is \
              installed: `stylefleet-setup --cuda`), or build the worker with a LIBTORCH that has it"
-        )
+        );
+        reason.in_words(words)
     };
-    LOADED.get_or_init(|| open(LIBRARY).map_err(refuse)).clone()
+    let loaded = LOADED.get_or_init(|| open(LIBRARY).map_err(refuse));
+    loaded.as_ref().copied()
 }
 
 /// CUDA devices that this process sees; none where CUDA was not loaded.
@@ -49,19 +51,21 @@ pub(crate) fn devices() -> u32 {
 }
 
 /// Why libtorch sees no device, in its own words.
-pub(crate) fn complaint() -> String {
+pub(crate) fn complaint() -> Cause {
     match Tensor::f_zeros([1], (Kind::Float, Device::Cuda(0))) {
-        Ok(_) => "libtorch sees none".to_owned(),
-        Err(error) => Error::from(error).to_string(),
+        Ok(_) => "libtorch sees none".into(),
+        Err(error) => Cause::of(Error::from(error)),
     }
 }
 
 /// Loads a shared library for good: as the loader finds it, with the program's rpath first.
-fn open(library: &str) -> Result<(), String> {
+fn open(library: &str) -> Result<(), Cause> {
     // SAFETY: both are libraries of their makers, whose initialisers ask nothing of who loads them.
     let library = unsafe { Library::open(Some(library), RTLD_LAZY | RTLD_GLOBAL) };
     library.map(std::mem::forget).map_err(|e| {
-        e.source()
-            .map_or_else(|| e.to_string(), ToString::to_string)
+        let words = e
+            .source()
+            .map_or_else(|| e.to_string(), ToString::to_string);
+        Cause::new(words, e)
     })
 }

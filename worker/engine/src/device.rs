@@ -3,12 +3,12 @@
 use sysinfo::System;
 use tch::{Device, Tensor};
 
-use crate::{Error, cuda};
+use crate::{Cause, Error, cuda};
 
 /// Reads `auto`, `cpu`, `cuda` or `cuda:N`. What was asked for by name is there or is an error;
 /// `auto` alone chooses.
 pub(crate) fn resolve(asked: &str) -> Result<Device, Error> {
-    let refuse = |reason: String| Error::Device {
+    let refuse = |reason: Cause| Error::Device {
         device: asked.to_owned(),
         reason,
     };
@@ -24,18 +24,24 @@ pub(crate) fn resolve(asked: &str) -> Result<Device, Error> {
     if let Err(reason) = cuda::load()
         && asked != "auto"
     {
-        return Err(refuse(format!("{reason}, or choose --device cpu")));
+        let words = format!("{reason}, or choose --device cpu");
+        return Err(refuse(Cause::new(words, reason)));
     }
     match cuda::devices() {
         0 if asked == "auto" => Ok(Device::Cpu),
-        0 => Err(refuse(format!(
-            "no CUDA device here ({}): check the driver with nvidia-smi, or choose --device cpu",
-            cuda::complaint()
-        ))),
+        0 => {
+            let complaint = cuda::complaint();
+            let words = format!(
+                "no CUDA device here ({complaint}): check the driver with nvidia-smi, or choose \
+                 --device cpu"
+            );
+            Err(refuse(complaint.in_words(words)))
+        }
         devices if index < devices as usize => Ok(Device::Cuda(index)),
-        devices => Err(refuse(format!(
-            "there are {devices} CUDA devices here, counted from 0"
-        ))),
+        devices => {
+            let reason = format!("there are {devices} CUDA devices here, counted from 0");
+            Err(refuse(reason.into()))
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What can go wrong in the engine, and whether trying again may help.
 
+use crate::Cause;
+
 /// Why a task came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -9,7 +11,8 @@ pub enum Error {
         /// What people call the image.
         name: String,
         /// What is wrong with it, and the remedy.
-        reason: String,
+        #[source]
+        reason: Cause,
     },
     /// The weights file cannot be used.
     #[error("weights {path}: {reason}")]
@@ -17,7 +20,8 @@ pub enum Error {
         /// The file.
         path: String,
         /// What is wrong with it, and the remedy.
-        reason: String,
+        #[source]
+        reason: Cause,
     },
     /// The device that was asked for is not there.
     #[error("device {device}: {reason}")]
@@ -25,7 +29,8 @@ pub enum Error {
         /// What was asked for.
         device: String,
         /// Why it cannot be had, and the remedy.
-        reason: String,
+        #[source]
+        reason: Cause,
     },
     /// A file that was made cannot be encoded.
     #[error("its {role} cannot be encoded: {source}: please report this")]
@@ -41,18 +46,18 @@ pub enum Error {
          VGG19 or VGG16"
     )]
     NoNetwork,
-    /// What was asked for makes no sense.
+    /// What was asked for is invalid.
     #[error("{0}")]
     Request(String),
     /// A checkpoint cannot be continued from.
     #[error("its checkpoint cannot be used ({0}): it is begun anew")]
-    Checkpoint(String),
+    Checkpoint(#[source] Cause),
     /// The objective is not finite where the optimisation starts, or where it ended.
     #[error("the loss is {0}: lower the weights")]
     NotFinite(f64),
     /// The device's memory does not hold the job.
     #[error("out of memory: {0}: choose a smaller --size or a device with more memory")]
-    OutOfMemory(String),
+    OutOfMemory(#[source] Cause),
     /// The memory that a job may take does not hold the picture.
     #[error(
         "a picture of {picture} takes at least {:.1} GiB, and {:.1} GiB are allowed: choose a \
@@ -69,7 +74,7 @@ pub enum Error {
     },
     /// Anything else that libtorch says.
     #[error("libtorch: {0}")]
-    Torch(String),
+    Torch(#[source] Cause),
 }
 
 impl Error {
@@ -85,7 +90,7 @@ impl Error {
         )
     }
 
-    pub(crate) fn image(name: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub(crate) fn image(name: impl Into<String>, reason: impl Into<Cause>) -> Self {
         Self::Image {
             name: name.into(),
             reason: reason.into(),
@@ -98,21 +103,22 @@ fn gib(bytes: &u64) -> f64 {
 }
 
 impl From<tch::TchError> for Error {
-    /// Keeps the first line: libtorch adds a C++ backtrace.
+    /// Shows the first line alone: libtorch adds a C++ backtrace.
     fn from(error: tch::TchError) -> Self {
         let text = error.to_string();
-        let line = text.lines().next().unwrap_or_default().trim().to_owned();
-        if is_want_of_memory(&text) {
-            Self::OutOfMemory(line)
+        let line = text.lines().next().unwrap_or_default().trim();
+        let cause = Cause::new(line, error);
+        if is_out_of_memory(&text) {
+            Self::OutOfMemory(cause)
         } else {
-            Self::Torch(line)
+            Self::Torch(cause)
         }
     }
 }
 
 /// libtorch has no codes for errors, only words.
-fn is_want_of_memory(text: &str) -> bool {
-    let signs = [
+fn is_out_of_memory(text: &str) -> bool {
+    let phrases = [
         "out of memory",
         "can't allocate memory",
         "not enough memory",
@@ -120,19 +126,20 @@ fn is_want_of_memory(text: &str) -> bool {
         "could not create a primitive", // oneDNN, which gives no reason
     ];
     let text = text.to_lowercase();
-    signs.iter().any(|sign| text.contains(sign))
+    phrases.iter().any(|phrase| text.contains(phrase))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cause::source_of;
 
     fn of(text: &str) -> Error {
         tch::TchError::Torch(text.to_owned()).into()
     }
 
     #[test]
-    fn want_of_memory_is_told_by_libtorchs_words() {
+    fn libtorchs_words_say_whether_memory_ran_out() {
         for text in [
             "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has 1 GiB",
             "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate \
@@ -145,16 +152,30 @@ mod tests {
         ] {
             let error = of(&format!("  {text}\nException raised from here:\nframe #0"));
             assert!(error.is_retryable());
-            let Error::OutOfMemory(line) = error else {
+            let Error::OutOfMemory(cause) = error else {
                 panic!("{error:?}");
             };
-            assert!(line.ends_with(text), "{line}");
+            assert!(cause.to_string().ends_with(text), "{cause}");
         }
     }
 
     #[test]
     fn anything_else_is_libtorchs_own() {
         let error = of("The size of tensor a (2) must match\nframe #0: memory");
-        assert!(matches!(error, Error::Torch(line) if line.ends_with("must match")));
+        let Error::Torch(cause) = error else {
+            panic!("{error:?}");
+        };
+        assert!(cause.to_string().ends_with("must match"), "{cause}");
+    }
+
+    #[test]
+    fn libtorchs_error_is_the_source() {
+        for (text, is_retryable) in [("CUDA out of memory.\nframe #0", true), ("no\nframe", true)] {
+            let error = of(text);
+            assert_eq!(error.is_retryable(), is_retryable);
+            let torch: Option<&tch::TchError> = source_of(&error);
+            let torch = torch.expect("is the source").to_string();
+            assert!(torch.ends_with(text), "{torch}");
+        }
     }
 }

@@ -7,6 +7,7 @@
 //! - `tasks`: a folder for each kind of job, and in it all that is of this kind alone. So far
 //!   there is [`tasks::stylize`].
 //! - `task`, `observer`, [`checkpoint`]: what a task is, who watches it, and where it stands.
+//! - `error`, `cause`: what can go wrong, and the error of a library behind it.
 //! - `engine`, `device`, [`cuda`], `memory`, [`allocator`], `kept`: the device, its memory, and
 //!   what is kept from task to task.
 //! - `vgg`, `weights`, `tiles`, `objective`, `evaluation`: the network, in tiles where memory is
@@ -15,6 +16,7 @@
 //! - `source`, `image`: image files in and out, their sizes and colours.
 
 pub mod allocator;
+mod cause;
 pub mod checkpoint;
 pub mod cuda;
 mod device;
@@ -34,6 +36,7 @@ mod tiles;
 mod vgg;
 mod weights;
 
+pub use cause::Cause;
 pub use engine::{Description, Engine, Options};
 pub use error::Error;
 pub use evaluation::Evaluation;

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use stylefleet_model::stylize::{Layer, Network};
 
-use crate::Error;
+use crate::{Cause, Error};
 
 /// The file that `deploy/setup/setup.sh` leaves in the cache folder; the digits in its name begin
 /// its SHA-256.
@@ -40,25 +40,27 @@ const CHANNELS: [i64; 5] = [64, 128, 256, 512, 512];
 /// Reads a safetensors file with `convB_C.weight` and `convB_C.bias` for an input of B, G, R in 0
 /// to 255, means subtracted.
 pub(crate) fn read(path: &Path) -> Result<Weights, Error> {
-    let refuse = |reason: String| Error::Weights {
+    let refuse = |reason: Cause| Error::Weights {
         path: path.display().to_string(),
         reason,
     };
     let bytes = std::fs::read(path).map_err(|e| {
-        refuse(format!(
-            "{e}: run `make setup`, or name the file with --weights"
-        ))
+        let words = format!("{e}: run `make setup`, or name the file with --weights");
+        refuse(Cause::new(words, e))
     })?;
     let sha256 = hex::encode(Sha256::digest(&bytes));
     if let Some(named) = checksum_in_name(path).filter(|named| !sha256.starts_with(named)) {
-        return Err(refuse(format!(
+        let reason = format!(
             "its name says that its SHA-256 begins with {named}, but it is {sha256}: it is \
              damaged, remove it and run `make setup`"
-        )));
+        );
+        return Err(refuse(reason.into()));
     }
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|e| refuse(format!("is no safetensors file ({e}): run `make setup`")))?;
-    let network = network_of(&file).map_err(refuse)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| {
+        let words = format!("is no safetensors file ({e}): run `make setup`");
+        refuse(Cause::new(words, e))
+    })?;
+    let network = network_of(&file).map_err(|reason| refuse(reason.into()))?;
     let mut channels_in = 3;
     let mut convolutions = Vec::with_capacity(Layer::COUNT);
     for layer in Layer::all().filter(|layer| layer.is_of(network)) {
@@ -105,31 +107,34 @@ fn checksum_in_name(path: &Path) -> Option<&'static str> {
     (path.file_name()? == SETUP_FILE).then_some("d53e7d51")
 }
 
-fn tensor(file: &SafeTensors<'_>, name: &str, shape: &[i64]) -> Result<Tensor, String> {
-    let view = file
-        .tensor(name)
-        .map_err(|_| format!("has no {name}: convert it with deploy/setup/weights.py"))?;
+fn tensor(file: &SafeTensors<'_>, name: &str, shape: &[i64]) -> Result<Tensor, Cause> {
+    let view = file.tensor(name).map_err(|e| {
+        let words = format!("has no {name}: convert it with deploy/setup/weights.py");
+        Cause::new(words, e)
+    })?;
     let found: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
     if view.dtype() != Dtype::F32 || found != shape {
         return Err(format!(
             "{name} is {:?} {found:?}, must be F32 {shape:?}: it is neither VGG19's nor \
              VGG16's",
             view.dtype()
-        ));
+        )
+        .into());
     }
-    let tensor = Tensor::f_from_data_size(view.data(), shape, Kind::Float)
-        .map_err(|e| format!("{name}: {e}"))?;
+    let refuse = |e: TchError| Cause::new(format!("{name}: {e}"), e);
+    let tensor = Tensor::f_from_data_size(view.data(), shape, Kind::Float).map_err(refuse)?;
     let finite = tensor
         .f_isfinite()
         .and_then(|t| t.f_all())
         .and_then(|t| t.f_int64_value(&[]))
-        .map_err(|e| format!("{name}: {e}"))?;
+        .map_err(refuse)?;
     if finite == 1 {
         Ok(tensor)
     } else {
-        Err(format!(
-            "{name} has values that are not finite: the file is damaged, run `make setup`"
-        ))
+        Err(
+            format!("{name} has values that are not finite: the file is damaged, run `make setup`")
+                .into(),
+        )
     }
 }
 

@@ -1,9 +1,11 @@
+use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
 use stylefleet_engine::{Control, Figures, Finished, Observer, State};
 use stylefleet_proto::{Digest, EventKind, Specification};
 use stylefleet_transport::broker::{Notification, WorkerEnd};
+use stylefleet_transport::store::FolderStore;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -88,7 +90,7 @@ async fn a_job_goes_on_from_its_checkpoint() {
 #[tokio::test]
 async fn a_checkpoint_that_the_task_refuses_is_noted_and_the_job_begun_anew() {
     let scene = Scene::new(|checkpoint, _| match checkpoint {
-        Some(_) => Err(Error::Checkpoint("it is of another size".to_owned())),
+        Some(_) => Err(Error::Checkpoint("it is of another size".into())),
         None => Ok(Outcome::Finished(finished())),
     })
     .await;
@@ -227,7 +229,7 @@ async fn outputs_that_no_record_may_have_are_no_result() {
         |made| made.outputs[1].role = "picture",
         |made| made.outputs[1].role = "Not A Role",
         |made| made.outputs[1].ending = "../x",
-        |made| made.outputs[1].media_type = "nonsense",
+        |made| made.outputs[1].media_type = "no media type",
     ] {
         let scene = Scene::new(|_, _| unreachable!("nothing to run")).await;
         let (events, _notifications) = events(&scene.job).await;
@@ -330,6 +332,25 @@ async fn inputs_are_what_they_claim_to_be() {
     assert_eq!(scene.broker.dead().len(), 2);
     let failed = scene.get(&keys::failed(&scene.job.id)).await;
     assert!(failed.is_some(), "nobody would know");
+}
+
+#[tokio::test]
+async fn a_failure_keeps_the_error_of_the_store() {
+    let mut scene = Scene::new(|_, _| unreachable!("nothing to run")).await;
+    let context = Arc::get_mut(&mut scene.context).expect("is not shared yet");
+    // No system has names as long as this.
+    context.store = Arc::new(FolderStore::new("x".repeat(5000)));
+    scene.submit().await;
+    let claim = scene.broker.claim(&CancellationToken::new()).await;
+    let claim = claim.expect("answers").expect("has the job");
+    let (events, _notifications) = events(&scene.job).await;
+    let attempt = Attempt::new(scene.job.clone(), scene.context.clone(), events);
+    let failure = attempt.fetch(&claim).await.err().expect("no folder");
+    assert!(matches!(failure, Failure::Store(_)), "{failure:?}");
+    let mut sources = std::iter::successors(failure.source(), |&error| error.source());
+    let io = sources.find_map(|source| source.downcast_ref::<std::io::Error>());
+    let kind = io.expect("is the source").kind();
+    assert_eq!(kind, std::io::ErrorKind::InvalidFilename);
 }
 
 #[tokio::test]

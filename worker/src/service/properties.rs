@@ -688,7 +688,7 @@ impl Task for Play {
         let part = lock(&world.course).jobs[number].pop_front();
         match part.unwrap_or(Part::Finish) {
             Part::Finish => Ok(Outcome::Finished(finished())),
-            Part::Fail => Err(Error::Torch("it fails".to_owned())),
+            Part::Fail => Err(Error::Torch("it fails".into())),
             Part::Refuse => {
                 world.note(&job.id, |entry| entry.is_refused = true);
                 Err(Error::NotFinite(f64::NAN))

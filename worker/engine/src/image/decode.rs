@@ -10,7 +10,10 @@ use stylefleet_formats::{Kind, Unread, readable};
 
 use super::profile::{Profile, from_cmyk, to_srgb};
 use super::{heif, jpeg, jpeg_xl, tiff};
-use crate::{Error, Source};
+use crate::{Cause, Error, Source};
+
+/// The reason to refuse a file whose decoding takes too much memory for its size.
+pub(super) const TOO_MUCH_MEMORY: &str = "needs more memory than its size explains: not decoded";
 
 /// An image file, decoded.
 #[derive(Debug)]
@@ -56,8 +59,8 @@ pub(crate) fn decode(source: &Source, max_pixels: u64) -> Result<Decoded, Error>
     })
 }
 
-fn stored(bytes: &[u8], max_pixels: u64) -> Result<Stored, String> {
-    let kind = readable(bytes).map_err(|unread| unread.to_string())?;
+fn stored(bytes: &[u8], max_pixels: u64) -> Result<Stored, Cause> {
+    let kind = readable(bytes).map_err(Cause::of)?;
     let format = match kind {
         Kind::Jpeg => return jpeg::read(bytes, max_pixels),
         Kind::Heic | Kind::Avif => return heif::read(kind, bytes, max_pixels),
@@ -67,9 +70,9 @@ fn stored(bytes: &[u8], max_pixels: u64) -> Result<Stored, String> {
         Kind::WebP => ImageFormat::WebP,
         Kind::Gif => ImageFormat::Gif,
         Kind::Bmp => ImageFormat::Bmp,
-        other => return Err(Unread::Kind(other).to_string()),
+        other => return Err(Cause::of(Unread::Kind(other))),
     };
-    let refuse = |error: ImageError| reason_of(kind, &error);
+    let refuse = |error: ImageError| reason_of(kind, error);
     let reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut decoder = reader.into_decoder().map_err(refuse)?;
     let (width, height) = decoder.dimensions();
@@ -86,9 +89,9 @@ fn stored(bytes: &[u8], max_pixels: u64) -> Result<Stored, String> {
     })
 }
 
-fn of_tiff(bytes: &[u8], max_pixels: u64) -> Result<Stored, String> {
+fn of_tiff(bytes: &[u8], max_pixels: u64) -> Result<Stored, Cause> {
     let check_size = |width, height| measured([width, height], max_pixels).map(drop);
-    let tiff = tiff::read(bytes, check_size).map_err(|refusal| refusal.to_string())?;
+    let tiff = tiff::read(bytes, check_size)?;
     let profile = tiff.profile.as_deref();
     let (pixels, profile, note) = match tiff.pixels {
         tiff::Pixels::Light(pixels) => (pixels, tiff.profile.map(Profile::Icc), None),
@@ -107,18 +110,17 @@ fn of_tiff(bytes: &[u8], max_pixels: u64) -> Result<Stored, String> {
 }
 
 /// The number of pixels, once there are some and not too many.
-pub(super) fn measured([width, height]: [u32; 2], max_pixels: u64) -> Result<u64, String> {
+pub(super) fn measured([width, height]: [u32; 2], max_pixels: u64) -> Result<u64, Cause> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
-        return Err(format!(
-            "is {width}x{height} pixels: there is nothing in it"
-        ));
+        return Err(format!("is {width}x{height} pixels: there is nothing in it").into());
     }
     if pixels > max_pixels {
         return Err(format!(
             "is {width}x{height} pixels, the limit is {max_pixels}: scale it down, or raise \
              --max-pixels"
-        ));
+        )
+        .into());
     }
     Ok(pixels)
 }
@@ -136,18 +138,28 @@ pub(super) fn orientation(exif: &[u8]) -> Orientation {
     Orientation::from_exif_chunk(exif).unwrap_or(Orientation::NoTransforms)
 }
 
-fn reason_of(kind: Kind, error: &ImageError) -> String {
+fn reason_of(kind: Kind, error: ImageError) -> Cause {
     match error {
         ImageError::Unsupported(e) => {
-            format!("is {kind} of a sort that is not read ({e}): save it as a plain PNG")
+            let words =
+                format!("is {kind} of a sort that is not read ({e}): save it as a plain PNG");
+            Cause::new(words, e)
         }
-        ImageError::Limits(_) => "needs more memory than its size explains: not decoded".into(),
-        other => damaged(other),
+        ImageError::Limits(e) => Cause::new(TOO_MUCH_MEMORY, e),
+        other => undecodable(other),
     }
 }
 
-pub(super) fn damaged(what: impl std::fmt::Display) -> String {
-    format!("is damaged or cut short: {what}")
+/// The reason to refuse a file whose bytes are not what its format wants.
+pub(super) fn damaged(what: impl Into<Cause>) -> Cause {
+    let what = what.into();
+    let words = format!("is damaged or cut short: {what}");
+    what.in_words(words)
+}
+
+/// [`damaged`], as a decoder says.
+pub(super) fn undecodable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Cause {
+    damaged(Cause::of(error))
 }
 
 /// Colours with what is transparent laid on white.

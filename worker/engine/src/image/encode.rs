@@ -7,7 +7,7 @@ use ::image::{DynamicImage, ImageBuffer, ImageFormat};
 
 use stylefleet_model::stylize::Format;
 
-use crate::Error;
+use crate::{Cause, Error};
 
 const JPEG_QUALITY: u8 = 95;
 
@@ -44,6 +44,9 @@ pub(crate) fn encode(
         }
         Format::Tiff => image.write_to(&mut file, ImageFormat::Tiff),
     };
-    written.map_err(|e| Error::image("picture", format!("cannot be encoded: {e}")))?;
+    written.map_err(|e| {
+        let reason = Cause::new(format!("cannot be encoded: {e}"), e);
+        Error::image("picture", reason)
+    })?;
     Ok(file.into_inner())
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use ::image::{DynamicImage, ExtendedColorType, ImageEncoder, RgbImage, load_from_memory};
 
 use super::*;
+use crate::cause::source_of;
 use crate::{Error, Source};
 
 const LIMIT: u64 = 1 << 20;
@@ -27,7 +28,7 @@ fn decoded(name: &str) -> decode::Decoded {
 
 fn refusal(bytes: Vec<u8>, limit: u64) -> String {
     match decode(&Source::new("picture", bytes), limit) {
-        Err(Error::Image { reason, .. }) => reason,
+        Err(Error::Image { reason, .. }) => reason.to_string(),
         other => panic!("was not refused: {other:?}"),
     }
 }
@@ -130,9 +131,9 @@ fn damaged_exif_turns_nothing() {
             assert!(found.notes.is_empty());
         }
     }
-    let mut nonsense = whole;
-    nonsense[19] = 77;
-    for file in with_exif([48, 32], right.as_raw(), &nonsense) {
+    let mut invalid = whole;
+    invalid[19] = 77;
+    for file in with_exif([48, 32], right.as_raw(), &invalid) {
         let found = decode(&Source::new("picture", file), LIMIT).expect("decodes");
         assert_eq!(found.pixels.to_rgb8(), right);
     }
@@ -213,6 +214,23 @@ fn a_jpeg_that_is_cut_short_is_damaged() {
             }
         }
     }
+}
+
+#[test]
+fn a_refusal_keeps_the_decoders_error() {
+    let refused = |bytes: &[u8]| {
+        let source = Source::new("picture", bytes.to_vec());
+        decode(&source, LIMIT).expect_err("is refused")
+    };
+    let png = bytes("upright.png");
+    let cut = refused(&png[..png.len() / 2]);
+    assert!(source_of::<::image::ImageError>(&cut).is_some(), "{cut:?}");
+    let without_directory = refused(b"II*\0\xff\0\0\0");
+    let tiff = source_of::<::tiff::TiffError>(&without_directory);
+    assert!(tiff.is_some(), "{without_directory:?}");
+    let text = refused(b"hello, hello");
+    let unread = source_of::<stylefleet_formats::Unread>(&text);
+    assert!(unread.is_some(), "{text:?}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use stylefleet_formats::Kind;
 use super::coded::largest;
 use super::decode::{Stored, damaged, measured};
 use super::profile::Profile;
+use crate::Cause;
 
 const LIBRARY: &str = "libheif.so.1";
 
@@ -93,15 +94,14 @@ functions! {
     image_get_plane_readonly: fn(Object, c_int, *mut c_int) -> *const u8;
 }
 
-static HEIF: OnceLock<Result<Heif, String>> = OnceLock::new();
+static HEIF: OnceLock<Result<Heif, libloading::Error>> = OnceLock::new();
 
-pub(super) fn read(kind: Kind, bytes: &[u8], max_pixels: u64) -> Result<Stored, String> {
-    let opened = HEIF.get_or_init(|| Heif::open().map_err(|e| e.to_string()));
-    let heif = opened.as_ref().map_err(|reason| {
-        format!(
-            "is {kind}, for which libheif is needed on the worker: apt-get install libheif1 \
-             ({reason})"
-        )
+pub(super) fn read(kind: Kind, bytes: &[u8], max_pixels: u64) -> Result<Stored, Cause> {
+    let heif = HEIF.get_or_init(Heif::open).as_ref().map_err(|e| {
+        let words = format!(
+            "is {kind}, for which libheif is needed on the worker: apt-get install libheif1 ({e})"
+        );
+        Cause::new(words, e)
     })?;
     // The side of the largest square that may be coded: in blocks and tiles, it is a little larger.
     let side = max_pixels.isqrt() + 1024;
@@ -132,7 +132,7 @@ struct File<'a> {
 // SAFETY of all calls below: `context` and `picture` come from libheif and live until the drop,
 // `_bytes` are borrowed as long; pointers to results are to locals of the declared type.
 impl<'a> File<'a> {
-    fn open(heif: &'a Heif, kind: Kind, bytes: &'a [u8], side: u64) -> Result<Self, String> {
+    fn open(heif: &'a Heif, kind: Kind, bytes: &'a [u8], side: u64) -> Result<Self, Cause> {
         let mut file = Self {
             heif,
             kind,
@@ -142,7 +142,7 @@ impl<'a> File<'a> {
             _bytes: bytes,
         };
         if file.context.is_null() {
-            return Err("is not read: libheif has no memory left".to_owned());
+            return Err("is not read: libheif has no memory left".into());
         }
         let side = c_int::try_from(side).unwrap_or(c_int::MAX);
         // SAFETY: see above.
@@ -160,7 +160,7 @@ impl<'a> File<'a> {
     }
 
     /// Width and height, once turned.
-    fn size(&self) -> Result<[u32; 2], String> {
+    fn size(&self) -> Result<[u32; 2], Cause> {
         // SAFETY: see above.
         let size = unsafe {
             [
@@ -171,11 +171,11 @@ impl<'a> File<'a> {
         let [width, height] = size.map(u32::try_from);
         width
             .and_then(|width| Ok([width, height?]))
-            .map_err(|_| damaged("it does not say its size"))
+            .map_err(|e| damaged(Cause::new("it does not say its size", e)))
     }
 
     /// The ICC profile, or else what the container says in code points.
-    fn profile(&self) -> Result<Option<Profile>, String> {
+    fn profile(&self) -> Result<Option<Profile>, Cause> {
         // SAFETY: see above; the profile's buffer is as long as libheif says.
         unsafe {
             let length = (self.heif.image_handle_get_raw_color_profile_size)(self.picture);
@@ -200,7 +200,7 @@ impl<'a> File<'a> {
         }
     }
 
-    fn decode(&self, size: [u32; 2]) -> Result<DynamicImage, String> {
+    fn decode(&self, size: [u32; 2]) -> Result<DynamicImage, Cause> {
         // SAFETY: see above.
         let (has_alpha, bits) = unsafe {
             (
@@ -227,35 +227,43 @@ impl<'a> File<'a> {
         let channels = if has_alpha { 4 } else { 3 };
         let decoded = if bits > 8 {
             let values = pixels.deep(size, channels);
-            values.and_then(|values| match has_alpha {
-                true => ImageBuffer::from_raw(width, height, values).map(DynamicImage::ImageRgba16),
-                false => ImageBuffer::from_raw(width, height, values).map(DynamicImage::ImageRgb16),
+            values.and_then(|values| {
+                if has_alpha {
+                    ImageBuffer::from_raw(width, height, values).map(DynamicImage::ImageRgba16)
+                } else {
+                    ImageBuffer::from_raw(width, height, values).map(DynamicImage::ImageRgb16)
+                }
             })
         } else {
             let values = pixels.rows(size, channels).map(|rows| rows.concat());
-            values.and_then(|values| match has_alpha {
-                true => ImageBuffer::from_raw(width, height, values).map(DynamicImage::ImageRgba8),
-                false => ImageBuffer::from_raw(width, height, values).map(DynamicImage::ImageRgb8),
+            values.and_then(|values| {
+                if has_alpha {
+                    ImageBuffer::from_raw(width, height, values).map(DynamicImage::ImageRgba8)
+                } else {
+                    ImageBuffer::from_raw(width, height, values).map(DynamicImage::ImageRgb8)
+                }
             })
         };
         decoded.ok_or_else(|| damaged("its picture is of another size than it says"))
     }
 
     /// An error in libheif's words, unless all is well.
-    fn expect(&self, status: Status) -> Result<(), String> {
+    fn expect(&self, status: Status) -> Result<(), Cause> {
         if status.code == 0 {
             return Ok(());
         }
-        let message = match status.message.is_null() {
-            true => "libheif gives no reason".into(),
+        let message = if status.message.is_null() {
+            "libheif gives no reason".into()
+        } else {
             // SAFETY: messages are strings that live as long as the context.
-            false => unsafe { CStr::from_ptr(status.message) }.to_string_lossy(),
+            unsafe { CStr::from_ptr(status.message) }.to_string_lossy()
         };
         if UNSUPPORTED.contains(&status.code) {
             let kind = self.kind;
             return Err(format!(
                 "is {kind} of a sort that this libheif does not read ({message}): save it as PNG"
-            ));
+            )
+            .into());
         }
         Err(damaged(message.trim()))
     }

@@ -9,18 +9,19 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::decode::{Stored, damaged, measured, orientation};
+use super::decode::{Stored, damaged, measured, orientation, undecodable};
 use super::profile::{Profile, from_cmyk};
+use crate::Cause;
 
 const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
 
 /// Bits that a picture goes on with if it has not ended: unlike the zeros that a decoder makes up.
 const ANYTHING: [u8; 64] = [0x55; 64];
 
-pub(super) fn read(bytes: &[u8], max_pixels: u64) -> Result<Stored, String> {
+pub(super) fn read(bytes: &[u8], max_pixels: u64) -> Result<Stored, Cause> {
     let outline = outline(bytes).ok_or_else(|| damaged("it ends before its picture begins"))?;
     if let Some(coding) = outline.unread {
-        return Err(Unread::Coding(Kind::Jpeg, coding).to_string());
+        return Err(Cause::of(Unread::Coding(Kind::Jpeg, coding)));
     }
     let size = [outline.width, outline.height];
     measured(size, max_pixels)?;
@@ -72,13 +73,13 @@ struct Decoded {
     exif: Option<Vec<u8>>,
 }
 
-fn decode(bytes: Vec<u8>, outline: &Outline) -> Result<Decoded, String> {
+fn decode(bytes: Vec<u8>, outline: &Outline) -> Result<Decoded, Cause> {
     let options = DecoderOptions::default()
         .set_strict_mode(false)
         .set_max_width(usize::MAX)
         .set_max_height(usize::MAX);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(damaged)?;
+    decoder.decode_headers().map_err(undecodable)?;
     let colors = match (outline.channels(), decoder.input_colorspace()) {
         (1, _) => ColorSpace::Luma,
         // Inks are left as they are: their profile says what they look like.
@@ -87,7 +88,7 @@ fn decode(bytes: Vec<u8>, outline: &Outline) -> Result<Decoded, String> {
     };
     decoder.set_options(options.jpeg_set_out_colorspace(colors));
     Ok(Decoded {
-        values: decoder.decode().map_err(damaged)?,
+        values: decoder.decode().map_err(undecodable)?,
         colors,
         icc: decoder.icc_profile(),
         exif: decoder.exif().cloned(),

@@ -8,8 +8,9 @@ use jxl_oxide::{
 };
 use stylefleet_formats::{Kind, Unread};
 
-use super::decode::{Stored, damaged, measured};
+use super::decode::{Stored, damaged, measured, undecodable};
 use super::profile::Profile;
+use crate::Cause;
 
 /// Bytes that reading a header may take: a colour profile may be there.
 const FOR_HEADER: usize = 64 << 20;
@@ -18,18 +19,18 @@ const PIECE: usize = 4096;
 /// Bytes that decoding may take for each pixel: a few copies of four 32-bit channels.
 const FOR_PIXEL: u64 = 64;
 
-pub(super) fn read(mut bytes: &[u8], max_pixels: u64) -> Result<Stored, String> {
+pub(super) fn read(mut bytes: &[u8], max_pixels: u64) -> Result<Stored, Cause> {
     let memory = AllocTracker::with_limit(FOR_HEADER);
     let mut image = opened(&mut bytes, memory.clone())?;
     let size = [image.width(), image.height()];
     let pixels = measured(size, max_pixels)?;
     memory.expand_limit(usize::try_from(pixels * FOR_PIXEL).unwrap_or(usize::MAX));
-    image.feed_bytes(bytes).map_err(damaged)?;
+    image.feed_bytes(bytes).map_err(undecodable)?;
     if image.num_loaded_keyframes() == 0 {
         return Err(damaged("the end of its picture is missing"));
     }
     if image.pixel_format().has_black() {
-        return Err(Unread::Coding(Kind::JpegXl, "CMYK colours").to_string());
+        return Err(Cause::of(Unread::Coding(Kind::JpegXl, "CMYK colours")));
     }
     let profile = match image.original_icc() {
         Some(_) => Some(image.rendered_icc()),
@@ -48,14 +49,14 @@ pub(super) fn read(mut bytes: &[u8], max_pixels: u64) -> Result<Stored, String> 
 }
 
 /// Reads the header from the front of `bytes`.
-fn opened(bytes: &mut &[u8], memory: AllocTracker) -> Result<JxlImage, String> {
+fn opened(bytes: &mut &[u8], memory: AllocTracker) -> Result<JxlImage, Cause> {
     let builder = JxlImage::builder().pool(JxlThreadPool::none());
     let mut file = builder.alloc_tracker(memory).build_uninit();
     while !bytes.is_empty() {
         let (piece, _) = bytes.split_at(bytes.len().min(PIECE));
-        let consumed = file.feed_bytes(piece).map_err(damaged)?;
+        let consumed = file.feed_bytes(piece).map_err(undecodable)?;
         *bytes = &bytes[consumed..];
-        file = match file.try_init().map_err(damaged)? {
+        file = match file.try_init().map_err(undecodable)? {
             InitializeResult::Initialized(image) => return Ok(image),
             InitializeResult::NeedMoreData(_) if consumed == 0 => break,
             InitializeResult::NeedMoreData(file) => file,
@@ -65,8 +66,8 @@ fn opened(bytes: &mut &[u8], memory: AllocTracker) -> Result<JxlImage, String> {
 }
 
 /// The picture, in the depth that holds it.
-fn rendered(image: &JxlImage, [width, height]: [u32; 2]) -> Result<DynamicImage, String> {
-    let render = image.render_frame(0).map_err(damaged)?;
+fn rendered(image: &JxlImage, [width, height]: [u32; 2]) -> Result<DynamicImage, Cause> {
+    let render = image.render_frame(0).map_err(undecodable)?;
     let mut stream = render.stream();
     let length = width as usize * height as usize * stream.channels() as usize;
     let is_deep = image.image_header().metadata.bit_depth.bits_per_sample() > 8;

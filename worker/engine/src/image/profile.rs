@@ -6,6 +6,8 @@ use moxcms::{
     TransferCharacteristics, TransformOptions,
 };
 
+use crate::Cause;
+
 /// What the colours of a picture mean.
 pub(super) enum Profile {
     /// An ICC profile.
@@ -51,7 +53,7 @@ pub(super) fn to_srgb(
     pixels: &mut Rgb32FImage,
     profile: &Profile,
     grey: bool,
-) -> Result<(), String> {
+) -> Result<(), Cause> {
     let profile = match profile {
         Profile::Icc(bytes) => icc(bytes)?,
         Profile::Coded {
@@ -68,9 +70,9 @@ pub(super) fn to_srgb(
         DataColorSpace::Rgb => Layout::Rgb,
         DataColorSpace::Gray if grey => Layout::Gray,
         other => {
-            return Err(format!(
-                "its colour profile is for {other:?}, which is not converted"
-            ));
+            return Err(
+                format!("its colour profile is for {other:?}, which is not converted").into(),
+            );
         }
     };
     let width = pixels.width();
@@ -98,13 +100,11 @@ pub(crate) fn from_cmyk<T: Copy + Into<f32>>(
     profile: Option<&[u8]>,
 ) -> (Rgb32FImage, Option<String>) {
     let mut pixels = Rgb32FImage::new(width, height);
-    let converted = profile.map(|bytes| {
+    let converted = profile.map(|bytes| -> Result<(), Cause> {
         let profile = icc(bytes)?;
         if profile.color_space != DataColorSpace::Cmyk {
             let space = profile.color_space;
-            return Err(format!(
-                "its colour profile is for {space:?}, but it is in CMYK"
-            ));
+            return Err(format!("its colour profile is for {space:?}, but it is in CMYK").into());
         }
         // Layouts count channels, whatever they are.
         let transform = transform(&profile, Layout::Rgba)?;
@@ -135,16 +135,16 @@ pub(crate) fn from_cmyk<T: Copy + Into<f32>>(
     (pixels, note)
 }
 
-fn icc(bytes: &[u8]) -> Result<ColorProfile, String> {
+fn icc(bytes: &[u8]) -> Result<ColorProfile, Cause> {
     ColorProfile::new_from_slice(bytes)
-        .map_err(|e| format!("its colour profile cannot be read ({e})"))
+        .map_err(|e| Cause::new(format!("its colour profile cannot be read ({e})"), e))
 }
 
 /// Converts rows of pixels.
-type Transform = Box<dyn Fn(&[f32], &mut [f32]) -> Result<(), String>>;
+type Transform = Box<dyn Fn(&[f32], &mut [f32]) -> Result<(), Cause>>;
 
 /// To sRGB.
-fn transform(profile: &ColorProfile, layout: Layout) -> Result<Transform, String> {
+fn transform(profile: &ColorProfile, layout: Layout) -> Result<Transform, Cause> {
     let transform = profile
         .create_transform_f32(
             layout,
@@ -152,11 +152,11 @@ fn transform(profile: &ColorProfile, layout: Layout) -> Result<Transform, String
             Layout::Rgb,
             TransformOptions::default(),
         )
-        .map_err(|e| format!("its colour profile cannot be converted ({e})"))?;
+        .map_err(|e| Cause::new(format!("its colour profile cannot be converted ({e})"), e))?;
     Ok(Box::new(move |from, to| {
         transform
             .transform(from, to)
-            .map_err(|e| format!("its colour profile cannot be applied ({e})"))
+            .map_err(|e| Cause::new(format!("its colour profile cannot be applied ({e})"), e))
     }))
 }
 

@@ -145,7 +145,7 @@ fn converts_colour_profiles_to_srgb() {
 
 #[test]
 fn says_so_where_a_profile_cannot_be_converted() {
-    let decoded = decode(&source(with_profile(b"nonsense".to_vec())), LIMIT).expect("decodes");
+    let decoded = decode(&source(with_profile(b"no profile".to_vec())), LIMIT).expect("decodes");
     assert_eq!(pixel(&decoded, 1, 1), [200, 100, 50]);
     assert_eq!(decoded.notes.len(), 1);
     assert!(

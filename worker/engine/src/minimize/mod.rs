@@ -101,10 +101,8 @@ impl Minimizer {
         spectrum: Option<Spectrum>,
         average: f64,
     ) -> Result<Self, Error> {
-        let average = match average > 0.0 {
-            true => Some(Average::new(average, &start.x)?),
-            false => None,
-        };
+        let average = (average > 0.0).then(|| Average::new(average, &start.x));
+        let average = average.transpose()?;
         let method = match optimizer {
             Optimizer::Lbfgs => Method::Lbfgs(Lbfgs::new(start, pairs, spectrum)?),
             Optimizer::Adam => Method::Adam(Adam::new(start)?),

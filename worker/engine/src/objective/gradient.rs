@@ -102,7 +102,7 @@ impl Loss {
         let gradient = match (style, content) {
             (Some(mut style), Some(content)) => style.f_add_(&content)?,
             (Some(gradient), None) | (None, Some(gradient)) => gradient,
-            (None, None) => return Err(Error::Torch(format!("no term looks at {layer}"))),
+            (None, None) => return Err(Error::Torch(format!("no term looks at {layer}").into())),
         };
         if gradient.size() == activations.size() {
             return Ok(gradient);

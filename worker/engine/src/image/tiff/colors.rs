@@ -1,6 +1,7 @@
 //! From samples to light or ink.
 
-use super::Refusal;
+use super::super::decode::damaged;
+use crate::Cause;
 
 /// What the samples of a pixel mean.
 #[derive(Debug)]
@@ -100,12 +101,12 @@ pub(super) struct YCbCr {
 
 impl YCbCr {
     /// Of the tags YCbCrCoefficients and ReferenceBlackWhite.
-    pub fn new(luma: [f32; 3], reference: [f32; 6]) -> Result<Self, Refusal> {
+    pub fn new(luma: [f32; 3], reference: [f32; 6]) -> Result<Self, Cause> {
         let [y0, y1, b0, b1, r0, r1] = reference;
         let range = [y1 - y0, b1 - b0, r1 - r0];
         let numbers = luma.iter().chain(&reference);
         if luma[1] == 0.0 || range.contains(&0.0) || !numbers.into_iter().all(|n| n.is_finite()) {
-            return Err(Refusal::Damaged("its YCbCr colours have no scale".into()));
+            return Err(damaged("its YCbCr colours have no scale"));
         }
         Ok(Self {
             luma,

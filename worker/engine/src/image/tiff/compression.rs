@@ -7,13 +7,19 @@ use std::io::Read;
 use fax::Color;
 use fax::decoder::{DecodeError, DecodeStatus, Group4Decoder, pels};
 use flate2::read::ZlibDecoder;
+use stylefleet_formats::jpeg::outline;
 use weezl::{BitOrder, LzwStatus, decode};
 use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::Refusal;
-use stylefleet_formats::jpeg::outline;
+use super::super::decode::damaged;
+use super::unread;
+use crate::Cause;
+
+/// What is wrong where the data of a strip or tile end before its rows do.
+const INCOMPLETE: &str = "a part of its picture is incomplete";
 
 #[derive(Debug, PartialEq)]
 pub(super) enum Compression {
@@ -41,7 +47,7 @@ pub(super) struct Shape {
 
 impl Compression {
     /// From the number in the tag.
-    pub fn new(number: u16, jpeg_tables: Vec<u8>) -> Result<Self, Refusal> {
+    pub fn new(number: u16, jpeg_tables: Vec<u8>) -> Result<Self, Cause> {
         let name = match number {
             1 => return Ok(Self::None),
             4 => return Ok(Self::Fax4),
@@ -57,9 +63,9 @@ impl Compression {
             50000 => "Zstandard",
             50001 => "WebP",
             50002 | 52546 => "JPEG XL",
-            other => return Err(Refusal::Kind(format!("compression {other}"))),
+            other => return Err(unread(format!("compression {other}"))),
         };
-        Err(Refusal::Kind(format!("compressed by {name}")))
+        Err(unread(format!("compressed by {name}")))
     }
 
     /// The rows; there may be more bytes behind them.
@@ -67,7 +73,7 @@ impl Compression {
         &self,
         data: Cow<'a, [u8]>,
         shape: Shape,
-    ) -> Result<Cow<'a, [u8]>, Refusal> {
+    ) -> Result<Cow<'a, [u8]>, Cause> {
         let rows = match self {
             Self::None => (data.len() >= shape.bytes).then_some(data),
             Self::PackBits => unpack_bits(&data, shape.bytes).map(Cow::Owned),
@@ -75,12 +81,13 @@ impl Compression {
             Self::Deflate => {
                 let mut rows = vec![0; shape.bytes];
                 let read = ZlibDecoder::new(&*data).read_exact(&mut rows);
-                read.is_ok().then_some(rows.into())
+                read.map_err(|e| damaged(Cause::new(INCOMPLETE, e)))?;
+                Some(rows.into())
             }
             Self::Fax4 => fax4(&data, shape)?.map(Cow::Owned),
             Self::Jpeg(tables) => Some(jpeg(&data, tables, shape)?.into()),
         };
-        rows.ok_or_else(|| Refusal::Damaged("a part of its picture is incomplete".into()))
+        rows.ok_or_else(|| damaged(INCOMPLETE))
     }
 }
 
@@ -108,13 +115,13 @@ fn unpack_bits(mut data: &[u8], length: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn lzw(mut data: &[u8], length: usize) -> Result<Option<Vec<u8>>, Refusal> {
+fn lzw(mut data: &[u8], length: usize) -> Result<Option<Vec<u8>>, Cause> {
     // Before TIFF 5.0 the bits of a code went the other way. It shows in the first code, which
     // always is the same.
     if let [0, second, ..] = data
         && second & 1 == 1
     {
-        return Err(Refusal::Kind("compressed by LZW of before TIFF 5.0".into()));
+        return Err(unread("compressed by LZW of before TIFF 5.0"));
     }
     let mut decoder = decode::Configuration::with_tiff_size_switch(BitOrder::Msb, 8)
         .with_yield_on_full_buffer(true)
@@ -125,16 +132,20 @@ fn lzw(mut data: &[u8], length: usize) -> Result<Option<Vec<u8>>, Refusal> {
         let step = decoder.decode_bytes(data, &mut bytes[filled..]);
         data = &data[step.consumed_in..];
         filled += step.consumed_out;
-        if !matches!(step.status, Ok(LzwStatus::Ok)) {
-            break;
+        match step.status {
+            Ok(LzwStatus::Ok) => {}
+            Ok(LzwStatus::NoProgress | LzwStatus::Done) => break,
+            // What follows the last row does not matter.
+            Err(_) if filled == length => break,
+            Err(e) => return Err(damaged(Cause::new(INCOMPLETE, e))),
         }
     }
     Ok((filled == length).then_some(bytes))
 }
 
-fn fax4(data: &[u8], shape: Shape) -> Result<Option<Vec<u8>>, Refusal> {
+fn fax4(data: &[u8], shape: Shape) -> Result<Option<Vec<u8>>, Cause> {
     let Ok(width) = u16::try_from(shape.width) else {
-        return Err(Refusal::Kind("a fax of more than 65535 columns".into()));
+        return Err(unread("a fax of more than 65535 columns"));
     };
     let bytes = data.iter().map(|byte| Ok::<_, Infallible>(*byte));
     let Ok(mut decoder) = Group4Decoder::new(bytes, width);
@@ -142,10 +153,11 @@ fn fax4(data: &[u8], shape: Shape) -> Result<Option<Vec<u8>>, Refusal> {
     for row in rows.chunks_exact_mut(shape.bytes / shape.rows) {
         match decoder.advance() {
             Ok(DecodeStatus::Incomplete) => {}
-            Err(DecodeError::Unsupported) => {
-                return Err(Refusal::Kind("a fax with uncompressed parts".into()));
+            Ok(DecodeStatus::End) => return Ok(None),
+            Err(e @ DecodeError::Unsupported) => {
+                return Err(unread(Cause::new("a fax with uncompressed parts", e)));
             }
-            _ => return Ok(None),
+            Err(e) => return Err(damaged(Cause::new(INCOMPLETE, e))),
         }
         for (x, color) in pels(decoder.transition(), width).enumerate() {
             if color == Color::Black {
@@ -157,8 +169,12 @@ fn fax4(data: &[u8], shape: Shape) -> Result<Option<Vec<u8>>, Refusal> {
 }
 
 /// Samples as they were compressed: what colours they are, TIFF's tags say.
-fn jpeg(data: &[u8], tables: &[u8], shape: Shape) -> Result<Vec<u8>, Refusal> {
-    let damaged = |reason: String| Refusal::Damaged(format!("its JPEG data: {reason}"));
+fn jpeg(data: &[u8], tables: &[u8], shape: Shape) -> Result<Vec<u8>, Cause> {
+    let damaged = |what: Cause| {
+        let words = format!("its JPEG data: {what}");
+        damaged(what.in_words(words))
+    };
+    let undecoded = |e: DecodeErrors| damaged(Cause::new(format!("{e:?}"), e));
     // Both are JPEG files in form: the tables' end marker goes, and the data's start marker.
     let file = match tables.len().checked_sub(2) {
         Some(end) => [&tables[..end], data.get(2..).unwrap_or_default()].concat(),
@@ -172,9 +188,7 @@ fn jpeg(data: &[u8], tables: &[u8], shape: Shape) -> Result<Vec<u8>, Refusal> {
         .set_max_width(u16::MAX.into())
         .set_max_height(u16::MAX.into());
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(file), options);
-    decoder
-        .decode_headers()
-        .map_err(|error| damaged(format!("{error:?}")))?;
+    decoder.decode_headers().map_err(undecoded)?;
     let (Some(info), Some(colors)) = (decoder.info(), decoder.input_colorspace()) else {
         return Err(damaged("they have no header".into()));
     };
@@ -186,9 +200,7 @@ fn jpeg(data: &[u8], tables: &[u8], shape: Shape) -> Result<Vec<u8>, Refusal> {
         return Err(damaged("they are a picture of another size".into()));
     }
     decoder.set_options(options.jpeg_set_out_colorspace(colors));
-    let mut rows = decoder
-        .decode()
-        .map_err(|error| damaged(format!("{error:?}")))?;
+    let mut rows = decoder.decode().map_err(undecoded)?;
     if rows.len() < shape.bytes {
         return Err(damaged("they are a picture of another size".into()));
     }

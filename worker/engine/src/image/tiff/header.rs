@@ -8,11 +8,13 @@ use ::image::metadata::Orientation;
 use ::tiff::decoder::{ChunkType, Decoder};
 use ::tiff::tags::{ByteOrder, Tag};
 
-use super::Refusal;
+use super::super::decode::{TOO_MUCH_MEMORY, damaged};
 use super::colors::{Colors, Model};
 use super::compression::{Compression, Shape};
 use super::samples::{Format, Predictor, resample};
 use super::tags::{self, Tags, number};
+use super::unread;
+use crate::Cause;
 
 /// The first picture in a file.
 #[derive(Debug)]
@@ -76,7 +78,7 @@ impl Plane<'_> {
 
 impl Header {
     /// Reads it; nothing is decompressed.
-    pub fn read(file: &[u8]) -> Result<Self, Refusal> {
+    pub fn read(file: &[u8]) -> Result<Self, Cause> {
         let mut tags = Decoder::new(Cursor::new(file))?;
         tags::skip_previews(&mut tags)?;
         let (width, height) = tags.dimensions()?;
@@ -111,7 +113,7 @@ impl Header {
     }
 
     /// Refuses what goes together in the file, but is not read together.
-    fn check_kind(&self) -> Result<(), Refusal> {
+    fn check_kind(&self) -> Result<(), Cause> {
         let packed = !self.format.bits().is_multiple_of(8);
         let is_float = matches!(self.format, Format::Float(_));
         let name = match (&self.compression, self.predictor, &self.colors.model) {
@@ -132,11 +134,11 @@ impl Header {
             (.., Model::Cmyk) if self.colors.alpha.is_some() => "CMYK with transparency",
             _ => return Ok(()),
         };
-        Err(Refusal::Kind(name.into()))
+        Err(unread(name))
     }
 
     /// Refuses strips or tiles that take much memory for few pixels.
-    fn check_memory(&self) -> Result<(), Refusal> {
+    fn check_memory(&self) -> Result<(), Cause> {
         let planes = self.samples / self.chunk_samples();
         let rows = match self.compression {
             // They stay where they are in the file.
@@ -146,7 +148,7 @@ impl Header {
         let row_of_floats = 4 * self.chunk_width() * self.samples;
         let explained = 16 * u64::from(self.width) * u64::from(self.height) + (64 << 20);
         if rows.saturating_add(row_of_floats) as u64 > explained {
-            return Err(Refusal::Memory);
+            return Err(TOO_MUCH_MEMORY.into());
         }
         Ok(())
     }
@@ -178,7 +180,7 @@ impl Header {
     }
 
     /// The rows of a region: of all samples, or plane by plane.
-    pub fn planes<'a>(&self, file: &'a [u8], region: &Region) -> Result<Vec<Plane<'a>>, Refusal> {
+    pub fn planes<'a>(&self, file: &'a [u8], region: &Region) -> Result<Vec<Plane<'a>>, Cause> {
         let ranges = self.chunks.ranges.iter().skip(region.index);
         ranges
             .step_by(self.chunks.across * self.chunks.down)
@@ -186,7 +188,7 @@ impl Header {
             .collect()
     }
 
-    fn plane<'a>(&self, data: &'a [u8], rows: usize) -> Result<Plane<'a>, Refusal> {
+    fn plane<'a>(&self, data: &'a [u8], rows: usize) -> Result<Plane<'a>, Cause> {
         let [across, down] = self.subsampling;
         let (width, samples) = (self.chunks.width, self.chunk_samples());
         let mut row = self.row_length();
@@ -244,7 +246,7 @@ impl Header {
 
 impl Chunks {
     /// Those of so many `planes` in a file of this `length`.
-    fn read(tags: &mut Tags<'_>, planes: usize, length: usize) -> Result<Self, Refusal> {
+    fn read(tags: &mut Tags<'_>, planes: usize, length: usize) -> Result<Self, Cause> {
         let (picture_width, picture_height) = tags.dimensions()?;
         let (width, height, offsets, counts) = match tags.get_chunk_type() {
             ChunkType::Strip => (
@@ -266,7 +268,7 @@ impl Chunks {
         let counts: Option<Vec<usize>> = tags.find_tag_unsigned_vec(counts)?;
         let (offsets, counts) = (offsets.unwrap_or_default(), counts.unwrap_or_default());
         let count = offsets.len().min(counts.len());
-        let damaged = |reason: &str| Err(Refusal::Damaged(reason.into()));
+        let damaged = |reason: &str| Err(damaged(reason));
         if !count.is_multiple_of(across * down) || count / (across * down) != planes {
             return damaged("it has more or fewer strips or tiles than its size makes");
         }

@@ -15,6 +15,8 @@ use ::image::{DynamicImage, ImageBuffer, Luma, Pixel, Rgb, Rgba};
 use ::tiff::{TiffError, TiffFormatError, TiffUnsupportedError};
 
 use self::header::Header;
+use super::decode::{TOO_MUCH_MEMORY, damaged, undecodable};
+use crate::Cause;
 
 #[cfg(test)]
 mod tests;
@@ -38,26 +40,13 @@ pub(super) enum Pixels {
     Inks(ImageBuffer<Rgba<u16>, Vec<u16>>),
 }
 
-/// Why a TIFF file is not read.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
-    #[error("is a kind of TIFF ({0}) that is not read: save it as PNG or RGB TIFF")]
-    Kind(String),
-    #[error("is damaged or cut short: {0}")]
-    Damaged(String),
-    #[error("needs more memory than its size explains: not decoded")]
-    Memory,
-    #[error("{0}")]
-    Size(String),
-}
-
 /// Decodes a file whose `[width, height]` passes `check_size`.
 pub(super) fn read(
     file: &[u8],
-    check_size: impl FnOnce(u32, u32) -> Result<(), String>,
-) -> Result<Tiff, Refusal> {
+    check_size: impl FnOnce(u32, u32) -> Result<(), Cause>,
+) -> Result<Tiff, Cause> {
     let header = Header::read(file)?;
-    check_size(header.width, header.height).map_err(Refusal::Size)?;
+    check_size(header.width, header.height)?;
     // Sixteen bits hold all that becomes of a sample: source.rs rounds to as many.
     let pixels = match (header.colors.channels(), header.fits_8_bits()) {
         (1, true) => Pixels::Light(fill::<Luma<u8>>(&header, file)?.into()),
@@ -74,7 +63,7 @@ pub(super) fn read(
 }
 
 /// Decodes strip by strip or tile by tile.
-fn fill<P>(header: &Header, file: &[u8]) -> Result<ImageBuffer<P, Vec<P::Subpixel>>, Refusal>
+fn fill<P>(header: &Header, file: &[u8]) -> Result<ImageBuffer<P, Vec<P::Subpixel>>, Cause>
 where
     P: Pixel<Subpixel: Level>,
 {
@@ -120,24 +109,34 @@ impl Level for u16 {
     }
 }
 
-impl From<TiffError> for Refusal {
+/// The reason to refuse a file that is whole, but of a kind that is not read.
+fn unread(what: impl Into<Cause>) -> Cause {
+    let what = what.into();
+    let words = format!("is a kind of TIFF ({what}) that is not read: save it as PNG or RGB TIFF");
+    what.in_words(words)
+}
+
+impl From<TiffError> for Cause {
     fn from(error: TiffError) -> Self {
         use TiffUnsupportedError::{
             InconsistentBitsPerSample, UnknownInterpretation, UnsupportedSampleFormat,
         };
-        match error {
-            TiffError::UnsupportedError(kind) => Self::Kind(match kind {
+        let kind = match &error {
+            TiffError::UnsupportedError(kind) => match kind {
                 UnknownInterpretation => "colours of an unknown sort".into(),
                 InconsistentBitsPerSample(_) => "samples of different sizes".into(),
                 UnsupportedSampleFormat(_) => "samples of different formats".into(),
                 other => other.to_string(),
-            }),
+            },
             TiffError::FormatError(TiffFormatError::UnknownPredictor(number)) => {
-                Self::Kind(format!("predictor {number}"))
+                format!("predictor {number}")
             }
-            TiffError::LimitsExceeded => Self::Memory,
-            TiffError::IoError(_) => Self::Damaged("its directory is incomplete".into()),
-            other => Self::Damaged(other.to_string()),
-        }
+            TiffError::LimitsExceeded => return Self::new(TOO_MUCH_MEMORY, error),
+            TiffError::IoError(_) => {
+                return damaged(Self::new("its directory is incomplete", error));
+            }
+            _ => return undecodable(error),
+        };
+        unread(Self::new(kind, error))
     }
 }

@@ -7,10 +7,12 @@ use ::tiff::decoder::Decoder;
 use ::tiff::decoder::ifd::Value;
 use ::tiff::tags::{Tag, Type, ValueBuffer};
 
-use super::Refusal;
+use super::super::decode::damaged;
 use super::colors::{Alpha, Model, YCbCr};
 use super::compression::Compression;
 use super::samples::{Format, Predictor};
+use super::unread;
+use crate::Cause;
 
 pub(super) type Tags<'a> = Decoder<Cursor<&'a [u8]>>;
 
@@ -20,12 +22,12 @@ const YCBCR_COEFFICIENTS: Tag = Tag::Unknown(529);
 const REFERENCE_BLACK_WHITE: Tag = Tag::Unknown(532);
 
 /// Goes on to the first picture that is neither a small copy nor a mask of another.
-pub(super) fn skip_previews(tags: &mut Tags<'_>) -> Result<(), Refusal> {
+pub(super) fn skip_previews(tags: &mut Tags<'_>) -> Result<(), Cause> {
     const SMALL_COPY_OR_MASK: u32 = 0b101;
     while number(tags, Tag::NewSubfileType, 0)? & SMALL_COPY_OR_MASK != 0 {
         if !tags.more_images() {
             let name = "a preview alone, as in a camera's raw file";
-            return Err(Refusal::Kind(name.into()));
+            return Err(unread(name));
         }
         tags.next_image()?;
     }
@@ -37,7 +39,7 @@ pub(super) fn number<T: TryFrom<u64>>(
     tags: &mut Tags<'_>,
     tag: Tag,
     default: T,
-) -> Result<T, Refusal> {
+) -> Result<T, Cause> {
     Ok(tags.find_tag_unsigned(tag)?.unwrap_or(default))
 }
 
@@ -46,7 +48,7 @@ fn fractions<const N: usize>(
     tags: &mut Tags<'_>,
     tag: Tag,
     default: [f32; N],
-) -> Result<[f32; N], Refusal> {
+) -> Result<[f32; N], Cause> {
     let values = match tags.find_tag(tag)? {
         None => return Ok(default),
         Some(Value::List(values)) => values,
@@ -60,13 +62,13 @@ fn fractions<const N: usize>(
     let fractions: Option<Vec<_>> = values.into_iter().map(fraction).collect();
     fractions
         .and_then(|fractions| fractions.try_into().ok())
-        .ok_or_else(|| Refusal::Damaged(format!("its tag {} holds something else", tag.to_u16())))
+        .ok_or_else(|| damaged(format!("its tag {} holds something else", tag.to_u16())))
 }
 
 /// How samples are written.
-pub(super) fn format(tags: &mut Tags<'_>) -> Result<Format, Refusal> {
+pub(super) fn format(tags: &mut Tags<'_>) -> Result<Format, Cause> {
     // The crate has seen to it that all samples of a pixel are alike.
-    let mut first = |tag, default| -> Result<u16, Refusal> {
+    let mut first = |tag, default| -> Result<u16, Cause> {
         let values: Option<Vec<u16>> = tags.find_tag_unsigned_vec(tag)?;
         Ok(values
             .unwrap_or_default()
@@ -78,17 +80,17 @@ pub(super) fn format(tags: &mut Tags<'_>) -> Result<Format, Refusal> {
     match (first(Tag::SampleFormat, 1)?, bits) {
         (1, 1 | 2 | 4 | 8 | 12 | 16 | 32) => Ok(Format::Unsigned(bits as u8)),
         (3, 16 | 32 | 64) => Ok(Format::Float(bits as u8)),
-        (1, _) => Err(Refusal::Kind(format!("samples of {bits} bits"))),
+        (1, _) => Err(unread(format!("samples of {bits} bits"))),
         // Whether 0 is black or a medium grey, nothing says.
-        (2, _) => Err(Refusal::Kind("signed samples".into())),
-        (3, _) => Err(Refusal::Kind(format!("floats of {bits} bits"))),
-        (5 | 6, _) => Err(Refusal::Kind("complex samples".into())),
-        _ => Err(Refusal::Kind("samples of no format".into())),
+        (2, _) => Err(unread("signed samples")),
+        (3, _) => Err(unread(format!("floats of {bits} bits"))),
+        (5 | 6, _) => Err(unread("complex samples")),
+        _ => Err(unread("samples of no format")),
     }
 }
 
 /// What colours the samples are.
-pub(super) fn model(tags: &mut Tags<'_>, format: Format) -> Result<Model, Refusal> {
+pub(super) fn model(tags: &mut Tags<'_>, format: Format) -> Result<Model, Cause> {
     let name = match (
         tags.get_tag_unsigned(Tag::PhotometricInterpretation)?,
         format,
@@ -109,17 +111,17 @@ pub(super) fn model(tags: &mut Tags<'_>, format: Format) -> Result<Model, Refusa
         (5, _) => "other inks than cyan, magenta, yellow and black",
         (6, _) => "YCbCr of other than 8 bits",
         (8..=10, _) => "Lab",
-        (other, _) => return Err(Refusal::Kind(format!("colours {other}"))),
+        (other, _) => return Err(unread(format!("colours {other}"))),
     };
-    Err(Refusal::Kind(name.into()))
+    Err(unread(name))
 }
 
-fn palette(tags: &mut Tags<'_>, bits: u8) -> Result<Model, Refusal> {
+fn palette(tags: &mut Tags<'_>, bits: u8) -> Result<Model, Cause> {
     let length = 1 << bits;
     let values = tags.find_tag_unsigned_vec(Tag::ColorMap)?;
     let map: Vec<u16> = values.unwrap_or_default();
     if map.len() != 3 * length {
-        return Err(Refusal::Damaged("its palette is incomplete".into()));
+        return Err(damaged("its palette is incomplete"));
     }
     // Palettes come from 8 bits. Some writers multiply by 257, some by 256, old ones not at all:
     // libtiff tells as much by this.
@@ -137,11 +139,9 @@ pub(super) fn alpha(
     tags: &mut Tags<'_>,
     model: &Model,
     samples: usize,
-) -> Result<Option<Alpha>, Refusal> {
+) -> Result<Option<Alpha>, Cause> {
     let Some(extra) = samples.checked_sub(model.samples()) else {
-        return Err(Refusal::Damaged(format!(
-            "{samples} samples make no colour"
-        )));
+        return Err(damaged(format!("{samples} samples make no colour")));
     };
     let said = tags.find_tag_unsigned_vec(Tag::ExtraSamples)?;
     let kinds: Vec<u16> = match (said, model) {
@@ -161,17 +161,17 @@ pub(super) fn alpha(
 }
 
 /// How strips or tiles are compressed.
-pub(super) fn compression(tags: &mut Tags<'_>) -> Result<Compression, Refusal> {
+pub(super) fn compression(tags: &mut Tags<'_>) -> Result<Compression, Cause> {
     let tables = bytes(tags, Tag::JPEGTables)?.unwrap_or_default();
     Compression::new(number(tags, Tag::Compression, 1)?, tables)
 }
 
-/// What was done to samples before they were compressed. libtiff, too, heeds the tag with these
-/// compressions alone.
+/// What was done to samples before they were compressed. Like libtiff, this reads the tag for
+/// these compressions alone.
 pub(super) fn predictor(
     tags: &mut Tags<'_>,
     compression: &Compression,
-) -> Result<Predictor, Refusal> {
+) -> Result<Predictor, Cause> {
     if !matches!(compression, Compression::Lzw | Compression::Deflate) {
         return Ok(Predictor::None);
     }
@@ -188,7 +188,7 @@ pub(super) fn subsampling(
     tags: &mut Tags<'_>,
     model: &Model,
     compression: &Compression,
-) -> Result<[usize; 2], Refusal> {
+) -> Result<[usize; 2], Cause> {
     // JPEG data come out at full size.
     if !matches!(model, Model::YCbCr(_)) || matches!(compression, Compression::Jpeg(_)) {
         return Ok([1, 1]);
@@ -196,27 +196,27 @@ pub(super) fn subsampling(
     let said = tags.find_tag_unsigned_vec(Tag::ChromaSubsampling)?;
     match said.unwrap_or_else(|| vec![2, 2])[..] {
         [across @ (1 | 2 | 4), down @ (1 | 2 | 4)] => Ok([across, down]),
-        _ => Err(Refusal::Damaged(
-            "its colours are subsampled by other than 1, 2 or 4".into(),
+        _ => Err(damaged(
+            "its colours are subsampled by other than 1, 2 or 4",
         )),
     }
 }
 
 /// How the picture is to be turned; numbers that mean nothing turn nothing.
-pub(super) fn orientation(tags: &mut Tags<'_>) -> Result<Orientation, Refusal> {
+pub(super) fn orientation(tags: &mut Tags<'_>) -> Result<Orientation, Cause> {
     let value: u32 = number(tags, Tag::Orientation, 1)?;
     let known = u8::try_from(value).ok().and_then(Orientation::from_exif);
     Ok(known.unwrap_or(Orientation::NoTransforms))
 }
 
 /// The bytes of a tag. No memory is taken for more than there are in the file.
-pub(super) fn bytes(tags: &mut Tags<'_>, tag: Tag) -> Result<Option<Vec<u8>>, Refusal> {
+pub(super) fn bytes(tags: &mut Tags<'_>, tag: Tag) -> Result<Option<Vec<u8>>, Cause> {
     let length = tags.inner().get_ref().len() as u64;
     let mut directory = tags.image_ifd();
     let entry = directory.find_entry(tag);
     if entry.is_some_and(|entry| entry.count() > length) {
         let reason = format!("its tag {} is longer than the file", tag.to_u16());
-        return Err(Refusal::Damaged(reason));
+        return Err(damaged(reason));
     }
     let mut buffer = ValueBuffer::empty(Type::BYTE);
     let found = directory.find_tag_buf(tag, &mut buffer)?;

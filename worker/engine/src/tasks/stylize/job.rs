@@ -15,7 +15,7 @@ use crate::memory::{Fit, Memory};
 use crate::minimize::{Minimizer, Point, Spectrum, Step};
 use crate::objective::{self, Loss, Mode};
 use crate::vgg::{Arithmetic, Vgg, bounds, from_network, to_network};
-use crate::{Control, Error, Outcome};
+use crate::{Cause, Control, Error, Outcome};
 
 /// A picture under way.
 pub(super) struct Job<'a> {
@@ -115,7 +115,7 @@ impl Job<'_> {
     }
 
     /// Smaller tiles from now on; fails where there are none.
-    fn shrink(&mut self, reason: String) -> Result<(), Error> {
+    fn shrink(&mut self, reason: Cause) -> Result<(), Error> {
         let now = self.fit()?.most_pixels.min(self.monitor.extent().pixels());
         if !self.memory.shrink(now, &self.request.parameters) {
             return Err(Error::OutOfMemory(reason));

@@ -260,6 +260,7 @@ fn a_checkpoint_of_no_use_is_refused() {
         let Err(Error::Checkpoint(reason)) = refused else {
             panic!("{why}: {refused:?}");
         };
+        let reason = reason.to_string();
         assert!(reason.contains(why), "{why:?} is not in: {reason}");
     }
 }
