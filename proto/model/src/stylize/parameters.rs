@@ -251,11 +251,12 @@ mod tests {
             ),
             (
                 "tv-weight",
-                "Weight of the total variation, which smooths, 0 to 1e12 [default: preset's]",
+                "Weight of the total variation, which smooths the picture, 0 to 1e12 [default: \
+                 preset's]",
             ),
             (
                 "optimizer",
-                "What minimises the objective: lbfgs, adam [default: lbfgs]",
+                "Method that minimises the objective: lbfgs, adam [default: lbfgs]",
             ),
             (
                 "stop-below",

@@ -5,16 +5,15 @@
 //! fields of the contract's message, whose numbers `stylefleet.proto` assigns. To add a parameter,
 //! add a row here and a field there, and use it.
 
-/// Hands the rows to the macro `$use`. In a row, the comment is the help; `value` is what stands
-/// for the value in it; `alias`es are other names for it; `range` is what a number must be within;
-/// `special` says what a value of a meaning of its own means; and `default` is its value in a
-/// preset.
+/// Passes the rows to the macro `$use`. In a row, the comment is the help; `value` is the
+/// placeholder for the value in it; `alias`es are other names; `range` is the range of a number;
+/// `special` explains a value with a special meaning; and `default` is the value in a preset.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! with_stylize_parameters {
     ($use:ident) => {
         $use! {
-            /// Pixels of the longer side, or exact width and height, 16 to 16384
+            /// Longer side in pixels, or exact width and height, 16 to 16384
             size: Size {
                 heading: Picture, value: "N|WxH", alias: ["image-size"],
                 default: |_| Size::Longest(512),
@@ -32,8 +31,8 @@ macro_rules! with_stylize_parameters {
             /// Keep the content's colours
             ///
             /// luminance: the picture gives the brightness, the content the colours. match,
-            /// histogram: the styles are recoloured to the content's mean and covariance, or to its
-            /// histograms, before they are used.
+            /// histogram: before they are used, the styles are recoloured to the content's mean and
+            /// covariance, or to its histograms.
             keep_colors: KeepColors {
                 heading: Picture, value: "HOW", alias: ["original-colors"],
                 default: |_| KeepColors::None,
@@ -47,27 +46,27 @@ macro_rules! with_stylize_parameters {
 
             /// File format
             ///
-            /// png and tiff lose nothing, tiff has 16 bits a channel; jpeg has quality 95.
+            /// png and tiff are lossless, tiff with 16 bits per channel; jpeg has quality 95.
             format: Format {
                 heading: Picture, value: "F", alias: [],
                 default: |_| Format::Png,
             }
 
-            /// Strength of the style, alike at every size
+            /// Strength of the style, the same at every size
             ///
-            /// 0 is the content alone, 1 the style alone. Both losses are measured against what
-            /// they come to at the content, whatever the weights. 0.5 is about as strong as the
-            /// studio preset.
+            /// 0 is the content alone, 1 the style alone. Whatever their weights, the losses are
+            /// balanced at the content: the style loss there against the content's own variation.
+            /// 0.5 is about as strong as the studio preset.
             strength: Option<f64> {
                 heading: Objective, value: "X", alias: [], range: 0.0..=1.0,
                 special: "none: the weights decide",
                 default: |_| None,
             }
 
-            /// What is compared of the styles' activations
+            /// Statistics of the styles' activations that are compared
             ///
-            /// gram: sums of their products, in the preset's form. per-position, notebook: these
-            /// two forms by name. wasserstein: their means and covariances; the style's weights
+            /// gram: Gram matrices, in the preset's form. per-position, notebook: these two forms
+            /// by name. wasserstein: means and covariances; --style-weight and style layer weights
             /// that are not given are then 1.
             style_loss: StyleLoss {
                 heading: Objective, value: "HOW", alias: [],
@@ -77,17 +76,17 @@ macro_rules! with_stylize_parameters {
                 },
             }
 
-            /// Scale each layer so that its pull at the content is its weight, alike at every size
+            /// Scale each layer so that its gradient is as large as its weight, at every size
             ///
-            /// The pull is the sum of the gradient's magnitudes along the layer's activations, over
-            /// the picture's values, three a pixel. Weights of styles, contents and layers that are
-            /// not given are 1.
+            /// The gradient is measured as the sum of its magnitudes along the layer's activations,
+            /// divided by the number of the picture's values, three per pixel. --style-weight,
+            /// --content-weight and layer weights that are not given are then 1.
             normalize_gradients: bool {
                 heading: Objective, value: "true|false", alias: [],
                 default: |_| false,
             }
 
-            /// Weight of likeness to the styles
+            /// Weight of the style loss
             style_weight: f64 {
                 heading: Objective, value: "X", alias: [], range: 0.0..=1e12,
                 default: |preset| match preset {
@@ -98,7 +97,7 @@ macro_rules! with_stylize_parameters {
                 },
             }
 
-            /// Weight of likeness to the content
+            /// Weight of the content loss
             content_weight: f64 {
                 heading: Objective, value: "X", alias: [], range: 0.0..=1e12,
                 default: |preset| match preset {
@@ -110,7 +109,7 @@ macro_rules! with_stylize_parameters {
                 },
             }
 
-            /// Weight of the total variation, which smooths
+            /// Weight of the total variation, which smooths the picture
             tv_weight: f64 {
                 heading: Objective, value: "X", alias: [], range: 0.0..=1e12,
                 default: |preset| match preset {
@@ -124,8 +123,8 @@ macro_rules! with_stylize_parameters {
             /// Layers compared with the styles, as in conv1_1=0.5,conv2_1
             ///
             /// From conv1_1 (fine texture) to conv5_4 (large shapes), at most 16, each with a
-            /// weight of 0 to 1e6: where none is given, the preset's for that layer, or 1 if it has
-            /// none.
+            /// weight of 0 to 1e6. A layer without a weight gets the preset's for that layer, or 1
+            /// if the preset has none.
             style_layers: Layers {
                 heading: Objective, value: "LAYER[=W],...", alias: [],
                 default: |preset| match preset {
@@ -140,7 +139,7 @@ macro_rules! with_stylize_parameters {
                 },
             }
 
-            /// Layers compared with the content, written as --style-layers
+            /// Layers compared with the content, written like --style-layers
             content_layers: Layers {
                 heading: Objective, value: "LAYER[=W],...", alias: [],
                 default: |preset| match preset {
@@ -151,7 +150,7 @@ macro_rules! with_stylize_parameters {
 
             /// Form of the content loss
             ///
-            /// half-sum: half the sum of the squared differences (Gatys et al.); mean: their mean,
+            /// half-sum: half the sum of the squared differences (Gatys et al.). mean: their mean,
             /// which does not grow with the picture.
             content_loss: ContentLoss {
                 heading: Objective, value: "FORM", alias: [],
@@ -163,8 +162,8 @@ macro_rules! with_stylize_parameters {
 
             /// Form of the total variation
             ///
-            /// notebook: the sum of (dx^2 + dy^2)^1.25; l1, l2: the sums of the differences, or of
-            /// their squares.
+            /// notebook: the sum of (dx^2 + dy^2)^1.25. l1, l2: the sums of the absolute
+            /// differences, or of their squares.
             total_variation: TotalVariation {
                 heading: Objective, value: "FORM", alias: [],
                 default: |preset| match preset {
@@ -174,10 +173,10 @@ macro_rules! with_stylize_parameters {
                 },
             }
 
-            /// Network that compares
+            /// Network whose activations are compared
             ///
-            /// A worker takes jobs of the network that its weights are of, and rejects others.
-            /// VGG16 has no conv3_4, conv4_4 and conv5_4, which the notebook preset looks at.
+            /// A worker has the weights of one network, and rejects jobs that ask for the other.
+            /// VGG16 has no conv3_4, conv4_4 and conv5_4, which the notebook preset uses.
             network: Network {
                 heading: Objective, value: "NET", alias: [],
                 default: |_| Network::Vgg19,
@@ -194,8 +193,8 @@ macro_rules! with_stylize_parameters {
 
             /// Means subtracted from the channels
             ///
-            /// bgr: what the network was trained with; swapped: the first and the last the other
-            /// way round, as in the 2017 notebook.
+            /// bgr: those the network was trained with. swapped: the first and the last exchanged,
+            /// as in the 2017 notebook.
             means: Means {
                 heading: Objective, value: "WHICH", alias: [],
                 default: |preset| match preset {
@@ -206,8 +205,8 @@ macro_rules! with_stylize_parameters {
 
             /// Longer side of the styles relative to the picture's
             ///
-            /// Larger values make larger brush strokes. Where styles are stretched to the picture,
-            /// as the notebook preset does, it must be 1.
+            /// Larger values make larger brush strokes. It must be 1 if styles are stretched to the
+            /// picture, as in the notebook preset.
             style_scale: f64 {
                 heading: Objective, value: "X", alias: [], range: 0.1..=4.0,
                 default: |_| 1.0,
@@ -232,10 +231,10 @@ macro_rules! with_stylize_parameters {
                 default: |_| 100,
             }
 
-            /// Scales from coarse to fine, each twice the size before
+            /// Scales from coarse to fine, each twice the size of the one before
             scales: u32 {
                 heading: Effort, value: "N", alias: [], range: 0..=10,
-                special: "0: by size",
+                special: "0: chosen by size",
                 default: |_| 0,
             }
 
@@ -253,25 +252,25 @@ macro_rules! with_stylize_parameters {
                 default: |_| 0.0,
             }
 
-            /// What minimises the objective
+            /// Method that minimises the objective
             optimizer: Optimizer {
                 heading: Effort, value: "O", alias: [],
                 default: |_| Optimizer::Lbfgs,
             }
 
-            /// End each scale with the mean of the places it came to, newest most, not with the
-            /// best one: the mean's decay
+            /// End each scale with an exponential average of its iterations, not with the best
+            /// one: the average's decay
             ///
-            /// 0.9 looks back over some ten iterations.
+            /// 0.9 averages over about ten iterations.
             average: f64 {
                 heading: Effort, value: "DECAY", alias: [], range: 0.0..=0.9999,
-                special: "0: no mean",
+                special: "0: no average",
                 default: |_| 0.0,
             }
 
             /// Arithmetic of the network
             ///
-            /// auto is what the device is fastest with.
+            /// auto is what is fastest on the device.
             precision: Precision {
                 heading: Effort, value: "P", alias: [],
                 default: |_| Precision::Auto,
