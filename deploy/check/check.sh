@@ -1,13 +1,13 @@
 #!/bin/sh
-# Checks what deploy/ holds for clusters and containers, and the workflow in .github, without a cluster or
-# a container engine: schemas, linters, and that names, rights, ports and times are those of the code.
+# Checks deploy/'s files for clusters and containers, and the workflow in .github, without a cluster or
+# a container engine: schemas, linters, and that names, rights, ports and times match the code.
 #
 #   check.sh
-#   check.sh --run   instead brings deploy/compose.yaml up on the Docker engine that runs here, if one
-#                    does, and tries the fleet: run_compose.py
+#   check.sh --run   instead starts deploy/compose.yaml on the local Docker engine, if one runs, and
+#                    tries the fleet: run_compose.py
 #
-# Its tools come from PyPI, once, into the cache (deploy/setup/tools.sh). Where there is docker compose, it
-# reads the compose files.
+# Its tools come from PyPI, once, into the cache (deploy/setup/tools.sh). If docker compose is installed, it
+# checks the compose files too.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)

@@ -1,4 +1,4 @@
-"""What the repository's files say, for tests that hold one file to another."""
+"""Reads the repository's files, for tests that compare them."""
 import re
 import tomllib
 from pathlib import Path

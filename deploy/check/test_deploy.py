@@ -1,4 +1,4 @@
-"""What deploy/ says, held to the code and to itself. Run by check.sh, which brings the modules."""
+"""Checks deploy/'s files against the code and each other. Run by check.sh, which brings the modules."""
 import json
 import re
 import subprocess

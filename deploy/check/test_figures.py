@@ -1,4 +1,4 @@
-"""Figures in SCALING.md and ARCHITECTURE.md that follow from the code, held to it."""
+"""Checks figures in SCALING.md and ARCHITECTURE.md against the code that they follow from."""
 import math
 import re
 import unittest

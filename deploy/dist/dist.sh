@@ -1,13 +1,13 @@
 #!/bin/sh
 # Packs the release build for machines that do not build:
 #
-#   dist.sh BIN OUT     BIN holds stylefleet and stylefleet-worker; what is in OUT goes
+#   dist.sh BIN OUT     BIN holds stylefleet and stylefleet-worker; OUT is emptied first
 #
 #   stylefleet-V-MACHINE-linux.tar.gz   both executables, licences, install.sh
 #   stylefleet_V_ARCH.deb               the same as a Debian package, under /usr
 #   stylefleet-V-py3-none-....whl       the dispatcher alone, for pip
 #
-# libtorch and the weights are in none of them: stylefleet-setup fetches these.
+# None of them contains libtorch or the weights: stylefleet-setup fetches those.
 set -eu
 
 [ $# = 2 ] || { echo "usage: dist.sh BIN OUT" >&2; exit 2; }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints the licences of all crates that are linked into the two executables.
 
-  licences.py     from the root of the repository; asks cargo, and reads what lies in its registry
+  licences.py     from the root of the repository; asks cargo, and reads its registry
 """
 import json
 import re

@@ -3,9 +3,9 @@
 #
 #   libraries.sh BINARY ROOT IMAGE
 #
-# Beside what the binary is linked with: CUDA's half of libtorch with all that it is linked with, which
-# the worker loads where there is a GPU, and cuDNN's parts and NVRTC's builtins, which are opened by
-# name when they are first needed. The rest of torch (Python, Triton, debugging tools) stays behind.
+# Besides what the binary is linked with, it copies CUDA's half of libtorch with its own dependencies, which
+# the worker loads if there is a GPU, and cuDNN's parts and NVRTC's builtins, which are opened by name when
+# first needed. It leaves out the rest of torch (Python, Triton, debugging tools).
 set -eu
 
 [ $# = 3 ] || { echo "usage: libraries.sh BINARY ROOT IMAGE" >&2; exit 2; }

@@ -1,20 +1,20 @@
 #!/bin/sh
-# Makes Stylefleet's vhost and its users on a RabbitMQ node, each with the least rights that its
-# part needs. Run it again to change passwords or to set the rights straight.
+# Creates Stylefleet's vhost and its users on a RabbitMQ node, each with the least rights that it
+# needs. Run it again to change passwords or to correct rights.
 #
 #   STYLEFLEET_ADMIN_PASSWORD=...       declares the topology: stylefleet doctor --declare
 #   STYLEFLEET_DISPATCHER_PASSWORD=...  publishes jobs, reads events, progress and dead letters
 #   STYLEFLEET_WORKER_PASSWORD=...      takes jobs, publishes what became of them
-#   STYLEFLEET_MONITOR_PASSWORD=...     reads queue lengths over HTTP, for KEDA; left out: no such user
+#   STYLEFLEET_MONITOR_PASSWORD=...     reads queue lengths over HTTP, for KEDA; if unset, no such user
 #   STYLEFLEET_VHOST=stylefleet
-#   RABBITMQ_NODENAME=rabbit@broker     the node; left out: this machine's
+#   RABBITMQ_NODENAME=rabbit@broker     the node; if unset, this machine's
 #   deploy/rabbitmq/users.sh
 #
 # In a pod, with the settings in a file:  cat FILE deploy/rabbitmq/users.sh | kubectl exec -i POD -- sh -s
 # A managed broker has no rabbitmqctl: give the same rights in its console.
 #
-# What these rights cannot tell apart: RabbitMQ asks for `read` to take messages and to purge a queue
-# alike. A worker can declare and delete nothing, but it can empty the queues it takes jobs from.
+# RabbitMQ has one right, `read`, for taking messages and for purging a queue. A worker can declare and
+# delete nothing, but it can purge the queues it takes jobs from.
 set -eu
 
 : "${STYLEFLEET_ADMIN_PASSWORD:?is not set}"

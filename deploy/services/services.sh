@@ -1,25 +1,25 @@
 #!/bin/sh
 # Real local services for development and tests: RabbitMQ, and SeaweedFS as the S3 store. Both
-# listen on one address alone, on free ports chosen at the first start, and keep everything (data,
-# logs, passwords, certificates) in one folder. Stop them and remove that folder: all is gone.
+# listen on one address only, on free ports chosen at the first start, and keep everything (data,
+# logs, passwords, certificates) in one folder. Stop them and delete that folder, and nothing is left.
 #
-#   services.sh start   [broker|store]   starts what does not run, waits until it is ready
-#   services.sh stop    [broker|store]   ends it in good order; data stay
-#   services.sh kill    [broker|store]   ends it with SIGKILL, as a crash would
-#   services.sh status  [broker|store]   says what runs; exits 1 unless all does
-#   services.sh env                      prints the shell lines that lead to them:
+#   services.sh start   [broker|store]   starts what is not running, and waits until it is ready
+#   services.sh stop    [broker|store]   shuts it down cleanly, and keeps its data
+#   services.sh kill    [broker|store]   kills it with SIGKILL, like a crash
+#   services.sh status  [broker|store]   says what is running; exits with 1 unless all is
+#   services.sh env                      prints shell lines that say where they are:
 #                                            env=$(deploy/services/services.sh env) && eval "$env"
-#   services.sh rabbitmqctl ...          RabbitMQ's own command, for this broker;
-#   services.sh rabbitmq-plugins ...     and its other one
-#   services.sh install [broker|store]   only installs what is missing (start does that as well)
+#   services.sh rabbitmqctl ...          RabbitMQ's own command, for this broker
+#   services.sh rabbitmq-plugins ...     and its command for plugins
+#   services.sh install [broker|store]   only installs what is missing (start does that too)
 #
-#   --dir DIR   before the action: the folder, else .services in this checkout. Another folder,
-#               another pair of servers.
-#   --host ADDRESS   then, at the first start: the IPv4 address to listen on, else 127.0.0.1
+#   --dir DIR        before the action: the folder, by default .services in this checkout. Another folder
+#                    means another pair of servers.
+#   --host ADDRESS   after it, at the first start: the IPv4 address to listen on, by default 127.0.0.1
 #
 # Read from the environment: STYLEFLEET_CACHE, PYTHON (see deploy/setup/setup.sh), and at the first start
-# in a folder STYLEFLEET_TEST_RABBITMQ=4: RabbitMQ 4 of Debian 13, beside the system's. Where that cannot
-# be had, the exit code is 69.
+# in a folder STYLEFLEET_TEST_RABBITMQ=4: RabbitMQ 4 of Debian 13, beside the system's. If that is not
+# available, the exit code is 69.
 set -eu
 exec 3>&1 1>&2 # all talk goes to stderr: env and RabbitMQ's commands alone write to stdout
 umask 077      # passwords and keys lie in these folders

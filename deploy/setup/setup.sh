@@ -1,9 +1,9 @@
 #!/bin/sh
-# Readies this machine to build and run Stylefleet: a C++ compiler, libtorch, VGG19's weights, and
+# Prepares this machine to build and run Stylefleet: a C++ compiler, libtorch, VGG19's weights, and
 # libheif for pictures in HEIC and AVIF.
 #
-#   setup.sh          does what is missing, at once when nothing is
-#   setup.sh --cuda   the same, and libtorch with its CUDA half where there is no NVIDIA driver either
+#   setup.sh          does what is missing; if nothing is, returns at once
+#   setup.sh --cuda   the same, with libtorch's CUDA half even without an NVIDIA driver
 #   setup.sh --env    the same, then prints the shell lines that builds and workers need:
 #                         env=$(deploy/setup/setup.sh --env) && eval "$env" && cargo build
 #
