@@ -2,6 +2,7 @@
 import json
 import re
 import subprocess
+import tomllib
 import unittest
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -272,6 +273,15 @@ class Everywhere(unittest.TestCase):
         for path in ("deploy/docker/Dockerfile", ".github/workflows/ci.yml"):
             (image,) = re.findall(r"\brust:([\d.]+)-", text(path))
             self.assertEqual(image, version, path)
+
+    def test_images_are_built_with_every_crate(self):
+        """Cargo reads the manifest of each member, and looks for its sources."""
+        members = tomllib.loads(text("Cargo.toml"))["workspace"]["members"]
+        taken = {line[1:] for line in text("deploy/docker/Dockerfile.dockerignore").splitlines() if line.startswith("!")}
+        for member in members:
+            for path in (f"{member}/Cargo.toml", f"{member}/src"):
+                above = {"/".join(path.split("/")[:depth]) for depth in range(1, 9)}
+                self.assertTrue(above & taken, f"Dockerfile.dockerignore leaves out {path}")
 
     def test_weights_are_those_of_the_setup(self):
         digest = constant("deploy/setup/weights.py", "CONVERTED_SHA256")

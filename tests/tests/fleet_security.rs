@@ -291,7 +291,7 @@ async fn bad_inputs_fail_their_jobs_alone() {
     let altered = image("altered.png");
     let key = keys::input(&altered.sha256);
     workshop.put(&key, &workshop.scene.path("boat.png"));
-    bad.push((job(altered, style), "is not the image it should be"));
+    bad.push((job(altered, style), "is not the file it should be"));
 
     let channel = connect(&workshop.fleet.dispatcher).await;
     for (job, _) in &bad {

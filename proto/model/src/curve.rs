@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The output of the role [`Curve::ROLE`]: how the loss fell, oldest first; one entry of each list a
-/// point. Losses of different phases are those of different objectives.
+/// The output of the role [`Curve::ROLE`]: how the loss fell, oldest first; one entry of each list
+/// a point. Losses of different phases are those of different objectives.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
     /// The phase, from 1.

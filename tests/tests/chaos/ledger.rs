@@ -17,7 +17,7 @@ use crate::storm::{Storm, Tally};
 use crate::workers::{CHECKPOINT_SECONDS, Workers};
 
 /// Reasons for which jobs are to be set aside.
-const REASONS: [&str; 2] = ["is not in the store", "is not the image it should be"];
+const REASONS: [&str; 2] = ["is not in the store", "is not the file it should be"];
 
 /// The account of a storm.
 #[derive(Debug)]
