@@ -1,7 +1,7 @@
-//! Tells the final artifacts where libtorch lies; the engine uses this script too.
+//! Tells the linker where libtorch is; the engine uses this script too.
 //!
 //! Link arguments do not pass from a dependency to what depends on it, so every crate with an
-//! executable or a test says them itself. CUDA's half of libtorch is not linked but loaded, from
+//! executable or a test sets them itself. CUDA's half of libtorch is not linked but loaded, from
 //! the same folder, where it is of use (`engine/src/cuda.rs`).
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,7 +1,7 @@
-//! When the optimiser's state is kept, and its way from the engine's thread to the store.
+//! Checkpoints: when they are made, and how they get from the engine's thread to the store.
 //!
-//! The engine never waits for the store: it encodes its state when the writer wants one, and the
-//! writer wants none while it writes.
+//! The engine never waits for the store: it encodes its state only when the writer wants one, and
+//! the writer wants none while it writes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +14,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::events::Events;
 use crate::failure::Failure;
 
-/// A checkpoint is written no sooner than this many times what the last one took, so that
-/// checkpoints take a twentieth of the time at most.
+/// The writer pauses this many times as long as the last checkpoint took, so that checkpoints take
+/// at most a twentieth of the time.
 const PATIENCE: u32 = 20;
 
 /// The engine's end.
@@ -39,8 +39,8 @@ struct State {
     encoded: Result<Vec<u8>, Error>,
 }
 
-/// Both ends. Checkpoints are at least `every` apart; with zero every state offered is kept,
-/// unless one is being written.
+/// Both ends. Checkpoints are at least `every` apart; if it is zero, every offered state is
+/// written, unless one is being written.
 pub fn channel(every: Duration) -> (CheckpointSender, CheckpointWriter) {
     let wanted = Arc::new(AtomicBool::new(false));
     let (sender, receiver) = unbounded_channel();
@@ -72,8 +72,8 @@ impl CheckpointSender {
 }
 
 impl CheckpointWriter {
-    /// Writes checkpoints until the engine's end is dropped. One that fails is noted; the job
-    /// goes on without.
+    /// Writes checkpoints until the engine's end is dropped. If one fails, a note says so, and the
+    /// job goes on.
     pub async fn write(mut self, store: &dyn Store, key: &str, events: &Events) {
         let mut pause = self.every;
         while self.rest(pause).await {
@@ -95,7 +95,7 @@ impl CheckpointWriter {
     /// Waits; false if the engine ended meanwhile.
     async fn rest(&mut self, pause: Duration) -> bool {
         tokio::select! {
-            // Nothing was asked for, so all that can arrive is the end.
+            // No state is wanted, so only the end can arrive.
             _ = self.states.recv() => false,
             () = tokio::time::sleep(pause) => true,
         }
@@ -152,7 +152,7 @@ mod tests {
         let engine = async {
             for state in states {
                 let state = std::cell::Cell::new(Some(state.map(|bytes| bytes.to_vec())));
-                // Offers while the writer is busy are passed over.
+                // While the writer is busy, it ignores offers.
                 while let Some(taken) = state.take() {
                     state.set(Some(taken));
                     sender.offer(&|| state.take().expect("is asked once"));

@@ -20,7 +20,7 @@ use stylefleet_transport::store::{self, Location};
 
 use crate::cli::Flags;
 
-/// What the setting of weights in the store begins with.
+/// How a setting begins that names weights in the store.
 const IN_STORE: &str = "store:";
 /// Every setting and its default.
 pub const DEFAULTS: &str = include_str!("config.default.toml");
@@ -28,8 +28,8 @@ pub const DEFAULTS: &str = include_str!("config.default.toml");
 /// What NVIDIA's libraries read as they start.
 const TF32_OVERRIDE: &str = "NVIDIA_TF32_OVERRIDE";
 
-/// Forbids NVIDIA's libraries to compute f32 in TF32, which rounds factors to 19 bits: a job is to
-/// come out the same whoever does it. To be called before there are other threads.
+/// Forbids NVIDIA's libraries to compute f32 in TF32, which rounds factors to 19 bits: a job has to
+/// come out the same on every worker. Call it before there are other threads.
 #[expect(unsafe_code, reason = "other threads may be reading the environment")]
 pub fn forbid_tf32() {
     // SAFETY: there are no other threads yet.
@@ -59,7 +59,7 @@ pub struct Settings {
     log: String,
 }
 
-/// A setting that is not to be shown.
+/// A setting that must not be shown.
 #[derive(Clone, PartialEq, Deserialize)]
 #[serde(transparent)]
 struct Secret(String);
@@ -70,10 +70,10 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why there are no settings.
+/// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// A source could not be read, or names what is no setting.
+    /// A source cannot be read, or names an unknown setting.
     #[error("settings: {0}")]
     Source(#[from] config::ConfigError),
     /// A value is out of its range.
@@ -184,7 +184,7 @@ impl Settings {
         self.health().map(drop)
     }
 
-    /// The file that the weights are in, once they are here.
+    /// The file with the weights, once they are on this machine.
     pub fn weights(&self) -> PathBuf {
         match self.weights.strip_prefix(IN_STORE) {
             Some(digest) => self.cache.join("weights").join(digest),
@@ -193,7 +193,7 @@ impl Settings {
         }
     }
 
-    /// The hash of the weights, where the store has them.
+    /// The hash of the weights, if they come from the store.
     pub fn weights_in_store(&self) -> Result<Option<Digest>, SettingsError> {
         let digest = self.weights.strip_prefix(IN_STORE).map(str::parse);
         digest
@@ -262,7 +262,7 @@ impl Settings {
         }
     }
 
-    /// How long a job may stay at work at a stretch.
+    /// How long a job may stay at work without a break.
     pub fn slice(&self) -> Duration {
         Duration::from_secs_f64(self.slice_seconds)
     }
@@ -319,7 +319,7 @@ impl Settings {
     }
 }
 
-/// A setting that has to be there.
+/// A setting that is required.
 fn given<T: FromStr<Err: Error + Send + Sync + 'static>>(
     text: &str,
     name: &'static str,
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_makes_no_sense() {
+    fn refuses_invalid_values() {
         for variable in [
             ("STYLEFLEET_THREADS", "-1"),
             ("STYLEFLEET_THREADS", "many"),

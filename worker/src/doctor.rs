@@ -53,7 +53,7 @@ pub fn run(settings: &Settings, json: bool, out: OwnedFd) -> std::io::Result<Exi
 }
 
 fn examine(settings: &Settings) -> Report {
-    // First of all, and whatever the device: libtorch is to count the GPUs.
+    // This comes first, whatever the device, so that libtorch sees the GPUs.
     let cuda = cuda::load();
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION"),
@@ -72,7 +72,7 @@ fn examine(settings: &Settings) -> Report {
         }
         Err(error) => report.failures.push(error.to_string()),
     }
-    // Who asks for the CPU by name wants no GPU.
+    // Whoever asks for the CPU by name wants no GPU.
     if settings.engine().device != "cpu" {
         report.failures.extend(unused_gpu(&report, cuda.err()));
     }
@@ -92,7 +92,7 @@ fn describe(engine: &Engine) -> EngineReport {
     }
 }
 
-/// Why a GPU that is there would stand idle. `missing` is why CUDA cannot be loaded.
+/// Why a GPU of this machine would not be used. `missing` is why CUDA cannot be loaded.
 fn unused_gpu(report: &Report, missing: Option<&Cause>) -> Option<String> {
     if !report.nvidia_driver {
         return None;

@@ -89,7 +89,7 @@ impl EngineThread {
 impl Drop for Joined {
     fn drop(&mut self) {
         if let Some(thread) = self.0.take() {
-            // What panicked on it was told already.
+            // A panic on it was reported already.
             let _ = thread.join();
         }
     }
@@ -105,7 +105,7 @@ fn serve(mut engine: Engine, mut jobs: mpsc::UnboundedReceiver<Work>) {
             reply,
         } = work;
         let outcome = guarded(|| task.run(&mut engine, checkpoint.as_deref(), &mut watch));
-        drop(watch); // Ends the keeping of checkpoints.
+        drop(watch); // Ends the writers of checkpoints and previews.
         if matches!(outcome, Err(Failure::Panic(_))) {
             // What the engine holds cannot be trusted any more, not even to be dropped.
             std::mem::forget(engine);

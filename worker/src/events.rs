@@ -1,4 +1,4 @@
-//! What is published of the job under way.
+//! What is published about a job at work.
 
 use std::fmt;
 use std::sync::Arc;

@@ -13,10 +13,10 @@ pub enum Failure {
     Missing {
         /// What people call it.
         name: Name,
-        /// What it should be.
+        /// The hash that it should have.
         sha256: Digest,
     },
-    /// An input is not what it was.
+    /// An input in the store is not what was submitted.
     #[error(
         "{name}: inputs/{sha256} in the store is not the file it should be: submit the job with \
          --again"
@@ -24,16 +24,16 @@ pub enum Failure {
     Altered {
         /// What people call it.
         name: Name,
-        /// What it should be.
+        /// The hash that it should have.
         sha256: Digest,
     },
-    /// What is asked for is invalid.
+    /// The job's specification is invalid.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// An input is missing that the kind of job must have.
+    /// The job has no input of a role that its kind requires.
     #[error("the job has no input {0}: submit it again")]
     NoInput(Role),
-    /// The worker does not know such jobs.
+    /// The worker does not know this kind of job.
     #[error(
         "this worker knows no jobs of the kind {kind}, only {}: start a worker that does",
         known.join(", ")
@@ -44,12 +44,12 @@ pub enum Failure {
         /// The kinds that it knows.
         known: Vec<&'static str>,
     },
-    /// What a job came to is no result.
+    /// A figure of the result is not finite.
     #[error("its figure {figure} came to {value}: change what the job asks for")]
     NotFinite {
         /// The figure.
         figure: String,
-        /// What it came to.
+        /// Its value.
         value: f64,
     },
     /// The store failed.
@@ -66,7 +66,7 @@ pub enum Failure {
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] Error),
-    /// The job ends its workers.
+    /// The job kills its workers.
     #[error(
         "{workers} workers in a row ended while at it, without getting ahead: {}",
         exit_reason.as_deref().unwrap_or(

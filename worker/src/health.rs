@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::job::WorkerContext;
 use crate::metrics;
 
-/// Time between two looks whether the store answers.
+/// Time between two checks whether the store answers.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What the answers depend on.
@@ -31,9 +31,9 @@ pub struct Health {
     pub broker: Arc<RabbitWorker>,
     /// Ready while it answers.
     pub store: Arc<PatientStore>,
-    /// Not ready once it is cancelled.
+    /// Not ready once this is cancelled.
     pub drain: CancellationToken,
-    /// What was counted.
+    /// The metrics.
     pub numbers: PrometheusHandle,
 }
 
@@ -46,17 +46,17 @@ pub async fn serve(address: SocketAddr, health: Health) -> std::io::Result<()> {
         .route("/metrics", get(numbers))
         .with_state(health.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
-    tokio::spawn(look_after(health.store));
+    tokio::spawn(probe(health.store));
     Ok(())
 }
 
-/// Asks the store for something now and then, so that a worker which has nothing to do finds out
-/// too whether it answers.
-async fn look_after(store: Arc<PatientStore>) {
+/// Asks the store for something now and then, so that an idle worker also notices whether it
+/// answers.
+async fn probe(store: Arc<PatientStore>) {
     let key = keys::probe(&Digest::of(&fastrand::u128(..).to_le_bytes()));
     loop {
         sleep(LOOK_EVERY).await;
-        // What came of it is known to the store.
+        // The store itself keeps track of whether it answers.
         let _ = store.contains(&key).await;
     }
 }

@@ -1,6 +1,6 @@
-//! What jobs work on: from the store, or from a cache on disk that keeps what was used last.
+//! Jobs' inputs: from the store, or from a cache on disk of those used last.
 //!
-//! The cache is a help and no more: whatever is wrong with it, the store has the input.
+//! The cache is only an optimisation: whatever is wrong with it, the store has the input.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -21,7 +21,7 @@ pub struct Inputs {
     cache: Option<Cache>,
 }
 
-/// Files named by the hash of their bytes, the least recently used of which go first. Several
+/// Files named by the hash of their bytes. The least recently used are removed first. Several
 /// workers may share the folder.
 #[derive(Debug, Clone)]
 pub struct Cache {
@@ -35,7 +35,7 @@ impl Inputs {
         Self { store, cache }
     }
 
-    /// The bytes of `input`, and truly those.
+    /// The bytes of `input`, checked against its hash.
     pub async fn get(&self, input: &Input) -> Result<Bytes, Failure> {
         let Input { sha256, name, .. } = input.clone();
         if let Some(bytes) = self.cached(&sha256).await {
@@ -47,7 +47,7 @@ impl Inputs {
         if Digest::of(&bytes) != sha256 {
             return Err(Failure::Altered { name, sha256 });
         }
-        self.remember(sha256, bytes.clone()).await;
+        self.keep(sha256, bytes.clone()).await;
         Ok(bytes)
     }
 
@@ -58,7 +58,7 @@ impl Inputs {
         read.await.ok()?
     }
 
-    async fn remember(&self, sha256: Digest, bytes: Bytes) {
+    async fn keep(&self, sha256: Digest, bytes: Bytes) {
         let Some(cache) = self.cache.clone() else {
             return;
         };
@@ -79,11 +79,11 @@ impl Cache {
         let path = self.path(sha256);
         let bytes = fs::read(&path).ok()?;
         if Digest::of(&bytes) != *sha256 {
-            // A disk that forgets, or a stray hand: the store knows better.
+            // The file is damaged: the store has the right bytes.
             let _ = fs::remove_file(path);
             return None;
         }
-        // Used just now, and so the last to go.
+        // Marks it as the most recently used.
         let _ = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
         Some(bytes.into())
     }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn forgets_what_was_used_longest_ago() {
+    fn removes_what_was_used_longest_ago() {
         let (_folder, cache) = cache(10);
         let [one, two, three] = [b"aaaa", b"bbbb", b"cccc"].map(|bytes| (Digest::of(bytes), bytes));
         for (age, (digest, bytes)) in [(20, &one), (10, &two)] {

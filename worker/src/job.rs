@@ -1,9 +1,9 @@
 //! One attempt at one job: prepare, compute, finish.
 //!
-//! The store is the truth. A result in it is never made again; a checkpoint in it is continued
-//! from; the result is written last, so that whatever kills the worker, the next attempt finds
-//! either everything or a checkpoint. Events only tell people what goes on. What the job is about
-//! is known to its kind alone.
+//! The store is the truth. A job that has a result there is not done again; one that has a
+//! checkpoint there resumes from it. The result is written last: whatever kills the worker, the
+//! next attempt finds either everything or a checkpoint. Events only report progress to people.
+//! Only a job's kind knows what the job is about.
 
 mod finish;
 
@@ -42,7 +42,7 @@ pub struct WorkerContext {
     pub inputs: Inputs,
     /// What computes.
     pub engine: EngineThread,
-    /// Largest image that is read before a task asks for it, in pixels; none: they read them all
+    /// Largest image, in pixels, that is read before its task runs; none: tasks read all images
     /// themselves.
     pub read_ahead: Option<u64>,
     /// Least time between two checkpoints.
@@ -86,11 +86,11 @@ pub struct Computed {
 /// Why a job was interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    /// Other jobs' turn, or the worker ends: it goes on later.
+    /// Other jobs get their turn, or the worker stops: the job resumes later.
     Turn,
-    /// It is not wanted any more.
+    /// It was cancelled.
     Cancelled,
-    /// The claim is another worker's now.
+    /// Another worker has the claim now.
     Void,
 }
 
@@ -104,14 +104,14 @@ impl Attempt {
         }
     }
 
-    /// Fetches everything that is to be computed with, if anything is.
+    /// Fetches everything that the job is computed from, unless there is nothing to compute.
     pub async fn prepare(&self, claim: &Claim) -> Preparation {
         let ended = match self.fetch(claim).await {
             Ok(Preparation::Ready(prepared)) => return Preparation::Ready(prepared),
             Ok(Preparation::Over(ended)) => ended,
             Err(failure) => self.fail(failure).await,
         };
-        // A worker that died when all was done but this, or that the job killed, left its mark.
+        // A worker that died before it tidied up, or that the job killed, left its mark.
         if lifecycle::settle(self.job.attempt, &ended).is_terminal() {
             self.tidy_up(is_finished(&ended)).await;
         }
@@ -151,18 +151,18 @@ impl Attempt {
         }))
     }
 
-    /// Has the task read what differs from job to job.
+    /// Has the task read its inputs ahead.
     async fn read_ahead(&self, task: &Arc<dyn Task>) {
         let Some(max_pixels) = self.context.read_ahead else {
             return;
         };
         let task = task.clone();
         let reading = tokio::task::spawn_blocking(move || task.read_ahead(max_pixels));
-        // If it panics, so will the engine, which knows what to say.
+        // If this panics, so will the engine, which reports it.
         let _ = reading.await;
     }
 
-    /// The checkpoint and the steps it holds, if there is one of use.
+    /// The checkpoint and the steps it holds, if there is a usable one.
     async fn checkpoint(&self) -> Result<Option<(Vec<u8>, u64)>, Failure> {
         let key = keys::checkpoint(&self.job.id);
         let Some(checkpoint) = self.context.store.get(&key).await? else {
@@ -182,8 +182,8 @@ impl Attempt {
         }
     }
 
-    /// The job's result, if there is one that is good. One that is not makes way for another, or
-    /// the job would pass for done for ever.
+    /// The job's result, if there is a valid one. A damaged one is deleted, or the job would count
+    /// as done for ever.
     async fn result(&self) -> Result<Option<Record>, Failure> {
         let key = keys::result(&self.job.id);
         let Some(json) = self.context.store.get(&key).await? else {
@@ -200,8 +200,8 @@ impl Attempt {
         }
     }
 
-    /// The record in `json`, if it is the job's and the outputs that it names are there; or why
-    /// not.
+    /// The record in `json`, if it is the job's and the outputs that it names are there; else what
+    /// is wrong.
     async fn verified(&self, json: &[u8]) -> Result<Result<Record, Damage>, Failure> {
         let record = match parsed(json, &self.job.id) {
             Ok(record) => record,
@@ -210,7 +210,8 @@ impl Attempt {
         let store = &self.context.store;
         for (index, output) in record.outputs.iter().enumerate() {
             let key = &output.key;
-            // What the job is for is read; the others are to be there.
+            // The main output is read and checked against its hash; the others only have to be
+            // there.
             let is_good = match index {
                 0 => store.get(key).await?.is_some_and(|file| output.is(&file)),
                 _ => store.contains(key).await?,
@@ -229,13 +230,13 @@ impl Attempt {
         Ok(left.filter(|left| left.job == self.job.id))
     }
 
-    /// Whether somebody marked the job as not wanted.
+    /// Whether the job was cancelled.
     pub async fn is_cancelled(&self) -> Result<bool, Failure> {
         let key = keys::cancelled(&self.job.id);
         Ok(self.context.store.contains(&key).await?)
     }
 
-    /// Continues from the checkpoint where there is one, else begins afresh.
+    /// Resumes from the checkpoint if there is one, else starts anew.
     pub async fn compute(
         &self,
         prepared: Prepared,
@@ -245,14 +246,14 @@ impl Attempt {
             self.resume(&prepared, signals),
             self.mark(prepared.steps, prepared.deaths),
         );
-        // Without the mark a death goes uncounted, here; the broker counts too.
+        // Without the mark, a death is not counted here; but the broker counts too.
         if let Err(failure) = marked {
             tracing::warn!("{}: {failure}", self.job.id);
         }
         computed
     }
 
-    /// Marks the job as at work here, for whoever finds the mark should the worker die.
+    /// Marks the job as begun by this worker. If it dies, the next one finds the mark.
     async fn mark(&self, steps: u64, deaths: u32) -> Result<(), Failure> {
         let start = Start {
             job: self.job.id,
@@ -268,12 +269,12 @@ impl Attempt {
         Ok(self.context.store.put(&key, json.into()).await?)
     }
 
-    /// Removes that mark: the worker lives, and is done with the job or lost its claim.
+    /// Removes that mark: the worker is alive, and is done with the job or has lost its claim.
     pub async fn unmark(&self) {
         self.remove(&keys::started(&self.job.id)).await;
     }
 
-    /// Removes what is of no more use once an attempt is over, and once the job is done.
+    /// Removes what nobody needs once an attempt is over, and once the job is done.
     async fn tidy_up(&self, is_done: bool) {
         self.unmark().await;
         if is_done {
@@ -281,7 +282,7 @@ impl Attempt {
         }
     }
 
-    /// Removes something that only takes room.
+    /// Removes an object that only takes up space.
     async fn remove(&self, key: &str) {
         if let Err(error) = self.context.store.delete(key).await {
             tracing::warn!("{error}");
@@ -304,8 +305,8 @@ impl Attempt {
         self.watched(assignment, None, signals).await
     }
 
-    /// Runs the task, from a checkpoint and the steps it holds if there is one, and keeps
-    /// checkpoints and progress pictures meanwhile.
+    /// Runs the task, from a checkpoint and the steps it holds if there is one. Meanwhile, stores
+    /// checkpoints and progress pictures.
     async fn watched(
         &self,
         assignment: &Assignment,
@@ -360,7 +361,7 @@ fn json(key: &str, document: &impl Serialize) -> Result<Vec<u8>, Failure> {
     })
 }
 
-/// The failure of a job that ends its workers, the last of which `left` a mark.
+/// The failure of a job that kills its workers, the last of which `left` a mark.
 fn crash_loop(workers: u32, left: Option<Start>) -> Failure {
     Failure::CrashLoop {
         workers,

@@ -13,22 +13,22 @@ use crate::failure::Failure;
 use crate::inputs::Inputs;
 use stylize::Stylize;
 
-/// A kind of jobs: makes tasks for the engine of them.
+/// A kind of job: turns jobs into tasks for the engine.
 #[async_trait]
 pub trait Kind: Send + Sync {
-    /// What jobs call it.
+    /// Its name in jobs.
     fn name(&self) -> &'static str;
 
-    /// Reads what `job` asks for, and fetches what it works on.
+    /// Reads the specification of `job`, and fetches its inputs.
     async fn prepare(&self, job: &Job, inputs: &Inputs) -> Result<Assignment, Failure>;
 }
 
 /// A job that is ready for the engine.
 #[derive(Debug)]
 pub struct Assignment {
-    /// What the engine is to do.
+    /// What the engine has to do.
     pub task: Arc<dyn Task>,
-    /// What the job's record will say that was asked.
+    /// The specification, as the job's record will show it.
     pub specification: serde_json::Value,
 }
 
@@ -48,7 +48,7 @@ impl Kinds {
         self
     }
 
-    /// What numbers by kind are counted under: names that come from outside may be any.
+    /// The label of the kind in metrics. A name that comes from outside could be anything.
     pub(crate) fn label(&self, name: &Role) -> &'static str {
         let known = self.0.get_key_value(name.as_ref());
         known.map_or("unknown", |(name, _)| name)

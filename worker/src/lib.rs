@@ -1,8 +1,8 @@
 //! The program `stylefleet-worker`: takes one job at a time, does it, stores what comes of it.
 //!
-//! Start reading at `job`. Nothing but `kinds` knows any kind of job: [`Kinds::standard`] are those
-//! of the program. A program that does another registers it by [`Kinds::with`] and calls [`main`];
-//! `tests/counting` is one.
+//! Start reading at `job`. Only `kinds` knows particular kinds of job: [`Kinds::standard`] holds
+//! those of this program. A program for another kind registers it by [`Kinds::with`] and calls
+//! [`main`], as `tests/counting` does.
 
 mod checkpoints;
 mod cli;
@@ -47,8 +47,8 @@ use crate::config::Settings;
 /// Exit code where the worker cannot begin: settings, device, weights.
 const CANNOT_BEGIN: u8 = 2;
 
-/// Runs the command that the process was started with, for jobs of these kinds. To be called first
-/// of all, before there are other threads.
+/// Runs the command that the process was started with, for jobs of these kinds. Call it first of
+/// all, before there are other threads.
 pub fn main(kinds: Kinds) -> ExitCode {
     config::forbid_tf32();
     stylefleet_engine::allocator::keep_what_is_freed();

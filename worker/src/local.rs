@@ -22,22 +22,22 @@ use crate::own_store::OwnStore;
 use crate::service::{Service, ServiceError};
 use crate::signals;
 
-/// Why a local worker ended otherwise than by being told to.
+/// Why a local worker stopped without being told to.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
-    /// The operating system refused what a worker needs to begin.
+    /// The operating system refused something that a worker needs to begin.
     #[error("cannot begin: {0}")]
     System(#[from] std::io::Error),
     /// The engine did not open.
     #[error(transparent)]
     Open(#[from] Failure),
-    /// It worked, then ended.
+    /// It took jobs, then stopped.
     #[error(transparent)]
     Service(ServiceError),
 }
 
 impl LocalError {
-    /// Whether the worker never came to take a job.
+    /// Whether the worker failed before it took jobs.
     pub fn is_at_start(&self) -> bool {
         !matches!(self, Self::Service(_))
     }
@@ -81,7 +81,7 @@ async fn serve(
     let context = Arc::new(WorkerContext {
         worker: settings.name().into(),
         kinds,
-        // The store is as near as a cache would be.
+        // The store is on this machine, as a cache would be.
         inputs: Inputs::new(store.clone(), None),
         own_store: OwnStore::new(store.clone()),
         store,

@@ -1,4 +1,4 @@
-//! Numbers for people who watch over the fleet, in Prometheus' format.
+//! Metrics, in Prometheus' format.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const STEPS: &str = "stylefleet_steps_total";
 const BUSY: &str = "stylefleet_busy_milliseconds_total";
 const CONNECTED: &str = "stylefleet_connected";
 
-/// Starts to count. What was counted before is forgotten.
+/// Starts to collect metrics. Earlier values are lost.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new().install_recorder()?;
     describe_counter!(JOBS, "Jobs that this worker let go of, by kind and outcome");
@@ -21,12 +21,12 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     Ok(handle)
 }
 
-/// The device had a job for so long.
+/// Counts time in which the device had a job.
 pub fn was_busy(time: Duration) {
     counter!(BUSY).increment(time.as_millis() as u64);
 }
 
-/// A job of that kind was let go of.
+/// Counts a job of that kind, and how its attempt ended.
 pub fn ended(kind: &'static str, ended: &Ended) {
     let outcome = match ended {
         Ended::Finished { steps, .. } => {
@@ -43,7 +43,7 @@ pub fn ended(kind: &'static str, ended: &Ended) {
     counter!(JOBS, "kind" => kind, "outcome" => outcome).increment(1);
 }
 
-/// Whether the broker can be reached.
+/// Notes whether the broker can be reached.
 pub fn connected(is_connected: bool) {
     gauge!(CONNECTED).set(if is_connected { 1.0 } else { 0.0 });
 }

@@ -1,4 +1,4 @@
-//! Whether a job belongs to the store that this worker has.
+//! Whether a job belongs to this worker's store.
 
 use std::sync::{Arc, OnceLock};
 
@@ -25,7 +25,7 @@ pub enum Refusal {
 /// The worker's store, and which one it is.
 pub struct OwnStore {
     store: Arc<dyn Store>,
-    /// Asked for until the store has one: the first submit gives it.
+    /// Read until the store has one: the first submit writes it.
     identity: OnceLock<Digest>,
 }
 

@@ -8,8 +8,8 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use crate::events::Events;
 use crate::failure::Failure;
 
-/// Pictures that may wait for a slow store; more are left out. They are JPEGs of some megabytes at
-/// most.
+/// Pictures that may wait for a slow store; further ones are dropped. Each is a JPEG of a few
+/// megabytes at most.
 const WAITING: usize = 16;
 
 /// The engine's end.
@@ -17,7 +17,7 @@ const WAITING: usize = 16;
 pub struct Previews {
     /// Steps from one picture to the next; 0: none are made.
     every: u64,
-    /// Pictures due by now.
+    /// Pictures due so far.
     due: u64,
     made: Sender<Preview>,
 }
@@ -52,7 +52,7 @@ impl Previews {
             return;
         }
         self.due = due;
-        // Where there is no room the store is slow, and pictures are the least of its work.
+        // If there is no room, the store is slow: a preview is what it can best do without.
         if let Ok(room) = self.made.try_reserve() {
             room.send(Preview {
                 steps: due * self.every,
@@ -63,8 +63,8 @@ impl Previews {
 }
 
 impl PreviewWriter {
-    /// Writes pictures until the engine's end is dropped. One that fails is noted; the job goes on
-    /// without.
+    /// Writes pictures until the engine's end is dropped. If one fails, a note says so, and the job
+    /// goes on.
     pub async fn write(mut self, store: &dyn Store, job: &JobId, events: &Events) {
         while let Some(Preview { steps, file }) = self.0.recv().await {
             let saved = match file {

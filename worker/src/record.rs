@@ -1,4 +1,4 @@
-//! What a finished job leaves: its files, and the record that names them.
+//! What a finished job leaves behind: its files, and the record that names them.
 
 use std::iter;
 
@@ -8,8 +8,8 @@ use stylefleet_proto::{Digest, Figures, Job, Output, Record, keys};
 
 use crate::failure::Failure;
 
-/// The record of a job that is done, and the files of its outputs, in their order. They are
-/// encoded off the engine's thread, which is at the next job.
+/// The record of a job that is done, and the files of its outputs, in their order. They are encoded
+/// outside the engine's thread, which is busy with the next job.
 pub async fn record(
     job: &Job,
     specification: serde_json::Value,
@@ -38,12 +38,12 @@ pub async fn record(
         notes,
         made_with: iter::chain(finished.made_with, program).collect(),
     };
-    // Else it would pass for damaged whenever it is read.
+    // Else it would count as damaged whenever it is read.
     record.check(&job.id)?;
     Ok((record, files))
 }
 
-/// Refuses what came to no number.
+/// Refuses figures that are not finite.
 fn check(figures: &Figures) -> Result<(), Failure> {
     match figures.iter().find(|(_, value)| !value.is_finite()) {
         Some((figure, value)) => Err(Failure::NotFinite {

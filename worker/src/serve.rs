@@ -20,22 +20,22 @@ use crate::service::{Service, ServiceError};
 use crate::signals;
 use crate::weights::{self, WeightsError};
 
-/// Clocks further apart than this, in seconds, confuse the story that events tell.
+/// If clocks are further apart than this, in seconds, events seem out of order.
 const MAX_SKEW: i64 = 60;
 
-/// Why a worker does not serve, or does no longer.
+/// Why a worker does not serve, or stopped serving.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// Something is not set, or is invalid.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The operating system refused what a worker needs to begin.
+    /// The operating system refused something that a worker needs to begin.
     #[error("cannot begin: {0}")]
     System(#[from] std::io::Error),
-    /// The store does not let the worker do what it must.
+    /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The broker does not let the worker do what it must.
+    /// The broker cannot be used.
     #[error(transparent)]
     Broker(#[from] BrokerError),
     /// The weights are not there.
@@ -52,16 +52,16 @@ pub enum ServeError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The numbers cannot be counted.
+    /// Metrics cannot be collected.
     #[error("cannot count: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
-    /// It worked, then ended.
+    /// It took jobs, then stopped.
     #[error(transparent)]
     Service(ServiceError),
 }
 
 impl ServeError {
-    /// Whether the worker never came to take a job.
+    /// Whether the worker failed before it took jobs.
     pub fn is_at_start(&self) -> bool {
         !matches!(self, Self::Service(_))
     }
@@ -89,7 +89,7 @@ async fn serve(settings: &Settings, kinds: Kinds) -> Result<(), ServeError> {
     service.run().await.map_err(ServeError::Service)
 }
 
-/// Brings together what a worker needs, all of it known to work.
+/// Sets up what a worker needs, and checks that all of it works.
 async fn begin(
     settings: &Settings,
     kinds: Kinds,

@@ -1,9 +1,9 @@
 //! A worker at work: job after job, until it is told to stop.
 //!
-//! Three things overlap, so that the device is never idle while there is work: the next job is
-//! claimed and fetched, and on a GPU read ahead, when the one at work is about to end, and the last
-//! job's outputs are uploaded while the next is computed. No job is claimed earlier than
-//! that: it might have a better place to wait.
+//! Three things overlap, so that the device is never idle while there is work: while one job is
+//! computed, the outputs of the last one are uploaded, and shortly before it ends, the next one is
+//! claimed and fetched, and on a GPU read ahead. No job is claimed earlier: another worker may be
+//! idle.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,11 +24,11 @@ use crate::metrics;
 use crate::own_store::Refusal;
 use crate::watch::Signals;
 
-/// Time between two looks whether the job at work is still wanted.
+/// Time between two checks whether the current job was cancelled.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// How long before the end of a slice the next job is fetched.
 const AHEAD: Duration = Duration::from_secs(15);
-/// How long a worker rests after a job that belongs to another store.
+/// How long a worker pauses after a job that belongs to another store.
 const AFTER_REFUSAL: Duration = Duration::from_secs(5);
 /// A worker that has waited so long for a job is idle.
 const IDLE_AFTER: Duration = Duration::from_secs(2);
@@ -45,10 +45,10 @@ pub struct Service {
     pub slice: Duration,
 }
 
-/// Why a worker ended otherwise than by being told to.
+/// Why a worker stopped without being told to.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// No jobs come any more.
+    /// The broker delivers no more jobs.
     #[error(transparent)]
     Broker(#[from] BrokerError),
     /// A job panicked and took the engine with it.
@@ -59,7 +59,7 @@ pub enum ServiceError {
     Panic(#[from] JoinError),
 }
 
-/// A job that only waits for the engine.
+/// A job that is ready and waits for the engine.
 struct Ready {
     claim: Claim,
     attempt: Attempt,
@@ -118,7 +118,7 @@ impl Service {
                 self.drain.cancel();
                 ended = Err(ServiceError::Engine);
             }
-            // One job's outputs at a time are on their way: more would only pile up.
+            // Only one job's outputs are uploaded at a time: more would pile up.
             if let Some(leaving) = leaving.replace(tokio::spawn(self.clone().finish(done))) {
                 leaving.await?;
             }
@@ -158,8 +158,7 @@ impl Service {
         Ok(None)
     }
 
-    /// Leaves a job to workers that have its store, if there are any; loudly, for there may be
-    /// none.
+    /// Leaves a job to workers that have its store. Logs an error, for there may be none.
     async fn turn_away(&self, claim: Claim, events: &Events, refusal: Refusal) {
         tracing::error!("{} is not taken: {refusal}", title(&claim.job));
         events.note(format!(
@@ -168,14 +167,14 @@ impl Service {
         ));
         self.settle(claim, events, Ended::Interrupted { steps: 0 })
             .await;
-        // Where nobody else takes it, it comes back at once.
+        // If nobody else takes it, it comes back at once.
         tokio::select! {
             () = sleep(AFTER_REFUSAL) => {}
             () = self.drain.cancelled() => {}
         }
     }
 
-    /// Has the engine work on a job until it is done or has to stop.
+    /// Has the engine compute a job until it is done or has to stop.
     async fn compute(
         &self,
         claim: &Claim,
@@ -196,11 +195,11 @@ impl Service {
         (computed, why)
     }
 
-    /// Waits for a reason to interrupt the job at work.
+    /// Waits for a reason to interrupt the current job.
     async fn reason_to_stop(&self, claim: &Claim, attempt: &Attempt, signals: &Signals) -> Why {
         let void = async {
             claim.hold.lost.cancelled().await;
-            // Whoever gets the job is not to think that this worker died over it.
+            // Whoever gets the job next must not conclude that this worker died.
             attempt.unmark().await;
             claim.hold.void.cancelled().await;
         };
@@ -218,7 +217,7 @@ impl Service {
         sleep(self.slice.min(AHEAD)).await;
     }
 
-    /// Brings what was computed into the store and lets go of the job.
+    /// Stores what was computed, and settles the claim.
     async fn finish(self: Arc<Self>, done: Done) {
         let Done {
             claim,
@@ -233,7 +232,7 @@ impl Service {
         }
     }
 
-    /// Lets go of a job that was fetched but not begun.
+    /// Gives back a job that was fetched but not begun.
     async fn give_back(&self, ready: Ready) {
         let steps = ready.prepared.steps;
         let ended = Ended::Interrupted { steps };
@@ -242,8 +241,8 @@ impl Service {
 
     async fn settle(&self, claim: Claim, events: &Events, ended: Ended) {
         let ended = match ended {
-            // Once the worker is to stop it has no patience with the store: what comes of that is
-            // no failed attempt. A panic is.
+            // A worker that is stopping does not wait until the store answers again. What fails for
+            // that reason is no failed attempt; a panic is one.
             Ended::Failed {
                 retryable: true,
                 reason,
@@ -263,12 +262,12 @@ impl Service {
     }
 }
 
-/// What a log calls a job.
+/// A job's name in logs.
 fn title(job: &Job) -> String {
     format!("{}/{} ({})", job.batch, job.name, job.id)
 }
 
-/// One line of the log for each delivery: how it ended, and what becomes of the job.
+/// Logs one line for each delivery: how it ended, and what happens to the job.
 fn log(title: &str, job: &Job, ended: &Ended) {
     match ended {
         Ended::Finished {
@@ -297,7 +296,7 @@ fn log(title: &str, job: &Job, ended: &Ended) {
     }
 }
 
-/// Waits for the next job: where that takes a while, without the memory that the last one needed.
+/// Waits for the next job. If that takes a while, frees the memory that the last one needed.
 async fn awaited<T>(coming: &mut JoinHandle<T>) -> Result<T, JoinError> {
     match timeout(IDLE_AFTER, &mut *coming).await {
         Ok(came) => came,

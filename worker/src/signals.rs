@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first asks the worker to stop, the second wants it gone.
+//! SIGTERM and SIGINT: the first asks the worker to stop, the second ends it at once.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use rustix::process::{Signal, getpid, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Cancels `drain` on the first signal. On the second, or once `grace` is over, the process ends
-/// at once: the job at work goes on from its last checkpoint elsewhere.
+/// Cancels `drain` on the first signal. On the second, or once `grace` is over, the process ends at
+/// once: another worker resumes the job from its last checkpoint.
 pub fn listen(drain: &CancellationToken, grace: Option<Duration>) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -29,7 +29,7 @@ pub fn listen(drain: &CancellationToken, grace: Option<Duration>) -> std::io::Re
                 tracing::warn!("the worker did not stop within {grace:?} and ends at once");
             }
         }
-        // Not by `exit`: libtorch's threads are at work, and what they use would be taken down.
+        // Not by `exit`, which would destroy what libtorch's threads are still using.
         let _ = kill_process(getpid(), Signal::KILL);
     });
     Ok(())

@@ -1,4 +1,4 @@
-//! A kind of job for tests, an engine without a network, and all that a worker needs besides.
+//! A kind of job for tests, an engine without a network, and everything else that a worker needs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use crate::service::Service;
 /// What [`job`] works on.
 pub const TEXT: &[u8] = b"text";
 
-/// What a test's jobs ask for beside their input, which is nothing.
+/// The specification of a test's jobs, which is empty.
 pub struct Asked;
 
 impl Specification for Asked {

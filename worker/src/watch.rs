@@ -11,7 +11,7 @@ use crate::checkpoints::CheckpointSender;
 use crate::events::Events;
 use crate::previews::Previews;
 
-/// A job that has no longer than this to go is about to end.
+/// A job with fewer seconds than this left is about to end.
 const NEARLY_DONE: f64 = 15.0;
 /// Least time between two progress events of one phase.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -19,14 +19,14 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 /// What the engine's thread and the rest of the worker signal each other about a job.
 #[derive(Debug, Clone, Default)]
 pub struct Signals {
-    /// Cancelled when the job is to be interrupted.
+    /// Cancelled when the job has to be interrupted.
     pub stop: CancellationToken,
     /// Cancelled once the job is about to end, so that the next can be fetched.
     pub nearly_done: CancellationToken,
 }
 
-/// Publishes what the engine does, offers its state to those who keep it, and interrupts it when
-/// it is to stop.
+/// Publishes what the engine does, offers its state to the writers of checkpoints and previews, and
+/// interrupts it when it has to stop.
 #[derive(Debug)]
 pub struct Watch {
     events: Events,
@@ -38,7 +38,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// A watch, and the notes that the engine will have made.
+    /// A watch, and the notes that the engine is going to make.
     pub fn new(
         events: Events,
         signals: Signals,
@@ -86,7 +86,7 @@ impl Observer for Watch {
     }
 }
 
-/// Lets the first progress of each phase pass, then some.
+/// Lets the first progress of each phase pass, then a few a second.
 #[derive(Debug, Default)]
 struct Throttle {
     last: Option<(String, Instant)>,

@@ -1,4 +1,4 @@
-//! Weights from the store: fetched once a machine, checked, kept.
+//! Weights from the store: fetched once per machine, checked, and kept.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ pub enum WeightsError {
     /// The setting is invalid.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The store did not do as it was told.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The store does not have the weights that were asked for.
@@ -33,7 +33,7 @@ pub enum WeightsError {
     Panic(#[from] JoinError),
 }
 
-/// Brings the weights from the store, where they are to come from there.
+/// Fetches the weights, if the settings say that they come from the store.
 pub async fn ensure(settings: &Settings, store: &dyn Store) -> Result<(), WeightsError> {
     match settings.weights_in_store()? {
         Some(digest) => fetch(digest, settings.weights(), store).await,
@@ -41,7 +41,7 @@ pub async fn ensure(settings: &Settings, store: &dyn Store) -> Result<(), Weight
     }
 }
 
-/// Brings the weights of that digest into the file, unless they are there.
+/// Fetches the weights of that digest into the file, unless they are there.
 async fn fetch(digest: Digest, path: PathBuf, store: &dyn Store) -> Result<(), WeightsError> {
     if let Ok(bytes) = tokio::fs::read(&path).await
         && Digest::of(&bytes) == digest

@@ -1,4 +1,4 @@
-//! What becomes of what was computed.
+//! Stores what was computed, and says how the attempt ended.
 
 use bytes::Bytes;
 use stylefleet_engine::{Finished, Outcome};
@@ -10,12 +10,12 @@ use super::{Attempt, Computed, Why, finished, is_finished, json};
 use crate::failure::Failure;
 use crate::record::record;
 
-/// How often a result is written that does not come to stand.
+/// How often to try to write a result.
 const CONFIRMATIONS: u32 = 3;
 
 impl Attempt {
-    /// Brings what was computed into the store. Returns how the attempt ended; none if the job is
-    /// another worker's now.
+    /// Stores what was computed. Returns how the attempt ended; none if another worker has the job
+    /// now.
     pub async fn finish(
         &self,
         computed: Result<Computed, Failure>,
@@ -32,8 +32,8 @@ impl Attempt {
         if why != Some(Why::Void) {
             self.tidy_up(ended.as_ref().is_some_and(is_finished)).await;
         } else if self.is_done().await.unwrap_or(false) {
-            // Whoever has the job now tidies up, but may have done so before this attempt wrote
-            // its last.
+            // The worker that has the job now tidies up, but may have done so before this attempt's
+            // last write.
             self.tidy_up(true).await;
         }
         ended
@@ -53,7 +53,7 @@ impl Attempt {
             }
             Outcome::Interrupted { checkpoint, steps } => (checkpoint, steps),
         };
-        // The worker that has the job now may have got further.
+        // The worker that has the job now may be further.
         if why != Some(Why::Void) || self.is_ahead(steps).await? {
             let key = keys::checkpoint(&self.job.id);
             self.context.store.put(&key, checkpoint.into()).await?;
@@ -95,8 +95,8 @@ impl Attempt {
         Ok(record)
     }
 
-    /// Makes the result stand. Where another attempt's stands already, it says the same; one that
-    /// is damaged gives way.
+    /// Writes the result, unless there is one: that of another attempt says the same. Replaces one
+    /// that is damaged.
     async fn confirm(&self, record: &Record) -> Result<(), Failure> {
         let key = keys::result(&self.job.id);
         let json = Bytes::from(json(&key, record)?);
@@ -110,7 +110,7 @@ impl Attempt {
         Err(StoreError::Unreliable { what }.into())
     }
 
-    /// How an attempt ended that failed. Where there is to be no other, the store says why.
+    /// How a failed attempt ended. If no other follows, the reason goes into the store.
     pub(super) async fn fail(&self, failure: Failure) -> Ended {
         let retryable = failure.is_retryable();
         let reason = failure.to_string();
@@ -130,7 +130,8 @@ impl Attempt {
             Err(_) => None,
         };
         match written {
-            // Not without a failure in the store: somebody else is to write it.
+            // No job is set aside without its failure in the store: another attempt has to write
+            // it.
             Some(error) if error.is_retryable() && self.job.attempt < ATTEMPTS => Ended::Failed {
                 retryable: true,
                 reason: error.to_string(),

@@ -159,18 +159,18 @@ async fn a_damaged_result_is_replaced() {
         scene = scene.again();
         let put = scene.context.store.put(damaged, bytes.clone()).await;
         put.expect("writes");
-        expect_made_anew(&scene).await;
+        expect_done_anew(&scene).await;
         assert_eq!(scene.get(&key).await.as_ref(), Some(&good), "{bytes:?}");
     }
     for output in [picture, curve] {
         scene = scene.again();
         scene.context.store.delete(&output).await.expect("removes");
-        expect_made_anew(&scene).await;
+        expect_done_anew(&scene).await;
         assert!(scene.get(&output).await.is_some(), "{output}");
     }
 }
 
-async fn expect_made_anew(scene: &Scene) {
+async fn expect_done_anew(scene: &Scene) {
     let (updates, ended) = scene.attempt().await;
     let [Update::Note(note), begun] = &updates[..] else {
         panic!("{updates:?}");
@@ -180,7 +180,7 @@ async fn expect_made_anew(scene: &Scene) {
     assert!(is_finished(&ended), "{ended:?}");
 }
 
-/// Another attempt's result that came meanwhile, and is damaged, is found out too.
+/// A damaged result that another attempt wrote meanwhile is noticed too.
 #[tokio::test]
 async fn a_result_stands_only_if_it_is_good() {
     let scene = Scene::new(|_, _| unreachable!("nothing to run")).await;
@@ -221,7 +221,7 @@ async fn a_figure_that_is_no_number_is_no_result() {
     assert_eq!(scene.get(&keys::result(&scene.job.id)).await, None);
 }
 
-/// Its record would be refused whenever it is read.
+/// The record would be refused whenever it is read.
 #[tokio::test]
 async fn outputs_that_no_record_may_have_are_no_result() {
     for spoil in [
@@ -290,7 +290,7 @@ async fn a_job_of_an_unknown_kind_is_left_to_workers_that_know_it() {
     }
 }
 
-/// A mark that is not valid is no reason to give a job up.
+/// An invalid mark is no reason to give up a job.
 #[tokio::test]
 async fn a_damaged_mark_is_passed_over() {
     let scene = Scene::new(|_, _| Ok(Outcome::Finished(finished()))).await;

@@ -1,7 +1,7 @@
-//! A fleet through thick and thin. Jobs fail and kill, workers die between any two things that they
-//! do, the store errs, the broker delivers twice, people cancel: at random, with the real service
-//! and a kind of job for it. A ledger counts the messages of each job: they are conserved,
-//! whatever happens, until the job is over, and in the end every job is over.
+//! A fleet under random faults. Jobs fail or kill their worker, workers die between any two
+//! requests, the store fails, the broker delivers twice, people cancel. The service is the real
+//! one, with a kind of job for this test. A ledger counts the messages of each job: whatever
+//! happens, none is lost until the job is over, and in the end every job is over.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -44,9 +44,9 @@ const A_WHILE: Duration = Duration::from_millis(50);
 /// A course of events. Once it is over, jobs succeed and workers live.
 #[derive(Debug, Clone)]
 struct Course {
-    /// What becomes of each job, each time that an engine runs its task.
+    /// What each job does, each time that an engine runs its task.
     jobs: Vec<VecDeque<Part>>,
-    /// Workers; each takes the place of one that ended.
+    /// Workers; each replaces one that ended.
     lives: Vec<Life>,
 }
 
@@ -67,24 +67,24 @@ enum Part {
 
 #[derive(Debug, Clone, Default)]
 struct Life {
-    /// What befalls the worker in its so many-th dealing with store or broker.
+    /// The faults, by the number of the request to store or broker at which each is injected.
     faults: BTreeMap<u32, Fault>,
     is_hasty: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
-    /// It dies, and nothing was done.
+    /// The worker dies, and the request has no effect.
     DieBefore,
-    /// It dies, but what it wanted is done.
+    /// The worker dies, but the request takes effect.
     DieAfter,
-    /// It gets an error, and nothing was done.
+    /// The worker gets an error, and the request has no effect.
     Refused,
-    /// It gets an error, but what it wanted is done; the broker, for its part, delivers again.
+    /// The worker gets an error, but the request takes effect; the broker delivers again.
     Unheard,
-    /// It is told to drain.
+    /// The worker is told to drain.
     Drain,
-    /// The broker takes it for dead and delivers its jobs again.
+    /// The broker takes the worker for dead and delivers its jobs again.
     Lose,
     /// Somebody cancels a job.
     Cancel(usize),
@@ -110,7 +110,7 @@ fn courses(faults: Vec<Fault>) -> impl Strategy<Value = Course> {
         Part::Kill { grown: false },
         Part::Kill { grown: true },
     ]);
-    // The same again and again, as often as takes a job to its limits.
+    // The same part in a row, often enough to take a job to its limits.
     let row = (parts, 1..=ATTEMPTS.max(DEATHS) as usize + 1);
     let rows = vec(row.prop_map(|(part, times)| vec![part; times]), 0..4);
     let jobs = vec(rows.prop_map(|rows| rows.concat().into()), 1..4);
@@ -127,7 +127,7 @@ impl Course {
     }
 }
 
-/// Everything that there is but the workers.
+/// Everything except the workers.
 struct World {
     is_orderly: bool,
     store: MemoryStore,
@@ -240,7 +240,7 @@ impl World {
                 },
             };
             if let Err(ServiceError::Panic(panic)) = service.run().await {
-                self.complain(format!("a worker panicked: {panic}"));
+                self.violation(format!("a worker panicked: {panic}"));
             }
         }
     }
@@ -251,7 +251,7 @@ impl World {
         let expected = entry.failures + 1;
         let is_right = attempt == expected || entry.is_doubled && attempt < expected;
         if !is_right || attempt > ATTEMPTS {
-            self.complain(format!("{id}: attempt {attempt} after {entry:?}"));
+            self.violation(format!("{id}: attempt {attempt} after {entry:?}"));
         }
     }
 
@@ -261,9 +261,9 @@ impl World {
             entry.resumptions += u32::from(steps > 0);
             entry.clone()
         });
-        // Whoever has the job's other message may have kept more meanwhile.
+        // The worker that has the job's other message may have written more meanwhile.
         if steps != entry.kept && !entry.is_doubled {
-            self.complain(format!("{job}: goes on from {steps} in {entry:?}"));
+            self.violation(format!("{job}: goes on from {steps} in {entry:?}"));
         }
     }
 
@@ -273,7 +273,10 @@ impl World {
         if let Settlement::SetAside { .. } = settlement
             && !self.has(&keys::failed(&job.id)).await
         {
-            self.complain(format!("{}: set aside without word in the store", job.id));
+            self.violation(format!(
+                "{}: set aside without a failure in the store",
+                job.id
+            ));
         }
         self.note(&job.id, |entry| {
             entry.kills = 0;
@@ -297,7 +300,7 @@ impl World {
         let record: Record = serde_json::from_slice(record).expect("a record");
         for output in &record.outputs {
             if !self.has(&output.key).await {
-                self.complain(format!("{job}: a result before its {}", output.role));
+                self.violation(format!("{job}: a result before its {}", output.role));
             }
         }
         self.note(job, |entry| entry.results += 1);
@@ -306,13 +309,13 @@ impl World {
     /// What holds once every job is over.
     async fn check(&self) {
         if let Some(extra) = self.next_in_queue().await {
-            self.complain(format!("{extra}: is over, and still in the queue"));
+            self.violation(format!("{extra}: is over, and still in the queue"));
         }
         let dead = self.broker.dead();
         for Job { id, .. } in &self.jobs {
             let entry = self.note(id, |entry| entry.clone());
-            let letters = dead.iter().filter(|(job, _)| job.id == *id);
-            let reasons: Vec<_> = letters.map(|(_, reason)| reason).collect();
+            let dead_letters = dead.iter().filter(|(job, _)| job.id == *id);
+            let reasons: Vec<_> = dead_letters.map(|(_, reason)| reason).collect();
             let failed = self.store.get(&keys::failed(id)).await.expect("reads");
             let failed = failed.map(|json| serde_json::from_slice(&json).expect("a failure"));
             let is_due = |reason: &str| {
@@ -322,7 +325,7 @@ impl World {
                     entry.is_refused || entry.failures + 1 >= ATTEMPTS
                 }
             };
-            let is_told = match (entry.results, reasons.is_empty(), &failed) {
+            let is_reported = match (entry.results, reasons.is_empty(), &failed) {
                 (1, ..) => true,
                 (0, false, Some(Failure { reason, .. })) => {
                     is_due(reason) && reasons.contains(&reason)
@@ -330,8 +333,8 @@ impl World {
                 (0, true, _) => self.has(&keys::cancelled(id)).await,
                 _ => false,
             };
-            if !is_told || self.has(&keys::result(id)).await != (entry.results == 1) {
-                self.complain(format!(
+            if !is_reported || self.has(&keys::result(id)).await != (entry.results == 1) {
+                self.violation(format!(
                     "{id}: ended badly: {entry:?}, {reasons:?}, {failed:?}"
                 ));
             }
@@ -357,13 +360,13 @@ impl World {
         ids.find(|id| of(id) == key)
     }
 
-    /// Looks into a job's entry, or changes it.
+    /// Reads a job's entry, or changes it.
     fn note<T>(&self, job: &JobId, note: impl FnOnce(&mut Entry) -> T) -> T {
         let place = self.jobs.iter().position(|known| known.id == *job);
         note(&mut lock(&self.ledger).entries[place.expect("is one of ours")])
     }
 
-    fn complain(&self, violation: String) {
+    fn violation(&self, violation: String) {
         lock(&self.ledger).violations.push(violation);
     }
 }
@@ -376,31 +379,31 @@ struct Worker {
     faults: Mutex<BTreeMap<u32, Fault>>,
     /// Its claims, and whether they hold.
     holds: Mutex<Vec<(Job, Hold)>>,
-    /// Keys that it wrote, or tried to, as often as it did.
+    /// Keys that it wrote, or tried to, once for each time.
     tried: Mutex<Vec<String>>,
 }
 
-/// Why something was not done, as far as a worker can tell.
-struct Trouble;
+/// A request failed, as far as the worker can tell.
+struct RequestFailed;
 
 impl Worker {
-    /// Deals with store or broker, unless something befalls the worker meanwhile.
-    async fn deal<T>(&self, dealing: impl Future<Output = T>) -> Result<T, Trouble> {
+    /// Makes a request to store or broker, with the fault that is due, if any.
+    async fn request<T>(&self, request: impl Future<Output = T>) -> Result<T, RequestFailed> {
         if self.is_dead() {
-            return Err(Trouble);
+            return Err(RequestFailed);
         }
         match self.next_fault() {
-            None => return Ok(dealing.await),
+            None => return Ok(request.await),
             Some(Fault::DieBefore) => self.die(),
             Some(Fault::DieAfter) => {
-                dealing.await;
+                request.await;
                 self.die();
             }
             Some(Fault::Refused) => {}
-            Some(Fault::Unheard) => drop(dealing.await),
+            Some(Fault::Unheard) => drop(request.await),
             Some(Fault::Drain) => {
                 self.drain.cancel();
-                return Ok(dealing.await);
+                return Ok(request.await);
             }
             Some(Fault::Lose) => {
                 let lost = std::mem::take(&mut *lock(&self.holds));
@@ -410,7 +413,7 @@ impl Worker {
                     hold.lost.cancel();
                     hold.void.cancel();
                 }
-                return Ok(dealing.await);
+                return Ok(request.await);
             }
             Some(Fault::Cancel(number)) => {
                 if let Some(job) = self.world.jobs.get(number) {
@@ -418,10 +421,10 @@ impl Worker {
                     let put = self.world.store.put(&key, Bytes::new()).await;
                     put.expect("writes");
                 }
-                return Ok(dealing.await);
+                return Ok(request.await);
             }
         }
-        Err(Trouble)
+        Err(RequestFailed)
     }
 
     fn is_next(&self, wanted: Fault) -> bool {
@@ -430,15 +433,15 @@ impl Worker {
             .is_some_and(|fault| *fault == wanted)
     }
 
-    /// What befalls it now: each dealing brings what is to come one nearer.
+    /// The fault that is due now. Each request brings the later ones one nearer.
     fn next_fault(&self) -> Option<Fault> {
         let mut faults = lock(&self.faults);
         let nearer = std::mem::take(&mut *faults).into_iter();
         let mut now = None;
-        for (dealings, fault) in nearer {
-            match dealings {
+        for (requests, fault) in nearer {
+            match requests {
                 0 => now = Some(fault),
-                _ => drop(faults.insert(dealings - 1, fault)),
+                _ => drop(faults.insert(requests - 1, fault)),
             }
         }
         now
@@ -454,7 +457,7 @@ impl Worker {
         self.is_dead.load(SeqCst)
     }
 
-    /// How often it wrote, or tried to, what `key` names.
+    /// How often it wrote `key`, or tried to.
     fn tries(&self, key: &str) -> usize {
         let tried = lock(&self.tried);
         tried.iter().filter(|tried| *tried == key).count()
@@ -474,7 +477,7 @@ impl Worker {
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let deleted = self.world.store.delete(key).await;
-        // It takes back the word that it is at the job: the job did not kill it.
+        // It removes its mark: the job did not kill it.
         if let Some(job) = self.world.whose(key, keys::started) {
             self.world.note(&job, |entry| entry.kills = 0);
         }
@@ -496,13 +499,13 @@ impl Worker {
 
     fn guard(&self, key: &str) {
         if self.world.whose(key, keys::result).is_some() {
-            self.world.complain(format!("{key}: changed"));
+            self.world.violation(format!("{key}: changed"));
         }
     }
 }
 
-impl From<Trouble> for StoreError {
-    fn from(_: Trouble) -> Self {
+impl From<RequestFailed> for StoreError {
+    fn from(_: RequestFailed) -> Self {
         Self::Unreachable {
             endpoint: "the store".to_owned(),
             source: "of a fault".into(),
@@ -514,7 +517,7 @@ impl From<Trouble> for StoreError {
 impl Store for Worker {
     async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
         lock(&self.world.ledger).reads += 1;
-        self.deal(self.world.store.get(key)).await?
+        self.request(self.world.store.get(key)).await?
     }
 
     async fn read(
@@ -523,44 +526,45 @@ impl Store for Worker {
         range: Range<u64>,
         wanted: Option<&Version>,
     ) -> Result<Option<Reading>, StoreError> {
-        self.deal(self.world.store.read(key, range, wanted)).await?
+        self.request(self.world.store.read(key, range, wanted))
+            .await?
     }
 
     async fn stat(&self, key: &str) -> Result<Option<Stat>, StoreError> {
         lock(&self.world.ledger).reads += 1;
-        self.deal(self.world.store.stat(key)).await?
+        self.request(self.world.store.stat(key)).await?
     }
 
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
         lock(&self.world.ledger).writes += 1;
         self.guard(key);
-        let dealt = self.deal(self.put(key, bytes)).await;
+        let outcome = self.request(self.put(key, bytes)).await;
         lock(&self.tried).push(key.to_owned());
-        dealt?
+        outcome?
     }
 
     async fn put_file(&self, key: &str, path: &Path, digest: &Digest) -> Result<(), StoreError> {
         self.guard(key);
-        self.deal(self.world.store.put_file(key, path, digest))
+        self.request(self.world.store.put_file(key, path, digest))
             .await?
     }
 
     async fn put_new(&self, key: &str, bytes: Bytes) -> Result<bool, StoreError> {
         lock(&self.world.ledger).writes += 1;
-        self.deal(self.put_new(key, bytes)).await?
+        self.request(self.put_new(key, bytes)).await?
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.guard(key);
-        self.deal(self.delete(key)).await?
+        self.request(self.delete(key)).await?
     }
 
     async fn present(&self, keys: &[String]) -> Result<Vec<bool>, StoreError> {
-        self.deal(self.world.store.present(keys)).await?
+        self.request(self.world.store.present(keys)).await?
     }
 
     async fn list(&self, folder: &str) -> Result<Vec<String>, StoreError> {
-        self.deal(self.world.store.list(folder)).await?
+        self.request(self.world.store.list(folder)).await?
     }
 
     fn locate(&self, key: &str) -> String {
@@ -568,7 +572,7 @@ impl Store for Worker {
     }
 }
 
-/// What a broker says that is away.
+/// The error of a broker that cannot be reached.
 fn lost() -> BrokerError {
     BrokerError::Lost {
         broker: "b".to_owned(),
@@ -585,9 +589,9 @@ impl WorkerEnd for Worker {
         self.world.claimed(&claim);
         let job = claim.job.clone();
         lock(&self.holds).push((job.clone(), claim.hold.clone()));
-        match self.deal(async { claim }).await {
+        match self.request(async { claim }).await {
             Ok(claim) => Ok(Some(claim)),
-            Err(Trouble) => {
+            Err(RequestFailed) => {
                 self.world.note(&job.id, |entry| entry.drops += 1);
                 Err(lost())
             }
@@ -611,11 +615,11 @@ impl WorkerEnd for Worker {
         if is_unheard {
             self.world.publish(&job).await;
         }
-        let dealt = self.deal(settling).await;
+        let outcome = self.request(settling).await;
         if !is_settled {
             self.world.note(&job.id, |entry| entry.drops += 1);
         }
-        dealt.unwrap_or_else(|Trouble| Err(lost()))
+        outcome.unwrap_or_else(|RequestFailed| Err(lost()))
     }
 
     async fn close(&self) {}
@@ -722,7 +726,7 @@ impl Task for Play {
                         entry.kills
                     });
                     if world.is_orderly && kills > DEATHS {
-                        world.complain(format!("{}: killed {kills} workers in a row", job.id));
+                        world.violation(format!("{}: killed {kills} workers in a row", job.id));
                     }
                 }
                 stop(begun)
@@ -731,7 +735,8 @@ impl Task for Play {
     }
 }
 
-/// Waits on the engine's thread, which must not wait for ever: whoever ends it waits for it.
+/// Waits on the engine's thread, which must not wait for ever: whoever ends the thread waits for
+/// it.
 fn wait(longest: Duration, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() && began.elapsed() < longest {
@@ -765,7 +770,7 @@ fn run(course: Course, workers: usize) -> (Vec<String>, u32) {
             match tokio::time::timeout(FOREVER, worker).await {
                 Ok(ended) => ended.expect("no panic"),
                 Err(_) => {
-                    world.complain("not every job is ever over".to_owned());
+                    world.violation("not every job is ever over".to_owned());
                     break;
                 }
             }
@@ -806,7 +811,8 @@ async fn a_job_makes_the_requests_that_fleets_are_planned_with() {
     world.clone().work().await;
     let Ledger { reads, writes, .. } = std::mem::take(&mut *lock(&world.ledger));
     let scaling = include_str!("../../../deploy/SCALING.md");
-    // Of a picture, which has two inputs; and a bucket looks for the result before it writes one.
+    // One read for a picture's second input, and one for a bucket, which looks for the result
+    // before it writes one.
     for figure in [
         format!("writes  =  {writes} +"),
         format!("reads   =  {} +", reads + 1 + 1),

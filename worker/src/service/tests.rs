@@ -99,7 +99,7 @@ async fn a_job_whose_slice_is_over_goes_on_in_the_next() {
     assert_eq!(starts, [0, 1, 2].map(started));
 }
 
-/// The device is not to wait for the next job.
+/// The device must not wait for the next job.
 #[tokio::test]
 async fn the_next_job_is_taken_when_the_one_at_work_is_about_to_end() {
     let scene = Scene::new(|_, observer| {
@@ -134,7 +134,7 @@ async fn the_next_job_is_not_taken_before() {
     scene.submit().await;
     scene.submit().await;
     let working = tokio::spawn(scene.service(FOREVER).run());
-    // The second time it is told of progress, a fifth of a second has passed.
+    // When the second progress is published, a fifth of a second has passed.
     for _ in 0..2 {
         while !matches!(
             notifications.recv().await.expect("is published"),
@@ -158,7 +158,7 @@ async fn a_cancelled_job_stops_and_keeps_its_checkpoint() {
     wait_for(&mut notifications, is_cancellation).await;
     assert!(scene.get(&keys::checkpoint(&scene.job.id)).await.is_some());
 
-    // It does not even begin where the marker is there before.
+    // It does not even start if it was cancelled before.
     scene.submit().await;
     wait_for(&mut notifications, |kind| {
         assert!(!is_start(kind));
