@@ -1,14 +1,14 @@
-//! How a process that has an engine keeps the memory that it frees.
+//! Keeps the memory that a process with an engine frees.
 //!
-//! Every evaluation allocates and frees some gigabytes of activations. Left to itself, glibc gives
-//! tensors of more than 32 MB back to the system at once, which has to clear each page anew before
-//! the next evaluation: at 512 pixels a quarter of the time (BENCHMARKS.md).
+//! Every evaluation allocates and frees some gigabytes of activations. By default, glibc gives
+//! tensors of more than 32 MB back to the system at once, which has to clear each page again before
+//! the next evaluation: at 512 pixels, this takes a quarter of the time (BENCHMARKS.md).
 #![expect(
     unsafe_code,
     reason = "the C library's settings have no safe interface"
 )]
 
-/// Keeps what is freed for the next evaluation. To be called before other threads are there.
+/// Keeps freed memory for the next evaluation. Call it before there are other threads.
 pub fn keep_what_is_freed() {
     #[cfg(target_env = "gnu")]
     // SAFETY: mallopt only takes numbers, and no other thread is there yet.
@@ -19,7 +19,7 @@ pub fn keep_what_is_freed() {
     }
 }
 
-/// Stops keeping what is freed: where memory is short, everybody needs it.
+/// Stops keeping freed memory: when memory is short, others need it.
 pub(crate) fn stop_keeping() {
     #[cfg(target_env = "gnu")]
     // SAFETY: mallopt only takes numbers, and sets them under the allocator's own lock.
@@ -30,7 +30,8 @@ pub(crate) fn stop_keeping() {
     give_back();
 }
 
-/// Gives all that is free back to the system: for others, or for what is not allocated here.
+/// Gives all free memory back to the system: for other processes, or for libraries that do not
+/// allocate here.
 pub fn give_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim may be called at any time, by any thread.

@@ -1,6 +1,7 @@
-//! A job's whole state as bytes, whatever its kind: a safetensors file whose metadata carries what
-//! is no tensor, and a hash of all of it. What is read back is believed only if it is the job's
-//! own, whole, and finite: a job that went on from anything else would end in nothing of use.
+//! A job's whole state as bytes, whatever its kind: a safetensors file whose metadata holds
+//! everything but the tensors, and a hash of all of it. A checkpoint is used only if it is the
+//! job's own, whole, and finite: a job that resumed from anything else would come to nothing
+//! useful.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -37,9 +38,9 @@ struct Header {
     version: u32,
     kind: String,
     identity: String,
-    /// Steps of the job that are done: the more, the further it got.
+    /// Steps of the job that are done.
     steps: u64,
-    /// What the kind has to say beside its tensors.
+    /// The kind's state beside its tensors.
     state: serde_json::Value,
 }
 
@@ -49,7 +50,7 @@ pub struct Checkpoint<'a> {
     file: SafeTensors<'a>,
 }
 
-/// Encodes where a job stands after so many steps, if `state` is all that it goes on from.
+/// Encodes where a job stands after so many steps, if `state` is all that it resumes from.
 pub fn save(owner: Owner<'_>, steps: u64, state: &impl Serialize) -> Result<Vec<u8>, Error> {
     save_with(owner, steps, state, Vec::new())
 }
@@ -95,7 +96,7 @@ pub(crate) fn save_with(
 struct Saved<'a> {
     tensor: &'a Tensor,
     shape: Vec<usize>,
-    /// Where a device does not give its data.
+    /// The error, if the device does not give the data.
     failure: &'a RefCell<Option<Error>>,
 }
 
@@ -144,7 +145,7 @@ impl Checkpoint<'_> {
         self.header.steps
     }
 
-    /// What the kind has to say beside its tensors.
+    /// The kind's state beside its tensors.
     pub fn state<T: DeserializeOwned>(&self) -> Result<T, Error> {
         T::deserialize(&self.header.state).map_err(caused_by)
     }
@@ -191,7 +192,7 @@ fn read_any<'a>(bytes: &'a [u8], identity: &str) -> Result<Checkpoint<'a>, Error
     Ok(Checkpoint { header, file })
 }
 
-/// What every version's header has.
+/// What the header of every version has.
 #[derive(Deserialize)]
 struct Versioned {
     version: u32,
@@ -236,7 +237,7 @@ fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// The error of a checkpoint that is of no use.
+/// The error of a checkpoint that cannot be used.
 pub fn unusable(reason: impl Into<Cause>) -> Error {
     Error::Checkpoint(reason.into())
 }

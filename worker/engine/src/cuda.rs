@@ -1,10 +1,11 @@
-//! CUDA's half of libtorch, which is loaded only where it is of use.
+//! CUDA's half of libtorch, which is loaded only where it is needed.
 //!
 //! On a machine without a GPU it would cost every worker a quarter of a GB and a fifth of a second
-//! (BENCHMARKS.md). libtorch asks itself once whether it is there: [`load`] goes before all else.
+//! (BENCHMARKS.md). libtorch checks only once whether it is there: call [`load`] before anything
+//! else.
 #![expect(
     unsafe_code,
-    reason = "what a library does as it is loaded, no compiler knows"
+    reason = "no compiler knows what a library does when it is loaded"
 )]
 
 use std::error::Error as _;
@@ -15,7 +16,7 @@ use tch::{Cuda, Device, Kind, Tensor};
 
 use crate::{Cause, Error};
 
-/// Comes with libtorch, and registers its kernels as it is loaded.
+/// Comes with libtorch, and registers its kernels when it is loaded.
 const LIBRARY: &str = "libtorch_cuda.so";
 /// Comes with NVIDIA's driver; in containers, from the host.
 const DRIVER: &str = "libcuda.so.1";
@@ -27,8 +28,8 @@ pub fn has_driver() -> bool {
     open(DRIVER).is_ok()
 }
 
-/// Makes CUDA known to libtorch; the error is why it cannot be. Once in a process: a second call
-/// answers what the first did.
+/// Makes CUDA known to libtorch; the error says why that is impossible. It is done once in a
+/// process: a second call returns what the first did.
 pub fn load() -> Result<(), &'static Cause> {
     let refuse = |reason: Cause| {
         let words = format!(
@@ -50,8 +51,8 @@ pub(crate) fn devices() -> u32 {
     }
 }
 
-/// Why libtorch sees no device, in its own words.
-pub(crate) fn complaint() -> Cause {
+/// Why libtorch sees no device.
+pub(crate) fn why_no_device() -> Cause {
     match Tensor::f_zeros([1], (Kind::Float, Device::Cuda(0))) {
         Ok(_) => "libtorch sees none".into(),
         Err(error) => Cause::of(Error::from(error)),
@@ -60,7 +61,7 @@ pub(crate) fn complaint() -> Cause {
 
 /// Loads a shared library for good: as the loader finds it, with the program's rpath first.
 fn open(library: &str) -> Result<(), Cause> {
-    // SAFETY: both are libraries of their makers, whose initialisers ask nothing of who loads them.
+    // SAFETY: the initialisers of both libraries have no preconditions.
     let library = unsafe { Library::open(Some(library), RTLD_LAZY | RTLD_GLOBAL) };
     library.map(std::mem::forget).map_err(|e| {
         let words = e

@@ -5,8 +5,8 @@ use tch::{Device, Tensor};
 
 use crate::{Cause, Error, cuda};
 
-/// Reads `auto`, `cpu`, `cuda` or `cuda:N`. What was asked for by name is there or is an error;
-/// `auto` alone chooses.
+/// Reads `auto`, `cpu`, `cuda` or `cuda:N`. A device that is asked for by name must be there; only
+/// `auto` chooses.
 pub(crate) fn resolve(asked: &str) -> Result<Device, Error> {
     let refuse = |reason: Cause| Error::Device {
         device: asked.to_owned(),
@@ -30,12 +30,12 @@ pub(crate) fn resolve(asked: &str) -> Result<Device, Error> {
     match cuda::devices() {
         0 if asked == "auto" => Ok(Device::Cpu),
         0 => {
-            let complaint = cuda::complaint();
+            let reason = cuda::why_no_device();
             let words = format!(
-                "no CUDA device here ({complaint}): check the driver with nvidia-smi, or choose \
+                "no CUDA device here ({reason}): check the driver with nvidia-smi, or choose \
                  --device cpu"
             );
-            Err(refuse(complaint.in_words(words)))
+            Err(refuse(reason.in_words(words)))
         }
         devices if index < devices as usize => Ok(Device::Cuda(index)),
         devices => {
@@ -53,22 +53,22 @@ pub(crate) fn name(device: Device) -> String {
     }
 }
 
-/// A copy on `device`; what is there already is shared. To a GPU it goes from page-locked memory:
-/// the host does not wait for it.
+/// A copy on `device`; a tensor that is there already is shared. Copies to a GPU go through
+/// page-locked memory: the host does not wait for them.
 pub(crate) fn upload(tensor: &Tensor, device: Device) -> Result<Tensor, Error> {
     if tensor.device() == device {
         return Ok(tensor.shallow_clone());
     }
-    // `pin_memory` itself does this too, and warns of the device that tch tells it.
+    // `pin_memory` calls this too, but warns of the device that tch passes to it.
     Ok(match tensor.f_internal_pin_memory(device) {
         Ok(pinned) => pinned.f_to_device_(device, tensor.f_kind()?, true, false)?,
-        // Only so much can be locked.
+        // Only so much memory can be locked.
         Err(_) => tensor.f_to_device(device)?,
     })
 }
 
-/// Bytes that a job on `device` may take where nobody says: a part of the machine's, or of the
-/// container's. What a GPU has left, libtorch does not tell here.
+/// Bytes that a job on `device` may take if no setting says so: a part of the machine's, or of the
+/// container's. Unknown for a GPU: tch does not report its memory.
 pub(crate) fn memory(device: Device) -> Option<u64> {
     if device != Device::Cpu {
         return None;
@@ -76,7 +76,7 @@ pub(crate) fn memory(device: Device) -> Option<u64> {
     let mut system = System::new().ok()?;
     system.refresh_memory();
     let container = system.cgroup_limits().map(|limits| limits.total_memory);
-    // The total, not what is free now: the same job is to come out the same.
+    // The total, not what is free now: the same job has to give the same result.
     let total = container.unwrap_or(u64::MAX).min(system.total_memory());
     Some(total / 4 * 3)
 }

@@ -1,4 +1,4 @@
-//! The engine: a device, perhaps with a network, and what tasks keep there.
+//! The engine: a device, perhaps with a network, and what tasks keep for later ones.
 
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ pub struct Options {
     /// Threads to compute with on the CPU; none lets libtorch choose.
     pub threads: Option<usize>,
     /// The weights of VGG19 or VGG16 as `deploy/setup` makes them. None: tasks that need a network
-    /// are refused.
+    /// fail.
     pub weights: Option<PathBuf>,
     /// Largest image accepted, in pixels; checked before it is decoded.
     pub max_pixels: u64,
@@ -37,7 +37,7 @@ pub struct Options {
 pub struct Description {
     /// The device: `cpu`, `cuda:0`, ...
     pub device: String,
-    /// CUDA devices that this process sees; it does not look where it was told `cpu`.
+    /// CUDA devices that this process sees; it does not look if it was told `cpu`.
     pub cuda_devices: u32,
     /// Version of libtorch.
     pub libtorch: String,
@@ -108,7 +108,7 @@ impl Engine {
             tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
         }
         let device = device::resolve(&options.device)?;
-        // The same shapes come again and again: let cuDNN look for its fastest kernels.
+        // The same shapes are computed again and again: let cuDNN search for its fastest kernels.
         tch::Cuda::cudnn_set_benchmark(true);
         let weights = options.weights.as_deref();
         let vgg = weights.map(|path| Vgg::load(path, device)).transpose()?;

@@ -2,7 +2,7 @@
 
 use crate::Cause;
 
-/// Why a task came to nothing.
+/// Why a task failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An image cannot be used.
@@ -32,7 +32,7 @@ pub enum Error {
         #[source]
         reason: Cause,
     },
-    /// A file that was made cannot be encoded.
+    /// An output cannot be encoded.
     #[error("its {role} cannot be encoded: {source}: please report this")]
     Encoding {
         /// What the file is to the job.
@@ -55,10 +55,10 @@ pub enum Error {
     /// The objective is not finite where the optimisation starts, or where it ended.
     #[error("the loss is {0}: lower the weights")]
     NotFinite(f64),
-    /// The device's memory does not hold the job.
+    /// The job does not fit into the device's memory.
     #[error("out of memory: {0}: choose a smaller --size or a device with more memory")]
     OutOfMemory(#[source] Cause),
-    /// The memory that a job may take does not hold the picture.
+    /// The picture does not fit into the memory that a job may take.
     #[error(
         "a picture of {picture} takes at least {:.1} GiB, and {:.1} GiB are allowed: choose a \
          smaller --size or more --memory",
@@ -116,7 +116,7 @@ impl From<tch::TchError> for Error {
     }
 }
 
-/// libtorch has no codes for errors, only words.
+/// libtorch has no error codes, only messages.
 fn is_out_of_memory(text: &str) -> bool {
     let phrases = [
         "out of memory",

@@ -1,4 +1,4 @@
-//! A single evaluation of an objective: what it comes to, and how long it takes.
+//! A single evaluation of an objective: its value, and how long it takes.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -26,7 +26,7 @@ pub(crate) fn weights() -> PathBuf {
 /// What VGG19 has and VGG16 does not.
 pub(crate) const NOT_IN_VGG16: [&str; 3] = ["conv3_4", "conv4_4", "conv5_4"];
 
-/// A file in `folder` with the weights that set-up fetched, but for those whose names begin so.
+/// A file in `folder` with the weights that set-up fetched, except those whose names begin so.
 pub(crate) fn weights_without(dropped: &[&str], folder: &Path) -> PathBuf {
     let bytes = std::fs::read(weights()).expect("is there");
     let file = SafeTensors::deserialize(&bytes).expect("is safetensors");

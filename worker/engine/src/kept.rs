@@ -1,4 +1,4 @@
-//! What tasks keep in an engine for the tasks after them.
+//! What tasks keep in an engine for later tasks.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use std::collections::HashMap;
 pub(crate) struct Kept(HashMap<TypeId, Box<dyn Any>>);
 
 impl Kept {
-    /// Takes the `T` out; a new one where there is none.
+    /// Takes the `T` out, or a new one if there is none.
     pub fn take<T: Any + Default>(&mut self) -> T {
         let kept = self.0.remove(&TypeId::of::<T>());
         kept.and_then(|kept| kept.downcast().ok())

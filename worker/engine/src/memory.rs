@@ -1,7 +1,8 @@
 //! How much of a picture fits into memory at once.
 //!
-//! The figures are estimates, from peaks measured at 256 to 2048 pixels on a CPU, which a job may
-//! miss by a tenth; where one is too low, and libtorch says so, the job goes on with smaller tiles.
+//! The figures are estimates, from peaks measured at 256 to 2048 pixels on a CPU, which may be off
+//! by a tenth for a job. If one is too low, and libtorch runs out of memory, the job goes on with
+//! smaller tiles.
 
 use crate::image::Extent;
 use crate::objective::live_layers;
@@ -19,17 +20,18 @@ const WHOLE: u64 = 200;
 /// Bytes a pixel for one pair of L-BFGS: three channels of two tensors, and the same in a
 /// checkpoint that is on its way to the store.
 const PAIR: u64 = 48;
-/// Pairs of L-BFGS: the most there are any use of, and the fewest that it is itself with.
+/// Pairs of L-BFGS: the most that are of any use, and the fewest that it works well with.
 const PAIRS: (u64, u64) = (20, 3);
-/// A tile of this many pixels is not nearly all surroundings; for less, pairs are given up first.
+/// A tile of this many pixels is not mostly surroundings. Before tiles get smaller, pairs are given
+/// up.
 const FAIR_TILE: u64 = 512 * 512;
 
 /// The memory that a job may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Memory {
-    /// Bytes, of the process or of the device; none leaves it to be found out.
+    /// Bytes, of the process or of the device; none: the limit is found by running out of memory.
     limit: Option<u64>,
-    /// Tiles have been too large; these are not.
+    /// The largest tiles that have not been too large.
     most_pixels: u64,
 }
 
@@ -51,7 +53,7 @@ impl Memory {
         }
     }
 
-    /// How pictures of size `extent` fit. Fails where they do not.
+    /// How pictures of size `extent` fit. Fails if they do not.
     pub fn fit(
         self,
         extent: Extent,
@@ -86,8 +88,8 @@ impl Memory {
         })
     }
 
-    /// Tiles of half the size, where the network sees `now` pixels at once at the moment. Says
-    /// whether that can be.
+    /// Halves the tiles, where the network now sees `now` pixels at once. Returns whether tiles can
+    /// be that small.
     pub fn shrink(&mut self, now: u64, objective: &Parameters) -> bool {
         self.most_pixels = now / 2;
         self.most_pixels >= least_pixels(deepest(objective))

@@ -1,4 +1,4 @@
-//! How a task tells where it stands, and is told to stop.
+//! How a task reports its progress, and is told to stop.
 
 use stylefleet_model::Progress;
 
@@ -12,18 +12,18 @@ pub trait Observer {
     /// After every step, or every few.
     fn progressed(&mut self, progress: &Progress) -> Control;
 
-    /// After steps that a checkpoint would hold: where the task stands now, it can go on from.
+    /// After steps that a checkpoint would hold: the task can resume from its current state.
     fn accepted(&mut self, state: &State<'_>);
 }
 
-/// What a task has to show on its way. To have any of it made costs time and memory: ask only for
-/// what is to be kept.
+/// What a running task can show. Making any of it costs time and memory: ask only for what will be
+/// kept.
 pub struct State<'a> {
     /// Steps done.
     pub steps: u64,
-    /// Encodes all that the task goes on from.
+    /// Encodes all that the task resumes from.
     pub checkpoint: &'a dyn Fn() -> Result<Vec<u8>, Error>,
-    /// Encodes what it came to so far, as a JPEG.
+    /// Encodes the result so far, as a JPEG.
     pub preview: &'a dyn Fn() -> Result<Vec<u8>, Error>,
 }
 

@@ -17,7 +17,7 @@ pub struct Source {
     pub name: String,
     /// The file's bytes.
     pub bytes: Vec<u8>,
-    /// What is in it, from when it is read ahead until the engine takes it.
+    /// The image, from when it is read ahead until the engine takes it.
     ahead: Arc<Mutex<Option<Image>>>,
 }
 
@@ -32,8 +32,7 @@ impl Source {
     }
 
     /// Reads the image now, on whatever thread this is, so that a GPU does not wait for it later.
-    /// It takes 12 bytes a pixel until the engine has use for it. What is wrong with the image, the
-    /// engine says.
+    /// It takes 12 bytes a pixel until the engine uses it. An error is left for the engine to find.
     pub fn read_ahead(&self, max_pixels: u64) {
         let image = self.read(max_pixels).ok();
         *self.ahead() = image;
@@ -71,7 +70,7 @@ pub(crate) struct Image {
     pub notes: Vec<String>,
 }
 
-/// Works in place where it can: an image may be the largest thing that a job ever has in memory.
+/// Works in place where possible: an image may be the largest object that a job ever has in memory.
 fn tensor(pixels: DynamicImage) -> Result<Tensor, Error> {
     if let DynamicImage::ImageRgb8(_) | DynamicImage::ImageLuma8(_) = pixels {
         return Ok(planes(pixels.into_rgb8())?.f_to_kind(Kind::Float)?);
@@ -113,7 +112,7 @@ mod tests {
         ahead.bytes.clear();
         let taken = ahead.read(LIMIT).expect("was read");
         assert_eq!(taken.pixels, image.pixels);
-        // It takes no memory any more.
+        // It takes no more memory.
         assert!(matches!(ahead.read(LIMIT), Err(Error::Image { .. })));
     }
 

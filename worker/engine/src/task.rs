@@ -1,4 +1,4 @@
-//! What an engine is given to do, and what comes of it.
+//! What an engine is given to do, and how that ends.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
@@ -7,11 +7,10 @@ use stylefleet_model::Figures;
 
 use crate::{Engine, Error, Observer};
 
-/// One job of some kind, with all that it works on at hand.
+/// One job of some kind, with all its inputs at hand.
 pub trait Task: Debug + Send + Sync {
-    /// Works until it is done or the observer interrupts it: from the start, or from where
-    /// `checkpoint` left it. Where the checkpoint is of no use, [`Error::Checkpoint`] says so, and
-    /// nothing was done.
+    /// Works until it is done or the observer interrupts it, from the start or from `checkpoint`.
+    /// If the checkpoint cannot be used, fails with [`Error::Checkpoint`] before it does anything.
     fn run(
         &self,
         engine: &mut Engine,
@@ -19,8 +18,8 @@ pub trait Task: Debug + Send + Sync {
         observer: &mut dyn Observer,
     ) -> Result<Outcome, Error>;
 
-    /// Reads now, on whatever thread this is, what a GPU would have to wait for later. No image is
-    /// to have more than `max_pixels`. What cannot be read is for [`Task::run`] to say.
+    /// Reads now, on whatever thread this is, what a GPU would have to wait for later. Images of
+    /// more than `max_pixels` are refused. Errors are left for [`Task::run`] to find.
     fn read_ahead(&self, max_pixels: u64) {
         let _ = max_pixels;
     }
@@ -40,16 +39,16 @@ pub enum Outcome<T = Finished> {
     },
 }
 
-/// What came of a task.
+/// The result of a task.
 #[derive(Debug)]
 pub struct Finished {
-    /// What it made, the foremost first.
+    /// What it made, the main output first.
     pub outputs: Vec<Output>,
     /// Seconds of work, over all attempts that were resumed.
     pub seconds: f64,
     /// Steps done.
     pub steps: u64,
-    /// What it came to; all are finite.
+    /// Its figures; all are finite.
     pub figures: Figures,
     /// What made it besides the program and libtorch, by name: weights, arithmetic.
     pub made_with: BTreeMap<String, String>,
@@ -68,7 +67,7 @@ pub struct Output {
 }
 
 impl<T> Outcome<T> {
-    /// The same end, with what came of it in other terms.
+    /// The same outcome, with the result converted.
     pub fn map<U>(self, into: impl FnOnce(T) -> U) -> Outcome<U> {
         match self {
             Self::Finished(finished) => Outcome::Finished(into(finished)),

@@ -1,5 +1,5 @@
 //! A picture in tiles: the network sees one after the other, each with as much around it as its
-//! activations depend on. Whatever is a sum over positions comes out the same, in less memory.
+//! activations depend on. Every sum over positions comes out the same, in less memory.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use crate::Error;
 /// Tiles begin at multiples of this, the stride of the deepest block, so that the poolings meet
 /// the same pixels as in the whole picture.
 const ALIGNMENT: i64 = 16;
-/// Shortest side of a tile, without what is around it: smaller ones are nearly all surroundings.
+/// Shortest side of a tile, without its surroundings: smaller ones are nearly all surroundings.
 const SHORTEST: i64 = 64;
 
 /// A part of a picture.
@@ -26,9 +26,9 @@ pub(crate) struct Tile {
 /// A tile along one axis, in pixels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Span {
-    /// What the tile answers for.
+    /// The pixels that belong to the tile.
     core: Range<i64>,
-    /// What the network has to see for that.
+    /// The pixels that the network has to see for them.
     seen: Range<i64>,
     /// Whether the core ends where the picture does.
     is_last: bool,

@@ -30,9 +30,9 @@ impl Arithmetic {
         }
     }
 
-    /// What automatic precision begins with: bf16 where convolutions run markedly faster in it on
-    /// `device`. For a CPU that is known by its instructions; for a GPU, whose generation libtorch
-    /// does not tell here, it is measured.
+    /// What automatic precision begins with: bf16 if convolutions run markedly faster in it on
+    /// `device`. A CPU's instructions say that; for a GPU, whose generation tch does not report, it
+    /// is measured.
     pub fn automatic(device: Device) -> Result<Self, Error> {
         let gains = match device {
             Device::Cpu => device::cpu_has_bf16(),
@@ -51,8 +51,8 @@ pub(crate) enum Kept {
     All,
 }
 
-/// Times a convolution like the network's deeper ones. Where there is hardware for bf16 it gains
-/// twofold and more, so noise does not tip the scale.
+/// Times a convolution like the network's deeper ones. Hardware for bf16 is at least twice as fast,
+/// so noise does not decide.
 fn is_faster_in_bf16(device: Device) -> Result<bool, Error> {
     let _no_grad = tch::no_grad_guard();
     let mut seconds = [Duration::MAX; 2];
@@ -122,7 +122,7 @@ impl Vgg {
         &self.weights_sha256
     }
 
-    /// Refuses what asks for another network than the weights are of.
+    /// Refuses a request for another network than that of the weights.
     pub fn check_network(&self, wanted: Network) -> Result<(), Error> {
         let have = self.network;
         if wanted == have {
@@ -134,7 +134,7 @@ impl Vgg {
         )))
     }
 
-    /// Must come before `features` in that arithmetic.
+    /// Must be called before `features` in that arithmetic.
     pub fn prepare(&mut self, arithmetic: Arithmetic) -> Result<(), Error> {
         if arithmetic == Arithmetic::Bf16 && self.bf16.is_none() {
             self.bf16 = Some(converted(&self.f32, Kind::BFloat16, self.device)?);
@@ -198,7 +198,8 @@ impl Vgg {
                 (Some(gradient), None) | (None, Some(gradient)) => gradient,
                 (None, None) => continue,
             };
-            // ReLU. The activation has done its work: what is above zero takes its place.
+            // ReLU. The activation is not needed any more: a mask of its positive values takes its
+            // place.
             change = change.f_mul_(&activation.f_gt_(0.0)?)?;
             drop(activation);
             let weight = &convolution.weight;
@@ -245,7 +246,7 @@ fn pool_back(change: &Tensor, below: &Tensor, pooling: Pooling) -> Result<Tensor
     Ok(match pooling {
         Pooling::Max => {
             let (sides, none, one) = ([2, 2], [0, 0], [1, 1]);
-            // To look again where the maxima are is cheap; to remember it is not.
+            // Finding the maxima again is cheap; remembering them is not.
             let (_, places) = below.f_max_pool2d_with_indices(sides, sides, none, one, false)?;
             below.f_max_pool2d_with_indices_backward(
                 change, sides, sides, none, one, false, &places,
@@ -271,7 +272,7 @@ fn converted(from: &[Convolution], kind: Kind, device: Device) -> Result<Vec<Con
         .collect()
 }
 
-/// The same values, laid out with the channels innermost: what convolutions run fastest on.
+/// The same values, laid out with the channels innermost, as convolutions run fastest.
 fn channels_last(tensor: &Tensor) -> Result<Tensor, Error> {
     Ok(tensor
         .f_permute([0, 2, 3, 1])?

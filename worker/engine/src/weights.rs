@@ -1,4 +1,4 @@
-//! Reads the weights of the network's convolutions; which network it is, they tell.
+//! Reads the weights of the network's convolutions, which also say which network it is.
 
 use std::path::Path;
 
@@ -84,7 +84,7 @@ pub(crate) fn read(path: &Path) -> Result<Weights, Error> {
     })
 }
 
-/// VGG16 where none of the layers is there that VGG19 alone has, VGG19 where all are.
+/// VGG19 if all the layers are there that VGG16 lacks, VGG16 if none of them is.
 fn network_of(file: &SafeTensors<'_>) -> Result<Network, String> {
     let is_there = |layer: &Layer| {
         let part = |part| file.tensor(&format!("{layer}.{part}"));
@@ -144,7 +144,7 @@ mod tests {
     use crate::golden::{NOT_IN_VGG16, weights_without};
 
     #[test]
-    fn a_damaged_file_is_told_by_the_checksum_in_its_name() {
+    fn a_damaged_file_is_recognised_by_the_checksum_in_its_name() {
         let folder = tempfile::tempdir().expect("a folder");
         let damaged = folder.path().join(SETUP_FILE);
         let mut bytes = std::fs::read(crate::golden::weights()).expect("is there");

@@ -1,10 +1,10 @@
 //! How large the pictures are that a HEIC or AVIF file holds in coded form. Its container may say
-//! something else, and what decoders take is for what is coded.
+//! something else, but decoders allocate for what is coded.
 
 use stylefleet_formats::Kind;
 
-/// Pixels of the largest coded picture that the file announces, wherever it does: in its
-/// container's properties, or with the picture's data.
+/// Pixels of the largest coded picture that the file announces, be it in its container's properties
+/// or with the picture's data.
 pub(super) fn largest(kind: Kind, file: &[u8]) -> u64 {
     let meta = boxes(file).find(|(name, _)| *name == b"meta");
     let Some(meta) = meta.and_then(|(_, content)| content.get(4..)) else {
@@ -122,7 +122,7 @@ fn of_unit(unit: &[u8]) -> Option<u64> {
     if (unit.first()? >> 1) & 0x3f != SEQUENCE_PARAMETERS {
         return None;
     }
-    // Threes that only keep the data from looking like the beginning of a unit.
+    // Threes that are there only so that the data do not look like the beginning of a unit.
     let mut plain = Vec::new();
     let mut zeros = 0;
     for &byte in unit.iter().skip(2).take(200) {

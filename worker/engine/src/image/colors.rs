@@ -111,7 +111,7 @@ fn statistics(image: &Tensor) -> Result<(Tensor, Tensor), Error> {
 }
 
 /// A power of a symmetric matrix that is not negative. Variances below a quarter of a grey level
-/// count as that, so that a flat image is moved but not stretched without end.
+/// count as that, so that a flat image is moved but not stretched without limit.
 fn power(matrix: &Tensor, exponent: f64) -> Result<Tensor, Error> {
     let (values, vectors) = matrix.f_linalg_eigh("L")?;
     let values = values.f_clamp_min(0.0625)?.f_pow_tensor_scalar(exponent)?;

@@ -20,7 +20,7 @@ pub(super) const TOO_MUCH_MEMORY: &str = "needs more memory than its size explai
 pub(crate) struct Decoded {
     /// sRGB, opaque.
     pub pixels: DynamicImage,
-    /// What a person should know of how it was read.
+    /// What a person should know about how it was read.
     pub notes: Vec<String>,
 }
 
@@ -29,9 +29,9 @@ pub(super) struct Stored {
     pub pixels: DynamicImage,
     /// What its colours mean, if not sRGB.
     pub profile: Option<Profile>,
-    /// How it is to be turned.
+    /// How it has to be turned.
     pub orientation: Orientation,
-    /// What a person should know of it.
+    /// What a person should know about it.
     pub notes: Vec<String>,
 }
 
@@ -132,7 +132,7 @@ fn memory_for(pixels: u64) -> u64 {
 }
 
 /// What EXIF says of how to turn the picture. Some cameras begin it as in a JPEG file, whatever the
-/// file. Damaged EXIF turns nothing.
+/// file. Damaged EXIF is ignored.
 pub(super) fn orientation(exif: &[u8]) -> Orientation {
     let exif = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
     Orientation::from_exif_chunk(exif).unwrap_or(Orientation::NoTransforms)
@@ -150,7 +150,7 @@ fn reason_of(kind: Kind, error: ImageError) -> Cause {
     }
 }
 
-/// The reason to refuse a file whose bytes are not what its format wants.
+/// The reason to refuse a damaged file.
 pub(super) fn damaged(what: impl Into<Cause>) -> Cause {
     let what = what.into();
     let words = format!("is damaged or cut short: {what}");

@@ -1,4 +1,4 @@
-//! Sizes of images, and how images get there.
+//! Sizes of images, and resizing.
 
 use tch::Tensor;
 
@@ -41,7 +41,7 @@ pub(crate) fn resized(image: &Tensor, to: Extent) -> Result<Tensor, Error> {
     Ok(image.f_internal_upsample_bicubic2d_aa([to_height, to_width], false, None, None)?)
 }
 
-/// Resized, and held to the valid range, 0 to 255, which bicubic interpolation leaves.
+/// Resized, and clamped to the valid range, 0 to 255, which bicubic interpolation may leave.
 pub(crate) fn fitted(image: &Tensor, to: Extent) -> Result<Tensor, Error> {
     Ok(resized(image, to)?.f_clamp(0.0, 255.0)?)
 }

@@ -1,5 +1,5 @@
-//! Every format as phones and programs write it, against what other decoders make of it
-//! (`golden/pictures/make.py`); and damaged in every way.
+//! Every format as phones and programs write it, compared with other decoders
+//! (`golden/pictures/make.py`), and damaged in every way.
 
 use std::fs::read;
 use std::path::PathBuf;
@@ -99,7 +99,7 @@ fn ten_bits_are_kept() {
     }
 }
 
-/// Whatever the format calls it; and once only where the container and EXIF both say it.
+/// Whatever the format calls it, and only once if both the container and EXIF say it.
 #[test]
 fn every_format_is_turned_upright() {
     let right = golden("upright.png");
@@ -197,7 +197,7 @@ fn a_whole_jpeg_needs_no_end_marker() {
     }
 }
 
-/// With an end marker behind what is left of it, too: some programs put one there.
+/// Also with an end marker after what is left of it: some programs put one there.
 #[test]
 fn a_jpeg_that_is_cut_short_is_damaged() {
     for name in ["turned1.jpg", "progressive.jpg", "restarts.jpg", "cmyk.jpg"] {
@@ -270,7 +270,7 @@ fn no_format_is_decoded_beyond_the_limit() {
     }
 }
 
-/// A container that says less than what is coded in it: a decoder takes memory for the latter.
+/// A container may announce less than is coded in it, and a decoder allocates for what is coded.
 #[test]
 fn what_is_coded_is_held_to_the_limit_too() {
     for name in ["bomb.heic", "bomb.avif"] {

@@ -1,5 +1,5 @@
-//! HEIC and AVIF files, by libheif: a library of the system, loaded when the first of them is read.
-//! So neither building nor machines that never see one need it.
+//! HEIC and AVIF files, by libheif: a library of the system, which is loaded when the first such
+//! file is read. Neither the build nor a machine that never sees such a file needs it.
 #![expect(unsafe_code, reason = "libheif is written in C++")]
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -21,7 +21,7 @@ const LIBRARY: &str = "libheif.so.1";
 /// An object of libheif's.
 type Object = *mut c_void;
 
-/// `heif_error`: all is well where the code is 0. The message lives as long as the context.
+/// `heif_error`: a code of 0 is success. The message lives as long as the context.
 #[repr(C)]
 struct Status {
     code: c_int,
@@ -48,7 +48,7 @@ const INTERLEAVED: c_int = 10;
 /// Declares the functions of libheif that are used, by their names there without `heif_`.
 macro_rules! functions {
     ($($name:ident: fn($($argument:ty),*) $(-> $result:ty)?;)*) => {
-        /// Those functions of libheif that are used: see its `heif.h`.
+        /// The functions of libheif that are used: see its `heif.h`.
         struct Heif {
             $($name: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
             _library: Library,
@@ -56,7 +56,7 @@ macro_rules! functions {
 
         impl Heif {
             fn open() -> Result<Self, libloading::Error> {
-                // SAFETY: libheif's initialisers ask nothing of who loads it, and the functions are
+                // SAFETY: libheif's initialisers have no preconditions, and the functions are
                 // declared as in heif.h, which does not change them within a major version.
                 unsafe {
                     let library = Library::new(LIBRARY)?;
@@ -114,13 +114,13 @@ pub(super) fn read(kind: Kind, bytes: &[u8], max_pixels: u64) -> Result<Stored, 
     Ok(Stored {
         profile: file.profile()?,
         pixels: file.decode(size)?,
-        // libheif turns it as its container says. EXIF, which may say the same, does not count.
+        // libheif turns it as the container says. EXIF, which may say the same, is ignored.
         orientation: Orientation::NoTransforms,
         notes: Vec::new(),
     })
 }
 
-/// A file whose headers were read, and the picture in it that is to be shown.
+/// A file whose headers were read, and its primary picture.
 struct File<'a> {
     heif: &'a Heif,
     kind: Kind,
@@ -247,7 +247,7 @@ impl<'a> File<'a> {
         decoded.ok_or_else(|| damaged("its picture is of another size than it says"))
     }
 
-    /// An error in libheif's words, unless all is well.
+    /// An error in libheif's words, unless the call succeeded.
     fn expect(&self, status: Status) -> Result<(), Cause> {
         if status.code == 0 {
             return Ok(());
@@ -271,7 +271,7 @@ impl<'a> File<'a> {
 
 impl Drop for File<'_> {
     fn drop(&mut self) {
-        // SAFETY: both are libheif's, and nobody has them any more.
+        // SAFETY: both are libheif's, and nothing else refers to them.
         unsafe {
             if !self.picture.is_null() {
                 (self.heif.image_handle_release)(self.picture);
@@ -336,7 +336,7 @@ impl Pixels<'_> {
 impl Drop for Pixels<'_> {
     fn drop(&mut self) {
         if !self.image.is_null() {
-            // SAFETY: it is libheif's, and nobody has it any more.
+            // SAFETY: it is libheif's, and nothing else refers to it.
             unsafe { (self.heif.image_release)(self.image) };
         }
     }

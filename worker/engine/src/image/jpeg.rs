@@ -15,7 +15,7 @@ use crate::Cause;
 
 const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
 
-/// Bits that a picture goes on with if it has not ended: unlike the zeros that a decoder makes up.
+/// Bits that continue an unfinished picture, unlike the zeros that a decoder makes up.
 const ANYTHING: [u8; 64] = [0x55; 64];
 
 pub(super) fn read(bytes: &[u8], max_pixels: u64) -> Result<Stored, Cause> {
@@ -30,7 +30,7 @@ pub(super) fn read(bytes: &[u8], max_pixels: u64) -> Result<Stored, Cause> {
     }
     let picture = &bytes[..outline.end];
     let whole = decode([picture, &END_OF_IMAGE].concat(), &outline)?;
-    // A picture has ended if it makes no difference what comes behind it.
+    // A picture is complete if what follows it makes no difference.
     let longer = decode([picture, &ANYTHING, &END_OF_IMAGE].concat(), &outline)?;
     if longer.values != whole.values {
         return Err(damaged("the end of its picture is missing"));
@@ -65,7 +65,7 @@ pub(super) fn read(bytes: &[u8], max_pixels: u64) -> Result<Stored, Cause> {
     })
 }
 
-/// What a decoder makes of a file.
+/// A file as the decoder gives it.
 struct Decoded {
     values: Vec<u8>,
     colors: ColorSpace,
@@ -82,7 +82,7 @@ fn decode(bytes: Vec<u8>, outline: &Outline) -> Result<Decoded, Cause> {
     decoder.decode_headers().map_err(undecodable)?;
     let colors = match (outline.channels(), decoder.input_colorspace()) {
         (1, _) => ColorSpace::Luma,
-        // Inks are left as they are: their profile says what they look like.
+        // Inks are not converted yet: their profile says what they look like.
         (4, Some(inks)) => inks,
         _ => ColorSpace::RGB,
     };
@@ -95,11 +95,11 @@ fn decode(bytes: Vec<u8>, outline: &Outline) -> Result<Decoded, Cause> {
     })
 }
 
-/// C, M, Y, K as much as there is of each, from what is stored.
+/// The amounts of C, M, Y, K, from the stored values.
 fn as_inks(values: &mut [u8], colors: ColorSpace, is_adobe: bool) {
     for pixel in values.chunks_exact_mut(4) {
         if let (ColorSpace::YCCK, [y, cb, cr, _]) = (colors, &mut *pixel) {
-            // As in JFIF, with what the inks leave of the light in the place of R, G and B.
+            // As in JFIF, with the light that the inks leave in place of R, G and B.
             let [luma, blue, red] = [*y, *cb, *cr].map(f32::from);
             let (blue, red) = (blue - 128.0, red - 128.0);
             *y = 255 - (luma + 1.402 * red).round() as u8;

@@ -12,9 +12,9 @@ use super::decode::{Stored, damaged, measured, undecodable};
 use super::profile::Profile;
 use crate::Cause;
 
-/// Bytes that reading a header may take: a colour profile may be there.
+/// Bytes that reading a header may take: it may hold a colour profile.
 const FOR_HEADER: usize = 64 << 20;
-/// Bytes in which it is read.
+/// Bytes that it is read in at a time.
 const PIECE: usize = 4096;
 /// Bytes that decoding may take for each pixel: a few copies of four 32-bit channels.
 const FOR_PIXEL: u64 = 64;
@@ -42,7 +42,7 @@ pub(super) fn read(mut bytes: &[u8], max_pixels: u64) -> Result<Stored, Cause> {
     Ok(Stored {
         pixels: rendered(&image, size)?,
         profile: profile.map(Profile::Icc),
-        // The decoder turns it as the picture's header says, which counts more than EXIF.
+        // The decoder turns it as the picture's header says, which takes precedence over EXIF.
         orientation: Orientation::NoTransforms,
         notes: Vec::new(),
     })
@@ -65,7 +65,7 @@ fn opened(bytes: &mut &[u8], memory: AllocTracker) -> Result<JxlImage, Cause> {
     Err(damaged("it ends before its picture begins"))
 }
 
-/// The picture, in the depth that holds it.
+/// The picture, in a depth that holds all its values.
 fn rendered(image: &JxlImage, [width, height]: [u32; 2]) -> Result<DynamicImage, Cause> {
     let render = image.render_frame(0).map_err(undecodable)?;
     let mut stream = render.stream();

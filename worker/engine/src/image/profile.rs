@@ -20,7 +20,7 @@ pub(super) enum Profile {
 }
 
 impl Profile {
-    /// The profile of code points; none where they say sRGB, or nothing.
+    /// The profile of code points; none if they say sRGB, or nothing.
     ///
     /// The curves of video cameras count as that of sRGB: screens show both alike.
     pub(super) fn coded(primaries: u8, transfer: u8) -> Option<Self> {
@@ -91,8 +91,8 @@ pub(super) fn to_srgb(
     Ok(())
 }
 
-/// Colours from as much as there is of each ink, C, M, Y, K, in 0 to `full`: by the ICC profile,
-/// or, where that does not serve, as if inks were perfect. Then the note says why.
+/// Colours from the amounts of the inks C, M, Y, K, in 0 to `full`: by the ICC profile or, if that
+/// cannot be used, as if the inks were perfect. Then the note says why.
 pub(crate) fn from_cmyk<T: Copy + Into<f32>>(
     inks: &[T],
     full: f32,
@@ -106,9 +106,9 @@ pub(crate) fn from_cmyk<T: Copy + Into<f32>>(
             let space = profile.color_space;
             return Err(format!("its colour profile is for {space:?}, but it is in CMYK").into());
         }
-        // Layouts count channels, whatever they are.
+        // Layouts only count channels.
         let transform = transform(&profile, Layout::Rgba)?;
-        // Paper's darkest is not black; it is shown as black all the same, as littleCMS does.
+        // The darkest colour on paper is not black, but it is shown as black, as littleCMS does.
         let mut darkest = [0.0; 3];
         transform(&[1.0; 4], &mut darkest)?;
         let [red, green, blue] = darkest.map(light);
@@ -160,8 +160,8 @@ fn transform(profile: &ColorProfile, layout: Layout) -> Result<Transform, Cause>
     }))
 }
 
-/// Gives values of HDR the curve of sRGB, with what is brighter than white as bright as white. Says
-/// which curve the values have now.
+/// Gives HDR values the curve of sRGB, and cuts what is brighter than white to white. Returns the
+/// curve that the values have now.
 fn without_highlights(
     pixels: &mut Rgb32FImage,
     transfer: TransferCharacteristics,

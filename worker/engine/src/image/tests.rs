@@ -1,4 +1,4 @@
-//! Files as people have them, and as they should not.
+//! Files as people have them, whole and damaged.
 
 use std::io::Cursor;
 

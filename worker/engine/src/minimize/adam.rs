@@ -1,5 +1,5 @@
 //! Adam: Kingma and Ba, arXiv 1412.6980, algorithm 1. It takes every step, better or worse; the
-//! best place seen is what counts.
+//! best place seen is the result.
 
 use tch::{Device, Tensor};
 

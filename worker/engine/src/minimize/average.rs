@@ -16,7 +16,7 @@ pub(super) struct Average {
     sum: Tensor,
 }
 
-/// What is no tensor of it.
+/// The part of its state that is no tensor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct AverageScalars {
     decay: f64,

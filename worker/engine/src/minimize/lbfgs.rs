@@ -11,8 +11,8 @@ use super::line_search::{self, Trial};
 use super::{Bounds, MethodScalars, Point, Spectrum, Step};
 use crate::Error;
 
-/// Largest change of one variable in the very first step: one grey level. What the curvature is
-/// like is not known yet, and the objectives' scales span twelve orders of magnitude.
+/// Largest change of one variable in the very first step: one grey level. The curvature is not
+/// known yet, and the objectives' scales span twelve orders of magnitude.
 const FIRST_CHANGE: f64 = 1.0;
 /// A pair describes convex curvature if s.y is above this part of y.y.
 const CONVEX: f64 = 1e-10;
@@ -23,10 +23,10 @@ pub(crate) struct Lbfgs {
     pub point: Point,
     /// Pairs of steps and gradient changes that describe the curvature.
     pairs: VecDeque<Pair>,
-    /// Room for pairs to come, taken at once: a tensor that stayed amid what an evaluation frees
-    /// would spoil the place of the next one's largest.
+    /// Room for later pairs, allocated at once: a tensor left among those that an evaluation frees
+    /// would fragment the memory for the next one's largest.
     room: Vec<(Tensor, Tensor)>,
-    /// Octaves that the first guess of the Hessian tells apart; none: it is the same for all.
+    /// Octaves that have a first guess of the Hessian of their own; none: it is the same for all.
     spectrum: Option<Spectrum>,
 }
 
@@ -135,7 +135,7 @@ impl Lbfgs {
         Ok(())
     }
 
-    /// False where there is none.
+    /// False if there is none.
     fn drop_oldest(&mut self) -> bool {
         let oldest = self.pairs.pop_front();
         let any = oldest.is_some();
@@ -161,7 +161,7 @@ impl Lbfgs {
         let Some(newest) = self.pairs.back() else {
             return Ok(direction);
         };
-        // What a bound holds stays held, or the direction need not lead down.
+        // Variables that a bound holds stay there, or the direction might not lead down.
         let free = direction.f_ne(0.0)?.f_to_kind(Kind::Float)?;
         let mut scalars = Vec::with_capacity(self.pairs.len());
         for pair in self.pairs.iter().rev() {

@@ -5,7 +5,7 @@
 const DECREASE: f64 = 1e-4;
 /// Curvature: the slope shrinks to this part of the first one.
 const CURVATURE: f64 = 0.9;
-/// A bracket narrower than this, relative to its upper end, holds nothing more to find.
+/// A bracket narrower than this, relative to its upper end, is not searched further.
 const NARROW: f64 = 1e-3;
 /// Evaluations before the search settles for the best step seen.
 const MOST: usize = 12;

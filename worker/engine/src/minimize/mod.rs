@@ -47,12 +47,12 @@ impl Point {
     }
 }
 
-/// What an iteration came to.
+/// How an iteration ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     /// The minimiser stands at a new point.
     Accepted,
-    /// There is no better point within the arithmetic's reach.
+    /// The arithmetic is not precise enough to find a better point.
     Stalled,
 }
 
@@ -110,7 +110,7 @@ impl Minimizer {
         Ok(Self { method, average })
     }
 
-    /// One iteration within `bounds`. Where `evaluate` gives none, the budget is used up, and the
+    /// One iteration within `bounds`. If `evaluate` gives none, the budget is used up, and the
     /// iteration ends with the best point it has seen. An error of `evaluate` ends it and leaves
     /// the state as it was.
     pub fn step<H: From<Error>>(
@@ -139,14 +139,14 @@ impl Minimizer {
         }
     }
 
-    /// What has come of it: the mean of the places if one is wanted, else the best place.
+    /// The result: the mean of the places if one is wanted, else the best place.
     pub fn result(&self) -> Result<Tensor, Error> {
         let mean = self.average.as_ref().map(Average::mean).transpose()?;
         let best = || self.best().0.shallow_clone();
         Ok(mean.flatten().unwrap_or_else(best))
     }
 
-    /// Forgets what was learnt of the function's shape, but not the point. Says whether there
+    /// Forgets what was learnt about the function's shape, but not the point. Returns whether there
     /// was anything to forget.
     pub fn forget(&mut self) -> bool {
         match &mut self.method {
@@ -205,8 +205,8 @@ impl Minimizer {
         (Scalars { method, average }, tensors)
     }
 
-    /// The minimiser that [`Minimizer::save`] saw, on `device`, to be told how many pairs to
-    /// [`Minimizer::keep`]. `take` gives a tensor by its name.
+    /// The minimiser that [`Minimizer::save`] saw, on `device`, which then has to be told how many
+    /// pairs to [`Minimizer::keep`]. `take` gives a tensor by its name.
     pub fn restore(
         scalars: &Scalars,
         spectrum: Option<Spectrum>,

@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 use crate::Error;
 use crate::image::Extent;
 
-/// Octaves told apart, from the pixel grid's own down; what is coarser belongs to the last.
+/// Number of octaves, from the pixel grid's own down; coarser frequencies belong to the last.
 const OCTAVES: usize = 7;
 /// How far from the multiple for all frequencies that for an octave may be: a few frequencies say
 /// little, and may say that the curvature is not convex.

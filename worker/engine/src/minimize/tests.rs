@@ -272,7 +272,8 @@ fn a_restored_minimiser_goes_on_bit_for_bit() {
     }
 }
 
-/// Tensors that came and went between evaluations would break up the memory that these need.
+/// Tensors that are allocated and freed between evaluations would fragment the memory that
+/// evaluations need.
 #[test]
 fn what_lbfgs_remembers_stays_where_it_is() {
     let f: Function<'_> = &rosenbrock;

@@ -1,8 +1,8 @@
 //! The loss and its gradient.
 //!
 //! Every term is a sum over positions, or a function of moments of the activations, which are such
-//! sums. So a picture can be evaluated tile by tile, exactly: one pass adds up the moments, and
-//! tells how the loss depends on them; a second one follows that back to the pixels.
+//! sums. So a picture can be evaluated tile by tile, exactly: one pass adds up the moments and
+//! finds how the loss depends on them; a second one follows that back to the pixels.
 
 mod gradient;
 mod style;
@@ -24,13 +24,13 @@ use style::{Region, divisor, moments, positions, regions, sides};
 pub(crate) use style::{Statistics, Style};
 use terms::{squares, total_variation};
 
-/// Most pixels of a tile: of 64 channels' values there, kernels that count in 32 bits lose none.
+/// Most pixels of a tile: kernels index the values of its 64 channels in 32 bits.
 const COUNTABLE: u64 = 1 << 24;
 
 /// An objective with its targets, at one scale.
 #[derive(Debug)]
 pub(crate) struct Loss {
-    /// Its weights are those that count at this scale.
+    /// Its weights are those of this scale.
     objective: Parameters,
     arithmetic: Arithmetic,
     extent: Extent,
@@ -123,7 +123,7 @@ impl Loss {
     /// The loss at `picture`, `[1, 3, H, W]`, 32-bit, B, G, R, means subtracted, and its gradient.
     /// The host waits for the device once, at the end.
     pub fn evaluate(&self, vgg: &Vgg, picture: &Tensor) -> Result<Evaluation, Error> {
-        // libtorch crashes on a backward pass through what was recorded nowhere.
+        // libtorch crashes on a backward pass through tensors without a recorded graph.
         let (names, terms, gradient) = tch::with_grad(|| self.differentiate(vgg, picture))?;
         let terms = valued(names, &terms)?;
         Ok(Evaluation {

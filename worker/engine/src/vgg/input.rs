@@ -1,4 +1,4 @@
-//! Images as the network takes them: B, G, R, less the means of what it was trained with.
+//! Images as the network takes them: B, G, R, less the means of its training images.
 
 use stylefleet_model::stylize::Means;
 use tch::{Device, Tensor};

@@ -18,7 +18,7 @@ use super::super::decode::damaged;
 use super::unread;
 use crate::Cause;
 
-/// What is wrong where the data of a strip or tile end before its rows do.
+/// What is wrong if the data of a strip or tile end before its rows do.
 const INCOMPLETE: &str = "a part of its picture is incomplete";
 
 #[derive(Debug, PartialEq)]
@@ -32,7 +32,7 @@ pub(super) enum Compression {
     Jpeg(Vec<u8>),
 }
 
-/// What is to come out.
+/// The shape of the decompressed rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
     /// In pixels.
@@ -168,14 +168,15 @@ fn fax4(data: &[u8], shape: Shape) -> Result<Option<Vec<u8>>, Cause> {
     Ok(Some(rows))
 }
 
-/// Samples as they were compressed: what colours they are, TIFF's tags say.
+/// Samples as they were compressed: TIFF's tags say what colours they are.
 fn jpeg(data: &[u8], tables: &[u8], shape: Shape) -> Result<Vec<u8>, Cause> {
     let damaged = |what: Cause| {
         let words = format!("its JPEG data: {what}");
         damaged(what.in_words(words))
     };
     let undecoded = |e: DecodeErrors| damaged(Cause::new(format!("{e:?}"), e));
-    // Both are JPEG files in form: the tables' end marker goes, and the data's start marker.
+    // Both have the form of JPEG files: the tables' end marker is left out, and the data's start
+    // marker.
     let file = match tables.len().checked_sub(2) {
         Some(end) => [&tables[..end], data.get(2..).unwrap_or_default()].concat(),
         None => data.to_vec(),
@@ -192,7 +193,7 @@ fn jpeg(data: &[u8], tables: &[u8], shape: Shape) -> Result<Vec<u8>, Cause> {
     let (Some(info), Some(colors)) = (decoder.info(), decoder.input_colorspace()) else {
         return Err(damaged("they have no header".into()));
     };
-    // Looked at before memory is taken.
+    // Checked before memory is allocated.
     let fits = usize::from(info.width) == shape.width
         && (shape.rows..=shape.most_rows).contains(&info.height.into())
         && usize::from(info.components) == shape.samples;

@@ -112,7 +112,7 @@ impl Header {
         Ok(header)
     }
 
-    /// Refuses what goes together in the file, but is not read together.
+    /// Refuses combinations of features that are not read.
     fn check_kind(&self) -> Result<(), Cause> {
         let packed = !self.format.bits().is_multiple_of(8);
         let is_float = matches!(self.format, Format::Float(_));
@@ -130,7 +130,7 @@ impl Header {
                 "a predictor on subsampled YCbCr"
             }
             _ if self.is_subsampled() && self.planar => "planes of subsampled YCbCr",
-            // Programs differ on whether the inks are thinned, or the light that they make.
+            // Programs differ on whether alpha applies to the inks or to the light that they leave.
             (.., Model::Cmyk) if self.colors.alpha.is_some() => "CMYK with transparency",
             _ => return Ok(()),
         };
@@ -153,7 +153,7 @@ impl Header {
         Ok(())
     }
 
-    /// Whether nothing is lost where the picture gets 8 bits.
+    /// Whether 8 bits hold the picture without loss.
     pub fn fits_8_bits(&self) -> bool {
         self.colors.alpha.is_none() && matches!(self.format, Format::Unsigned(1 | 2 | 4 | 8))
     }
@@ -280,7 +280,7 @@ impl Chunks {
         let Some(ranges) = ranges.collect::<Option<Vec<_>>>() else {
             return damaged("a part of its picture is missing");
         };
-        // Else a small file could have the same bytes decompressed for ever.
+        // Else a small file could have the same bytes decompressed many times.
         let sum = |sum: usize, range: &Range<usize>| sum.saturating_add(range.len());
         if ranges.iter().fold(0, sum) > length {
             return damaged("its strips or tiles lie over each other");

@@ -1,8 +1,8 @@
-//! TIFF files: right, or refused by name.
+//! TIFF files: read right, or refused with the reason.
 //!
-//! The `tiff` crate reads the directory, crates of their own decompress. What the samples mean is
-//! worked out here: the crate's own reading leaves out palettes, subsampled colours, the order of
-//! bits, some alpha, and does not notice where JPEG data end too early.
+//! The `tiff` crate reads the directory, and other crates decompress. What the samples mean is
+//! worked out here: the crate itself does not read palettes, subsampled colours, the order of bits
+//! and some kinds of alpha, and does not notice JPEG data that end too early.
 
 mod colors;
 mod compression;
@@ -47,7 +47,7 @@ pub(super) fn read(
 ) -> Result<Tiff, Cause> {
     let header = Header::read(file)?;
     check_size(header.width, header.height)?;
-    // Sixteen bits hold all that becomes of a sample: source.rs rounds to as many.
+    // Sixteen bits are enough for a sample: source.rs rounds to as many.
     let pixels = match (header.colors.channels(), header.fits_8_bits()) {
         (1, true) => Pixels::Light(fill::<Luma<u8>>(&header, file)?.into()),
         (1, false) => Pixels::Light(fill::<Luma<u16>>(&header, file)?.into()),
@@ -93,7 +93,7 @@ where
 
 /// An integer that stands for a value of 0 to 1.
 trait Level: Copy {
-    /// The nearest. What is brighter than white is white, what is no number black: `as` does that.
+    /// The nearest. `as` makes values above white white, and NaN black.
     fn of(value: f32) -> Self;
 }
 
@@ -109,7 +109,7 @@ impl Level for u16 {
     }
 }
 
-/// The reason to refuse a file that is whole, but of a kind that is not read.
+/// The reason to refuse a whole file of a kind that is not read.
 fn unread(what: impl Into<Cause>) -> Cause {
     let what = what.into();
     let words = format!("is a kind of TIFF ({what}) that is not read: save it as PNG or RGB TIFF");

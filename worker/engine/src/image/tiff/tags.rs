@@ -67,7 +67,7 @@ fn fractions<const N: usize>(
 
 /// How samples are written.
 pub(super) fn format(tags: &mut Tags<'_>) -> Result<Format, Cause> {
-    // The crate has seen to it that all samples of a pixel are alike.
+    // The crate has checked that all samples of a pixel are alike.
     let mut first = |tag, default| -> Result<u16, Cause> {
         let values: Option<Vec<u16>> = tags.find_tag_unsigned_vec(tag)?;
         Ok(values
@@ -81,7 +81,7 @@ pub(super) fn format(tags: &mut Tags<'_>) -> Result<Format, Cause> {
         (1, 1 | 2 | 4 | 8 | 12 | 16 | 32) => Ok(Format::Unsigned(bits as u8)),
         (3, 16 | 32 | 64) => Ok(Format::Float(bits as u8)),
         (1, _) => Err(unread(format!("samples of {bits} bits"))),
-        // Whether 0 is black or a medium grey, nothing says.
+        // Nothing says whether 0 is black or a medium grey.
         (2, _) => Err(unread("signed samples")),
         (3, _) => Err(unread(format!("floats of {bits} bits"))),
         (5 | 6, _) => Err(unread("complex samples")),
@@ -124,7 +124,7 @@ fn palette(tags: &mut Tags<'_>, bits: u8) -> Result<Model, Cause> {
         return Err(damaged("its palette is incomplete"));
     }
     // Palettes come from 8 bits. Some writers multiply by 257, some by 256, old ones not at all:
-    // libtiff tells as much by this.
+    // libtiff decides the same way.
     let shift = if map.iter().all(|value| *value < 256) {
         0
     } else {
@@ -146,7 +146,7 @@ pub(super) fn alpha(
     let said = tags.find_tag_unsigned_vec(Tag::ExtraSamples)?;
     let kinds: Vec<u16> = match (said, model) {
         (Some(kinds), _) => kinds,
-        // Where nothing is said, other readers take it so, too.
+        // Other readers assume so too if the tag is missing.
         (None, Model::Rgb) if extra == 1 => vec![2],
         (None, _) => Vec::new(),
     };
@@ -202,14 +202,14 @@ pub(super) fn subsampling(
     }
 }
 
-/// How the picture is to be turned; numbers that mean nothing turn nothing.
+/// How the picture has to be turned; unknown numbers are ignored.
 pub(super) fn orientation(tags: &mut Tags<'_>) -> Result<Orientation, Cause> {
     let value: u32 = number(tags, Tag::Orientation, 1)?;
     let known = u8::try_from(value).ok().and_then(Orientation::from_exif);
     Ok(known.unwrap_or(Orientation::NoTransforms))
 }
 
-/// The bytes of a tag. No memory is taken for more than there are in the file.
+/// The bytes of a tag. No memory is allocated for more bytes than there are in the file.
 pub(super) fn bytes(tags: &mut Tags<'_>, tag: Tag) -> Result<Option<Vec<u8>>, Cause> {
     let length = tags.inner().get_ref().len() as u64;
     let mut directory = tags.image_ifd();

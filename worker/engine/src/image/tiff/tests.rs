@@ -60,7 +60,7 @@ fn distance(found: &Rgb32FImage, wanted: &[f32]) -> f32 {
     found.iter().zip(wanted).map(off).fold(0.0, f32::max)
 }
 
-/// How much another reader may differ: it rounds to 8 bits on the way, or interpolates otherwise.
+/// How much another reader may differ: it rounds to 8 bits on the way, or interpolates differently.
 fn leeway(name: &str, found: &DynamicImage) -> f32 {
     match (name, found) {
         (name, _) if name.starts_with("jpeg") => 3.0,
@@ -397,7 +397,7 @@ fn a_profile_is_in_the_file() {
     assert!(refusal(file).contains("its tag 34675 is longer than the file"));
 }
 
-/// For whoever converts inks by their profile: both as they are in the file.
+/// Code that converts inks by their profile needs both as they are in the file.
 #[test]
 fn inks_and_their_profile_are_handed_on() {
     let profile = vec![7; 3 << 20]; // as large as those of printers get

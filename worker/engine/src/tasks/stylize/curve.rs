@@ -28,7 +28,7 @@ impl Default for LossCurve {
 }
 
 impl LossCurve {
-    /// Takes note of an iteration.
+    /// Adds an iteration.
     pub fn push(&mut self, point: CurvePoint) {
         self.since += 1;
         if self.since < self.stride {

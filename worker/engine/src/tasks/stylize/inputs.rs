@@ -14,7 +14,7 @@ use crate::{Error, Observer, Source};
 /// The noise to start from: mean and deviation, in grey levels.
 const NOISE: (f64, f64) = (127.5, 32.0);
 
-/// What a job works on. Tensors are `[1, 3, H, W]`, R, G, B, 0 to 255, 32-bit, on the CPU.
+/// A job's inputs. Tensors are `[1, 3, H, W]`, R, G, B, 0 to 255, 32-bit, on the CPU.
 #[derive(Debug)]
 pub(super) struct Inputs {
     /// Size of the picture.
@@ -32,7 +32,7 @@ pub(super) struct Inputs {
 /// A style image.
 #[derive(Debug)]
 pub(super) struct StyleImage {
-    /// At its own shape, and no larger than the picture needs it.
+    /// In its own proportions, and no larger than the picture needs.
     pub image: Tensor,
     /// How much it counts relative to the others.
     pub share: f64,
@@ -61,7 +61,7 @@ impl Inputs {
         let mut styles = Vec::with_capacity(request.styles.len());
         let files = kept.begin(&request.styles);
         for (index, (style, file)) in request.styles.iter().zip(files).enumerate() {
-            // The start is stretched to the picture, which may ask for more of it.
+            // The start is stretched to the picture, which may be larger.
             let is_start = request.parameters.init == Init::Style(index as u32);
             let wanted = |own| {
                 if is_start {
@@ -145,7 +145,7 @@ impl Inputs {
     }
 }
 
-/// The size of a style image, no larger than it is ever looked at: photographs of paintings are
+/// The size of a style image, no larger than it is ever used at: photographs of paintings are
 /// large.
 fn reduced(request: &Request, own: Extent, picture: Extent) -> Extent {
     let largest = scales::style(request, own, picture);

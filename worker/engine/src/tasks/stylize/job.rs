@@ -1,4 +1,4 @@
-//! One picture: through the scales, iteration by iteration.
+//! One picture: from scale to scale, iteration by iteration.
 
 use stylefleet_model::stylize::{Format, Precision};
 use tch::{Device, Tensor};
@@ -35,7 +35,7 @@ enum End {
 
 /// Why an iteration ends early.
 enum Halt {
-    /// The observer wants it.
+    /// The observer asked for it.
     Interrupted,
     /// Something went wrong.
     Failed(Error),
@@ -51,8 +51,8 @@ impl Job<'_> {
     /// Works until the job ends or is interrupted.
     pub fn run(mut self, checkpoint: Option<&[u8]>) -> Result<Outcome<Picture>, Error> {
         let _no_grad = tch::no_grad_guard();
-        // Before all scales have taken their hours: the finished picture's loss is taken in 32
-        // bits.
+        // Checked first, before the scales take hours: the finished picture's loss is computed in
+        // 32 bits.
         if let Some(&largest) = self.monitor.scales().last() {
             self.fit_of(largest, Arithmetic::F32)?;
         }
@@ -91,7 +91,7 @@ impl Job<'_> {
         Ok((self.with_room(Self::loss)?, minimizer))
     }
 
-    /// How the picture fits into memory at the scale at work.
+    /// How the picture fits into memory at the current scale.
     fn fit(&self) -> Result<Fit, Error> {
         self.fit_of(self.monitor.extent(), self.monitor.arithmetic())
     }
@@ -101,7 +101,7 @@ impl Job<'_> {
             .fit(extent, &self.request.parameters, arithmetic)
     }
 
-    /// Does `work`, with smaller and smaller tiles where the memory turns out not to hold them.
+    /// Does `work`, with smaller and smaller tiles if they turn out not to fit into memory.
     fn with_room<T>(
         &mut self,
         mut work: impl FnMut(&mut Self) -> Result<T, Error>,
@@ -114,7 +114,7 @@ impl Job<'_> {
         }
     }
 
-    /// Smaller tiles from now on; fails where there are none.
+    /// Smaller tiles from now on; fails if they cannot be smaller.
     fn shrink(&mut self, reason: Cause) -> Result<(), Error> {
         let now = self.fit()?.most_pixels.min(self.monitor.extent().pixels());
         if !self.memory.shrink(now, &self.request.parameters) {
@@ -157,14 +157,14 @@ impl Job<'_> {
         Ok((loss, minimizer))
     }
 
-    /// The objective, and what it says of `x`, `[1, 3, H, W]`.
+    /// The objective, and its value at `x`, `[1, 3, H, W]`.
     fn loss_at(&mut self, x: &Tensor) -> Result<(Loss, Point), Error> {
         let loss = self.loss()?;
         let point = point(self.vgg, &loss, x)?;
         Ok((loss, point))
     }
 
-    /// The objective at the scale at work, in the arithmetic of now.
+    /// The objective at the current scale, in the current arithmetic.
     fn loss(&mut self) -> Result<Loss, Error> {
         let mode = Mode {
             arithmetic: self.monitor.arithmetic(),
@@ -197,13 +197,13 @@ impl Job<'_> {
         Loss::new(objective, self.vgg, &content, &styles, mode)
     }
 
-    /// Iterates at the scale at work.
+    /// Iterates at the current scale.
     fn optimize(&mut self, mut loss: Loss, minimizer: &mut Minimizer) -> Result<End, Error> {
         let bounds = bounds(self.request.parameters.means, self.vgg.device())?;
         while self.monitor.has_budget() {
             if self.monitor.is_satisfied(minimizer.best().1) {
                 match self.sharpened(minimizer)? {
-                    // What satisfies in bf16 is to satisfy exactly.
+                    // A loss that is low enough in bf16 has to be so in 32 bits.
                     Some(exact) => loss = exact,
                     None => break,
                 }
@@ -245,9 +245,8 @@ impl Job<'_> {
         Ok(End::Done)
     }
 
-    /// Goes over to 32 bits where the minimiser stands, and keeps what it learnt. None where that
-    /// gets no further: it is not wanted, was done already, the loss is low enough, or the memory
-    /// does not hold it.
+    /// Switches to 32 bits where the minimiser stands, and keeps what it learnt. None if that is no
+    /// help: it is not wanted, was done already, the loss is low enough, or memory is too small.
     fn sharpened(&mut self, minimizer: &mut Minimizer) -> Result<Option<Loss>, Error> {
         let may_sharpen = self.request.parameters.precision == Precision::Auto
             && self.monitor.arithmetic() == Arithmetic::Bf16
@@ -275,14 +274,14 @@ impl Job<'_> {
         }
     }
 
-    /// The arithmetic from now on. What the other one left is free in pieces that do not fit.
+    /// Switches the arithmetic. Memory that the other one left free is in pieces that do not fit.
     fn switch(&mut self, arithmetic: Arithmetic) {
         self.monitor.switch(arithmetic);
         allocator::give_back();
     }
 
-    /// [`Job::loss_at`] a place, unless its loss is low enough for the job to end there: the
-    /// gradient takes most of the memory.
+    /// [`Job::loss_at`] a place, unless its loss is low enough to end there. This saves the
+    /// gradient, which takes most of the memory.
     fn unsatisfied_at(&mut self, x: &Tensor) -> Result<Option<(Loss, Point)>, Error> {
         let loss = self.loss()?;
         if self.request.parameters.stop_below.is_some() {
@@ -295,8 +294,8 @@ impl Job<'_> {
         Ok(Some((loss, point)))
     }
 
-    /// The picture to go on from at the next scale. What is carried over is the change against
-    /// the start, so that the details which only the finer start has are there at once.
+    /// The picture that the next scale starts from. Only the change against the start is carried
+    /// over, so that details that only the finer start has are there at once.
     fn refined(&self, result: &Tensor) -> Result<Tensor, Error> {
         let scale = self.monitor.scale();
         let x = result.f_reshape(shape_of(self.monitor.scales()[scale]))?;
@@ -308,7 +307,7 @@ impl Job<'_> {
         Ok(bounds.project(&refined)?.f_reshape(refined.size())?)
     }
 
-    /// The finished picture, with the loss that it has once held to the valid range.
+    /// The finished picture, with its loss after clamping to the valid range.
     fn picture(&mut self, result: &Tensor) -> Result<Picture, Error> {
         let means = self.request.parameters.means;
         let ended_in = self.monitor.arithmetic();

@@ -16,19 +16,19 @@ use crate::{Control, Error, Observer, State};
 /// Iterations over which the tolerance looks.
 const TOLERANCE_SPAN: usize = 10;
 
-/// Where a job stands, and who is told.
+/// Where a job stands, and the observer of it.
 pub(super) struct Monitor<'a> {
     observer: &'a mut dyn Observer,
     request: &'a Request,
     scales: Vec<Extent>,
     /// Runs ahead of `committed` while an iteration is under way.
     position: Position,
-    /// Where the minimiser's state belongs: what a checkpoint says.
+    /// The position that the minimiser's state belongs to, as a checkpoint has it.
     committed: Position,
     clock: Instant,
     /// Seconds of work before this clock was started.
     earlier: f64,
-    /// Pixels evaluated since, and so what a second is worth.
+    /// Pixels evaluated since, for an estimate of the speed.
     pixels: u64,
     /// Lowest loss at this scale.
     lowest: f64,
@@ -64,7 +64,7 @@ impl<'a> Monitor<'a> {
         }
     }
 
-    /// At the place that a checkpoint tells of.
+    /// Goes on from a checkpoint's position.
     pub fn resume(&mut self, position: Position, loss: f64) {
         self.earlier = position.seconds;
         self.committed = position.clone();
@@ -125,12 +125,12 @@ impl<'a> Monitor<'a> {
         self.position.evaluation < self.budget(self.position.scale)
     }
 
-    /// Tells what a person should know.
+    /// Reports what a person should know.
     pub fn note(&mut self, note: &str) {
         self.observer.noted(note);
     }
 
-    /// Counts an evaluation and tells the observer, who may want to stop.
+    /// Counts an evaluation and reports it to the observer, which may want to stop.
     pub fn evaluated(&mut self, loss: f64) -> Control {
         let extent = self.extent();
         self.position.evaluation += 1;
@@ -149,14 +149,14 @@ impl<'a> Monitor<'a> {
         self.observer.progressed(&progress)
     }
 
-    /// The scale at work, in words.
+    /// The current scale, in words.
     fn phase(&self) -> String {
         let (scale, scales) = (self.position.scale + 1, self.scales.len());
         let Extent { width, height } = self.extent();
         format!("scale {scale}/{scales}, {width}x{height}")
     }
 
-    /// By what the pixels evaluated so far have cost, if all budgets are used up.
+    /// By the time that the pixels evaluated so far took, if all budgets are used up.
     fn seconds_left(&self) -> f64 {
         let scales = self.scales.iter().enumerate().skip(self.position.scale);
         let all: u64 = scales
@@ -167,7 +167,7 @@ impl<'a> Monitor<'a> {
         all.saturating_sub(done) as f64 * pace
     }
 
-    /// An iteration has ended: from here on the minimiser's state is this.
+    /// An iteration has ended: the minimiser has this state from here on.
     pub fn accepted(
         &mut self,
         minimizer: &Minimizer,
@@ -192,17 +192,17 @@ impl<'a> Monitor<'a> {
         });
     }
 
-    /// The minimiser's state is that of now.
+    /// The minimiser's state belongs to the current position.
     pub fn commit(&mut self) {
         self.committed = self.position.clone();
     }
 
-    /// The state that an interrupted job goes on from.
+    /// The state that an interrupted job resumes from.
     pub fn checkpoint(&self, minimizer: &Minimizer) -> Result<Vec<u8>, Error> {
         self.stamped().save(&self.request.identity, minimizer)
     }
 
-    /// Where the minimiser's state belongs, and how much work that was.
+    /// The position that the minimiser's state belongs to, with the work done so far.
     fn stamped(&self) -> Position {
         Position {
             seconds: self.seconds(),
@@ -219,7 +219,7 @@ impl<'a> Monitor<'a> {
         self.request.parameters.stop_below.is_some_and(below) || settled
     }
 
-    /// The arithmetic from now on.
+    /// Switches the arithmetic.
     pub fn switch(&mut self, arithmetic: Arithmetic) {
         self.position.arithmetic = arithmetic;
         self.position.recent.clear();

@@ -23,7 +23,7 @@ pub(super) struct Picture {
     pub seconds: f64,
     /// Evaluations over all scales.
     pub evaluations: u32,
-    /// Final loss, once held to the valid range; where the content lends its colours, before that.
+    /// Final loss, after clamping to the valid range, and before the content's colours are applied.
     pub loss: f64,
     /// What each term adds to the loss: `content`, `tv`, and the style layers by name.
     pub terms: BTreeMap<String, f64>,
@@ -45,7 +45,7 @@ pub(super) struct CurvePoint {
 }
 
 impl Picture {
-    /// What came of a request for a file of that format, made with `vgg`.
+    /// The result of a request for a file of that format, made with `vgg`.
     pub fn finished(self, format: Format, vgg: &Vgg) -> Finished {
         let precision = match self.precision {
             Precision::Bf16 => "bf16",

@@ -1,4 +1,4 @@
-//! Where a picture under way stands, and how that is saved.
+//! Where an unfinished picture stands, and how that is saved.
 
 use serde::{Deserialize, Serialize};
 use tch::Device;
@@ -11,13 +11,13 @@ use crate::image::Extent;
 use crate::minimize::{Minimizer, Scalars, Spectrum};
 use crate::vgg::{Arithmetic, bounds};
 
-/// What the checkpoints of pictures call their kind.
+/// The kind in checkpoints of pictures.
 const KIND: &str = "stylize";
 
 /// Where a job stands, apart from its minimiser.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Position {
-    /// Index of the scale at work.
+    /// Index of the current scale.
     pub scale: usize,
     /// Evaluations done at this scale.
     pub evaluation: u32,

@@ -16,13 +16,13 @@ use crate::{Engine, Error, Observer, Outcome, Source, Task};
 /// One picture to make.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// What the request is known by: a checkpoint is taken by one of the same identity alone.
+    /// Identifies the request: it resumes only from a checkpoint of the same identity.
     pub identity: String,
     /// The picture to redraw.
     pub content: Source,
     /// The styles to blend, at least one.
     pub styles: Vec<Style>,
-    /// The image to start from, where the parameters say that it is one of the request's own.
+    /// The image to start from, if the parameters say that the request brings one.
     pub start: Option<Source>,
     /// How to redraw it.
     pub parameters: Valid<Parameters>,
@@ -40,7 +40,7 @@ pub struct Style {
     pub mask: Option<Source>,
 }
 
-/// What requests keep in the engine for those after them: the pictures of a batch share styles.
+/// What requests keep in the engine for later ones: the pictures of a batch share styles.
 #[derive(Debug, Default)]
 struct Kept {
     styles: Styles,
@@ -59,7 +59,7 @@ impl Task for Request {
         Ok(outcome.map(|picture| picture.finished(self.parameters.format, made_with)))
     }
 
-    /// The content alone: styles are shared by the pictures of a batch, and kept.
+    /// Only the content: styles are shared by the pictures of a batch, and kept.
     fn read_ahead(&self, max_pixels: u64) {
         self.content.read_ahead(max_pixels);
     }

@@ -18,10 +18,10 @@ use super::{Request, Style};
 use crate::golden::engine;
 use crate::{Control, Error, Observer, Outcome, Progress, Source, State};
 
-/// Evaluations that no request may go beyond.
+/// Evaluations that no request may exceed.
 const PATIENCE: u32 = 100;
 
-/// Counts evaluations: a minimiser that runs on for ever is one that was not told to stop.
+/// Counts evaluations, so that a minimiser that runs for ever is noticed.
 #[derive(Default)]
 struct Counter(u32);
 
@@ -43,7 +43,7 @@ fn file(image: impl Into<DynamicImage>, format: ImageFormat) -> Source {
     Source::new("an image", bytes.into_inner())
 }
 
-/// Flat, noisy, one pixel wide or high, or full of what is no number.
+/// Flat, noisy, one pixel wide or high, or full of NaN.
 fn images() -> impl Strategy<Value = Source> {
     let sides = prop_oneof![
         (1..40_u32, 1..40_u32),
@@ -145,7 +145,7 @@ fn objectives() -> impl Strategy<Value = Parameters> {
     })
 }
 
-/// Requests whose parameters are valid, which few by chance are not.
+/// Requests with valid parameters; few random ones are invalid.
 fn requests() -> impl Strategy<Value = Request> {
     let style = (images(), 1e-6..1e6, proptest::option::of(images()));
     let style = style.prop_map(|(image, share, mask)| Style { image, share, mask });

@@ -9,7 +9,7 @@ use crate::image::Extent;
 const COARSEST_LONGER: u32 = 64;
 /// ... and its shorter side at least this, which leaves the deepest layers two positions.
 const COARSEST_SHORTER: u32 = 32;
-/// Smallest side that the network's four poolings leave anything of.
+/// Smallest side of which the network's four poolings leave anything.
 const SMALLEST: u32 = 16;
 
 impl Extent {
@@ -32,7 +32,7 @@ pub(super) fn picture(size: Size, content: Extent) -> Extent {
     }
 }
 
-/// The size at which a style image of size `style` is looked at beside a picture of size `picture`.
+/// The size at which a style image of size `style` is used beside a picture of size `picture`.
 pub(super) fn style(request: &Request, style: Extent, picture: Extent) -> Extent {
     if request.parameters.stretch_style {
         picture

@@ -26,7 +26,7 @@ struct Kept {
 }
 
 impl Styles {
-    /// Begins a job: forgets what it has no use for. Returns the hashes of its styles' files.
+    /// Begins a job: forgets what it does not use. Returns the hashes of its styles' files.
     pub fn begin(&mut self, styles: &[Style]) -> Vec<Hash> {
         let hash = |style: &Style| Sha256::digest(&style.image.bytes).into();
         let hashes: Vec<Hash> = styles.iter().map(hash).collect();

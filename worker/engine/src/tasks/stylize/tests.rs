@@ -57,7 +57,7 @@ fn request_with(change: impl FnOnce(&mut Parameters)) -> Request {
     }
 }
 
-/// Interrupts at the evaluations told, counted over all scales, and keeps every progress.
+/// Interrupts at the given evaluations, counted over all scales, and keeps every progress.
 #[derive(Default)]
 struct Watcher {
     interrupt_at: BTreeSet<u64>,

@@ -1,4 +1,4 @@
-//! How a job goes: budgets, interruptions, checkpoints, and that it is the same each time.
+//! How a job runs: budgets, interruptions, checkpoints, and the same result each time.
 
 use super::*;
 use crate::checkpoint::forged;
@@ -119,17 +119,17 @@ fn keeps_to_its_budgets_and_gets_better() {
     assert!((picture.loss - sum).abs() < 1e-6 * sum);
 }
 
-/// What is told while optimising is what the saved picture has: nothing is lost in cutting it to
-/// the valid range.
+/// The loss reported while optimising is that of the saved picture: clamping to the valid range
+/// loses nothing.
 #[test]
 fn the_saved_picture_has_the_loss_that_was_told() {
     let mut watcher = Watcher::default();
     let picture = finished(request().redraw(&mut engine(), None, &mut watcher));
     let losses = watcher.losses();
-    let told = losses.last().expect("some");
+    let reported = losses.last().expect("some");
     assert!(
-        (picture.loss / told - 1.0).abs() < 1e-3,
-        "{} was told as {told}",
+        (picture.loss / reported - 1.0).abs() < 1e-3,
+        "{} was reported as {reported}",
         picture.loss
     );
 }

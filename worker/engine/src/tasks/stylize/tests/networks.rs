@@ -1,4 +1,4 @@
-//! VGG16 in the place of VGG19.
+//! VGG16 in place of VGG19.
 
 use super::*;
 

@@ -30,7 +30,7 @@ fn little_memory_makes_the_same_picture_in_tiles() {
     assert!(worst < 1e-3, "a pixel is off by {worst}");
     assert!((whole.loss / tiled.loss - 1.0).abs() < 1e-4);
 
-    // Smaller scales would fit, and would be in vain.
+    // Smaller scales would fit, but would be computed in vain.
     let request = with_scales(3);
     let mut watcher = Watcher::default();
     let too_little = request.redraw(&mut engine_with(Some(495 << 20)), None, &mut watcher);
@@ -142,7 +142,7 @@ fn sixteen_megapixels_in_four_gibibytes() {
     let status = std::fs::read_to_string("/proc/self/status").expect("reads");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
-    let peak: u64 = peak.expect("is told").parse().expect("a number");
+    let peak: u64 = peak.expect("is reported").parse().expect("a number");
     eprintln!("loss {:e}, peak {} MiB", found.loss, peak >> 10);
     assert!(peak < 4 << 20, "{peak} KiB");
 }
