@@ -2,7 +2,7 @@
 //!
 //! Link arguments do not pass from a dependency to what depends on it, so every crate with an
 //! executable or a test sets them itself. CUDA's half of libtorch is not linked but loaded, from
-//! the same folder, where it is of use (`engine/src/cuda.rs`).
+//! the same folder, where it is needed (`engine/src/cuda.rs`).
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-env-changed=LIBTORCH");

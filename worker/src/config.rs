@@ -253,7 +253,7 @@ impl Settings {
         match self.health.as_str() {
             "" => Ok(None),
             address => address.parse().map(Some).map_err(|e: AddrParseError| {
-                let words = format!("\"{address}\" is no address like 0.0.0.0:8080");
+                let words = format!("invalid address \"{address}\": write it as 0.0.0.0:8080");
                 SettingsError::Invalid {
                     name: "health",
                     reason: Cause::new(words, e),
@@ -307,7 +307,7 @@ impl Settings {
         let size = self.memory.parse::<ByteSize>();
         let bytes = size.map_err(|e| {
             let words = format!(
-                "{:?} is no size: {e}: write it as 4GiB, or auto",
+                "invalid size {:?}: {e}: write it as 4GiB, or auto",
                 self.memory
             );
             SettingsError::Invalid {

@@ -88,17 +88,17 @@ impl Service {
     async fn work(self: Arc<Self>) -> Result<(), ServiceError> {
         let now = CancellationToken::new();
         now.cancel();
-        let mut coming = tokio::spawn(self.clone().next(now));
-        let mut leaving: Option<JoinHandle<()>> = None;
+        let mut next = tokio::spawn(self.clone().next(now));
+        let mut finishing: Option<JoinHandle<()>> = None;
         let mut ended = Ok(());
-        while let Some(ready) = awaited(&mut coming).await?? {
+        while let Some(ready) = wait_for_next(&mut next).await?? {
             let signals = Signals::default();
             if self.drain.is_cancelled() {
-                coming = tokio::spawn(self.clone().next(signals.nearly_done));
+                next = tokio::spawn(self.clone().next(signals.nearly_done));
                 self.give_back(ready).await;
                 continue;
             }
-            coming = tokio::spawn(self.clone().next(signals.nearly_done.clone()));
+            next = tokio::spawn(self.clone().next(signals.nearly_done.clone()));
             let Ready {
                 claim,
                 attempt,
@@ -119,12 +119,12 @@ impl Service {
                 ended = Err(ServiceError::Engine);
             }
             // Only one job's outputs are uploaded at a time: more would pile up.
-            if let Some(leaving) = leaving.replace(tokio::spawn(self.clone().finish(done))) {
-                leaving.await?;
+            if let Some(finishing) = finishing.replace(tokio::spawn(self.clone().finish(done))) {
+                finishing.await?;
             }
         }
-        if let Some(leaving) = leaving {
-            leaving.await?;
+        if let Some(finishing) = finishing {
+            finishing.await?;
         }
         ended
     }
@@ -297,12 +297,12 @@ fn log(title: &str, job: &Job, ended: &Ended) {
 }
 
 /// Waits for the next job. If that takes a while, frees the memory that the last one needed.
-async fn awaited<T>(coming: &mut JoinHandle<T>) -> Result<T, JoinError> {
-    match timeout(IDLE_AFTER, &mut *coming).await {
+async fn wait_for_next<T>(next: &mut JoinHandle<T>) -> Result<T, JoinError> {
+    match timeout(IDLE_AFTER, &mut *next).await {
         Ok(came) => came,
         Err(_) => {
             allocator::give_back();
-            coming.await
+            next.await
         }
     }
 }

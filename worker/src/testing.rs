@@ -141,20 +141,23 @@ pub async fn events(job: &Job) -> (Events, Receiver<Notification>) {
 }
 
 /// What a test has a task do.
-pub type Part = fn(Option<&[u8]>, &mut dyn Observer) -> Result<Outcome, Error>;
+pub type Behaviour = fn(Option<&[u8]>, &mut dyn Observer) -> Result<Outcome, Error>;
 
-/// The kind whose tasks play the part that a test gives them.
-struct Played(Part);
+/// The kind whose tasks do what a test says.
+struct TestKind(Behaviour);
 
 #[async_trait]
-impl Kind for Played {
+impl Kind for TestKind {
     fn name(&self) -> &'static str {
         Asked::KIND
     }
 
     async fn prepare(&self, job: &Job, inputs: &Inputs) -> Result<Assignment, Failure> {
         let text = text_of(job, inputs).await?;
-        let task = Arc::new(Play { part: self.0, text });
+        let task = Arc::new(TestTask {
+            behaviour: self.0,
+            text,
+        });
         Ok(Assignment {
             task,
             specification: "as you like it".into(),
@@ -163,12 +166,12 @@ impl Kind for Played {
 }
 
 #[derive(Debug)]
-struct Play {
-    part: Part,
+struct TestTask {
+    behaviour: Behaviour,
     text: Bytes,
 }
 
-impl Task for Play {
+impl Task for TestTask {
     fn run(
         &self,
         _: &mut Engine,
@@ -176,11 +179,11 @@ impl Task for Play {
         observer: &mut dyn Observer,
     ) -> Result<Outcome, Error> {
         assert_eq!(self.text, TEXT);
-        (self.part)(checkpoint, observer)
+        (self.behaviour)(checkpoint, observer)
     }
 }
 
-/// A store with the input of a job, a worker whose tasks play a part, and a broker.
+/// A store with the input of a job, a worker whose tasks do what a test says, and a broker.
 pub struct Scene {
     pub context: Arc<WorkerContext>,
     pub broker: MemoryBroker,
@@ -189,12 +192,12 @@ pub struct Scene {
 }
 
 impl Scene {
-    pub async fn new(part: Part) -> Self {
+    pub async fn new(behaviour: Behaviour) -> Self {
         let store = Arc::new(MemoryStore::default());
         let scene = Self {
             context: Arc::new(WorkerContext {
                 worker: "worker".into(),
-                kinds: Kinds::default().with(Played(part)),
+                kinds: Kinds::default().with(TestKind(behaviour)),
                 inputs: Inputs::new(store.clone(), None),
                 own_store: OwnStore::new(store.clone()),
                 store,

@@ -6,7 +6,7 @@ use crate::Error;
 
 /// Watches one task.
 pub trait Observer {
-    /// Something a person should know that is no failure.
+    /// Something that a person should know and that is not a failure.
     fn noted(&mut self, note: &str);
 
     /// After every step, or every few.

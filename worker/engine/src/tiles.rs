@@ -74,7 +74,7 @@ pub(crate) fn least_pixels(deepest: Layer) -> u64 {
 
 /// How far, in pixels, an activation looks beyond the pixels it stands for: the strides of the
 /// convolutions on the way, rounded up so that what is seen is aligned too. VGG16 has fewer of them
-/// and looks less far: to see more than that is no harm.
+/// and looks less far, but seeing more does no harm.
 fn halo(deepest: Layer) -> i64 {
     let reach: i64 = Layer::all()
         .take(deepest.index() + 1)

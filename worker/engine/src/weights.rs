@@ -57,7 +57,7 @@ pub(crate) fn read(path: &Path) -> Result<Weights, Error> {
         return Err(refuse(reason.into()));
     }
     let file = SafeTensors::deserialize(&bytes).map_err(|e| {
-        let words = format!("is no safetensors file ({e}): run `make setup`");
+        let words = format!("is not a safetensors file ({e}): run `make setup`");
         refuse(Cause::new(words, e))
     })?;
     let network = network_of(&file).map_err(|reason| refuse(reason.into()))?;

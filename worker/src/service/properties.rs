@@ -36,23 +36,23 @@ use crate::kinds::{Assignment, Kind, Kinds};
 use crate::own_store::OwnStore;
 use crate::testing::{Asked, checkpoint, engine, finished, job_of, progress, steps_in, text_of};
 
-/// Longer than any course of events.
+/// Longer than any scenario takes.
 const FOREVER: Duration = Duration::from_secs(30);
 /// How long a task works where nobody stops it.
 const A_WHILE: Duration = Duration::from_millis(50);
 
-/// A course of events. Once it is over, jobs succeed and workers live.
+/// What happens to jobs and workers. After that, jobs succeed and no worker dies.
 #[derive(Debug, Clone)]
-struct Course {
+struct Scenario {
     /// What each job does, each time that an engine runs its task.
-    jobs: Vec<VecDeque<Part>>,
+    jobs: Vec<VecDeque<Behaviour>>,
     /// Workers; each replaces one that ended.
-    lives: Vec<Life>,
+    worker_plans: Vec<WorkerPlan>,
 }
 
 /// What happens while an engine runs a task.
 #[derive(Debug, Clone, Copy)]
-enum Part {
+enum Behaviour {
     Finish,
     Fail,
     Refuse,
@@ -66,7 +66,7 @@ enum Part {
 }
 
 #[derive(Debug, Clone, Default)]
-struct Life {
+struct WorkerPlan {
     /// The faults, by the number of the request to store or broker at which each is injected.
     faults: BTreeMap<u32, Fault>,
     is_hasty: bool,
@@ -100,29 +100,36 @@ const FAULTS: [Fault; 7] = [
     Fault::Cancel(0),
 ];
 
-fn courses(faults: Vec<Fault>) -> impl Strategy<Value = Course> {
-    let parts = select(vec![
-        Part::Finish,
-        Part::Fail,
-        Part::Refuse,
-        Part::Panic,
-        Part::Stay,
-        Part::Kill { grown: false },
-        Part::Kill { grown: true },
+fn scenarios(faults: Vec<Fault>) -> impl Strategy<Value = Scenario> {
+    let behaviours = select(vec![
+        Behaviour::Finish,
+        Behaviour::Fail,
+        Behaviour::Refuse,
+        Behaviour::Panic,
+        Behaviour::Stay,
+        Behaviour::Kill { grown: false },
+        Behaviour::Kill { grown: true },
     ]);
-    // The same part in a row, often enough to take a job to its limits.
-    let row = (parts, 1..=ATTEMPTS.max(DEATHS) as usize + 1);
-    let rows = vec(row.prop_map(|(part, times)| vec![part; times]), 0..4);
+    // The same behaviour in a row, often enough to take a job to its limits.
+    let row = (behaviours, 1..=ATTEMPTS.max(DEATHS) as usize + 1);
+    let rows = vec(
+        row.prop_map(|(behaviour, times)| vec![behaviour; times]),
+        0..4,
+    );
     let jobs = vec(rows.prop_map(|rows| rows.concat().into()), 1..4);
     let faults = btree_map(0..40_u32, select(faults), 0..4);
-    let life = (faults, any::<bool>()).prop_map(|(faults, is_hasty)| Life { faults, is_hasty });
-    (jobs, vec(life, 0..8)).prop_map(|(jobs, lives)| Course { jobs, lives })
+    let plan =
+        (faults, any::<bool>()).prop_map(|(faults, is_hasty)| WorkerPlan { faults, is_hasty });
+    (jobs, vec(plan, 0..8)).prop_map(|(jobs, worker_plans)| Scenario { jobs, worker_plans })
 }
 
-impl Course {
+impl Scenario {
     /// Whether messages are never doubled and marks never lost, so that deaths are counted exactly.
     fn is_orderly(&self) -> bool {
-        let mut faults = self.lives.iter().flat_map(|life| life.faults.values());
+        let mut faults = self
+            .worker_plans
+            .iter()
+            .flat_map(|plan| plan.faults.values());
         !faults.any(|fault| matches!(fault, Fault::Refused | Fault::Unheard | Fault::Lose))
     }
 }
@@ -133,7 +140,7 @@ struct World {
     store: MemoryStore,
     broker: MemoryBroker,
     jobs: Vec<Job>,
-    course: Mutex<Course>,
+    scenario: Mutex<Scenario>,
     ledger: Mutex<Ledger>,
     /// Cancelled once every job is over.
     over: CancellationToken,
@@ -167,23 +174,23 @@ struct Entry {
     results: u32,
     /// Steps in the checkpoint that the store has.
     kept: u64,
-    /// How often an engine went on from a checkpoint.
+    /// How often an engine resumed from a checkpoint.
     resumptions: u32,
 }
 
 impl World {
-    async fn new(course: Course) -> Arc<Self> {
+    async fn new(scenario: Scenario) -> Arc<Self> {
         let world = Self {
-            is_orderly: course.is_orderly(),
+            is_orderly: scenario.is_orderly(),
             store: MemoryStore::default(),
             broker: MemoryBroker::impatient(),
-            jobs: (0..course.jobs.len()).map(numbered).collect(),
+            jobs: (0..scenario.jobs.len()).map(numbered).collect(),
             over: CancellationToken::new(),
             ledger: Mutex::new(Ledger {
-                entries: course.jobs.iter().map(|_| Entry::default()).collect(),
+                entries: scenario.jobs.iter().map(|_| Entry::default()).collect(),
                 ..Ledger::default()
             }),
-            course: Mutex::new(course),
+            scenario: Mutex::new(scenario),
         };
         for (number, job) in world.jobs.iter().enumerate() {
             let key = keys::input(&Digest::of(text(number).as_bytes()));
@@ -207,16 +214,16 @@ impl World {
     /// One worker after the other, until every job is over.
     async fn work(self: Arc<Self>) {
         while !self.over.is_cancelled() {
-            let life = lock(&self.course).lives.pop().unwrap_or_default();
+            let plan = lock(&self.scenario).worker_plans.pop().unwrap_or_default();
             let worker = Arc::new(Worker {
                 world: self.clone(),
                 drain: self.over.child_token(),
                 is_dead: AtomicBool::new(false),
-                faults: Mutex::new(life.faults),
+                faults: Mutex::new(plan.faults),
                 holds: Mutex::default(),
                 tried: Mutex::default(),
             });
-            let kind = Played(Arc::new(Actor {
+            let kind = ScenarioKind(Arc::new(Shared {
                 worker: worker.clone(),
                 turns: Mutex::new(vec![0; self.jobs.len()]),
             }));
@@ -233,7 +240,7 @@ impl World {
                 }),
                 broker: worker.clone(),
                 drain: worker.drain.clone(),
-                slice: if life.is_hasty {
+                slice: if plan.is_hasty {
                     Duration::from_millis(1)
                 } else {
                     FOREVER
@@ -255,7 +262,7 @@ impl World {
         }
     }
 
-    /// An engine begins a job, or goes on from so many steps.
+    /// An engine begins a job, or resumes from so many steps.
     fn begun(&self, job: &JobId, steps: u64) {
         let entry = self.note(job, |entry| {
             entry.resumptions += u32::from(steps > 0);
@@ -625,38 +632,38 @@ impl WorkerEnd for Worker {
     async fn close(&self) {}
 }
 
-/// The kind whose tasks an actor plays.
-struct Played(Arc<Actor>);
+/// The kind whose tasks behave as a scenario says.
+struct ScenarioKind(Arc<Shared>);
 
-/// Plays the parts that a course gives to its jobs.
-struct Actor {
+/// What the tasks of one worker share.
+struct Shared {
     worker: Arc<Worker>,
     /// How often it had each job.
     turns: Mutex<Vec<usize>>,
 }
 
-/// One job of a course.
-struct Play {
-    actor: Arc<Actor>,
+/// One job of a scenario.
+struct ScenarioTask {
+    shared: Arc<Shared>,
     number: usize,
 }
 
-impl fmt::Debug for Play {
+impl fmt::Debug for ScenarioTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Play({})", self.number)
+        write!(f, "ScenarioTask({})", self.number)
     }
 }
 
 #[async_trait]
-impl Kind for Played {
+impl Kind for ScenarioKind {
     fn name(&self) -> &'static str {
         Asked::KIND
     }
 
     async fn prepare(&self, job: &Job, inputs: &Inputs) -> Result<Assignment, crate::Failure> {
         let text = text_of(job, inputs).await?;
-        let task = Arc::new(Play {
-            actor: self.0.clone(),
+        let task = Arc::new(ScenarioTask {
+            shared: self.0.clone(),
             number: usize::from(text[0] - b'0'),
         });
         Ok(Assignment {
@@ -666,18 +673,18 @@ impl Kind for Played {
     }
 }
 
-impl Task for Play {
+impl Task for ScenarioTask {
     fn run(
         &self,
         _: &mut Engine,
         resumed: Option<&[u8]>,
         observer: &mut dyn Observer,
     ) -> Result<Outcome, Error> {
-        let (worker, number) = (&self.actor.worker, self.number);
+        let (worker, number) = (&self.shared.worker, self.number);
         let world = &worker.world;
         let job = &world.jobs[number];
         let turns = {
-            let mut turns = lock(&self.actor.turns);
+            let mut turns = lock(&self.shared.turns);
             turns[number] += 1;
             turns[number]
         };
@@ -689,22 +696,22 @@ impl Task for Play {
                 steps,
             })
         };
-        let part = lock(&world.course).jobs[number].pop_front();
-        match part.unwrap_or(Part::Finish) {
-            Part::Finish => Ok(Outcome::Finished(finished())),
-            Part::Fail => Err(Error::Torch("it fails".into())),
-            Part::Refuse => {
+        let behaviour = lock(&world.scenario).jobs[number].pop_front();
+        match behaviour.unwrap_or(Behaviour::Finish) {
+            Behaviour::Finish => Ok(Outcome::Finished(finished())),
+            Behaviour::Fail => Err(Error::Torch("it fails".into())),
+            Behaviour::Refuse => {
                 world.note(&job.id, |entry| entry.is_refused = true);
                 Err(Error::NotFinite(f64::NAN))
             }
-            Part::Panic => panic!("it panics"),
-            Part::Stay => {
+            Behaviour::Panic => panic!("it panics"),
+            Behaviour::Stay => {
                 wait(A_WHILE, || {
                     observer.progressed(&progress(1)) == Control::Interrupt
                 });
                 stop(begun + 1)
             }
-            Part::Kill { grown } => {
+            Behaviour::Kill { grown } => {
                 let mark = keys::started(&job.id);
                 wait(FOREVER, || worker.is_dead() || worker.tries(&mark) >= turns);
                 if grown {
@@ -757,13 +764,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What went wrong in a course, and how often a job went on from a checkpoint.
-fn run(course: Course, workers: usize) -> (Vec<String>, u32) {
+/// What went wrong in a scenario, and how often a job resumed from a checkpoint.
+fn run(scenario: Scenario, workers: usize) -> (Vec<String>, u32) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     runtime.expect("starts").block_on(async {
-        let world = World::new(course).await;
+        let world = World::new(scenario).await;
         let workers = (0..workers).map(|_| tokio::spawn(world.clone().work()));
         let workers: Vec<_> = workers.collect();
         for worker in workers {
@@ -782,8 +789,8 @@ fn run(course: Course, workers: usize) -> (Vec<String>, u32) {
     })
 }
 
-/// Runs courses at random, in some of which jobs go on from checkpoints.
-fn expect_order_in(courses: impl Strategy<Value = Course>) {
+/// Runs random scenarios, in some of which jobs resume from checkpoints.
+fn expect_order_in(scenarios: impl Strategy<Value = Scenario>) {
     let mut runner = TestRunner::new(ProptestConfig {
         cases: 400,
         max_shrink_iters: 300,
@@ -791,8 +798,8 @@ fn expect_order_in(courses: impl Strategy<Value = Course>) {
         ..ProptestConfig::default()
     });
     let all_resumptions = Cell::new(0);
-    let outcome = runner.run(&courses, |course| {
-        let (violations, resumptions) = run(course, 2);
+    let outcome = runner.run(&scenarios, |scenario| {
+        let (violations, resumptions) = run(scenario, 2);
         all_resumptions.set(all_resumptions.get() + resumptions);
         prop_assert_eq!(violations, [""; 0]);
         Ok(())
@@ -803,11 +810,11 @@ fn expect_order_in(courses: impl Strategy<Value = Course>) {
 
 #[tokio::test]
 async fn a_job_makes_the_requests_that_fleets_are_planned_with() {
-    let course = Course {
-        jobs: vec![[Part::Finish].into()],
-        lives: Vec::new(),
+    let scenario = Scenario {
+        jobs: vec![[Behaviour::Finish].into()],
+        worker_plans: Vec::new(),
     };
-    let world = World::new(course).await;
+    let world = World::new(scenario).await;
     world.clone().work().await;
     let Ledger { reads, writes, .. } = std::mem::take(&mut *lock(&world.ledger));
     let scaling = include_str!("../../../deploy/SCALING.md");
@@ -826,43 +833,47 @@ async fn a_job_makes_the_requests_that_fleets_are_planned_with() {
 
 #[test]
 fn no_job_is_lost_or_done_twice() {
-    expect_order_in(courses(FAULTS.to_vec()));
+    expect_order_in(scenarios(FAULTS.to_vec()));
 }
 
 #[test]
 fn a_job_takes_no_more_workers_down_than_it_may() {
     let faults = vec![Fault::DieBefore, Fault::DieAfter, Fault::Drain];
-    expect_order_in(courses(faults));
+    expect_order_in(scenarios(faults));
 }
 
 #[test]
 fn no_single_fault_at_any_step_loses_a_job() {
-    let kill = Part::Kill { grown: false };
-    let grown = Part::Kill { grown: true };
-    for (parts, resumes) in [
-        (vec![Part::Finish], false),
-        (vec![Part::Stay, Part::Finish], true),
-        (vec![Part::Fail; ATTEMPTS as usize], false),
-        (vec![Part::Refuse], false),
-        (vec![Part::Panic], false),
+    let kill = Behaviour::Kill { grown: false };
+    let grown = Behaviour::Kill { grown: true };
+    for (behaviours, resumes) in [
+        (vec![Behaviour::Finish], false),
+        (vec![Behaviour::Stay, Behaviour::Finish], true),
+        (vec![Behaviour::Fail; ATTEMPTS as usize], false),
+        (vec![Behaviour::Refuse], false),
+        (vec![Behaviour::Panic], false),
         (vec![kill; DEATHS as usize + 1], false),
         (vec![kill, grown, kill, kill, kill, kill, kill], true),
     ] {
         for fault in FAULTS {
             let mut all_resumptions = 0;
-            // No course has more steps.
+            // No scenario has more steps.
             for step in 0..90 {
                 let faults = BTreeMap::from([(step, fault)]);
                 let is_hasty = true;
-                let course = Course {
-                    jobs: vec![parts.clone().into()],
-                    lives: vec![Life { faults, is_hasty }],
+                let scenario = Scenario {
+                    jobs: vec![behaviours.clone().into()],
+                    worker_plans: vec![WorkerPlan { faults, is_hasty }],
                 };
-                let (violations, resumptions) = run(course.clone(), 1);
-                assert_eq!(violations, [""; 0], "{course:?}");
+                let (violations, resumptions) = run(scenario.clone(), 1);
+                assert_eq!(violations, [""; 0], "{scenario:?}");
                 all_resumptions += resumptions;
             }
-            assert_eq!(all_resumptions > 0, resumes, "{parts:?} with {fault:?}");
+            assert_eq!(
+                all_resumptions > 0,
+                resumes,
+                "{behaviours:?} with {fault:?}"
+            );
         }
     }
 }

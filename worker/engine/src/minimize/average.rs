@@ -25,7 +25,7 @@ pub(super) struct AverageScalars {
 }
 
 impl Average {
-    /// Of no places yet, which are to be like `place`.
+    /// Without any places yet, for places like `place`.
     pub fn new(decay: f64, place: &Tensor) -> Result<Self, Error> {
         Ok(Self {
             scalars: AverageScalars { decay, places: 0 },

@@ -191,7 +191,7 @@ impl Lbfgs {
         self.point.become_like(next)
     }
 
-    /// Keeps a step and what it did to the gradient, if that is of use.
+    /// Keeps a step and what it did to the gradient, if that is useful.
     fn learn(&mut self, s: Tensor, y: Tensor) -> Result<(), Error> {
         let Some(pair) = Pair::new(s, y, self.spectrum.as_ref())? else {
             return Ok(());

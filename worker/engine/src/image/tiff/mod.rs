@@ -28,7 +28,7 @@ pub(super) struct Tiff {
     pub pixels: Pixels,
     /// The ICC profile that the pixels, as they are, belong to.
     pub profile: Option<Vec<u8>>,
-    /// How they are to be turned.
+    /// How they have to be turned.
     pub orientation: Orientation,
 }
 
