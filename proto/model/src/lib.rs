@@ -3,6 +3,7 @@
 //! Pure: no I/O, no protobuf, no tensors. A value is checked once, where it enters the program, and
 //! becomes a [`Valid`] one; from there on its type is the proof.
 
+mod cause;
 mod choice;
 mod curve;
 mod digest;
@@ -15,6 +16,7 @@ pub mod stylize;
 mod text;
 mod valid;
 
+pub use cause::Cause;
 pub use choice::Choice;
 pub use curve::Curve;
 pub use digest::{Digest, Hasher};

@@ -3,9 +3,8 @@
 
 mod authorities;
 pub mod broker;
-mod cause;
 pub mod pipe;
 pub mod store;
 
 pub use authorities::AuthoritiesError;
-pub use cause::Cause;
+pub use stylefleet_model::Cause;

@@ -129,10 +129,18 @@ fn is_out_of_memory(text: &str) -> bool {
     phrases.iter().any(|phrase| text.contains(phrase))
 }
 
+/// The first error of that type in the chain of sources behind `error`.
+#[cfg(test)]
+pub(crate) fn source_of<E: std::error::Error + 'static>(
+    error: &dyn std::error::Error,
+) -> Option<&E> {
+    let mut sources = std::iter::successors(error.source(), |&error| error.source());
+    sources.find_map(|source| source.downcast_ref())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cause::source_of;
 
     fn of(text: &str) -> Error {
         tch::TchError::Torch(text.to_owned()).into()

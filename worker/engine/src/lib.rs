@@ -16,7 +16,6 @@
 //! - `source`, `image`: image files in and out, their sizes and colours.
 
 pub mod allocator;
-mod cause;
 pub mod checkpoint;
 pub mod cuda;
 mod device;
@@ -36,13 +35,12 @@ mod tiles;
 mod vgg;
 mod weights;
 
-pub use cause::Cause;
 pub use engine::{Description, Engine, Options};
 pub use error::Error;
 pub use evaluation::Evaluation;
 pub use observer::{Control, Observer, State};
 pub use source::Source;
-pub use stylefleet_model::{Figures, Progress};
+pub use stylefleet_model::{Cause, Figures, Progress};
 pub use task::{Finished, Outcome, Output, Task};
 pub use weights::SETUP_FILE;
 

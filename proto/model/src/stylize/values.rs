@@ -44,7 +44,7 @@ impl Value for Size {
         };
         size.ok_or_else(|| {
             format!(
-                "\"{text}\" is no size: give pixels of the longer side, as in 512, or both, as in \
+                "invalid size \"{text}\": give pixels of the longer side, as in 512, or both, as in \
                  640x480"
             )
         })

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use ::image::{DynamicImage, ExtendedColorType, ImageEncoder, RgbImage, load_from_memory};
 
 use super::*;
-use crate::cause::source_of;
+use crate::error::source_of;
 use crate::{Error, Source};
 
 const LIMIT: u64 = 1 << 20;

@@ -13,7 +13,7 @@ use super::colors::{Colors, Model};
 use super::compression::{Compression, Shape};
 use super::samples::{Format, Predictor, resample};
 use super::tags::{self, Tags, number};
-use super::unread;
+use super::{refused, unread};
 use crate::Cause;
 
 /// The first picture in a file.
@@ -79,9 +79,9 @@ impl Plane<'_> {
 impl Header {
     /// Reads it; nothing is decompressed.
     pub fn read(file: &[u8]) -> Result<Self, Cause> {
-        let mut tags = Decoder::new(Cursor::new(file))?;
+        let mut tags = Decoder::new(Cursor::new(file)).map_err(refused)?;
         tags::skip_previews(&mut tags)?;
-        let (width, height) = tags.dimensions()?;
+        let (width, height) = tags.dimensions().map_err(refused)?;
         let samples = number(&mut tags, Tag::SamplesPerPixel, 1)?;
         let format = tags::format(&mut tags)?;
         let model = tags::model(&mut tags, format)?;
@@ -247,7 +247,7 @@ impl Header {
 impl Chunks {
     /// Those of so many `planes` in a file of this `length`.
     fn read(tags: &mut Tags<'_>, planes: usize, length: usize) -> Result<Self, Cause> {
-        let (picture_width, picture_height) = tags.dimensions()?;
+        let (picture_width, picture_height) = tags.dimensions().map_err(refused)?;
         let (width, height, offsets, counts) = match tags.get_chunk_type() {
             ChunkType::Strip => (
                 picture_width,
@@ -256,16 +256,16 @@ impl Chunks {
                 Tag::StripByteCounts,
             ),
             ChunkType::Tile => (
-                tags.get_tag_unsigned(Tag::TileWidth)?,
-                tags.get_tag_unsigned(Tag::TileLength)?,
+                tags.get_tag_unsigned(Tag::TileWidth).map_err(refused)?,
+                tags.get_tag_unsigned(Tag::TileLength).map_err(refused)?,
                 Tag::TileOffsets,
                 Tag::TileByteCounts,
             ),
         };
         let across = picture_width.div_ceil(width) as usize;
         let down = picture_height.div_ceil(height) as usize;
-        let offsets: Option<Vec<usize>> = tags.find_tag_unsigned_vec(offsets)?;
-        let counts: Option<Vec<usize>> = tags.find_tag_unsigned_vec(counts)?;
+        let offsets: Option<Vec<usize>> = tags.find_tag_unsigned_vec(offsets).map_err(refused)?;
+        let counts: Option<Vec<usize>> = tags.find_tag_unsigned_vec(counts).map_err(refused)?;
         let (offsets, counts) = (offsets.unwrap_or_default(), counts.unwrap_or_default());
         let count = offsets.len().min(counts.len());
         let damaged = |reason: &str| Err(damaged(reason));

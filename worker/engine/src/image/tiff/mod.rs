@@ -116,27 +116,26 @@ fn unread(what: impl Into<Cause>) -> Cause {
     what.in_words(words)
 }
 
-impl From<TiffError> for Cause {
-    fn from(error: TiffError) -> Self {
-        use TiffUnsupportedError::{
-            InconsistentBitsPerSample, UnknownInterpretation, UnsupportedSampleFormat,
-        };
-        let kind = match &error {
-            TiffError::UnsupportedError(kind) => match kind {
-                UnknownInterpretation => "colours of an unknown sort".into(),
-                InconsistentBitsPerSample(_) => "samples of different sizes".into(),
-                UnsupportedSampleFormat(_) => "samples of different formats".into(),
-                other => other.to_string(),
-            },
-            TiffError::FormatError(TiffFormatError::UnknownPredictor(number)) => {
-                format!("predictor {number}")
-            }
-            TiffError::LimitsExceeded => return Self::new(TOO_MUCH_MEMORY, error),
-            TiffError::IoError(_) => {
-                return damaged(Self::new("its directory is incomplete", error));
-            }
-            _ => return undecodable(error),
-        };
-        unread(Self::new(kind, error))
-    }
+/// Why the decoder refuses a file.
+fn refused(error: TiffError) -> Cause {
+    use TiffUnsupportedError::{
+        InconsistentBitsPerSample, UnknownInterpretation, UnsupportedSampleFormat,
+    };
+    let kind = match &error {
+        TiffError::UnsupportedError(kind) => match kind {
+            UnknownInterpretation => "colours of an unknown sort".into(),
+            InconsistentBitsPerSample(_) => "samples of different sizes".into(),
+            UnsupportedSampleFormat(_) => "samples of different formats".into(),
+            other => other.to_string(),
+        },
+        TiffError::FormatError(TiffFormatError::UnknownPredictor(number)) => {
+            format!("predictor {number}")
+        }
+        TiffError::LimitsExceeded => return Cause::new(TOO_MUCH_MEMORY, error),
+        TiffError::IoError(_) => {
+            return damaged(Cause::new("its directory is incomplete", error));
+        }
+        _ => return undecodable(error),
+    };
+    unread(Cause::new(kind, error))
 }

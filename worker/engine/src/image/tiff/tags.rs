@@ -11,7 +11,7 @@ use super::super::decode::damaged;
 use super::colors::{Alpha, Model, YCbCr};
 use super::compression::Compression;
 use super::samples::{Format, Predictor};
-use super::unread;
+use super::{refused, unread};
 use crate::Cause;
 
 pub(super) type Tags<'a> = Decoder<Cursor<&'a [u8]>>;
@@ -29,7 +29,7 @@ pub(super) fn skip_previews(tags: &mut Tags<'_>) -> Result<(), Cause> {
             let name = "a preview alone, as in a camera's raw file";
             return Err(unread(name));
         }
-        tags.next_image()?;
+        tags.next_image().map_err(refused)?;
     }
     Ok(())
 }
@@ -40,7 +40,10 @@ pub(super) fn number<T: TryFrom<u64>>(
     tag: Tag,
     default: T,
 ) -> Result<T, Cause> {
-    Ok(tags.find_tag_unsigned(tag)?.unwrap_or(default))
+    Ok(tags
+        .find_tag_unsigned(tag)
+        .map_err(refused)?
+        .unwrap_or(default))
 }
 
 /// The numbers of a tag that holds exactly as many.
@@ -49,7 +52,7 @@ fn fractions<const N: usize>(
     tag: Tag,
     default: [f32; N],
 ) -> Result<[f32; N], Cause> {
-    let values = match tags.find_tag(tag)? {
+    let values = match tags.find_tag(tag).map_err(refused)? {
         None => return Ok(default),
         Some(Value::List(values)) => values,
         Some(value) => vec![value],
@@ -69,7 +72,7 @@ fn fractions<const N: usize>(
 pub(super) fn format(tags: &mut Tags<'_>) -> Result<Format, Cause> {
     // The crate has checked that all samples of a pixel are alike.
     let mut first = |tag, default| -> Result<u16, Cause> {
-        let values: Option<Vec<u16>> = tags.find_tag_unsigned_vec(tag)?;
+        let values: Option<Vec<u16>> = tags.find_tag_unsigned_vec(tag).map_err(refused)?;
         Ok(values
             .unwrap_or_default()
             .first()
@@ -92,7 +95,8 @@ pub(super) fn format(tags: &mut Tags<'_>) -> Result<Format, Cause> {
 /// What colours the samples are.
 pub(super) fn model(tags: &mut Tags<'_>, format: Format) -> Result<Model, Cause> {
     let name = match (
-        tags.get_tag_unsigned(Tag::PhotometricInterpretation)?,
+        tags.get_tag_unsigned(Tag::PhotometricInterpretation)
+            .map_err(refused)?,
         format,
     ) {
         (0, _) => return Ok(Model::Ink),
@@ -118,7 +122,7 @@ pub(super) fn model(tags: &mut Tags<'_>, format: Format) -> Result<Model, Cause>
 
 fn palette(tags: &mut Tags<'_>, bits: u8) -> Result<Model, Cause> {
     let length = 1 << bits;
-    let values = tags.find_tag_unsigned_vec(Tag::ColorMap)?;
+    let values = tags.find_tag_unsigned_vec(Tag::ColorMap).map_err(refused)?;
     let map: Vec<u16> = values.unwrap_or_default();
     if map.len() != 3 * length {
         return Err(damaged("its palette is incomplete"));
@@ -143,7 +147,9 @@ pub(super) fn alpha(
     let Some(extra) = samples.checked_sub(model.samples()) else {
         return Err(damaged(format!("{samples} samples make no colour")));
     };
-    let said = tags.find_tag_unsigned_vec(Tag::ExtraSamples)?;
+    let said = tags
+        .find_tag_unsigned_vec(Tag::ExtraSamples)
+        .map_err(refused)?;
     let kinds: Vec<u16> = match (said, model) {
         (Some(kinds), _) => kinds,
         // Other readers assume so too if the tag is missing.
@@ -193,7 +199,9 @@ pub(super) fn subsampling(
     if !matches!(model, Model::YCbCr(_)) || matches!(compression, Compression::Jpeg(_)) {
         return Ok([1, 1]);
     }
-    let said = tags.find_tag_unsigned_vec(Tag::ChromaSubsampling)?;
+    let said = tags
+        .find_tag_unsigned_vec(Tag::ChromaSubsampling)
+        .map_err(refused)?;
     match said.unwrap_or_else(|| vec![2, 2])[..] {
         [across @ (1 | 2 | 4), down @ (1 | 2 | 4)] => Ok([across, down]),
         _ => Err(damaged(
@@ -219,6 +227,6 @@ pub(super) fn bytes(tags: &mut Tags<'_>, tag: Tag) -> Result<Option<Vec<u8>>, Ca
         return Err(damaged(reason));
     }
     let mut buffer = ValueBuffer::empty(Type::BYTE);
-    let found = directory.find_tag_buf(tag, &mut buffer)?;
+    let found = directory.find_tag_buf(tag, &mut buffer).map_err(refused)?;
     Ok(found.map(|_| buffer.as_bytes().to_vec()))
 }

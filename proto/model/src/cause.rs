@@ -27,7 +27,7 @@ impl Cause {
     }
 
     /// The same, in other words.
-    pub(crate) fn in_words(self, words: impl Into<String>) -> Self {
+    pub fn in_words(self, words: impl Into<String>) -> Self {
         Self {
             words: words.into(),
             ..self
@@ -61,11 +61,4 @@ impl Error for Cause {
         let source = self.source.as_deref()?;
         Some(source)
     }
-}
-
-/// The first error of that type in the chain of sources behind `error`.
-#[cfg(test)]
-pub(crate) fn source_of<E: Error + 'static>(error: &dyn Error) -> Option<&E> {
-    let mut sources = std::iter::successors(error.source(), |&error| error.source());
-    sources.find_map(|source| source.downcast_ref())
 }
