@@ -3,10 +3,12 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use stylefleet_model::{Digest, Invalid};
+use stylefleet_model::{Digest, Figures, Invalid};
 
 /// Longest text that is to fit into a line, in bytes.
 const MAX_WORDS: usize = 120;
+/// Most figures of an event or a record.
+const MAX_FIGURES: usize = 64;
 
 /// Refuses a missing message.
 pub(crate) fn required<T>(field: &str, value: Option<T>) -> Result<T, Invalid> {
@@ -31,6 +33,16 @@ pub(crate) fn words(field: &str, text: String) -> Result<String, Invalid> {
         return Err(Invalid::new(field, reason));
     }
     Ok(text)
+}
+
+/// Refuses too many figures, and names that do not fit into a line. A figure itself may be any.
+pub(crate) fn figures(figures: Figures) -> Result<Figures, Invalid> {
+    if figures.len() > MAX_FIGURES {
+        let reason = format!("are {}, at most {MAX_FIGURES}", figures.len());
+        return Err(Invalid::new("figures", reason));
+    }
+    let figure = |(name, value)| Ok((words("figures", name)?, value));
+    figures.into_iter().map(figure).collect()
 }
 
 /// Refuses a number outside `range`; NaN is in no range.

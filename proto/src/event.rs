@@ -2,11 +2,8 @@
 
 use stylefleet_model::{Figures, Progress};
 
-use crate::check::{number, optional, required, words};
+use crate::check::{figures, number, optional, required, words};
 use crate::{Digest, Invalid, Job, JobId, VERSION, wire};
-
-/// Most figures of an event.
-const MAX_FIGURES: usize = 64;
 
 /// Something that happened to a job. `K` is what: an [`Update`], how the attempt [`Ended`], or
 /// either.
@@ -166,6 +163,7 @@ impl TryFrom<wire::event::Kind> for EventKind {
 }
 
 fn progress(from: wire::Progress) -> Result<Progress, Invalid> {
+    let seconds = |left| number("seconds_left", left, 0.0..=f64::MAX);
     Ok(Progress {
         phase: words("phase", from.phase)?,
         done: from.done,
@@ -173,17 +171,8 @@ fn progress(from: wire::Progress) -> Result<Progress, Invalid> {
         unit: words("unit", from.unit)?,
         steps: from.steps,
         figures: figures(from.figures)?,
-        seconds_left: from.seconds_left,
+        seconds_left: from.seconds_left.map(seconds).transpose()?,
     })
-}
-
-fn figures(from: Figures) -> Result<Figures, Invalid> {
-    if from.len() > MAX_FIGURES {
-        let reason = format!("are {}, at most {MAX_FIGURES}", from.len());
-        return Err(Invalid::new("figures", reason));
-    }
-    let figure = |(name, value)| Ok((words("figures", name)?, value));
-    from.into_iter().map(figure).collect()
 }
 
 impl<K: Into<EventKind>> From<Event<K>> for wire::Event {

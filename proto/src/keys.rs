@@ -75,9 +75,12 @@ pub fn checkpoint(job: &JobId) -> String {
 /// Digits of its file's hash that the key of an output has.
 const OUTPUT_HASH: usize = 16;
 
+/// Longest ending of an output's file, in bytes: `safetensors` has 11.
+const MAX_ENDING: usize = 12;
+
 /// A file that the job made, by the hash of its bytes: two attempts that come to different bytes,
-/// on different machines, never write over each other. `ending` is that of the file's name, letters
-/// and digits without the dot.
+/// on different machines, never write over each other. `ending` is that of the file's name, 1 to 12
+/// small letters and digits without the dot.
 pub fn output(job: &JobId, role: &Role, file: &Digest, ending: &str) -> String {
     let file = file.to_string();
     let (start, _) = file.split_at(OUTPUT_HASH);
@@ -89,9 +92,10 @@ pub fn is_output(job: &JobId, role: &Role, key: &str) -> bool {
     key.strip_prefix(&format!("jobs/{job}/{role}."))
         .and_then(|rest| rest.split_once('.'))
         .is_some_and(|(hash, ending)| {
+            let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
             is_hash(hash)
-                && !ending.is_empty()
-                && ending.bytes().all(|byte| byte.is_ascii_alphanumeric())
+                && (1..=MAX_ENDING).contains(&ending.len())
+                && ending.bytes().all(is_allowed)
         })
 }
 

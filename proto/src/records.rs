@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::number;
+use crate::check::{figures, number};
 use crate::{Input, JobId, keys};
 use stylefleet_model::{BatchId, Digest, Figures, Invalid, Name, Role};
 
@@ -176,6 +176,8 @@ impl Record {
             }
         }
         number("seconds", self.seconds, 0.0..=f64::MAX)?;
+        // An event says the same.
+        figures(self.figures.clone())?;
         for (name, value) in &self.figures {
             number(&format!("figures.{name}"), *value, f64::MIN..=f64::MAX)?;
         }

@@ -806,6 +806,22 @@ fn a_record_is_checked() {
         ("figures.loss", figure(f64::NAN)),
         ("figures.loss", figure(f64::INFINITY)),
         (
+            "figures",
+            Record {
+                figures: (0..65).map(|n: u32| (n.to_string(), 1.0)).collect(),
+                ..good.clone()
+            },
+        ),
+        (
+            "figures",
+            Record {
+                figures: [("\u{1b}[2J".to_owned(), 1.0)].into(),
+                ..good.clone()
+            },
+        ),
+        ("outputs", with(output(|o| o.key += &"g".repeat(12)))),
+        ("outputs", with(output(|o| o.key += "G"))),
+        (
             "seconds",
             Record {
                 seconds: -1.0,
@@ -859,6 +875,20 @@ fn an_event_with_lines_or_floods_of_figures_is_refused() {
             named(&mut std::iter::once("\u{1b}[2J".to_owned())),
         ),
         ("figures", named(&mut (0..65).map(number))),
+        (
+            "seconds_left",
+            wire::Progress {
+                seconds_left: Some(f64::NAN),
+                ..wire::Progress::default()
+            },
+        ),
+        (
+            "seconds_left",
+            wire::Progress {
+                seconds_left: Some(-1e308),
+                ..wire::Progress::default()
+            },
+        ),
     ] {
         let refused = Event::try_from(event(progress)).expect_err(field);
         assert_eq!(refused.field, field);

@@ -9,9 +9,9 @@ use crate::text::checked_text;
 
 /// Longest name of a job or image, in bytes: room for a file and the folders that it is in.
 const MAX_NAME: usize = 1024;
-/// Longest part of a name that may be a file's or a folder's, in bytes: leaves room for a number
-/// and an ending in the 255 of a file name.
-const MAX_PART: usize = 230;
+/// Longest part of a name that may be a file's or a folder's, in bytes: leaves room for a number,
+/// a role and an ending in the 255 of a file name.
+const MAX_PART: usize = 204;
 /// Longest name of a batch.
 const MAX_BATCH: usize = 64;
 
@@ -91,8 +91,8 @@ mod tests {
             (".stylefleet/a", false),
             ("a/.b", false),
             ("a\\b", false),
-            (&"a".repeat(230), true),
-            (&"a".repeat(231), false),
+            (&"a".repeat(204), true),
+            (&"a".repeat(205), false),
         ] {
             let name: Name = name.parse().expect("a name");
             assert_eq!(name.is_plain(), plain, "{name}");
