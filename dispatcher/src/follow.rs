@@ -205,7 +205,9 @@ impl<'a> Presenter<'a> {
     ) -> Result<Vec<PathBuf>, FolderError> {
         let Some(folder) = &self.folder else {
             let place = |output: &_| self.store.locate(output).into();
-            return Ok(wanted(record).map(|output| place(&output.key)).collect());
+            return Ok(wanted(&record.outputs)
+                .map(|output| place(&output.key))
+                .collect());
         };
         let saved = folder.save(entry, record).await?;
         for file in saved.changed {

@@ -55,6 +55,14 @@ pub enum FolderError {
         /// Where the job's record is.
         record: String,
     },
+    /// The store has something else in the place of what a job made.
+    #[error("{output} is not what the job made: remove {record} to have it made again")]
+    Damaged {
+        /// Where the output is.
+        output: String,
+        /// Where the job's record is.
+        record: String,
+    },
 }
 
 impl FolderError {
@@ -63,9 +71,9 @@ impl FolderError {
     pub fn into_reason(self) -> Result<String, Self> {
         match self {
             Self::Document(DocumentError::Store(_)) | Self::Folder(_) => Err(self),
-            Self::Document(DocumentError::Damaged { .. }) | Self::Missing { .. } => {
-                Ok(self.to_string())
-            }
+            Self::Document(DocumentError::Damaged { .. })
+            | Self::Missing { .. }
+            | Self::Damaged { .. } => Ok(self.to_string()),
         }
     }
 }
@@ -121,17 +129,17 @@ struct Compared<'r> {
 
 /// The outputs of a job that people want as files, the main one first: all but a curve, which is
 /// for drawing.
-pub fn wanted(record: &Record) -> impl Iterator<Item = &Output> {
+pub fn wanted(outputs: &[Output]) -> impl Iterator<Item = &Output> {
     let is_wanted =
         |&(index, output): &(usize, &Output)| index == 0 || output.role.as_ref() != Curve::ROLE;
-    let outputs = record.outputs.iter().enumerate().filter(is_wanted);
+    let outputs = outputs.iter().enumerate().filter(is_wanted);
     outputs.map(|(_, output)| output)
 }
 
 /// The same with the files that they get under a name: NAME.ENDING, and NAME.ROLE.ENDING beside
 /// it.
-fn files<'r>(name: &str, record: &'r Record) -> Vec<(String, &'r Output)> {
-    let file = |(index, output): (usize, &'r Output)| {
+fn files<'o>(name: &str, outputs: &'o [Output]) -> Vec<(String, &'o Output)> {
+    let file = |(index, output): (usize, &'o Output)| {
         let ending = output.ending();
         let file = if index == 0 && !ENDINGS.contains(&ending) {
             format!("{name}.{ending}")
@@ -140,7 +148,7 @@ fn files<'r>(name: &str, record: &'r Record) -> Vec<(String, &'r Output)> {
         };
         (file, output)
     };
-    wanted(record).enumerate().map(file).collect()
+    wanted(outputs).enumerate().map(file).collect()
 }
 
 impl OutputFolder {
@@ -174,7 +182,7 @@ impl OutputFolder {
             self.draw_curve(&name, record).await?;
         }
         let path = |file: &String| self.folder.join(file);
-        let files = files(&name, record);
+        let files = files(&name, &record.outputs);
         Ok(Saved {
             files: files.iter().map(|(file, _)| path(file)).collect(),
             kept,
@@ -239,11 +247,12 @@ impl OutputFolder {
         entry: &ManifestEntry,
         record: &Record,
     ) -> Result<Put, FolderError> {
-        let files = files(name, record);
+        let files = files(name, &record.outputs);
         let json = self.record_file(&files, entry, record)?;
         let record_file = format!("{name}.{}", RecordFile::ENDING);
         let recorded = self.get(&record_file).await?.unwrap_or_default();
-        let compared = self.compare(files, RecordFile::parse(&recorded)).await?;
+        let was = RecordFile::parse(&recorded).map_or(Vec::new(), RecordFile::into_outputs);
+        let compared = self.compare(files, self::files(name, &was)).await?;
         if !compared.foreign.is_empty() {
             return Ok(Put::Refused(compared.foreign));
         }
@@ -264,26 +273,32 @@ impl OutputFolder {
         self.put_fetched(fetched).await
     }
 
-    /// Compares the files that there are with what they should be. `recorded` is what they were
-    /// the last time.
+    /// Compares the files that there are with what they should be, and with what they `were` the
+    /// last time.
     async fn compare<'r>(
         &self,
         files: Vec<(String, &'r Output)>,
-        recorded: Option<RecordFile>,
+        were: Vec<(String, &Output)>,
     ) -> Result<Compared<'r>, FolderError> {
-        let was = |output: &Output, bytes: &Bytes| {
-            let recorded = recorded.as_ref();
-            recorded.is_some_and(|recorded| recorded.is_of(&output.role, bytes))
-        };
+        let mut were: BTreeMap<_, _> = were.into_iter().collect();
         let mut compared = Compared::default();
         for (file, output) in files {
+            let was = were.remove(&file);
             match self.get(&file).await? {
                 Some(bytes) if output.is(&bytes) => continue,
-                Some(bytes) if was(output, &bytes) => compared.outdated.push(file.clone()),
+                Some(bytes) if was.is_some_and(|was| was.is(&bytes)) => {
+                    compared.outdated.push(file.clone());
+                }
                 Some(_) => compared.foreign.push(file.clone()),
                 None => {}
             }
             compared.missing.push((file, output));
+        }
+        // What the job no longer makes.
+        for (file, was) in were {
+            if self.get(&file).await?.is_some_and(|bytes| was.is(&bytes)) {
+                compared.outdated.push(file);
+            }
         }
         Ok(compared)
     }
@@ -342,10 +357,19 @@ impl OutputFolder {
     async fn fetch(&self, output: &Output, record: &Record) -> Result<Bytes, FolderError> {
         let bytes = self.store.get(&output.key).await;
         let bytes = bytes.map_err(DocumentError::from)?;
-        bytes.ok_or_else(|| FolderError::Missing {
-            output: self.store.locate(&output.key),
-            record: self.store.locate(&keys::result(&record.job)),
-        })
+        let (key, result) = (&output.key, keys::result(&record.job));
+        let (output_at, record) = (self.store.locate(key), self.store.locate(&result));
+        match bytes {
+            Some(bytes) if output.is(&bytes) => Ok(bytes),
+            Some(_) => Err(FolderError::Damaged {
+                output: output_at,
+                record,
+            }),
+            None => Err(FolderError::Missing {
+                output: output_at,
+                record,
+            }),
+        }
     }
 
     /// Draws `<name>.svg`, if the store knows how the loss fell, unless it is there.
@@ -358,8 +382,10 @@ impl OutputFolder {
         };
         let chart = curve::chart(name, &curve);
         let chart = chart.map_err(|e| damaged(&*self.store, key, e))?;
-        self.put_new(&format!("{name}.{CHART}"), chart.into())
-            .await?;
+        if let Some(chart) = chart {
+            self.put_new(&format!("{name}.{CHART}"), chart.into())
+                .await?;
+        }
         Ok(())
     }
 

@@ -47,13 +47,15 @@ impl Names {
         record: Option<&Record>,
     ) -> Result<String, StoreError> {
         loop {
-            if let Some(name) = self.find(entry, left).await? {
+            let mut name = self.find(entry, left).await?;
+            if name.is_none() {
+                name = self.take(entry, claim, record).await?;
+            }
+            if let Some(name) = name {
+                self.list(&name, record)?;
                 return Ok(name);
             }
-            // Where another command was quicker, that may have been for the same result.
-            if let Some(name) = self.take(entry, claim, record).await? {
-                return Ok(name);
-            }
+            // Another command was quicker, which may have been for the same result.
         }
     }
 
@@ -140,7 +142,9 @@ impl Names {
         let mut others = listing
             .range(start.clone()..)
             .map_while(|file| file.strip_prefix(&start));
-        let mut wanted = record.iter().flat_map(|record| files(leaf, record));
+        let mut wanted = record
+            .iter()
+            .flat_map(|record| files(leaf, &record.outputs));
         Ok(others.all(|ending| ending.contains('.'))
             && !wanted.any(|(file, _)| listing.contains(&file)))
     }
@@ -155,11 +159,20 @@ impl Names {
         if self.listing(folder)?.contains(&record_file) {
             return Ok(false);
         }
-        let Some((file, output)) = files(name, record).into_iter().next() else {
+        let Some((file, output)) = files(name, &record.outputs).into_iter().next() else {
             return Ok(false);
         };
         let there = self.files.get(&file).await?;
         Ok(there.is_some_and(|bytes| output.is(&bytes)))
+    }
+
+    /// Lists the files that a result gets: no other is to bear their names.
+    fn list(&mut self, name: &str, record: Option<&Record>) -> Result<(), StoreError> {
+        let (folder, leaf) = split(name);
+        let files = record.map(|record| files(leaf, &record.outputs));
+        let files = files.into_iter().flatten().map(|(file, _)| file);
+        self.listing(folder)?.extend(files);
+        Ok(())
     }
 
     fn listing(&mut self, folder: &str) -> Result<&mut BTreeSet<String>, StoreError> {

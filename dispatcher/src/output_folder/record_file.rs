@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
-use stylefleet_proto::{JobId, Output, Role};
+use stylefleet_proto::{JobId, Output, Role, keys};
 
 use super::CHART;
 
@@ -35,10 +35,12 @@ impl RecordFile {
         Self::parse(&std::fs::read(path.with_extension(Self::ENDING)).ok()?)
     }
 
-    /// Whether these are the bytes that the job's output of that role had when it was recorded.
-    pub fn is_of(&self, role: &Role, file: &[u8]) -> bool {
-        let mut outputs = self.outputs.iter();
-        outputs.any(|output| output.role == *role && output.is(file))
+    /// The outputs that it names: a person may have edited it.
+    pub fn into_outputs(mut self) -> Vec<Output> {
+        let job = self.job;
+        self.outputs
+            .retain(|output| keys::is_output(&job, &output.role, &output.key));
+        self.outputs
     }
 
     /// Whether the file of that name is an output's.

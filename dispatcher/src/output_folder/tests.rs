@@ -1,7 +1,7 @@
 use std::fs;
 
 use futures_util::future::join_all;
-use stylefleet_proto::{Digest, testing};
+use stylefleet_proto::{Digest, Name, testing};
 use stylefleet_transport::store::MemoryStore;
 use tempfile::TempDir;
 
@@ -394,4 +394,121 @@ async fn an_output_does_not_take_the_place_of_the_record() {
     assert_eq!(saved.files, [scene.folder.path().join("a.report.json")]);
     assert!(scene.save(1, "a", &record).await.kept);
     assert_eq!(scene.files(), ["a.json", "a.report.json"]);
+}
+
+#[tokio::test]
+async fn an_output_that_is_damaged_in_the_store_does_not_reach_the_folder() {
+    let scene = Scene::new();
+    let record = scene.made_two(1, "1").await;
+    let mask = &record.outputs[2].key;
+    let put = scene.store.put(mask, "mask 2".into()).await;
+    put.expect("puts");
+    for _ in 0..2 {
+        let refused = scene.open().save(&entry(1, "a"), &record).await;
+        let reason = refused.expect_err("is damaged").into_reason();
+        let reason = reason.expect("concerns this result alone");
+        assert!(reason.contains(mask), "{reason}");
+        assert_eq!(scene.files(), ["a.json"]);
+    }
+    let record = scene.made_two(1, "1").await;
+    assert_eq!(scene.name(&scene.save(1, "a", &record).await), "a");
+}
+
+#[tokio::test]
+async fn outputs_of_one_job_and_names_of_others_are_kept_apart() {
+    let scene = Scene::new();
+    let mut with_table = scene.made(1).await;
+    scene
+        .add_output(&mut with_table, 1, "table", b"of 1", "csv")
+        .await;
+    let mut table = scene.made(2).await;
+    table.outputs.clear();
+    scene.add_output(&mut table, 2, "all", b"of 2", "csv").await;
+    for (first, second, expected) in [
+        ((1, "a"), (2, "a.table"), "a.table-2.csv"),
+        ((2, "b.table"), (1, "b"), "b-2.table.csv"),
+    ] {
+        // Found by two commands, and then by one.
+        for _ in 0..2 {
+            let folder = scene.open();
+            for (number, name) in [first, second] {
+                let record = if number == 1 { &with_table } else { &table };
+                let saved = folder.save(&entry(number, name), record).await;
+                assert!(saved.expect("saves").changed.is_empty(), "{name}");
+            }
+        }
+        assert!(scene.files().contains(&expected.to_owned()));
+    }
+    let files = [
+        "a.json",
+        "a.png",
+        "a.svg",
+        "a.table-2.csv",
+        "a.table-2.json",
+        "a.table.csv",
+        "b-2.json",
+        "b-2.png",
+        "b-2.svg",
+        "b-2.table.csv",
+        "b.table.csv",
+        "b.table.json",
+    ];
+    assert_eq!(scene.files(), files);
+}
+
+#[tokio::test]
+async fn outputs_that_a_job_no_longer_makes_go_unless_they_were_changed() {
+    let scene = Scene::new();
+    let mut record = scene.made_two(1, "1").await;
+    scene
+        .add_output(&mut record, 1, "notes", b"notes", "txt")
+        .await;
+    scene.save(1, "a", &record).await;
+    scene.write("a.notes.txt", "edited");
+    let mut record = scene.made_as(1, "picture 2").await;
+    scene
+        .add_output(&mut record, 1, "mask.1", b"mask 2", "png")
+        .await;
+    assert_eq!(scene.name(&scene.save(1, "a", &record).await), "a");
+    let files = ["a.json", "a.mask.1.png", "a.notes.txt", "a.png", "a.svg"];
+    assert_eq!(scene.files(), files);
+    assert_eq!(scene.read("a.notes.txt"), "edited");
+    // The same file by another role.
+    record.outputs.remove(0);
+    scene
+        .add_output(&mut record, 1, "image", b"picture 2", "png")
+        .await;
+    record.outputs.reverse();
+    assert_eq!(scene.name(&scene.save(1, "a", &record).await), "a kept");
+    assert_eq!(scene.files(), files);
+}
+
+#[tokio::test]
+async fn a_curve_that_cannot_be_drawn_does_not_cost_the_result() {
+    let scene = Scene::new();
+    let mut record = scene.made(1).await;
+    record.outputs.truncate(1);
+    let curve = serde_json::to_vec(&Curve::default()).expect("JSON");
+    scene
+        .add_output(&mut record, 1, Curve::ROLE, &curve, "json")
+        .await;
+    assert_eq!(scene.name(&scene.save(1, "a", &record).await), "a");
+    assert_eq!(scene.files(), ["a.json", "a.png"]);
+}
+
+#[tokio::test]
+async fn the_longest_names_have_room_for_the_longest_roles() {
+    let scene = Scene::new();
+    let is_plain = |name: &String| name.parse().is_ok_and(|name: Name| name.is_plain());
+    let names = (1..).map(|length| "n".repeat(length));
+    let name = names.take_while(is_plain).last().expect("there is one");
+    for number in [1, 2] {
+        let mut record = scene.made(number).await;
+        scene
+            .add_output(&mut record, number, &"r".repeat(32), b"it", &"e".repeat(12))
+            .await;
+        record.check(&job(number)).expect("is valid");
+        let saved = scene.save(number, &name, &record).await;
+        assert_eq!(saved.files.len(), 2);
+    }
 }
