@@ -79,6 +79,10 @@ impl Request {
         specification: &S,
         inputs: Vec<Input>,
     ) -> Result<Self, Invalid> {
+        if !name.is_plain() {
+            let reason = format!("\"{name}\" is no name for a file in a folder of outputs");
+            return Err(Invalid::new("name", reason));
+        }
         // Until all that is asked is known.
         let nameless = "nameless".parse()?;
         Ok(Self {
@@ -337,6 +341,19 @@ mod tests {
         let names: Vec<_> = entries.iter().map(|entry| entry.name.as_ref()).collect();
         assert_eq!(names, ["a", "b"]);
         assert_eq!(entries[0].labels["way"], "plain");
+    }
+
+    #[test]
+    fn results_whose_names_lead_out_of_the_folder_are_refused() {
+        let request = |name: &str| {
+            let name = name.parse().expect("a name");
+            let inputs = vec![testing::input(file(), b"bytes")];
+            Request::new(name, &Join { backwards: false }, inputs)
+        };
+        request("a/b").expect("lies in a folder");
+        for name in ["../a", "/a", ".stylefleet/a", "a/", &"a".repeat(300)] {
+            assert_eq!(request(name).expect_err(name).field, "name");
+        }
     }
 
     #[tokio::test]
