@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use stylefleet_proto::{JobId, Progress};
+use stylefleet_proto::JobId;
 
-use super::words::{duration, line, listed};
+use super::words::{briefly, line};
 use super::{News, Output};
 
 /// Most jobs that have a bar at once.
@@ -97,8 +97,9 @@ impl Output for Bars {
                 progress,
             } => {
                 if let Some(bar) = self.bar(*job) {
-                    bar.set_length(progress.total);
-                    bar.set_position(progress.done);
+                    // Of how much, is not known of every phase: the bar is empty then, not full.
+                    bar.set_length(progress.total.max(1));
+                    bar.set_position(progress.done.min(progress.total));
                     bar.set_message(format!("{name}  {}", briefly(progress)));
                 }
             }
@@ -129,16 +130,6 @@ impl Output for Bars {
             }
         }
     }
-}
-
-/// Where a job stands, for a line that may have 80 columns.
-fn briefly(at: &Progress) -> String {
-    let left = match at.seconds_left {
-        Some(seconds) => format!(", {} left", duration(seconds)),
-        None => String::new(),
-    };
-    let figures = listed(&at.figures);
-    format!("{}  {}/{}{figures}{left}", at.phase, at.done, at.total)
 }
 
 fn style(template: &str) -> ProgressStyle {

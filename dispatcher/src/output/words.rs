@@ -127,6 +127,16 @@ pub fn left_as_it_is(file: &Path) -> String {
 
 /// Where a job stands, for people.
 pub fn standing(at: &Progress) -> String {
+    counted(at, &format!(" {}", at.unit))
+}
+
+/// The same, for a line that may have 80 columns.
+pub fn briefly(at: &Progress) -> String {
+    counted(at, "")
+}
+
+/// Where a job stands, counted in `unit`.
+fn counted(at: &Progress, unit: &str) -> String {
     let phase = match at.phase.as_str() {
         "" => String::new(),
         phase => format!("{phase}: "),
@@ -140,7 +150,7 @@ pub fn standing(at: &Progress) -> String {
         None => String::new(),
     };
     let figures = listed(&at.figures);
-    format!("{phase}{}{total} {}{figures}{left}", at.done, at.unit)
+    format!("{phase}{}{total}{unit}{figures}{left}", at.done)
 }
 
 /// The figures that are no part of another, each after a comma.
@@ -244,10 +254,12 @@ mod tests {
         };
         let text = "scale 2/3, 512x384: 12/100 evaluations, loss 1.234e3, 3 min 00 s left";
         assert_eq!(standing(&at), text);
+        assert_eq!(briefly(&at), text.replace(" evaluations", ""));
         at.phase.clear();
         at.figures.clear();
         (at.total, at.seconds_left) = (0, None);
         assert_eq!(standing(&at), "12 evaluations");
+        assert_eq!(briefly(&at), "12");
     }
 
     #[test]
@@ -259,6 +271,7 @@ mod tests {
             (59.6, "1 min 00 s"),
             (125.0, "2 min 05 s"),
             (7260.0, "2 h 01 min"),
+            (f64::MAX, "5124095576030431 h 00 min"),
         ] {
             assert_eq!(duration(seconds), text);
         }
