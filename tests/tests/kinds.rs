@@ -325,3 +325,64 @@ fn it_runs_on_one_machine_too() {
     assert_eq!(scene.read("out/smooth.table.csv"), b"mine");
     expect_result(&scene, "out", "smooth-2", 300);
 }
+
+#[test]
+fn two_kinds_share_a_fleet_a_batch_and_a_folder() {
+    let workshop = workshop();
+    workshop.scene.write("boat.wave", "smooth");
+    let picture = |batch: &str| {
+        let mut submit = workshop.scene.command(Programs::standard().dispatcher);
+        submit.envs(workshop.fleet.environment(&workshop.fleet.dispatcher));
+        let options = "--size 16 --scales 1 --evaluations 2 --precision f32 --json";
+        submit.args([
+            "submit", "boat.png", "--style", "wave.png", "--batch", batch,
+        ]);
+        submit.args(options.split(' '));
+        Run::start(submit).end()
+    };
+    workshop.submit(&["boat.wave --batch named", SHORT]);
+    let refused = picture("named").expect_code(1);
+    assert!(
+        refused.so_far().contains("boat.wave"),
+        "no two share a name"
+    );
+    workshop.submit(&["smooth --batch b", SHORT]);
+    picture("b").expect_code(0);
+    let _worker = workshop.start_worker(&[]);
+    for (batch, results) in [("named", 1), ("b", 2)] {
+        workshop.watch(batch).end().expect_code(0);
+        let fetched = workshop.ask(&["fetch", batch, "--out both"]);
+        assert_eq!(fetched["fetched"], results, "{fetched}");
+    }
+    expect_result(&workshop.scene, "both", "boat.wave", 10);
+    expect_result(&workshop.scene, "both", "smooth", 10);
+    let story = workshop.scene.json("both/boat.wave-2.json");
+    assert_eq!(
+        (&story["kind"], &story["file"]),
+        (&json!("stylize"), &json!("boat.wave-2.png"))
+    );
+    workshop.expect_nothing_waits();
+}
+
+#[test]
+fn an_output_that_was_damaged_is_not_fetched_and_can_be_made_again() {
+    let workshop = workshop();
+    let _worker = workshop.start_worker(&[]);
+    workshop.submit(&["smooth --batch b", SHORT]);
+    workshop.watch("b").end().expect_code(0);
+    let status = workshop.ask(&["status b/smooth"]);
+    let table = &status["record"]["outputs"][1]["key"];
+    let table = table.as_str().expect("a key");
+    workshop.scene.write("other", "other");
+    workshop.put(table, &workshop.scene.path("other"));
+    let fetched = workshop.start(&["fetch b --out counted"]).end();
+    let fetched = fetched.expect_code(1).stdout.concat();
+    assert!(fetched.contains(table), "{fetched}");
+    assert_eq!(workshop.scene.files("counted"), ["smooth.json"]);
+
+    workshop.remove(&keys::result(&job(&status)));
+    workshop.submit(&["smooth --batch b", SHORT]);
+    workshop.watch("b").end().expect_code(0);
+    workshop.ask(&["fetch b --out counted"]);
+    expect_result(&workshop.scene, "counted", "smooth", 10);
+}
