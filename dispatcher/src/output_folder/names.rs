@@ -52,7 +52,7 @@ impl Names {
                 name = self.take(entry, claim, record).await?;
             }
             if let Some(name) = name {
-                self.list(&name, record)?;
+                self.reserve(&name, record)?;
                 return Ok(name);
             }
             // Another command was quicker, which may have been for the same result.
@@ -166,8 +166,8 @@ impl Names {
         Ok(there.is_some_and(|bytes| output.is(&bytes)))
     }
 
-    /// Lists the files that a result gets: no other is to bear their names.
-    fn list(&mut self, name: &str, record: Option<&Record>) -> Result<(), StoreError> {
+    /// Lists the files that a result will have: no other is to bear their names.
+    fn reserve(&mut self, name: &str, record: Option<&Record>) -> Result<(), StoreError> {
         let (folder, leaf) = split(name);
         let files = record.map(|record| files(leaf, &record.outputs));
         let files = files.into_iter().flatten().map(|(file, _)| file);

@@ -512,3 +512,22 @@ async fn the_longest_names_have_room_for_the_longest_roles() {
         assert_eq!(saved.files.len(), 2);
     }
 }
+
+#[tokio::test]
+async fn outputs_may_be_many_and_empty() {
+    let scene = Scene::new();
+    let mut record = scene.made(1).await;
+    record.outputs.clear();
+    for number in 0..100 {
+        let role = format!("json.{number}");
+        let ending = ["json", "svg", "previews"][number % 3];
+        scene.add_output(&mut record, 1, &role, b"", ending).await;
+    }
+    record.check(&job(1)).expect("is valid");
+    for kept in [false, true] {
+        let saved = scene.save(1, "a", &record).await;
+        assert_eq!((saved.files.len(), saved.kept), (100, kept));
+        assert!(saved.files.iter().all(|file| record_file::is_ours(file)));
+    }
+    assert_eq!(scene.files().len(), 101);
+}
