@@ -44,8 +44,8 @@ impl Value for Size {
         };
         size.ok_or_else(|| {
             format!(
-                "invalid size \"{text}\": give pixels of the longer side, as in 512, or both, as in \
-                 640x480"
+                "invalid size \"{text}\": give pixels of the longer side, as in 512, or both, as \
+                 in 640x480"
             )
         })
     }
