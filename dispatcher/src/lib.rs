@@ -77,6 +77,8 @@ pub fn main<A: clap::Parser>(
 }
 
 fn complain(error: &dyn std::error::Error, code: u8) -> ExitCode {
+    // People get one line; this has what lies behind it.
+    tracing::debug!("{error:?}");
     eprintln!("error: {error}");
     ExitCode::from(code)
 }

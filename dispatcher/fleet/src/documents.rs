@@ -1,8 +1,11 @@
 //! The JSON documents of the store. What is read from there is checked like anything from
 //! outside.
 
+use std::error::Error;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use stylefleet_transport::Cause;
 use stylefleet_transport::store::{Store, StoreError};
 
 /// Why a document cannot be read or written.
@@ -12,12 +15,12 @@ pub enum DocumentError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// It is not what it should be.
-    #[error("{place} is damaged: {reason}: remove it, then submit or run the same again")]
+    #[error("{place} is damaged: {source}: remove it, then submit or run the same again")]
     Damaged {
         /// Where it is.
         place: String,
         /// What is wrong with it.
-        reason: String,
+        source: Cause,
     },
 }
 
@@ -55,9 +58,36 @@ pub async fn write<T: Serialize>(
 }
 
 /// The error that what lies under `key` cannot be used.
-pub fn damaged(store: &dyn Store, key: &str, reason: impl ToString) -> DocumentError {
+pub fn damaged(
+    store: &dyn Store,
+    key: &str,
+    reason: impl Into<Box<dyn Error + Send + Sync>>,
+) -> DocumentError {
     DocumentError::Damaged {
         place: store.locate(key),
-        reason: reason.to_string(),
+        source: Cause::of(reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stylefleet_transport::store::MemoryStore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_document_is_in_the_chain_of_sources() {
+        let store = MemoryStore::default();
+        store
+            .put("results/x.json", "{".into())
+            .await
+            .expect("writes");
+        let damaged = read::<serde_json::Value>(&store, "results/x.json").await;
+        let damaged = damaged.expect_err("is no JSON");
+        let mut chain = std::iter::successors(damaged.source(), |&error| error.source());
+        assert!(
+            chain.any(|error| error.is::<serde_json::Error>()),
+            "{damaged:?}"
+        );
     }
 }

@@ -5,9 +5,10 @@ use std::io::{Cursor, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use image::{ImageError, ImageFormat, ImageReader};
+use image::{ImageFormat, ImageReader};
 use jxl_oxide::{InitializeResult, JxlImage};
 use stylefleet_formats::{HEAD, Kind, Unread, jpeg, readable};
+use stylefleet_model::Cause;
 use tiff::{TiffError, TiffUnsupportedError};
 
 use crate::images::pattern::is_pattern;
@@ -20,6 +21,7 @@ const JPEG_XL_HEAD: usize = 4 << 20;
 #[error("{}: {reason}", path.display())]
 pub struct Refusal {
     path: PathBuf,
+    #[source]
     reason: Reason,
 }
 
@@ -41,10 +43,10 @@ enum Reason {
     Empty,
     #[error(transparent)]
     Unread(#[from] Unread),
-    #[error("is damaged or cut off: {}", .0.trim().replace('\n', " "))]
-    Damaged(String),
+    #[error("is damaged or cut off: {}", .0.to_string().trim().replace('\n', " "))]
+    Damaged(#[source] Cause),
     #[error("is a kind of TIFF ({0}) that is not read: save it as PNG or RGB TIFF")]
-    TiffKind(TiffUnsupportedError),
+    TiffKind(#[source] TiffUnsupportedError),
     #[error("is {width}x{height} pixels: there is nothing to see")]
     NoPixels { width: u32, height: u32 },
     #[error(
@@ -122,13 +124,17 @@ fn check(image: &[u8], max_pixels: u64) -> Result<(), Reason> {
     Ok(())
 }
 
+fn damaged(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Reason {
+    Reason::Damaged(Cause::of(error))
+}
+
 /// Width and height, as the header says.
 fn dimensions(image: &[u8]) -> Result<(u32, u32), Reason> {
-    let damaged = |reason: &dyn ToString| Reason::Damaged(reason.to_string());
     match readable(image)? {
         Kind::Jpeg => {
             let outline = jpeg::outline(image);
-            let outline = outline.ok_or_else(|| damaged(&"its picture is missing"))?;
+            let outline =
+                outline.ok_or_else(|| Reason::Damaged("its picture is missing".into()))?;
             match outline.unread {
                 Some(coding) => Err(Unread::Coding(Kind::Jpeg, coding).into()),
                 None => Ok((outline.width, outline.height)),
@@ -136,17 +142,19 @@ fn dimensions(image: &[u8]) -> Result<(u32, u32), Reason> {
         }
         Kind::Heic | Kind::Avif => {
             // In whole blocks, which the picture's own size may be a little less than.
-            let size = imagesize::blob_size(image).map_err(|e| damaged(&e))?;
-            let side = |side: usize| u32::try_from(side).map_err(|e| damaged(&e));
+            let size = imagesize::blob_size(image).map_err(damaged)?;
+            let side = |side: usize| u32::try_from(side).map_err(damaged);
             Ok((side(size.width)?, side(size.height)?))
         }
         Kind::JpegXl => {
             let mut file = JxlImage::builder().build_uninit();
             let head = &image[..image.len().min(JPEG_XL_HEAD)];
-            file.feed_bytes(head).map_err(|e| damaged(&e))?;
-            match file.try_init().map_err(|e| damaged(&e))? {
+            file.feed_bytes(head).map_err(damaged)?;
+            match file.try_init().map_err(damaged)? {
                 InitializeResult::Initialized(image) => Ok((image.width(), image.height())),
-                InitializeResult::NeedMoreData(_) => Err(damaged(&"its picture is missing")),
+                InitializeResult::NeedMoreData(_) => {
+                    Err(Reason::Damaged("its picture is missing".into()))
+                }
             }
         }
         Kind::Png => by_decoder(image, ImageFormat::Png),
@@ -164,18 +172,20 @@ fn tiff_dimensions(image: &[u8]) -> Result<(u32, u32), Reason> {
     match decoder.and_then(|mut decoder| decoder.dimensions()) {
         Ok(dimensions) => Ok(dimensions),
         Err(TiffError::UnsupportedError(kind)) => Err(Reason::TiffKind(kind)),
-        Err(error) => Err(Reason::Damaged(error.to_string())),
+        Err(error) => Err(damaged(error)),
     }
 }
 
 fn by_decoder(image: &[u8], format: ImageFormat) -> Result<(u32, u32), Reason> {
     let reader = ImageReader::with_format(Cursor::new(image), format);
     let dimensions = reader.into_dimensions();
-    dimensions.map_err(|e: ImageError| Reason::Damaged(e.to_string()))
+    dimensions.map_err(damaged)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error;
+
     use super::*;
 
     fn png(width: u32, height: u32) -> Vec<u8> {
@@ -202,6 +212,18 @@ mod tests {
         let file = tempfile::NamedTempFile::with_suffix(".jpg").expect("a file");
         std::fs::write(file.path(), png(10, 10)).expect("writes");
         assert_eq!(read_file(file.path(), 100).expect("is read"), png(10, 10));
+    }
+
+    #[test]
+    fn a_refusal_keeps_the_decoders_error() {
+        let bytes = Bytes::from(png(10, 10)).slice(..20);
+        let refused = check_object(Path::new("s3://bucket/a.png"), Some(bytes), 100);
+        let refused = refused.expect_err("is cut off");
+        let mut chain = std::iter::successors(refused.source(), |&error| error.source());
+        assert!(
+            chain.any(|error| error.is::<image::ImageError>()),
+            "{refused:?}"
+        );
     }
 
     #[test]

@@ -112,6 +112,8 @@ impl Attempt {
 
     /// How a failed attempt ended. If no other follows, the reason goes into the store.
     pub(super) async fn fail(&self, failure: Failure) -> Ended {
+        // People get one line; this has what lies behind it.
+        tracing::debug!("{}: {failure:?}", self.job.id);
         let retryable = failure.is_retryable();
         let reason = failure.to_string();
         let failed = Ended::Failed { retryable, reason };
