@@ -78,7 +78,7 @@ pub fn main<A: clap::Parser>(
 
 fn complain(error: &dyn std::error::Error, code: u8) -> ExitCode {
     // People get one line; this has what lies behind it.
-    tracing::debug!("{error:?}");
+    tracing::debug!("{}", stylefleet_model::with_sources(error));
     eprintln!("error: {error}");
     ExitCode::from(code)
 }

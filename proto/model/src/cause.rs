@@ -62,3 +62,24 @@ impl Error for Cause {
         Some(source)
     }
 }
+
+/// An error and the errors behind it, from the last to the first, on one line for a log. Their
+/// messages alone: what else they hold may be a secret.
+pub fn with_sources(error: &dyn Error) -> String {
+    let chain = std::iter::successors(Some(error), |&error| error.source());
+    let messages: Vec<_> = chain.map(|error| error.to_string()).collect();
+    messages.join(" <- ").replace(char::is_control, " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_listed_on_one_line() {
+        let system = std::io::Error::other("no\nroute");
+        let cause = Cause::new("cannot be reached", system);
+        assert_eq!(cause.to_string(), "cannot be reached");
+        assert_eq!(with_sources(&cause), "cannot be reached <- no route");
+    }
+}

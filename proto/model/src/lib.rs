@@ -16,7 +16,7 @@ pub mod stylize;
 mod text;
 mod valid;
 
-pub use cause::Cause;
+pub use cause::{Cause, with_sources};
 pub use choice::Choice;
 pub use curve::Curve;
 pub use digest::{Digest, Hasher};

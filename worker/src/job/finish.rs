@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use stylefleet_engine::{Finished, Outcome};
+use stylefleet_model::with_sources;
 use stylefleet_proto::lifecycle::{self, ATTEMPTS, Settlement};
 use stylefleet_proto::{Ended, Record, keys};
 use stylefleet_transport::store::StoreError;
@@ -113,7 +114,7 @@ impl Attempt {
     /// How a failed attempt ended. If no other follows, the reason goes into the store.
     pub(super) async fn fail(&self, failure: Failure) -> Ended {
         // People get one line; this has what lies behind it.
-        tracing::debug!("{}: {failure:?}", self.job.id);
+        tracing::debug!("{}: {}", self.job.id, with_sources(&failure));
         let retryable = failure.is_retryable();
         let reason = failure.to_string();
         let failed = Ended::Failed { retryable, reason };
