@@ -212,8 +212,8 @@ fn weights_that_are_not_vgg19s_are_refused_at_the_start() {
     });
     scene.write("nan.safetensors", nan);
     for (file, reason) in [
-        ("text.safetensors", "no safetensors file"),
-        ("cut.safetensors", "no safetensors file"),
+        ("text.safetensors", "is not a safetensors file"),
+        ("cut.safetensors", "is not a safetensors file"),
         (
             "shapes.safetensors",
             "conv3_1.weight is F32 [128, 256, 3, 3], must be F32 [256, 128",
