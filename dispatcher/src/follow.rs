@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use stylefleet_fleet::follow::{FollowError, Follower, Happening};
 use stylefleet_fleet::state::Outcome;
-use stylefleet_proto::{Ended, Event, JobId, ManifestEntry, Record, Update};
+use stylefleet_proto::{Ended, Event, JobId, ManifestEntry, Output, Record, Update};
 use stylefleet_transport::store::Store;
 
 use crate::output::{Files, News, left_as_it_is};
@@ -204,10 +204,9 @@ impl<'a> Presenter<'a> {
         record: &Record,
     ) -> Result<Vec<PathBuf>, FolderError> {
         let Some(folder) = &self.folder else {
-            let place = |output: &_| self.store.locate(output).into();
-            return Ok(wanted(&record.outputs)
-                .map(|output| place(&output.key))
-                .collect());
+            let outputs = wanted(&record.outputs);
+            let place = |output: &Output| self.store.locate(&output.key).into();
+            return Ok(outputs.map(place).collect());
         };
         let saved = folder.save(entry, record).await?;
         for file in saved.changed {
@@ -243,13 +242,13 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::output::Output;
+    use crate::output;
 
     /// Keeps the events that it is shown, with their names.
     #[derive(Clone, Default)]
     struct Shown(Arc<Mutex<Vec<String>>>);
 
-    impl Output for Shown {
+    impl output::Output for Shown {
         fn show(&mut self, news: &News<'_>) {
             let news = serde_json::to_value(news).expect("JSON");
             let text = |field: &str| news[field].as_str().unwrap_or_default().to_owned();
