@@ -147,11 +147,14 @@ impl TryFrom<wire::event::Kind> for EventKind {
             Kind::Progress(e) => Self::Update(Update::Progress(progress(e)?)),
             Kind::Note(e) => Self::Update(Update::Note(e.text)),
             Kind::Previewed(e) => Self::Update(Update::Previewed { steps: e.steps }),
-            Kind::Finished(e) => Self::Ended(Ended::Finished {
-                seconds: e.seconds,
-                steps: e.steps,
-                figures: figures(e.figures)?,
-            }),
+            Kind::Finished(e) => {
+                figures(&e.figures)?;
+                Self::Ended(Ended::Finished {
+                    seconds: e.seconds,
+                    steps: e.steps,
+                    figures: e.figures,
+                })
+            }
             Kind::Failed(e) => Self::Ended(Ended::Failed {
                 retryable: e.retryable,
                 reason: e.reason,
@@ -163,14 +166,17 @@ impl TryFrom<wire::event::Kind> for EventKind {
 }
 
 fn progress(from: wire::Progress) -> Result<Progress, Invalid> {
+    words("phase", &from.phase)?;
+    words("unit", &from.unit)?;
+    figures(&from.figures)?;
     let seconds = |left| number("seconds_left", left, 0.0..=f64::MAX);
     Ok(Progress {
-        phase: words("phase", from.phase)?,
+        phase: from.phase,
         done: from.done,
         total: from.total,
-        unit: words("unit", from.unit)?,
+        unit: from.unit,
         steps: from.steps,
-        figures: figures(from.figures)?,
+        figures: from.figures,
         seconds_left: from.seconds_left.map(seconds).transpose()?,
     })
 }

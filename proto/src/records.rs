@@ -177,7 +177,7 @@ impl Record {
         }
         number("seconds", self.seconds, 0.0..=f64::MAX)?;
         // An event says the same.
-        figures(self.figures.clone())?;
+        figures(&self.figures)?;
         for (name, value) in &self.figures {
             number(&format!("figures.{name}"), *value, f64::MIN..=f64::MAX)?;
         }
