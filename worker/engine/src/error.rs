@@ -52,6 +52,44 @@ pub enum Error {
     /// A checkpoint cannot be continued from.
     #[error("its checkpoint cannot be used ({0}): it is begun anew")]
     Checkpoint(#[source] Cause),
+    /// A model cannot be used.
+    #[error("{name}: {reason}")]
+    Model {
+        /// What people call it.
+        name: String,
+        /// What is wrong with it, and the remedy.
+        #[source]
+        reason: Cause,
+    },
+    /// An input that the task fetches by itself cannot be had now.
+    #[error("{name} cannot be fetched: {reason}")]
+    Input {
+        /// What people call it.
+        name: String,
+        /// Why not.
+        #[source]
+        reason: Cause,
+    },
+    /// There is too little to train on.
+    #[error(
+        "{readable} of its photographs can be read, and {needed} are needed: give it more with \
+         --photos"
+    )]
+    Photographs {
+        /// Photographs that can be read.
+        readable: usize,
+        /// How many there must be.
+        needed: usize,
+    },
+    /// Training came to numbers that are not finite.
+    #[error(
+        "training diverged at step {step}: choose a lower --learning-rate or lower weights; its \
+         last checkpoint is kept"
+    )]
+    Diverged {
+        /// The step, from 1.
+        step: u64,
+    },
     /// The objective is not finite where the optimisation starts, or where it ended.
     #[error("the loss is {0}: lower the weights")]
     NotFinite(f64),
@@ -83,6 +121,7 @@ impl Error {
         matches!(
             self,
             Self::NoNetwork
+                | Self::Input { .. }
                 | Self::OutOfMemory(_)
                 | Self::Memory { .. }
                 | Self::Torch(_)

@@ -13,6 +13,7 @@
 //! - `vgg`, `weights`, `tiles`, `objective`, `evaluation`: the network, in tiles where memory is
 //!   short, and the losses that are taken with it.
 //! - `minimize`: L-BFGS and Adam.
+//! - `transform`: networks that redraw a picture in one pass.
 //! - `source`, `image`: image files in and out, their sizes and colours.
 
 pub mod allocator;
@@ -32,6 +33,7 @@ mod source;
 mod task;
 pub mod tasks;
 mod tiles;
+mod transform;
 mod vgg;
 mod weights;
 

@@ -273,7 +273,7 @@ fn converted(from: &[Convolution], kind: Kind, device: Device) -> Result<Vec<Con
 }
 
 /// The same values, laid out with the channels innermost, as convolutions run fastest.
-fn channels_last(tensor: &Tensor) -> Result<Tensor, Error> {
+pub(crate) fn channels_last(tensor: &Tensor) -> Result<Tensor, Error> {
     Ok(tensor
         .f_permute([0, 2, 3, 1])?
         .f_contiguous()?
