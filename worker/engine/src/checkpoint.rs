@@ -18,7 +18,7 @@ use tch::{Device, Kind, Tensor};
 use crate::{Cause, Error};
 
 /// Raised when the meaning of a checkpoint changes.
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 /// Under this name the metadata holds the [`Header`] as JSON.
 const HEADER: &str = "stylefleet";
 /// Under this name the metadata holds the SHA-256 of header and tensors.

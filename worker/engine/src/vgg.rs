@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::device;
 use crate::weights::{self, Convolution, Weights};
-use stylefleet_model::stylize::{Layer, Network, Pooling};
+use stylefleet_model::stylize::{Layer, Network, Pooling, Precision};
 
 use crate::Error;
 pub(crate) use input::{bounds, from_network, to_network};
@@ -115,6 +115,15 @@ impl Vgg {
     /// What automatic precision begins with.
     pub fn automatic(&self) -> Arithmetic {
         self.automatic
+    }
+
+    /// The arithmetic that a job of that precision begins with.
+    pub fn arithmetic(&self, precision: Precision) -> Arithmetic {
+        match precision {
+            Precision::F32 => Arithmetic::F32,
+            Precision::Bf16 => Arithmetic::Bf16,
+            Precision::Auto => self.automatic,
+        }
     }
 
     /// SHA-256 of the weights file, in hexadecimal.

@@ -6,10 +6,23 @@ use ::image::codecs::jpeg::JpegEncoder;
 use ::image::{DynamicImage, ImageBuffer, ImageFormat};
 
 use stylefleet_model::stylize::Format;
+use tch::{Device, Tensor};
 
 use crate::{Cause, Error};
 
 const JPEG_QUALITY: u8 = 95;
+
+/// R, G, B of each pixel of `image`, `[1, 3, H, W]`, 0 to 255: row by row, held to 0 to 1.
+pub(crate) fn pixels_of(image: &Tensor) -> Result<Vec<f32>, Error> {
+    let pixels = image
+        .f_to_device(Device::Cpu)?
+        .f_div_scalar(255.0)?
+        .f_clamp(0.0, 1.0)?
+        .f_permute([0, 2, 3, 1])?
+        .f_contiguous()?
+        .f_reshape([-1])?;
+    Ok(Vec::<f32>::try_from(&pixels)?)
+}
 
 /// Encodes R, G, B of each pixel, row by row, in 0 to 1; values are rounded to the nearest that the
 /// format holds.

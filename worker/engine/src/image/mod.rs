@@ -13,7 +13,7 @@ mod tiff;
 
 pub(crate) use colors::{grey, recolored, with_chroma_of, with_histogram_of};
 pub(crate) use decode::decode;
-pub(crate) use encode::encode;
+pub(crate) use encode::{encode, pixels_of};
 pub(crate) use extent::{Extent, fitted, resized};
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use stylefleet_model::stylize::Optimizer;
 
 use crate::Error;
 use adam::Adam;
+pub(crate) use adam::Moments;
 use average::{Average, AverageScalars};
 pub(crate) use bounds::Bounds;
 use lbfgs::Lbfgs;

@@ -11,6 +11,7 @@ mod weights;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::rc::Rc;
 
 use tch::Tensor;
 
@@ -39,7 +40,7 @@ pub(crate) struct Loss {
     layers: Vec<Layer>,
     content: BTreeMap<Layer, Tensor>,
     style_layers: Vec<Layer>,
-    regions: Vec<Region>,
+    regions: Rc<[Region]>,
 }
 
 /// How the network runs.
@@ -107,7 +108,7 @@ impl Loss {
             tiles: tiled(extent, &layers, mode.most_pixels),
             layers,
             content: BTreeMap::new(),
-            regions: regions(objective.style_loss, &style_layers, styles)?,
+            regions: regions(objective.style_loss, &style_layers, styles)?.into(),
             style_layers,
         };
         loss.content = loss.activations(vgg, content, &content_layers)?;
@@ -118,6 +119,28 @@ impl Loss {
             loss.balance(vgg, content, strength)?;
         }
         Ok(loss)
+    }
+
+    /// The same with its weights as they are, for another `content` of the same size.
+    pub fn with_content(&self, vgg: &Vgg, content: &Tensor) -> Result<Self, Error> {
+        let _no_grad = tch::no_grad_guard();
+        let objective = &self.objective;
+        let layers = live(objective.content_weight, &objective.content_layers);
+        Ok(Self {
+            objective: objective.clone(),
+            arithmetic: self.arithmetic,
+            extent: self.extent,
+            tiles: self.tiles.clone(),
+            layers: self.layers.clone(),
+            content: self.activations(vgg, content, &layers)?,
+            style_layers: self.style_layers.clone(),
+            regions: Rc::clone(&self.regions),
+        })
+    }
+
+    /// The objective with the weights that count at this scale.
+    pub fn objective(&self) -> &Parameters {
+        &self.objective
     }
 
     /// The loss at `picture`, `[1, 3, H, W]`, 32-bit, B, G, R, means subtracted, and its gradient.
@@ -197,7 +220,7 @@ impl Loss {
         for &(layer, ref activations) in &view.activations {
             let own = tile.core(activations, layer)?;
             if self.style_layers.contains(&layer) {
-                for region in &self.regions {
+                for region in self.regions.iter() {
                     let mask = mask_in(tile, region, layer)?;
                     let loss = self.objective.style_loss;
                     all_moments.push(moments(loss, &own, mask.as_ref())?);

@@ -1,3 +1,4 @@
 //! Kinds of jobs, a folder each.
 
+mod curve;
 pub mod stylize;

@@ -10,9 +10,10 @@ use crate::minimize::Bounds;
 /// B, G, R means of the network's training images.
 const MEANS: [f32; 3] = [103.939, 116.779, 123.68];
 
-/// To what the network takes, on its device. `image` is `[1, 3, H, W]`, R, G, B, 0 to 255.
+/// To what the network takes, on `device`. `image` is `[1, 3, H, W]`, R, G, B, 0 to 255.
 pub(crate) fn to_network(image: &Tensor, means: Means, device: Device) -> Result<Tensor, Error> {
-    let image = image.f_flip([1])?.f_sub(&mean_tensor(means)?)?;
+    let mean = mean_tensor(means)?.f_to_device(image.device())?;
+    let image = image.f_flip([1])?.f_sub(&mean)?;
     upload(&image.f_contiguous()?, device)
 }
 

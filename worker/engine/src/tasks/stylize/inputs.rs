@@ -148,7 +148,7 @@ impl Inputs {
 /// The size of a style image, no larger than it is ever used at: photographs of paintings are
 /// large.
 fn reduced(request: &Request, own: Extent, picture: Extent) -> Extent {
-    let largest = scales::style(request, own, picture);
+    let largest = scales::style(&request.parameters, own, picture);
     if largest.pixels() < own.pixels() {
         largest
     } else {

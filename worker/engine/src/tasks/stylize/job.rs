@@ -1,7 +1,7 @@
 //! One picture: from scale to scale, iteration by iteration.
 
 use stylefleet_model::stylize::{Format, Precision};
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 use super::inputs::{Inputs, StyleImage, mask_at};
 use super::monitor::Monitor;
@@ -10,7 +10,7 @@ use super::position::Position;
 use super::targets::Targets;
 use super::{Request, scales};
 use crate::allocator;
-use crate::image::{self, Extent, fitted, resized};
+use crate::image::{self, Extent, fitted, pixels_of, resized};
 use crate::memory::{Fit, Memory};
 use crate::minimize::{Minimizer, Point, Spectrum, Step};
 use crate::objective::{self, Loss, Mode};
@@ -175,7 +175,7 @@ impl Job<'_> {
         let picture = self.monitor.extent();
         let mut styles = Vec::with_capacity(self.inputs.styles.len());
         for style in &self.inputs.styles {
-            let extent = scales::style(self.request, Extent::of(&style.image)?, picture);
+            let extent = scales::style(objective, Extent::of(&style.image)?, picture);
             let targets = &mut self.targets;
             styles.push(targets.of(style, extent, objective, self.vgg, mode)?);
         }
@@ -355,16 +355,4 @@ fn point(vgg: &Vgg, loss: &Loss, x: &Tensor) -> Result<Point, Error> {
 fn preview(image: &Tensor) -> Result<Vec<u8>, Error> {
     let Extent { width, height } = Extent::of(image)?;
     image::encode([width, height], &pixels_of(image)?, Format::Jpeg)
-}
-
-/// R, G, B of each pixel in 0 to 1, row by row.
-fn pixels_of(image: &Tensor) -> Result<Vec<f32>, Error> {
-    let pixels = image
-        .f_to_device(Device::Cpu)?
-        .f_div_scalar(255.0)?
-        .f_clamp(0.0, 1.0)?
-        .f_permute([0, 2, 3, 1])?
-        .f_contiguous()?
-        .f_reshape([-1])?;
-    Ok(Vec::<f32>::try_from(&pixels)?)
 }

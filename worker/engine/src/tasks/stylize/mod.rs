@@ -2,14 +2,13 @@
 //!
 //! Start reading at `job`, which takes a [`Request`] through its scales.
 
-mod curve;
 mod inputs;
 mod job;
 mod monitor;
 mod picture;
 mod position;
 mod request;
-mod scales;
+pub(super) mod scales;
 mod styles;
 mod targets;
 

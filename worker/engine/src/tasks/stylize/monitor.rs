@@ -5,11 +5,10 @@ use std::time::Instant;
 use stylefleet_model::{Figures, Progress};
 
 use super::Request;
-use super::curve::LossCurve;
-use super::picture::CurvePoint;
 use super::position::Position;
 use crate::image::Extent;
 use crate::minimize::Minimizer;
+use crate::tasks::curve::{CurvePoint, LossCurve};
 use crate::vgg::Arithmetic;
 use crate::{Control, Error, Observer, State};
 
@@ -175,8 +174,8 @@ impl<'a> Monitor<'a> {
     ) {
         let loss = minimizer.best().1;
         self.position.curve.push(CurvePoint {
-            scale: self.position.scale as u32 + 1,
-            evaluations: self.position.total,
+            phase: self.position.scale as u32 + 1,
+            steps: self.position.total.into(),
             loss,
         });
         self.position.recent.push(loss);

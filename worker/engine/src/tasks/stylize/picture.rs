@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
+use stylefleet_model::Figures;
 use stylefleet_model::stylize::{Format, Precision};
-use stylefleet_model::{Curve, Figures};
 
+use crate::tasks::curve::{self, CurvePoint};
 use crate::vgg::Vgg;
 use crate::{Error, Finished, Output, image};
 
@@ -33,17 +32,6 @@ pub(super) struct Picture {
     pub curve: Vec<CurvePoint>,
 }
 
-/// The loss after an iteration. Losses at different scales are those of different objectives.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(super) struct CurvePoint {
-    /// The scale, from 1.
-    pub scale: u32,
-    /// Evaluations done by then, over all scales.
-    pub evaluations: u32,
-    /// The loss.
-    pub loss: f64,
-}
-
 impl Picture {
     /// The result of a request for a file of that format, made with `vgg`.
     pub fn finished(self, format: Format, vgg: &Vgg) -> Finished {
@@ -57,7 +45,7 @@ impl Picture {
             ("precision", precision.to_owned()),
         ];
         let (seconds, steps, figures) = (self.seconds, self.evaluations.into(), self.figures());
-        let curve = self.curve_output();
+        let curve = curve::output(&self.curve);
         Finished {
             outputs: vec![self.into_output(format), curve],
             seconds,
@@ -89,29 +77,6 @@ impl Picture {
             },
             ending: format.extension(),
             encode: Box::new(move || self.encode(format)),
-        }
-    }
-
-    fn curve_output(&self) -> Output {
-        let points = self.curve.iter();
-        let curve = Curve {
-            phase: points.clone().map(|point| point.scale).collect(),
-            steps: points
-                .clone()
-                .map(|point| point.evaluations.into())
-                .collect(),
-            loss: points.map(|point| point.loss).collect(),
-        };
-        Output {
-            role: Curve::ROLE,
-            media_type: "application/json",
-            ending: "json",
-            encode: Box::new(move || {
-                serde_json::to_vec(&curve).map_err(|error| Error::Encoding {
-                    role: Curve::ROLE,
-                    source: error.into(),
-                })
-            }),
         }
     }
 

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use super::Request;
-use super::curve::LossCurve;
 use crate::Error;
 use crate::checkpoint::{self, Owner, unusable};
 use crate::image::Extent;
 use crate::minimize::{Minimizer, Scalars, Spectrum};
+use crate::tasks::curve::LossCurve;
 use crate::vgg::{Arithmetic, bounds};
 
 /// The kind in checkpoints of pictures.

@@ -1,7 +1,7 @@
 //! What is asked for.
 
 use stylefleet_model::Valid;
-use stylefleet_model::stylize::{Parameters, Precision};
+use stylefleet_model::stylize::Parameters;
 
 use super::inputs::Inputs;
 use super::job::Job;
@@ -10,7 +10,6 @@ use super::picture::Picture;
 use super::scales::schedule;
 use super::styles::Styles;
 use super::targets::Targets;
-use crate::vgg::Arithmetic;
 use crate::{Engine, Error, Observer, Outcome, Source, Task};
 
 /// One picture to make.
@@ -91,11 +90,7 @@ impl Request {
         let scales = schedule(inputs.extent, self.parameters.scales);
         let memory = engine.memory;
         let vgg = engine.vgg_mut(self.parameters.network)?;
-        let arithmetic = match self.parameters.precision {
-            Precision::F32 => Arithmetic::F32,
-            Precision::Bf16 => Arithmetic::Bf16,
-            Precision::Auto => vgg.automatic(),
-        };
+        let arithmetic = vgg.arithmetic(self.parameters.precision);
         let job = Job {
             monitor: Monitor::new(self, scales, arithmetic, observer),
             vgg,

@@ -1,8 +1,7 @@
 //! Coarse to fine: which sizes a picture goes through.
 
-use stylefleet_model::stylize::Size;
+use stylefleet_model::stylize::{Parameters, Size};
 
-use super::Request;
 use crate::image::Extent;
 
 /// The coarsest scale's longer side is at least this, where scales are chosen automatically...
@@ -25,7 +24,7 @@ impl Extent {
 }
 
 /// The size of the picture made of a content image of size `content`.
-pub(super) fn picture(size: Size, content: Extent) -> Extent {
+pub(in crate::tasks) fn picture(size: Size, content: Extent) -> Extent {
     match size {
         Size::Longest(longer) => content.fitted(f64::from(longer)),
         Size::Exact { width, height } => Extent { width, height },
@@ -33,11 +32,11 @@ pub(super) fn picture(size: Size, content: Extent) -> Extent {
 }
 
 /// The size at which a style image of size `style` is used beside a picture of size `picture`.
-pub(super) fn style(request: &Request, style: Extent, picture: Extent) -> Extent {
-    if request.parameters.stretch_style {
+pub(in crate::tasks) fn style(objective: &Parameters, style: Extent, picture: Extent) -> Extent {
+    if objective.stretch_style {
         picture
     } else {
-        style.fitted(f64::from(picture.longer()) * request.parameters.style_scale)
+        style.fitted(f64::from(picture.longer()) * objective.style_scale)
     }
 }
 

@@ -13,9 +13,10 @@ use stylefleet_model::stylize::{
 };
 use stylefleet_model::{Progress, Valid};
 
-use super::picture::{CurvePoint, Picture};
+use super::picture::Picture;
 use super::{Request, Style};
 use crate::golden::{engine, engine_of, engine_with, layers, objective, source, vgg16, weights};
+use crate::tasks::curve::CurvePoint;
 use crate::{Control, Engine, Error, Observer, Options, Outcome, Source, State, Task, checkpoint};
 
 fn style(name: &str, share: f64) -> Style {

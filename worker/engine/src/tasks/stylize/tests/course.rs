@@ -91,9 +91,9 @@ fn shows_the_picture_on_the_way_and_how_the_loss_fell() {
     );
 
     let last = picture.curve.last().expect("a point");
-    assert_eq!(last.evaluations, picture.evaluations);
+    assert_eq!(last.steps, u64::from(picture.evaluations));
     assert!((last.loss / picture.loss - 1.0).abs() < 1e-3, "{last:?}");
-    for scale in picture.curve.chunk_by(|a, b| a.scale == b.scale) {
+    for scale in picture.curve.chunk_by(|a, b| a.phase == b.phase) {
         let falls = |pair: &[CurvePoint]| pair[1].loss < pair[0].loss;
         assert!(scale.windows(2).all(falls), "{scale:?}");
     }
@@ -222,7 +222,7 @@ fn a_checkpoint_of_no_use_is_refused() {
         };
         forged(&checkpoint, header, |_, value| value)
     };
-    let older = instead(r#""version":6"#, r#""version":5"#);
+    let older = instead(r#""version":7"#, r#""version":6"#);
     let of_another_kind = instead(r#""kind":"stylize""#, r#""kind":"other""#);
     let filled = |name, with| {
         let tensor = move |of: &str, value| if of == name { with } else { value };
@@ -239,7 +239,7 @@ fn a_checkpoint_of_no_use_is_refused() {
             "it is of a small job, not of another job",
         ),
         (&request(), half, ""),
-        (&request(), &older, "its version is 5, not 6"),
+        (&request(), &older, "its version is 6, not 7"),
         (&request(), &of_another_kind, "of the kind other"),
         (&request(), &altered, "damaged"),
         (

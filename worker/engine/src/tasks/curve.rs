@@ -2,10 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::picture::CurvePoint;
+use stylefleet_model::Curve;
+
+use crate::{Error, Output};
 
 /// Most points kept: more than a chart shows.
 const MOST: usize = 512;
+
+/// The loss after an iteration. Losses of different phases are those of different objectives.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct CurvePoint {
+    /// The phase, from 1.
+    pub phase: u32,
+    /// Steps done by then.
+    pub steps: u64,
+    /// The loss.
+    pub loss: f64,
+}
 
 /// The loss after iterations: all of them, or every second, every fourth, ...
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,6 +65,26 @@ impl LossCurve {
     }
 }
 
+/// A curve as an output of a job.
+pub(super) fn output(points: &[CurvePoint]) -> Output {
+    let curve = Curve {
+        phase: points.iter().map(|point| point.phase).collect(),
+        steps: points.iter().map(|point| point.steps).collect(),
+        loss: points.iter().map(|point| point.loss).collect(),
+    };
+    Output {
+        role: Curve::ROLE,
+        media_type: "application/json",
+        ending: "json",
+        encode: Box::new(move || {
+            serde_json::to_vec(&curve).map_err(|error| Error::Encoding {
+                role: Curve::ROLE,
+                source: error.into(),
+            })
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,17 +92,18 @@ mod tests {
     #[test]
     fn a_long_curve_is_thinned_evenly() {
         let mut curve = LossCurve::default();
-        for evaluations in 1..=10_000 {
+        for steps in 1..=10_000 {
             curve.push(CurvePoint {
-                scale: 1,
-                evaluations,
+                phase: 1,
+                steps,
                 loss: 1.0,
             });
         }
-        let at: Vec<u32> = curve.points().iter().map(|p| p.evaluations).collect();
+        let at: Vec<u64> = curve.points().iter().map(|p| p.steps).collect();
         assert!((MOST / 2..=MOST).contains(&at.len()), "{}", at.len());
         assert_eq!(at[0], 1);
-        let steps: Vec<u32> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        assert!(steps.iter().all(|step| *step == curve.stride), "{steps:?}");
+        let steps: Vec<u64> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let stride = u64::from(curve.stride);
+        assert!(steps.iter().all(|step| *step == stride), "{steps:?}");
     }
 }
