@@ -3,9 +3,11 @@
 //! Pure: no I/O, no protobuf, no tensors. A value is checked once, where it enters the program, and
 //! becomes a [`Valid`] one; from there on its type is the proof.
 
+pub mod apply;
 mod cause;
 mod choice;
 mod curve;
+mod define;
 mod digest;
 mod invalid;
 mod names;
@@ -14,6 +16,8 @@ mod progress;
 mod role;
 pub mod stylize;
 mod text;
+pub mod train;
+pub mod trained;
 mod valid;
 
 pub use cause::{Cause, with_sources};

@@ -39,6 +39,8 @@ pub enum Heading {
     Objective,
     /// How much is done for it.
     Effort,
+    /// How a network is trained.
+    Training,
 }
 
 /// The numbers that a parameter may have.
@@ -94,6 +96,7 @@ impl Heading {
             Self::Picture => "The picture",
             Self::Objective => "The objective",
             Self::Effort => "The effort",
+            Self::Training => "The training",
         }
     }
 }

@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
 
 #[cfg(test)]
 use safetensors::tensor::TensorView;
@@ -87,7 +86,7 @@ pub(crate) fn save_with(
         (name, saved)
     });
     let metadata = [(HEADER, header), (HASH, hash.hex())];
-    let metadata = HashMap::from(metadata.map(|(name, text)| (name.to_owned(), text)));
+    let metadata = metadata.map(|(name, text)| (name.to_owned(), text)).into();
     let bytes = safetensors::serialize(saved, Some(metadata)).map_err(caused_by)?;
     failure.into_inner().map_or(Ok(bytes), Err)
 }
@@ -278,7 +277,7 @@ pub(crate) fn forged(
     let bare = safetensors::serialize(views.clone(), None).expect("serialises");
     let hash = hash_of(&header, &SafeTensors::deserialize(&bare).expect("is one"));
     let metadata = [(HEADER, header), (HASH, hash)];
-    let metadata = HashMap::from(metadata.map(|(name, text)| (name.to_owned(), text)));
+    let metadata = metadata.map(|(name, text)| (name.to_owned(), text)).into();
     safetensors::serialize(views, Some(metadata)).expect("serialises")
 }
 

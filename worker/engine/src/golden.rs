@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use safetensors::{SafeTensors, serialize_to_file};
+use safetensors::{SafeTensors, serialize};
 use stylefleet_model::stylize::{Layer, Layers, Parameters, Pooling, Preset};
 use tch::Tensor;
 
@@ -33,7 +33,8 @@ pub(crate) fn weights_without(dropped: &[&str], folder: &Path) -> PathBuf {
     let is_kept = |name: &str| !dropped.iter().any(|dropped| name.starts_with(dropped));
     let kept = file.iter().filter(|(name, _)| is_kept(name));
     let path = folder.join("weights.safetensors");
-    serialize_to_file(kept, None, &path).expect("writes");
+    let kept = serialize(kept, None).expect("serialises");
+    std::fs::write(&path, kept).expect("writes");
     path
 }
 
@@ -83,9 +84,10 @@ fn golden(name: &str) -> Golden {
         let numbers = numbers.map(|b| f64::from_le_bytes(b.try_into().expect("eight bytes")));
         (name.to_owned(), (shape, numbers.collect()))
     });
+    let metadata = header.metadata().clone().expect("has metadata");
     Golden {
         tensors: tensors.collect(),
-        metadata: header.metadata().clone().expect("has metadata"),
+        metadata: metadata.into_iter().collect(),
     }
 }
 

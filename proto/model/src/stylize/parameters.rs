@@ -1,145 +1,35 @@
 //! What follows from the table: the parameters themselves, and what people give of them.
 
-use std::sync::LazyLock;
-
-use serde::{Deserialize, Serialize};
-
 use super::table::with_stylize_parameters;
 use super::{
     ContentLoss, Format, Init, KeepColors, LayerWeight, Layers, Means, Network, Optimizer, Pooling,
     Precision, Preset, Size, StyleLoss, TotalVariation,
 };
-use crate::parameter::option;
-use crate::{Choice, Heading, Invalid, Limits, Parameter, Validate, Value};
+use crate::define::define;
+use crate::{Choice, Invalid, Limits, Validate};
 
-macro_rules! define {
-    ($(
-        $(#[doc = $about:literal])+
-        $field:ident: $type:ty {
-            heading: $heading:ident, value: $value:literal, alias: $aliases:expr,
-            $(range: $range:expr,)?
-            $(special: $special:literal,)?
-            default: $default:expr,
-        }
-    )*) => {
-        /// Everything that decides how a picture looks, apart from the images.
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-        pub struct Parameters {
-            $($(#[doc = $about])+ pub $field: $type,)*
-        }
+with_stylize_parameters!(
+    define,
+    /// Everything that decides how a picture looks, apart from the images.
+    Parameters(Preset) beside {
+        /// What they are laid over.
+        preset: Preset,
+    }
+);
 
-        /// Parameters that were given, to be laid over each other and over a preset.
-        #[derive(Debug, Clone, Default, PartialEq)]
-        pub struct Overrides {
-            /// What they are laid over.
-            pub preset: Option<Preset>,
-            $($(#[doc = $about])+ pub $field: Option<<$type as Value>::Written>,)*
-        }
-
-        /// The table, row by row.
-        pub fn table() -> &'static [Parameter] {
-            static TABLE: LazyLock<Vec<Parameter>> = LazyLock::new(|| vec![$(Parameter {
-                field: stringify!($field),
-                heading: Heading::$heading,
-                value: $value,
-                aliases: &$aliases,
-                about: &[$($about),+],
-                limits: limits!($($range)?),
-                special: optional!($($special)?),
-                choices: <$type as Value>::choices(),
-                is_flag: <$type as Value>::IS_FLAG,
-                default: shared(|preset| Value::show(&preset.parameters().$field)),
-            },)*]);
-            &TABLE
-        }
-
-        impl Preset {
-            /// The preset spelled out.
-            pub fn parameters(self) -> Parameters {
-                Parameters {
-                    $($field: {
-                        let default: fn(Preset) -> $type = $default;
-                        default(self)
-                    },)*
-                }
-            }
-        }
-
-        impl Parameters {
-            /// Each field and its value as people would write it, in the order of the table.
-            pub fn show(&self) -> Vec<(&'static str, String)> {
-                vec![$((stringify!($field), Value::show(&self.$field)),)*]
-            }
-
-            fn check_fields(&self) -> Result<(), Invalid> {
-                $(
-                    let field = stringify!($field);
-                    let limits: Option<Limits> = limits!($($range)?);
-                    if let (Some(limits), Some(number)) = (limits, self.$field.as_number()) {
-                        limits.check(field, number)?;
-                    }
-                    self.$field.check(field)?;
-                )*
-                Ok(())
-            }
-        }
-
-        impl Overrides {
-            /// Gives the parameter with that field or name what is written; false if there is none.
-            pub fn set(&mut self, name: &str, written: &str) -> Result<bool, Invalid> {
-                match name.replace('-', "_").as_str() {
-                    $(stringify!($field) => self.$field = Some(read::<$type>(name, written)?),)*
-                    _ => return Ok(false),
-                }
-                Ok(true)
-            }
-
-            /// These, and those of `base` where these say nothing.
-            pub fn over(self, base: &Self) -> Self {
-                Self {
-                    preset: self.preset.or(base.preset),
-                    $($field: self.$field.or_else(|| base.$field.clone()),)*
-                }
-            }
-
-            fn lay_over(&self, parameters: &mut Parameters) {
-                $(if let Some(written) = &self.$field {
-                    parameters.$field = Value::resolve(written, &parameters.$field);
-                })*
-            }
-        }
-    };
+impl Preset {
+    /// The preset spelled out.
+    pub fn parameters(self) -> Parameters {
+        Parameters::defaults(self)
+    }
 }
-
-macro_rules! limits {
-    () => {
-        None
-    };
-    ($range:expr) => {
-        Some(Limits::from($range))
-    };
-}
-
-macro_rules! optional {
-    () => {
-        None
-    };
-    ($special:literal) => {
-        Some($special)
-    };
-}
-
-with_stylize_parameters!(define);
 
 /// What a value is in all presets, if it is the same.
-fn shared(value: impl Fn(Preset) -> String) -> Option<String> {
-    let usual = value(Preset::default());
-    let same = Preset::ALL.iter().all(|preset| value(*preset) == usual);
+fn usual(value: impl Fn(&Parameters) -> String) -> Option<String> {
+    let of = |preset: &Preset| value(&preset.parameters());
+    let usual = of(&Preset::default());
+    let same = Preset::ALL.iter().all(|preset| of(preset) == usual);
     same.then_some(usual)
-}
-
-fn read<T: Value>(name: &str, written: &str) -> Result<T::Written, Invalid> {
-    T::read(written).map_err(|reason| Invalid::new(option(name), reason))
 }
 
 impl Overrides {
@@ -220,6 +110,7 @@ mod tests {
             let mut overrides = Overrides::default();
             for (field, value) in parameters.show() {
                 assert_eq!(overrides.set(field, &value), Ok(true), "{field}");
+                assert_eq!(overrides.given().last(), Some(&field));
             }
             assert_eq!(overrides.parameters(), parameters, "{preset:?}");
             Valid::new(parameters).expect("is valid");

@@ -5,14 +5,17 @@
 //! fields of the contract's message, whose numbers `stylefleet.proto` assigns. To add a parameter,
 //! add a row here and a field there, and use it.
 
-/// Passes the rows to the macro `$use`. In a row, the comment is the help; `value` is the
-/// placeholder for the value in it; `alias`es are other names; `range` is the range of a number;
-/// `special` explains a value with a special meaning; and `default` is the value in a preset.
+/// Passes the rows to the macro `$use`, after what else is given to it. In a row, the comment is
+/// the help; `value` is the placeholder for the value in it; `alias`es are other names; `range` is
+/// the range of a number; `special` explains a value with a special meaning; and `default` is the
+/// value in a preset.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! with_stylize_parameters {
-    ($use:ident) => {
+    ($use:ident, $($before:tt)*) => {
         $use! {
+            $($before)*
+
             /// Longer side in pixels, or exact width and height, 16 to 16384
             size: Size {
                 heading: Picture, value: "N|WxH", alias: ["image-size"],

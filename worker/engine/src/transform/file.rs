@@ -1,6 +1,6 @@
 //! Model files: the network's tensors as bytes, and back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -50,7 +50,7 @@ fn encode(
         views.push((name, TensorView::new(Dtype::F32, shape, bytes)?));
     }
     let header = serde_json::to_string(header)?;
-    let metadata = HashMap::from([(HEADER.to_owned(), header)]);
+    let metadata = [(HEADER.to_owned(), header)].into();
     Ok(safetensors::serialize(views, Some(metadata))?)
 }
 

@@ -1,0 +1,57 @@
+//! The table of the parameters of training, in the form of that of
+//! [`stylize`](crate::stylize::table).
+
+/// Passes the rows to the macro `$use`, after what else is given to it.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! with_training_parameters {
+    ($use:ident, $($before:tt)*) => {
+        $use! {
+            $($before)*
+
+            /// Steps of training
+            ///
+            /// The loss falls fast at first: after a quarter of the usual steps most of the style
+            /// is there.
+            steps: u32 {
+                heading: Training, value: "N", alias: [], range: 1..=1_000_000,
+                default: |()| 4000,
+            }
+
+            /// Side of the samples, squares cut out of the photographs, in pixels; a multiple of 4
+            size: u32 {
+                heading: Training, value: "N", alias: [], range: 16..=2048,
+                default: |()| 256,
+            }
+
+            /// Samples of a step
+            batch: u32 {
+                heading: Training, value: "N", alias: ["batch-size"], range: 1..=64,
+                default: |()| 4,
+            }
+
+            /// Channels of the network at the picture's full size
+            ///
+            /// 32 is usual (Johnson et al.). 16 takes a quarter of the memory and about a third of
+            /// the time, and draws more coarsely.
+            width: u32 {
+                heading: Training, value: "N", alias: [], range: WIDTHS,
+                default: |()| 32,
+            }
+
+            /// Learning rate of Adam
+            learning_rate: f64 {
+                heading: Training, value: "X", alias: ["lr"], range: Limits::POSITIVE,
+                default: |()| 1e-3,
+            }
+
+            /// Seed of the network's first weights and of the order of the photographs, 0 or more
+            seed: u64 {
+                heading: Training, value: "N", alias: [],
+                default: |()| 0,
+            }
+        }
+    };
+}
+
+pub(super) use with_training_parameters;
