@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use stylefleet_model::stylize::Network;
+use tch::Device;
 
 use crate::Error;
 use crate::cuda;
@@ -96,6 +97,7 @@ pub struct Description {
 pub struct Engine {
     pub(crate) vgg: Option<Vgg>,
     pub(crate) kept: Kept,
+    pub(crate) device: Device,
     pub(crate) max_pixels: u64,
     pub(crate) memory: Memory,
     description: Description,
@@ -123,6 +125,7 @@ impl Engine {
                 weights_sha256: vgg.as_ref().map(|vgg| vgg.weights_sha256().to_owned()),
             },
             kept: Kept::default(),
+            device,
             max_pixels: options.max_pixels,
             memory: Memory::new(options.memory.or_else(|| device::memory(device))),
             vgg,

@@ -6,8 +6,9 @@ use std::time::Instant;
 use stylefleet_model::stylize::{Parameters, Preset};
 use tch::{Device, Kind, Tensor};
 
+use crate::arithmetic::Arithmetic;
 use crate::objective::{Loss, Mode, Style, statistics};
-use crate::vgg::{Arithmetic, to_network};
+use crate::vgg::to_network;
 use crate::{Engine, Error, Source};
 
 /// The loss at one picture.

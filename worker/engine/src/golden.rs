@@ -10,7 +10,8 @@ use safetensors::{SafeTensors, serialize};
 use stylefleet_model::stylize::{Layer, Layers, Parameters, Pooling, Preset};
 use tch::Tensor;
 
-use crate::vgg::{Arithmetic, Kept, Vgg};
+use crate::arithmetic::Arithmetic;
+use crate::vgg::{Kept, Vgg};
 use crate::{Engine, Options, Source};
 
 fn folder() -> PathBuf {

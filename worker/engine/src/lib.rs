@@ -10,6 +10,7 @@
 //! - `error`, `cause`: what can go wrong, and the error of a library behind it.
 //! - `engine`, `device`, [`cuda`], `memory`, [`allocator`], `kept`: the device, its memory, and
 //!   what is kept from task to task.
+//! - `arithmetic`: 32-bit or bf16, and what of it gains on the device.
 //! - `vgg`, `weights`, `tiles`, `objective`, `evaluation`: the network, in tiles where memory is
 //!   short, and the losses that are taken with it.
 //! - `minimize`: L-BFGS and Adam.
@@ -17,6 +18,7 @@
 //! - `source`, `image`: image files in and out, their sizes and colours.
 
 pub mod allocator;
+mod arithmetic;
 pub mod checkpoint;
 pub mod cuda;
 mod device;

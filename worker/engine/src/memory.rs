@@ -4,16 +4,16 @@
 //! by a tenth for a job. If one is too low, and libtorch runs out of memory, the job goes on with
 //! smaller tiles.
 
+use crate::arithmetic::Arithmetic;
 use crate::image::Extent;
 use crate::objective::live_layers;
 use crate::tiles::least_pixels;
-use crate::vgg::Arithmetic;
 use stylefleet_model::stylize::{Layer, Parameters};
 
 use crate::Error;
 
 /// libtorch, the network in both arithmetics, and what allocators keep.
-const BASE: u64 = 450 << 20;
+pub(crate) const BASE: u64 = 450 << 20;
 /// Bytes a pixel for the picture as a whole: the inputs, and the tensors of the minimiser but for
 /// its pairs, with their like in a checkpoint.
 const WHOLE: u64 = 200;
@@ -51,6 +51,11 @@ impl Memory {
             limit,
             most_pixels: u64::MAX,
         }
+    }
+
+    /// Bytes that a job may take, if there is a limit.
+    pub fn limit(self) -> Option<u64> {
+        self.limit
     }
 
     /// How pictures of size `extent` fit. Fails if they do not.

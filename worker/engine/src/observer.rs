@@ -35,3 +35,17 @@ pub enum Control {
     /// Stop and hand back a checkpoint.
     Interrupt,
 }
+
+/// Why work ends early.
+pub(crate) enum Halt {
+    /// The observer asked for it.
+    Interrupted,
+    /// Something went wrong.
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for Halt {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}

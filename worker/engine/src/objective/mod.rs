@@ -15,9 +15,10 @@ use std::rc::Rc;
 
 use tch::Tensor;
 
+use crate::arithmetic::Arithmetic;
 use crate::image::Extent;
 use crate::tiles::{Tile, tiles};
-use crate::vgg::{Arithmetic, Kept, Vgg};
+use crate::vgg::{Kept, Vgg};
 use stylefleet_model::stylize::{ContentLoss, Layer, LayerWeight, Parameters};
 
 use crate::Error;

@@ -10,11 +10,13 @@ use super::position::Position;
 use super::targets::Targets;
 use super::{Request, scales};
 use crate::allocator;
+use crate::arithmetic::Arithmetic;
 use crate::image::{self, Extent, fitted, pixels_of, resized};
 use crate::memory::{Fit, Memory};
 use crate::minimize::{Minimizer, Point, Spectrum, Step};
 use crate::objective::{self, Loss, Mode};
-use crate::vgg::{Arithmetic, Vgg, bounds, from_network, to_network};
+use crate::observer::Halt;
+use crate::vgg::{Vgg, bounds, from_network, to_network};
 use crate::{Cause, Control, Error, Outcome};
 
 /// A picture under way.
@@ -31,20 +33,6 @@ pub(super) struct Job<'a> {
 enum End {
     Done,
     Interrupted,
-}
-
-/// Why an iteration ends early.
-enum Halt {
-    /// The observer asked for it.
-    Interrupted,
-    /// Something went wrong.
-    Failed(Error),
-}
-
-impl From<Error> for Halt {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
 }
 
 impl Job<'_> {

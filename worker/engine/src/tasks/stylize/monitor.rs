@@ -6,10 +6,10 @@ use stylefleet_model::{Figures, Progress};
 
 use super::Request;
 use super::position::Position;
+use crate::arithmetic::Arithmetic;
 use crate::image::Extent;
 use crate::minimize::Minimizer;
 use crate::tasks::curve::{CurvePoint, LossCurve};
-use crate::vgg::Arithmetic;
 use crate::{Control, Error, Observer, State};
 
 /// Iterations over which the tolerance looks.

@@ -5,11 +5,12 @@ use tch::Device;
 
 use super::Request;
 use crate::Error;
+use crate::arithmetic::Arithmetic;
 use crate::checkpoint::{self, Owner, unusable};
 use crate::image::Extent;
 use crate::minimize::{Minimizer, Scalars, Spectrum};
 use crate::tasks::curve::LossCurve;
-use crate::vgg::{Arithmetic, bounds};
+use crate::vgg::bounds;
 
 /// The kind in checkpoints of pictures.
 const KIND: &str = "stylize";
