@@ -1,17 +1,18 @@
-//! Parameters as the contract's message has them. The fields follow from the table in
+//! Parameters as the contract's messages have them. The fields follow from the tables in
 //! `stylefleet_model`; here is how each type of field is written.
 
 use stylefleet_model::stylize::{
     ContentLoss, Format, Init, KeepColors, LayerWeight, Layers, Means, Network, Optimizer,
     Parameters, Pooling, Precision, Size, StyleLoss, TotalVariation,
 };
-use stylefleet_model::{Choice, Invalid, with_stylize_parameters};
+use stylefleet_model::train::Training;
+use stylefleet_model::{Choice, Invalid, with_stylize_parameters, with_training_parameters};
 
 use crate::check::required;
 use crate::wire;
 
 /// A value and its form in a message.
-trait Field: Sized {
+pub(crate) trait Field: Sized {
     type Wire;
 
     fn to_wire(&self) -> Self::Wire;
@@ -20,12 +21,12 @@ trait Field: Sized {
 }
 
 macro_rules! convert {
-    ($(
+    ($name:ident $(
         $(#[doc = $about:literal])+
         $field:ident: $type:ty { $($row:tt)* }
     )*) => {
-        impl From<&Parameters> for wire::Parameters {
-            fn from(from: &Parameters) -> Self {
+        impl From<&$name> for wire::$name {
+            fn from(from: &$name) -> Self {
                 Self {
                     $($field: Field::to_wire(&from.$field),)*
                 }
@@ -34,10 +35,10 @@ macro_rules! convert {
 
         /// Reads the fields. Whether their values are valid is for whoever puts them into a
         /// specification to check.
-        impl TryFrom<wire::Parameters> for Parameters {
+        impl TryFrom<wire::$name> for $name {
             type Error = Invalid;
 
-            fn try_from(from: wire::Parameters) -> Result<Self, Invalid> {
+            fn try_from(from: wire::$name) -> Result<Self, Invalid> {
                 Ok(Self {
                     $($field: <$type as Field>::from_wire(stringify!($field), from.$field)?,)*
                 })
@@ -46,7 +47,8 @@ macro_rules! convert {
     };
 }
 
-with_stylize_parameters!(convert);
+with_stylize_parameters!(convert, Parameters);
+with_training_parameters!(convert, Training);
 
 macro_rules! as_it_is {
     ($($type:ty),*) => {

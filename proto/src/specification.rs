@@ -5,10 +5,14 @@
 use std::collections::HashSet;
 
 use prost::Message;
-use stylefleet_model::stylize::Stylize;
+use stylefleet_model::apply::{Apply, Share};
+use stylefleet_model::stylize::{Size, Stylize};
+use stylefleet_model::train::Train;
+use stylefleet_model::trained::StyleName;
 use stylefleet_model::{Invalid, RoleRule, Valid};
 
 use crate::check::required;
+use crate::parameters::Field;
 use crate::{Input, wire};
 
 /// What a job of one kind asks for, apart from its inputs. A value of such a type is valid.
@@ -60,8 +64,7 @@ impl Specification for Valid<Stylize> {
     }
 
     fn decode(message: &[u8]) -> Result<Self, Invalid> {
-        let message = wire::Stylize::decode(message)
-            .map_err(|error| Invalid::new("specification", error.to_string()))?;
+        let message: wire::Stylize = read(message)?;
         Self::new(Stylize {
             weights: message.weights,
             parameters: required("parameters", message.parameters)?.try_into()?,
@@ -70,5 +73,102 @@ impl Specification for Valid<Stylize> {
 
     fn roles(&self) -> Vec<RoleRule> {
         Stylize::roles(self)
+    }
+}
+
+impl Specification for Valid<Train> {
+    const KIND: &'static str = "train";
+
+    fn encode(&self) -> Vec<u8> {
+        let message = wire::Train {
+            styles: self.styles.iter().map(ToString::to_string).collect(),
+            training: Some((&self.training).into()),
+            objective: Some((&self.objective).into()),
+        };
+        message.encode_to_vec()
+    }
+
+    fn decode(message: &[u8]) -> Result<Self, Invalid> {
+        let message: wire::Train = read(message)?;
+        let styles = message.styles.iter().map(|name| style(name));
+        Self::new(Train {
+            styles: styles.collect::<Result<_, _>>()?,
+            training: required("training", message.training)?.try_into()?,
+            objective: required("objective", message.objective)?.try_into()?,
+        })
+    }
+
+    fn roles(&self) -> Vec<RoleRule> {
+        Train::roles(self)
+    }
+}
+
+impl Specification for Valid<Apply> {
+    const KIND: &'static str = "apply";
+
+    fn encode(&self) -> Vec<u8> {
+        let share = |share: &Share| wire::Share {
+            style: share.style.to_string(),
+            weight: share.weight,
+        };
+        let message = wire::Apply {
+            styles: self.styles.iter().map(share).collect(),
+            size: self.size.map(Into::into),
+            keep_colors: self.keep_colors.to_wire(),
+            format: self.format.to_wire(),
+            precision: self.precision.to_wire(),
+        };
+        message.encode_to_vec()
+    }
+
+    fn decode(message: &[u8]) -> Result<Self, Invalid> {
+        let message: wire::Apply = read(message)?;
+        let share = |share: wire::Share| {
+            Ok(Share {
+                style: style(&share.style)?,
+                weight: share.weight,
+            })
+        };
+        let styles = message.styles.into_iter().map(share);
+        Self::new(Apply {
+            styles: styles.collect::<Result<_, _>>()?,
+            size: message.size.map(Into::into),
+            keep_colors: Field::from_wire("keep_colors", message.keep_colors)?,
+            format: Field::from_wire("format", message.format)?,
+            precision: Field::from_wire("precision", message.precision)?,
+        })
+    }
+
+    fn roles(&self) -> Vec<RoleRule> {
+        Apply::roles(self)
+    }
+}
+
+fn read<M: Message + Default>(message: &[u8]) -> Result<M, Invalid> {
+    M::decode(message).map_err(|error| Invalid::new("specification", error.to_string()))
+}
+
+fn style(name: &str) -> Result<StyleName, Invalid> {
+    name.parse()
+        .map_err(|invalid: Invalid| Invalid::new("styles", invalid.reason))
+}
+
+impl From<Size> for wire::apply::Size {
+    fn from(size: Size) -> Self {
+        match size {
+            Size::Longest(side) => Self::Longest(side),
+            Size::Exact { width, height } => Self::Exact(wire::Extent { width, height }),
+        }
+    }
+}
+
+impl From<wire::apply::Size> for Size {
+    fn from(size: wire::apply::Size) -> Self {
+        match size {
+            wire::apply::Size::Longest(side) => Self::Longest(side),
+            wire::apply::Size::Exact(wire::Extent { width, height }) => {
+                Self::Exact { width, height }
+            }
+        }
     }
 }
