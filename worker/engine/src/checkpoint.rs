@@ -225,7 +225,8 @@ fn hash_of(header: &str, file: &SafeTensors<'_>) -> String {
     hash.hex()
 }
 
-fn is_finite(tensor: &Tensor) -> Result<bool, Error> {
+/// Whether all values are finite; this waits for the device.
+pub(crate) fn is_finite(tensor: &Tensor) -> Result<bool, Error> {
     Ok(tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? != 0)
 }
 

@@ -2,3 +2,4 @@
 
 mod curve;
 pub mod stylize;
+pub mod train;

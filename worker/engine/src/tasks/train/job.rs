@@ -1,0 +1,434 @@
+//! One training, from step to step.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::f64::consts::PI;
+use std::sync::Arc;
+use std::time::Instant;
+
+use stylefleet_model::train::{MIN_PHOTOGRAPHS, Training};
+use stylefleet_model::trained::{FORMAT, Header, Layout, TrainingRecord};
+use stylefleet_model::{Figures, Progress};
+use tch::{Kind, Tensor};
+
+use super::Request;
+use super::held_out::{HeldOut, held_out_of, image_of};
+use super::learner::Learner;
+use super::loader::{Loader, Sample, Samples};
+use super::losses::Losses;
+use super::order::{Crop, shuffled};
+use super::photographs::{Album, Photograph};
+use super::position::Position;
+use crate::arithmetic::Arithmetic;
+use crate::checkpoint::{is_finite, unusable};
+use crate::image::{Extent, fitted};
+use crate::objective::{Mode, Statistics, statistics};
+use crate::tasks::curve::{self, CurvePoint};
+use crate::tasks::stylize::scales;
+use crate::transform;
+use crate::vgg::{Vgg, to_network};
+use crate::{Control, Engine, Error, Finished, Observer, Outcome, State};
+
+/// The epoch whose order says which photographs are held out.
+const HELD_OUT: u64 = u64::MAX;
+/// Photographs that a note is made of because they cannot be read; of all others one at the end.
+const NOTED: usize = 20;
+/// Steps over which the learning rate rises.
+const WARM_UP: u32 = 50;
+
+/// A training under way.
+pub(super) struct Job<'a> {
+    request: &'a Request,
+    observer: &'a mut dyn Observer,
+    header: Header,
+    vgg: &'a Vgg,
+    losses: Losses<'a>,
+    learner: Learner,
+    samples: Arc<Samples>,
+    loader: Loader,
+    held_out: HeldOut,
+    position: Position,
+    libtorch: String,
+    /// Mean loss of the photographs held out, from when a sheet shows them.
+    held_out_loss: Cell<Option<f64>>,
+    clock: Instant,
+    /// Seconds of work and steps before this clock was started.
+    earlier: (f64, u32),
+}
+
+impl<'a> Job<'a> {
+    /// Reads what the training needs, at its start or where `checkpoint` left it.
+    pub fn begin(
+        request: &'a Request,
+        engine: &'a mut Engine,
+        checkpoint: Option<&[u8]>,
+        observer: &'a mut dyn Observer,
+    ) -> Result<Self, Error> {
+        let clock = Instant::now();
+        let (training, objective) = (&request.asked.training, &request.asked.objective);
+        let (memory, max_pixels) = (engine.memory, engine.max_pixels);
+        let libtorch = engine.description().libtorch.clone();
+        let vgg = engine.vgg_mut(objective.network)?;
+        let header = untrained(request);
+        let mut learner = Learner::new(&header, training.seed, vgg.device())?;
+        let mut position = match checkpoint {
+            Some(bytes) => Position::restore(bytes, &request.identity, &mut learner)?,
+            None => Position::new(vgg.arithmetic(objective.precision)),
+        };
+        if position.steps > training.steps {
+            return Err(unusable("it has more steps than the job"));
+        }
+        vgg.prepare(position.arithmetic)?;
+        let vgg: &Vgg = vgg;
+        let album = Album::new(request.photographs.clone(), training.size, max_pixels);
+        let mut sorter = Sorter {
+            album: &album,
+            position: &mut position,
+            observer,
+        };
+        let (held_out, photographs) = sorter.hold_out(training, vgg)?;
+        let extent = Extent {
+            width: training.size,
+            height: training.size,
+        };
+        let arithmetic = position.arithmetic;
+        let fit = memory.fit(extent, objective, arithmetic)?;
+        let mode = Mode {
+            arithmetic,
+            most_pixels: fit.most_pixels,
+        };
+        let styles = styles(request, vgg, extent, max_pixels, mode, observer)?;
+        let contents = &held_out.photographs;
+        let losses = Losses::new(vgg, objective, &styles, contents, &position.weights, mode)?;
+        position.weights = losses.weights();
+        let samples = Arc::new(Samples {
+            album,
+            photographs,
+            seed: training.seed,
+            size: training.size,
+        });
+        let first = u64::from(position.steps) * u64::from(training.batch);
+        Ok(Self {
+            request,
+            observer,
+            header,
+            losses,
+            learner,
+            loader: Loader::start(&samples, first, training.batch as usize)?,
+            samples,
+            held_out,
+            libtorch,
+            vgg,
+            held_out_loss: Cell::new(None),
+            clock,
+            earlier: (position.seconds, position.steps),
+            position,
+        })
+    }
+
+    /// Works until the training ends or is interrupted.
+    pub fn run(mut self) -> Result<Outcome, Error> {
+        while self.position.steps < self.training().steps {
+            self.step()?;
+            if let Control::Interrupt = self.report() {
+                let identity = &self.request.identity;
+                return Ok(Outcome::Interrupted {
+                    checkpoint: self.stamped().save(identity, &self.learner)?,
+                    steps: self.position.steps.into(),
+                });
+            }
+        }
+        self.finished().map(Outcome::Finished)
+    }
+
+    fn training(&self) -> &'a Training {
+        &self.request.asked.training
+    }
+
+    /// Learns from the samples of one step. Where that fails, the network stays as it was.
+    fn step(&mut self) -> Result<(), Error> {
+        let training = self.training();
+        let step = self.position.steps;
+        let diverged = Error::Diverged {
+            step: u64::from(step) + 1,
+        };
+        let first = u64::from(step) * u64::from(training.batch);
+        let mut figures = Figures::new();
+        let mut gradients = Vec::with_capacity(training.batch as usize);
+        for number in first..first + u64::from(training.batch) {
+            let content = self.sample()?;
+            let style = (number % self.header.styles.len() as u64) as usize;
+            let picture = tch::with_grad(|| self.learner.draw(&content, style))?;
+            let drawn = picture.f_detach()?;
+            if !is_finite(&drawn)? {
+                return Err(diverged);
+            }
+            let found = self.losses.at(style, &content, &drawn)?;
+            gradients.push(self.learner.gradient(&picture, &found.gradient)?);
+            let mut count = |name, value| {
+                *figures.entry(name).or_default() += value / f64::from(training.batch);
+            };
+            count("loss".to_owned(), found.loss);
+            for (term, value) in found.terms {
+                count(format!("loss.{term}"), value);
+            }
+        }
+        let gradient = Tensor::f_stack(&gradients, 0)?;
+        let gradient = gradient.f_mean_dim([0].as_slice(), false, Kind::Float)?;
+        if !figures["loss"].is_finite() || !is_finite(&gradient)? {
+            return Err(diverged);
+        }
+        self.learner.learn(&gradient, rate(training, step))?;
+        self.position.steps += 1;
+        self.position.means.add(&figures);
+        self.position.curve.push(CurvePoint {
+            phase: 1,
+            steps: self.position.steps.into(),
+            loss: self.position.means.figures()["loss"],
+        });
+        Ok(())
+    }
+
+    /// The next sample, as an image on the device.
+    fn sample(&mut self) -> Result<Tensor, Error> {
+        let Sample { pixels, left_out } = self.loader.next()?;
+        let mut sorter = Sorter {
+            album: &self.samples.album,
+            position: &mut self.position,
+            observer: self.observer,
+        };
+        for (index, reason) in left_out {
+            sorter.leave_out(index, &reason)?;
+        }
+        image_of(&pixels, self.samples.size, self.vgg.device())
+    }
+
+    /// Shows the observer where the training stands.
+    fn report(&mut self) -> Control {
+        let stamped = self.stamped();
+        let progress = self.progress();
+        let Self {
+            request,
+            observer,
+            learner,
+            losses,
+            held_out,
+            held_out_loss,
+            ..
+        } = self;
+        let preview = || {
+            let sheet = held_out.sheet(learner, losses)?;
+            held_out_loss.set(Some(sheet.loss).filter(|loss| loss.is_finite()));
+            sheet.jpeg()
+        };
+        let state = State {
+            steps: stamped.steps.into(),
+            checkpoint: &|| stamped.save(&request.identity, learner),
+            preview: &preview,
+        };
+        observer.accepted(&state);
+        observer.progressed(&progress)
+    }
+
+    fn progress(&self) -> Progress {
+        let (steps, all) = (self.position.steps, self.training().steps);
+        let mut figures = self.position.means.figures();
+        let held_out = self.held_out_loss.get();
+        figures.extend(held_out.map(|loss| ("heldout.loss".to_owned(), loss)));
+        let pace = self.clock.elapsed().as_secs_f64() / f64::from(steps - self.earlier.1);
+        Progress {
+            phase: "training".to_owned(),
+            done: steps.into(),
+            total: all.into(),
+            unit: "steps".to_owned(),
+            steps: steps.into(),
+            figures,
+            seconds_left: Some(f64::from(all - steps) * pace),
+        }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.earlier.0 + self.clock.elapsed().as_secs_f64()
+    }
+
+    /// Where it stands, with the work done so far.
+    fn stamped(&self) -> Position {
+        Position {
+            seconds: self.seconds(),
+            ..self.position.clone()
+        }
+    }
+
+    /// The trained network.
+    fn finished(self) -> Result<Finished, Error> {
+        let (training, steps) = (self.training(), u64::from(self.position.steps));
+        let sheet = self.held_out.sheet(&self.learner, &self.losses)?;
+        if !sheet.loss.is_finite() {
+            return Err(Error::Diverged { step: steps });
+        }
+        let (left_out, count) = (self.position.left_out.len(), self.samples.album.count());
+        if left_out > 0 {
+            let note = format!("{left_out} of {count} photographs cannot be read");
+            self.observer
+                .noted(&format!("{note}: it was trained without them"));
+        }
+        let seconds = self.seconds();
+        let mut figures = self.position.means.figures();
+        figures.insert("heldout.loss".to_owned(), sheet.loss);
+        let made_with = made_with(self.vgg, self.position.arithmetic);
+        let program = [
+            (
+                "stylefleet".to_owned(),
+                env!("CARGO_PKG_VERSION").to_owned(),
+            ),
+            ("libtorch".to_owned(), self.libtorch),
+        ];
+        let header = Header {
+            training: Some(TrainingRecord {
+                steps,
+                size: training.size,
+                batch: training.batch,
+                learning_rate: training.learning_rate,
+                seed: training.seed,
+                photographs: (count - left_out) as u64,
+                seconds,
+                loss: figures["loss"],
+                made_with: made_with.clone().into_iter().chain(program).collect(),
+            }),
+            ..self.header
+        };
+        let tensors = self.learner.network().tensors();
+        Ok(Finished {
+            outputs: vec![
+                transform::output(header, tensors)?,
+                sheet.into_output(),
+                curve::output(self.position.curve.points()),
+            ],
+            seconds,
+            steps,
+            figures,
+            made_with,
+        })
+    }
+}
+
+/// Sorts photographs: those that can be read from the others, and some to be held out.
+struct Sorter<'a> {
+    album: &'a Album,
+    position: &'a mut Position,
+    observer: &'a mut dyn Observer,
+}
+
+impl Sorter<'_> {
+    /// The photographs that are held out, and the numbers of all others.
+    fn hold_out(&mut self, training: &Training, vgg: &Vgg) -> Result<(HeldOut, Vec<usize>), Error> {
+        self.check()?;
+        let count = self.album.count();
+        let mut others = shuffled(training.seed, HELD_OUT, count);
+        let mut photographs = Vec::new();
+        while photographs.len() < held_out_of(count)
+            && let Some(index) = others.pop()
+        {
+            match self.album.get(index)? {
+                Photograph::Readable(picture) => {
+                    let middle = Crop::middle(picture.dimensions().into());
+                    let pixels = self.album.sample(&picture, middle);
+                    photographs.push(image_of(&pixels, training.size, vgg.device())?);
+                }
+                Photograph::Unreadable(reason) => self.leave_out(index, &reason)?,
+            }
+        }
+        Ok((HeldOut { photographs }, others))
+    }
+
+    /// Leaves out a photograph that cannot be read, with a note if that is new.
+    fn leave_out(&mut self, index: usize, reason: &str) -> Result<(), Error> {
+        if !self.position.left_out.insert(index) {
+            return Ok(());
+        }
+        if self.position.left_out.len() <= NOTED {
+            self.observer.noted(&format!("{reason}: it is left out"));
+        }
+        self.check()
+    }
+
+    /// Refuses too few photographs that can be read.
+    fn check(&self) -> Result<(), Error> {
+        let count = self.album.count();
+        if count.saturating_sub(self.position.left_out.len()) >= MIN_PHOTOGRAPHS {
+            return Ok(());
+        }
+        let mut readable = 0;
+        for index in 0..count {
+            if let Photograph::Readable(_) = self.album.get(index)? {
+                readable += 1;
+            }
+        }
+        Err(Error::Photographs {
+            readable,
+            needed: MIN_PHOTOGRAPHS,
+        })
+    }
+}
+
+/// The header of the network before it is trained.
+pub(super) fn untrained(request: &Request) -> Header {
+    Header {
+        format: FORMAT,
+        layout: Layout::Johnson,
+        width: request.asked.training.width,
+        styles: request.asked.styles.clone(),
+        objective: Some(request.asked.objective.clone()),
+        training: None,
+        licence: "that of its style images, its photographs and the weights of VGG".to_owned(),
+    }
+}
+
+/// The statistics of the styles, at the size at which the optimiser would use them.
+fn styles(
+    request: &Request,
+    vgg: &Vgg,
+    picture: Extent,
+    max_pixels: u64,
+    mode: Mode,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Statistics>, Error> {
+    let objective = &request.asked.objective;
+    let (names, images) = (request.asked.styles.len(), request.styles.len());
+    if names != images {
+        let reason = format!("it has {images} images of {names} styles");
+        return Err(Error::Request(reason));
+    }
+    let mut of_styles = Vec::with_capacity(images);
+    for style in &request.styles {
+        let image = style.read(max_pixels)?;
+        image.notes.iter().for_each(|note| observer.noted(note));
+        let extent = scales::style(objective, Extent::of(&image.pixels)?, picture);
+        let image = fitted(&image.pixels, extent)?;
+        let image = to_network(&image, objective.means, vgg.device())?;
+        of_styles.push(statistics(objective, vgg, &image, mode)?);
+    }
+    Ok(of_styles)
+}
+
+/// What makes the network besides the program and libtorch, by name.
+fn made_with(vgg: &Vgg, arithmetic: Arithmetic) -> BTreeMap<String, String> {
+    let precision = match arithmetic {
+        Arithmetic::F32 => "f32",
+        Arithmetic::Bf16 => "bf16",
+    };
+    let parts = [
+        ("network", vgg.network().to_string()),
+        ("weights", vgg.weights_sha256().to_owned()),
+        ("precision", precision.to_owned()),
+    ];
+    parts.map(|(part, what)| (part.to_owned(), what)).into()
+}
+
+/// The learning rate of a step, from 0: it rises at first, and then falls to nothing along a cosine
+/// (Loshchilov and Hutter, arXiv 1608.03983).
+fn rate(training: &Training, step: u32) -> f64 {
+    let rise = f64::from(step + 1) / f64::from(WARM_UP.min(training.steps));
+    let done = f64::from(step) / f64::from(training.steps);
+    training.learning_rate * rise.min(1.0) * 0.5 * (1.0 + (PI * done).cos())
+}
