@@ -8,14 +8,11 @@ use crate::Error;
 use crate::image::Extent;
 use crate::memory::{BASE, Memory};
 
-/// Full-size tensors of as many channels as the network's width that are there at once, of the
-/// picture or of a tile.
-const FULL: f64 = 4.0;
-/// The same for the whole picture where only tiles are full-size: two with a quarter of the rows
-/// and columns and four times the channels.
-const QUARTER: f64 = 2.0 * 4.0 / 16.0;
-/// Bytes a pixel for the picture that goes in and the one that comes out.
-const PICTURES: u64 = 24;
+/// Tensors of the network's width with all rows and columns, of the picture or of a tile, that are
+/// there at once.
+const FULL: u64 = 4;
+/// Bytes a pixel of the picture that goes in, and of the one that comes out.
+const PICTURE: u64 = 12;
 /// What a tile has around it on each side, in pixels, rounded up.
 const AROUND: u32 = 16;
 /// Shortest side of a tile: of smaller ones, most is around.
@@ -44,13 +41,17 @@ impl Plan {
         let Some(limit) = memory.limit() else {
             return Ok(Self::Whole);
         };
-        let channels = (width as usize * kind.elt_size_in_bytes()) as f64;
-        let full = |pixels: u64| (pixels as f64 * channels * FULL) as u64;
-        let pictures = BASE + extent.pixels() * (PICTURES + held);
-        if pictures + full(extent.pixels()) <= limit {
+        let channels = width as u64 * kind.elt_size_in_bytes() as u64;
+        let full = |pixels: u64| pixels * channels * FULL;
+        let whole = BASE + extent.pixels() * (2 * PICTURE + held) + full(extent.pixels());
+        if whole <= limit {
             return Ok(Self::Whole);
         }
-        let tiled = pictures + (extent.pixels() as f64 * channels * QUARTER) as u64;
+        // Kept whole: two tensors with four times the channels and a quarter of the rows and
+        // columns; at the end only one, and the picture.
+        let quarter = channels / 4;
+        let kept = (2 * quarter).max(quarter + PICTURE);
+        let tiled = BASE + extent.pixels() * (PICTURE + kept + held);
         let seen = |side: u32| u64::from(side + 2 * AROUND).pow(2);
         let needed = tiled + full(seen(SHORTEST));
         if limit < needed {

@@ -23,7 +23,7 @@ impl Transform {
     /// passes done, of [`PASSES`].
     pub fn forward_in_tiles(
         &self,
-        image: Tensor,
+        image: &Tensor,
         shares: &[f64],
         kind: Kind,
         side: u32,
@@ -34,7 +34,7 @@ impl Transform {
             network: self,
             shares,
             kind,
-            size: size_of(&image)?,
+            size: size_of(image)?,
             side: side.into(),
             passes: 0,
             go_on,
@@ -99,9 +99,9 @@ struct Norm {
 struct Moments(Option<(f64, Tensor, Tensor)>);
 
 impl Run<'_> {
-    /// From the picture, which is not needed any more, to a quarter of its rows and columns.
-    fn down(&mut self, image: Tensor) -> Result<Tensor, Halt> {
-        let mut chain = Chain::new(self.network, self.kind, &image, &DOWN);
+    /// From the picture to a quarter of its rows and columns.
+    fn down(&mut self, image: &Tensor) -> Result<Tensor, Halt> {
+        let mut chain = Chain::new(self.network, self.kind, image, &DOWN);
         let [rows, columns] = chain.size(DOWN.len())?;
         let channels = self.network.channels(DOWN[DOWN.len() - 1])?;
         let stream = Tensor::f_empty([1, rows, columns, channels], (self.kind, image.device()))?
@@ -421,8 +421,7 @@ mod tests {
             Ok(())
         };
         let shares = [0.25, 0.75];
-        let made =
-            network.forward_in_tiles(picture.shallow_clone(), &shares, kind, side, &mut go_on);
+        let made = network.forward_in_tiles(picture, &shares, kind, side, &mut go_on);
         match made {
             Ok(made) => (made, passes),
             Err(Halt::Failed(error)) => panic!("{error}"),
@@ -512,7 +511,7 @@ mod tests {
             Err(Halt::Interrupted)
         };
         let made =
-            network(4, 0).forward_in_tiles(flat(64, 64), &[1.0, 0.0], Kind::Float, 16, &mut go_on);
+            network(4, 0).forward_in_tiles(&flat(64, 64), &[1.0, 0.0], Kind::Float, 16, &mut go_on);
         assert!(matches!(made, Err(Halt::Interrupted)));
         assert_eq!(tiles, 1);
     }

@@ -6,6 +6,7 @@ use stylefleet_model::Figures;
 use stylefleet_model::stylize::{Format, Precision};
 
 use crate::tasks::curve::{self, CurvePoint};
+use crate::tasks::picture;
 use crate::vgg::Vgg;
 use crate::{Error, Finished, Output, image};
 
@@ -68,16 +69,7 @@ impl Picture {
     }
 
     fn into_output(self, format: Format) -> Output {
-        Output {
-            role: "picture",
-            media_type: match format {
-                Format::Png => "image/png",
-                Format::Jpeg => "image/jpeg",
-                Format::Tiff => "image/tiff",
-            },
-            ending: format.extension(),
-            encode: Box::new(move || self.encode(format)),
-        }
+        picture::output(format, move || self.encode(format))
     }
 
     /// The picture as a file.
