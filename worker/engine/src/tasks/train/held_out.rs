@@ -33,11 +33,6 @@ pub(super) struct Sheet {
     pixels: Vec<f32>,
 }
 
-/// How many of so many photographs are held out.
-pub(super) fn held_out_of(count: usize) -> usize {
-    (count / 8).clamp(1, 4)
-}
-
 impl HeldOut {
     /// A row for each photograph: itself, and its picture in each style.
     pub fn sheet(&self, learner: &Learner, losses: &Losses<'_>) -> Result<Sheet, Error> {

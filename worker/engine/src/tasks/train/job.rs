@@ -6,19 +6,19 @@ use std::f64::consts::PI;
 use std::sync::Arc;
 use std::time::Instant;
 
-use stylefleet_model::train::{MIN_PHOTOGRAPHS, Training};
+use stylefleet_model::train::Training;
 use stylefleet_model::trained::{FORMAT, Header, Layout, TrainingRecord};
 use stylefleet_model::{Figures, Progress};
 use tch::{Kind, Tensor};
 
 use super::Request;
-use super::held_out::{HeldOut, held_out_of, image_of};
+use super::held_out::{HeldOut, image_of};
 use super::learner::Learner;
 use super::loader::{Loader, Sample, Samples};
 use super::losses::Losses;
-use super::order::{Crop, shuffled};
-use super::photographs::{Album, Photograph};
+use super::photographs::Album;
 use super::position::Position;
+use super::sorter::Sorter;
 use crate::arithmetic::Arithmetic;
 use crate::checkpoint::{is_finite, unusable};
 use crate::image::{Extent, fitted};
@@ -29,10 +29,6 @@ use crate::transform;
 use crate::vgg::{Vgg, to_network};
 use crate::{Control, Engine, Error, Finished, Observer, Outcome, State};
 
-/// The epoch whose order says which photographs are held out.
-const HELD_OUT: u64 = u64::MAX;
-/// Photographs that a note is made of because they cannot be read; of all others one at the end.
-const NOTED: usize = 20;
 /// Steps over which the learning rate rises.
 const WARM_UP: u32 = 50;
 
@@ -86,7 +82,7 @@ impl<'a> Job<'a> {
             position: &mut position,
             observer,
         };
-        let (held_out, photographs) = sorter.hold_out(training, vgg)?;
+        let (held_out, photographs) = sorter.hold_out(training, vgg.device())?;
         let extent = Extent {
             width: training.size,
             height: training.size,
@@ -308,65 +304,6 @@ impl<'a> Job<'a> {
             steps,
             figures,
             made_with,
-        })
-    }
-}
-
-/// Sorts photographs: those that can be read from the others, and some to be held out.
-struct Sorter<'a> {
-    album: &'a Album,
-    position: &'a mut Position,
-    observer: &'a mut dyn Observer,
-}
-
-impl Sorter<'_> {
-    /// The photographs that are held out, and the numbers of all others.
-    fn hold_out(&mut self, training: &Training, vgg: &Vgg) -> Result<(HeldOut, Vec<usize>), Error> {
-        self.check()?;
-        let count = self.album.count();
-        let mut others = shuffled(training.seed, HELD_OUT, count);
-        let mut photographs = Vec::new();
-        while photographs.len() < held_out_of(count)
-            && let Some(index) = others.pop()
-        {
-            match self.album.get(index)? {
-                Photograph::Readable(picture) => {
-                    let middle = Crop::middle(picture.dimensions().into());
-                    let pixels = self.album.sample(&picture, middle);
-                    photographs.push(image_of(&pixels, training.size, vgg.device())?);
-                }
-                Photograph::Unreadable(reason) => self.leave_out(index, &reason)?,
-            }
-        }
-        Ok((HeldOut { photographs }, others))
-    }
-
-    /// Leaves out a photograph that cannot be read, with a note if that is new.
-    fn leave_out(&mut self, index: usize, reason: &str) -> Result<(), Error> {
-        if !self.position.left_out.insert(index) {
-            return Ok(());
-        }
-        if self.position.left_out.len() <= NOTED {
-            self.observer.noted(&format!("{reason}: it is left out"));
-        }
-        self.check()
-    }
-
-    /// Refuses too few photographs that can be read.
-    fn check(&self) -> Result<(), Error> {
-        let count = self.album.count();
-        if count.saturating_sub(self.position.left_out.len()) >= MIN_PHOTOGRAPHS {
-            return Ok(());
-        }
-        let mut readable = 0;
-        for index in 0..count {
-            if let Photograph::Readable(_) = self.album.get(index)? {
-                readable += 1;
-            }
-        }
-        Err(Error::Photographs {
-            readable,
-            needed: MIN_PHOTOGRAPHS,
         })
     }
 }

@@ -11,6 +11,7 @@ mod order;
 mod photographs;
 mod position;
 mod request;
+mod sorter;
 
 pub use photographs::Photographs;
 pub use request::Request;
