@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -15,23 +15,32 @@ use tempfile::NamedTempFile;
 
 use crate::failure::Failure;
 
-/// Where jobs' inputs come from.
+/// The folder of a cache is listed again once one part in so many of its limit was written: a job
+/// may have thousands of inputs, and the folder thousands of files.
+const UNLISTED: u64 = 16;
+
+/// Where jobs' inputs come from. Clones share a cache.
+#[derive(Clone)]
 pub struct Inputs {
     store: Arc<dyn Store>,
-    cache: Option<Cache>,
+    cache: Option<Arc<Cache>>,
 }
 
 /// Files named by the hash of their bytes. The least recently used are removed first. Several
-/// workers may share the folder.
-#[derive(Debug, Clone)]
+/// workers may share the folder; each may exceed the limit by a small part, until it sees what
+/// the others have written.
+#[derive(Debug)]
 pub struct Cache {
     folder: PathBuf,
     limit: u64,
+    /// Bytes that may be written before the folder is listed again.
+    room: Mutex<u64>,
 }
 
 impl Inputs {
     /// Inputs of `store`, kept in `cache` if there is one.
     pub(crate) fn new(store: Arc<dyn Store>, cache: Option<Cache>) -> Self {
+        let cache = cache.map(Arc::new);
         Self { store, cache }
     }
 
@@ -72,7 +81,11 @@ impl Inputs {
 impl Cache {
     /// A cache of at most `limit` bytes in `folder`.
     pub fn new(folder: PathBuf, limit: u64) -> Self {
-        Self { folder, limit }
+        Self {
+            folder,
+            limit,
+            room: Mutex::default(),
+        }
     }
 
     fn get(&self, sha256: &Digest) -> Option<Bytes> {
@@ -93,15 +106,27 @@ impl Cache {
             return Ok(());
         }
         fs::create_dir_all(&self.folder)?;
-        self.make_room(self.limit - bytes.len() as u64)?;
+        self.reserve(bytes.len() as u64)?;
         let mut file = NamedTempFile::new_in(&self.folder)?;
         file.write_all(bytes)?;
         file.persist(self.path(sha256))?;
         Ok(())
     }
 
-    /// Removes the files used longest ago, until `room` bytes hold the rest.
-    fn make_room(&self, room: u64) -> io::Result<()> {
+    /// Makes sure that there is room for so many bytes, at most the limit.
+    fn reserve(&self, bytes: u64) -> io::Result<()> {
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        if *room < bytes {
+            let most = bytes.max(self.limit / UNLISTED);
+            *room = (self.limit - self.trim(self.limit - most)?).min(most);
+        }
+        *room -= bytes;
+        Ok(())
+    }
+
+    /// Removes the files used longest ago, until all have at most `most` bytes. Returns how many
+    /// they have.
+    fn trim(&self, most: u64) -> io::Result<u64> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
@@ -113,13 +138,13 @@ impl Cache {
         files.sort();
         let mut taken: u64 = files.iter().map(|(_, size, _)| size).sum();
         for (_, size, path) in files {
-            if taken <= room {
+            if taken <= most {
                 break;
             }
             let _ = fs::remove_file(path);
             taken -= size;
         }
-        Ok(())
+        Ok(taken)
     }
 
     fn path(&self, sha256: &Digest) -> PathBuf {
@@ -179,6 +204,44 @@ mod tests {
         let eleven = b"eleven bytes";
         cache.put(&Digest::of(eleven), eleven).expect("declines");
         assert!(cache.get(&Digest::of(eleven)).is_none());
+    }
+
+    /// The sizes of the files in the cache's folder.
+    fn sizes(cache: &Cache) -> Vec<u64> {
+        let files = fs::read_dir(&cache.folder).expect("lists");
+        let size = |file: io::Result<fs::DirEntry>| file.and_then(|file| file.metadata());
+        files
+            .map(|file| size(file).expect("is there").len())
+            .collect()
+    }
+
+    #[test]
+    fn the_folder_is_listed_only_now_and_then() {
+        let (_folder, cache) = cache(1600);
+        let mut files = 0..;
+        let mut put = || {
+            let bytes = format!("{:10}", files.next().unwrap_or(0));
+            let put = cache.put(&Digest::of(bytes.as_bytes()), bytes.as_bytes());
+            put.expect("keeps");
+        };
+        put();
+        // Another worker's, used longest ago. It makes the cache too large, but that is not seen
+        // before a sixteenth of the limit is written.
+        let others = cache.folder.join("others");
+        fs::write(&others, [0; 2000]).expect("writes");
+        let file = File::open(&others).expect("opens");
+        file.set_modified(SystemTime::UNIX_EPOCH).expect("ages");
+        for _ in 0..9 {
+            put();
+            assert!(others.exists());
+        }
+        put();
+        assert!(!others.exists());
+        for _ in 0..1000 {
+            put();
+        }
+        let taken: u64 = sizes(&cache).iter().sum();
+        assert!((1400..=1600).contains(&taken), "{taken}");
     }
 
     #[test]

@@ -1,17 +1,22 @@
 //! The kinds of jobs that a worker does.
 
+mod apply;
 mod stylize;
+mod train;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use stylefleet_engine::Task;
+use serde::Serialize;
+use stylefleet_engine::{Source, Task};
 use stylefleet_proto::{Job, Role};
 
 use crate::failure::Failure;
 use crate::inputs::Inputs;
+use apply::Apply;
 use stylize::Stylize;
+use train::Train;
 
 /// A kind of job: turns jobs into tasks for the engine.
 #[async_trait]
@@ -32,6 +37,36 @@ pub struct Assignment {
     pub specification: serde_json::Value,
 }
 
+impl Assignment {
+    /// A task for what was `asked`.
+    fn new(task: impl Task + 'static, asked: &impl Serialize) -> Result<Self, Failure> {
+        let specification = serde_json::to_value(asked);
+        let specification = specification.map_err(|source| Failure::Document {
+            what: "what was asked".to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            task: Arc::new(task),
+            specification,
+        })
+    }
+}
+
+/// The input of that role, which the job must have.
+async fn source(job: &Job, inputs: &Inputs, role: Role) -> Result<Source, Failure> {
+    let source = source_if_any(job, inputs, &role).await?;
+    source.ok_or(Failure::NoInput(role))
+}
+
+/// The input of that role, if the job has it.
+async fn source_if_any(job: &Job, inputs: &Inputs, role: &Role) -> Result<Option<Source>, Failure> {
+    let Some(input) = job.input(role) else {
+        return Ok(None);
+    };
+    let bytes = inputs.get(input).await?;
+    Ok(Some(Source::new(input.name.clone(), bytes.into())))
+}
+
 /// The kinds that a worker knows, by their names.
 #[derive(Default)]
 pub struct Kinds(BTreeMap<&'static str, Box<dyn Kind>>);
@@ -39,7 +74,10 @@ pub struct Kinds(BTreeMap<&'static str, Box<dyn Kind>>);
 impl Kinds {
     /// Those that every worker knows.
     pub fn standard() -> Self {
-        Self::default().with(Stylize)
+        Self::default()
+            .with(Apply::default())
+            .with(Stylize)
+            .with(Train)
     }
 
     /// These and `kind`.
@@ -66,19 +104,4 @@ impl Kinds {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_kind_is_for_workers_that_know_it() {
-        let kinds = Kinds::standard();
-        let name = |name: &str| name.parse::<Role>().expect("a name");
-        assert!(kinds.get(&name("stylize")).is_ok());
-        let refused = kinds.get(&name("train")).err().expect("is unknown");
-        assert!(refused.is_retryable());
-        let refused = refused.to_string();
-        for part in ["train", "stylize"] {
-            assert!(refused.contains(part), "{refused}");
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! A kind of job for tests, an engine without a network, and everything else that a worker needs.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -122,10 +123,15 @@ pub fn progress(steps: u64) -> Progress {
 
 /// An engine for tasks that need no network.
 pub async fn engine() -> EngineThread {
+    engine_with(None).await
+}
+
+/// An engine with these weights.
+pub async fn engine_with(weights: Option<PathBuf>) -> EngineThread {
     let options = Options {
         device: "cpu".to_owned(),
         threads: Some(1),
-        weights: None,
+        weights,
         max_pixels: 1 << 20,
         memory: None,
     };
@@ -183,7 +189,7 @@ impl Task for TestTask {
     }
 }
 
-/// A store with the input of a job, a worker whose tasks do what a test says, and a broker.
+/// A store, a worker, a broker, and a job.
 pub struct Scene {
     pub context: Arc<WorkerContext>,
     pub broker: MemoryBroker,
@@ -192,25 +198,32 @@ pub struct Scene {
 }
 
 impl Scene {
+    /// A worker whose tasks do what a test says, and the input of the job.
     pub async fn new(behaviour: Behaviour) -> Self {
+        let kinds = Kinds::default().with(TestKind(behaviour));
+        let scene = Self::of(job(), kinds, engine().await);
+        scene.put(&keys::input(&Digest::of(TEXT)), TEXT).await;
+        scene
+    }
+
+    /// A worker for jobs of these kinds, and an empty store.
+    pub fn of(job: Job, kinds: Kinds, engine: EngineThread) -> Self {
         let store = Arc::new(MemoryStore::default());
-        let scene = Self {
+        Self {
             context: Arc::new(WorkerContext {
                 worker: "worker".into(),
-                kinds: Kinds::default().with(TestKind(behaviour)),
+                kinds,
                 inputs: Inputs::new(store.clone(), None),
                 own_store: OwnStore::new(store.clone()),
                 store,
-                engine: engine().await,
+                engine,
                 read_ahead: Some(1 << 20),
                 checkpoint_every: Duration::ZERO,
             }),
             broker: MemoryBroker::default(),
-            job: job(),
+            job,
             drain: CancellationToken::new(),
-        };
-        scene.put(&keys::input(&Digest::of(TEXT)), TEXT).await;
-        scene
+        }
     }
 
     pub async fn put(&self, key: &str, bytes: &'static [u8]) {

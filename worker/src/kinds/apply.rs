@@ -1,0 +1,67 @@
+//! Pictures redrawn by a trained network.
+
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use stylefleet_engine::tasks::apply::{Model, Request};
+use stylefleet_model::{Valid, apply};
+use stylefleet_proto::{Input, Job, Specification};
+
+use super::{Assignment, Kind, source, source_if_any};
+use crate::failure::Failure;
+use crate::inputs::Inputs;
+
+/// The kind `apply`.
+#[derive(Default)]
+pub struct Apply {
+    /// The model of the last job: the pictures of a batch share one, and to read it again takes
+    /// longer than to apply it.
+    last: Mutex<Option<Model>>,
+}
+
+/// What such a job asks for.
+type Asked = Valid<apply::Apply>;
+
+#[async_trait]
+impl Kind for Apply {
+    fn name(&self) -> &'static str {
+        Asked::KIND
+    }
+
+    async fn prepare(&self, job: &Job, inputs: &Inputs) -> Result<Assignment, Failure> {
+        let asked: Asked = job.specification()?;
+        let mut masks = Vec::with_capacity(asked.styles.len());
+        for index in 0..asked.styles.len() {
+            masks.push(source_if_any(job, inputs, &apply::Apply::mask(index)).await?);
+        }
+        let role = apply::Apply::model();
+        let model = job.input(&role).ok_or(Failure::NoInput(role))?;
+        let request = Request {
+            identity: job.id.to_string(),
+            content: source(job, inputs, apply::Apply::content()).await?,
+            model: self.model(model, inputs).await?,
+            masks,
+            asked: asked.clone(),
+        };
+        Assignment::new(request, &*asked)
+    }
+}
+
+impl Apply {
+    /// The model as it is in its file: the engine reads it, unless it has it already.
+    async fn model(&self, input: &Input, inputs: &Inputs) -> Result<Model, Failure> {
+        let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = last().clone().filter(|last| last.sha256 == input.sha256);
+        let bytes = match kept {
+            Some(kept) => kept.bytes,
+            None => inputs.get(input).await?.to_vec().into(),
+        };
+        let model = Model {
+            name: input.name.to_string(),
+            sha256: input.sha256,
+            bytes,
+        };
+        last().replace(model.clone());
+        Ok(model)
+    }
+}
