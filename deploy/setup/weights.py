@@ -17,9 +17,9 @@ Where C, guessed when the file tells, is
 SOURCE may be a torch (.pth, .pt, .bin), a safetensors or an .h5 file; its content decides, not its name.
 """
 import argparse
+import functools
 import hashlib
 import importlib.util
-import math
 import os
 import subprocess
 import sys
@@ -28,7 +28,8 @@ import venv
 import zipfile
 from array import array
 
-from tensorfile import Bad, encode, open_tensors, write_atomically
+import tensorfile
+from tensorfile import Bad, check_finite, encode, open_tensors, sha256_of, write_atomically
 
 BGR_MEAN = (103.939, 116.779, 123.68)
 RGB_MEAN, RGB_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's
@@ -64,23 +65,7 @@ def network_of(tensors):
     return "VGG19" if any(name.startswith(own) for name in tensors) else "VGG16"
 
 
-def read(tensors, name, shape, dtype="F32"):
-    if name not in tensors:
-        raise Bad(f"has no {name}; every convolution of VGG19, or of VGG16, is needed")
-    tensor = tensors[name]
-    if tensor.shape != shape:
-        raise Bad(f"{name} is {list(tensor.shape)}, VGG's is {list(shape)}; is it another network?")
-    if tensor.dtype != dtype:
-        raise Bad(f"{name} is {tensor.dtype}, not {dtype}; save it in that type")
-    try:
-        data = tensor.read()
-    except Bad as error:
-        raise Bad(f"{name}: {error}") from None
-    except Exception as error:
-        raise Bad(f"{name} cannot be read ({error}); the file is damaged, fetch it again") from None
-    if len(data) != math.prod(shape) * {"F32": 4, "U8": 1}[dtype]:
-        raise Bad(f"{name} is cut short; fetch the file again")
-    return data
+read = functools.partial(tensorfile.read, network="VGG")
 
 
 def from_codebook(tensors, _, keras, __, shape):
@@ -162,8 +147,7 @@ def convert(source, convention="auto"):
         for layer in layers(network):
             weight, bias = CONVENTIONS[convention](tensors, *layer)
             for kind, shape, data in (("weight", layer[3], weight), ("bias", layer[3][:1], bias)):
-                if not all(map(math.isfinite, array("f", data))):
-                    raise Bad(f"the {kind} of {layer[0]} holds NaN or infinite values; fetch the file again")
+                check_finite(f"the {kind} of {layer[0]}", data)
                 converted[f"{layer[0]}.{kind}"] = (shape, data)
     except Bad as error:
         raise Bad(f"{source}: {error}") from None
@@ -203,14 +187,6 @@ def pip(folder):
     except (subprocess.CalledProcessError, ImportError):
         raise Bad("this Python has neither pip nor ensurepip; run  apt-get install python3-venv") from None
     return [os.path.join(folder, "venv", "bin", "python"), "-m", "pip"]
-
-
-def sha256_of(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def check(what, found, expected):
