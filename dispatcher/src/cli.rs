@@ -1,11 +1,17 @@
-//! The command line of `stylefleet`: the kind of job that it can order, and the commands of any
+//! The command line of `stylefleet`: the kinds of jobs that it can order, and the commands of any
 //! fleet.
 
-use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 
+use clap::{Arg, Parser, Subcommand};
+
+use crate::apply::{self, ApplyOptions};
 use crate::commands::{CommandError, Ending, FleetCommand, RunArgs, SubmitArgs};
+use crate::models::{self, ModelsArgs};
+use crate::pictures::SubmitOptions;
 use crate::session::Session;
-use crate::stylize::{RunOptions, SubmitOptions, manual};
+use crate::stylize::{self, RunOptions};
+use crate::train::{self, TrainOptions};
 
 /// Redraws pictures in the style of others, on as many devices as there are.
 #[derive(Debug, Parser)]
@@ -18,7 +24,8 @@ pub struct Args {
 
 /// What all commands of a fleet read.
 const ENVIRONMENT: &str = "\
-Environment of the fleet's commands, all but `run`:
+Environment of the fleet's commands, all but `run`, `train`, `apply` and `models`; these read what
+concerns S3 where inputs lie in buckets:
   STYLEFLEET_BROKER       amqp[s]://user:password@host[:port][,host...]/vhost
   STYLEFLEET_STORE        s3://bucket[/prefix], or a folder's path
   STYLEFLEET_S3_ENDPOINT  address of an S3 server that is not AWS's: http[s]://host:port
@@ -35,21 +42,78 @@ enum Command {
     /// with a .json that holds its parameters, seconds, evaluations, final loss by term and
     /// versions. Run again, the same command keeps what is done and goes on from where it was
     /// stopped. Ctrl-C stops it cleanly; a second one at once, which costs some seconds of work.
-    #[command(after_long_help = manual::run(), allow_negative_numbers = true)]
+    #[command(after_long_help = stylize::manual::run(), allow_negative_numbers = true)]
     Run(Box<RunArgs<RunOptions>>),
 
     /// Hand pictures to the fleet
     ///
-    /// Takes the contents, styles, options and batch files of `run`, and contents and styles in
-    /// buckets: s3://bucket/key, and s3://bucket/folder/ for the images in it, by their endings.
-    /// Images are uploaded once, jobs published, and the batch's name printed. Done again, the same
+    /// Takes the contents, styles, options and batch files of `run`, or, with --model, what `apply`
+    /// takes. Images are uploaded once, jobs published, and the batch's name printed. Done again, the same
     /// command hands in only what is missing: jobs that are done are kept, jobs that failed or were
     /// cancelled are tried anew, all others are with the broker already.
-    #[command(after_long_help = manual::SUBMIT, allow_negative_numbers = true)]
+    #[command(after_long_help = stylize::manual::SUBMIT, allow_negative_numbers = true)]
     Submit(Box<SubmitArgs<SubmitOptions>>),
+
+    /// Train a network for styles, on this machine
+    ///
+    /// The network then redraws any picture in one pass (`apply`). It is trained for the objective
+    /// of `run`, on photographs, and lands in FILE, with a .json beside it that holds its
+    /// parameters, seconds, steps, final loss by term and versions, and with a picture of samples.
+    /// Run again, the same command goes on from where it was stopped. Ctrl-C stops it cleanly; a
+    /// second one at once, which costs some seconds of work.
+    #[command(
+        after_long_help = train::manual::TRAIN,
+        allow_negative_numbers = true,
+        mut_arg("out", |out| out.value_name("FILE").help(MODEL_FILE).long_help(MODEL_FILE))
+    )]
+    Train(Box<RunArgs<TrainOptions>>),
+
+    /// Hand the training of a network to the fleet
+    ///
+    /// Takes the options of `train`. Styles and photographs are uploaded once, and the batch's name
+    /// printed. Done again, the same command hands in only what is missing.
+    #[command(
+        after_long_help = train::manual::SUBMIT,
+        allow_negative_numbers = true,
+        mut_arg("out", model_file),
+        // A network has a --batch of its own.
+        mut_arg("batch_name", |batch| batch.long("batch-name"))
+    )]
+    SubmitTrain(Box<SubmitArgs<TrainOptions>>),
+
+    /// Redraw pictures with a trained network, on this machine
+    ///
+    /// Each CONTENT is redrawn in each style of the model, or in those named; the pictures land in
+    /// DIR as CONTENT.STYLE.png, each with a .json. Run again, the same command keeps what is done.
+    #[command(
+        after_long_help = apply::MANUAL,
+        allow_negative_numbers = true,
+        mut_arg("preview_every", |option| option.hide(true)),
+        mut_arg("curve", |option| option.hide(true))
+    )]
+    Apply(Box<RunArgs<ApplyOptions>>),
+
+    /// Look at model files, and write them in another form
+    Models(ModelsArgs),
 
     #[command(flatten)]
     Fleet(FleetCommand),
+}
+
+/// What `--out` is to `train`.
+const MODEL_FILE: &str = "The model's file, NAME.safetensors, whose folder's .stylefleet holds the \
+                          store [default: out/STYLE+STYLE.safetensors]";
+
+/// `--out` of `submit-train`, which has a meaning without --wait too.
+fn model_file(_: Arg) -> Arg {
+    Arg::new("out")
+        .long("out")
+        .value_name("FILE")
+        .value_parser(clap::value_parser!(PathBuf))
+        .help(
+            "The model's file, NAME.safetensors: NAME is what the result is called; with --wait, \
+             it is fetched there [default name: STYLE+STYLE]",
+        )
 }
 
 impl Args {
@@ -58,6 +122,10 @@ impl Args {
         match self.command {
             Command::Run(args) => session.run(*args).await,
             Command::Submit(args) => session.submit(*args).await,
+            Command::Train(args) => session.run(*args).await,
+            Command::SubmitTrain(args) => session.submit(*args).await,
+            Command::Apply(args) => session.run(*args).await,
+            Command::Models(args) => Ok(models::run(args)?),
             Command::Fleet(command) => session.fleet(command).await,
         }
     }
@@ -65,9 +133,15 @@ impl Args {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use clap::CommandFactory;
 
     use super::*;
+
+    fn accepts(args: &str) -> bool {
+        Args::try_parse_from(["stylefleet"].into_iter().chain(args.split(' '))).is_ok()
+    }
 
     fn parse(args: &[&str]) -> Result<RunArgs<RunOptions>, clap::Error> {
         let args = Args::try_parse_from(["stylefleet", "run"].iter().chain(args))?;
@@ -80,6 +154,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+        // Which looks at nothing in a release build.
+        for command in Args::command().get_subcommands() {
+            let mut seen = HashSet::new();
+            for option in command.get_arguments() {
+                let others = option.get_all_aliases().unwrap_or_default();
+                for name in option.get_long().into_iter().chain(others) {
+                    assert!(seen.insert(name), "{}: two --{name}", command.get_name());
+                }
+            }
+        }
     }
 
     #[test]
@@ -104,6 +188,44 @@ mod tests {
         assert_eq!(args.order.options.blend, Some(true));
         assert_eq!(args.order.options.parameters.seed, Some(7));
         assert!(args.json);
+    }
+
+    #[test]
+    fn networks_have_their_own_options() {
+        for args in [
+            "train --style a.png --style b.png=night --photos x y --out z.safetensors --steps 9",
+            "train --style a.png --photos x --preset gatys --precision f32 --recursive --lr 0.1",
+            "submit-train --style a.png --photos x --out z.safetensors --batch-size 2",
+            "submit-train --style a.png --photos x --batch-name b --batch 2 --wait",
+            "apply --model m a.png b.png",
+            "apply --model m a.png --style x=2 --style y --mask m.png --mask none --size 64x48",
+            "submit --model m a.png",
+            "submit --model m a.png --style x --wait --out d",
+            "models list",
+            "models show m --json",
+            "models export m --onnx o",
+        ] {
+            assert!(accepts(args), "{args}");
+        }
+        for args in [
+            "train --style a.png",
+            "train --photos x",
+            "train --style a.png --photos x --evaluations 9",
+            "train --style a.png --photos x --steps many",
+            "submit-train --style a.png --photos x --batch b",
+            "apply a.png",
+            "apply --model m",
+            "apply --model m a.png --evaluations 9",
+            "apply --model m a.png --preset gatys",
+            "submit --model m",
+            "submit --model m --file b.toml",
+            "submit a.png",
+            "run --model m a.png --style s",
+            "models show",
+            "models export m",
+        ] {
+            assert!(!accepts(args), "{args}");
+        }
     }
 
     #[test]

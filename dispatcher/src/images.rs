@@ -3,7 +3,8 @@
 
 pub mod buckets;
 mod check;
+pub mod contents;
 pub mod expand;
 mod pattern;
 pub mod upload;
-mod walk;
+pub mod walk;

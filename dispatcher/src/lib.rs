@@ -4,8 +4,9 @@
 //!
 //! A program is made of [`main`], of [`FleetCommand`], which are the commands of any fleet, and of
 //! [`RunArgs`] and [`SubmitArgs`] with the options of its kind. [`Args`] are those of the program
-//! that is shipped; its kind is `stylize`.
+//! that is shipped; its kinds are `stylize`, `train` and `apply`.
 
+mod apply;
 mod brokers;
 mod cli;
 mod commands;
@@ -14,16 +15,20 @@ mod curve;
 mod follow;
 mod images;
 mod local;
+mod models;
 mod names;
 mod order;
 mod output;
 mod output_folder;
+mod pictures;
 mod reporter;
 mod session;
 mod signals;
 mod stores;
 mod stylize;
+mod table;
 pub mod testing;
+mod train;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

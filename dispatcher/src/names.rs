@@ -15,6 +15,12 @@ pub fn of_file(path: &Path) -> Result<Name, Invalid> {
     clean(&name.to_string_lossy()).parse()
 }
 
+/// The file's name without its ending.
+pub fn stem(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or(path.as_os_str());
+    stem.to_string_lossy().into_owned()
+}
+
 /// `name` without what no name of a visible file may have, and not too long.
 fn clean(name: &str) -> String {
     let plain = |c: char| {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Write};
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -23,12 +24,8 @@ pub trait Order: clap::Args + fmt::Debug {
     /// What they come to.
     type Plan: Plan;
 
-    /// Resolves what was typed. Nothing is uploaded yet. `buckets` has the inputs that lie there;
-    /// none: only files are read.
-    fn plan(
-        self,
-        buckets: Option<Arc<Buckets>>,
-    ) -> impl Future<Output = Result<Self::Plan, OrderError>>;
+    /// Resolves what was typed. Nothing is uploaded yet. `buckets` has the inputs that lie there.
+    fn plan(self, buckets: &Buckets) -> impl Future<Output = Result<Self::Plan, OrderError>>;
 }
 
 /// What is to be done.
@@ -37,6 +34,12 @@ pub trait Plan {
     /// win over it. It is for `run` alone.
     fn machine(&self) -> Machine {
         Machine::default()
+    }
+
+    /// The folder for the results, where `out` is what `--out` names. For a plan of one result that
+    /// may be its file.
+    fn folder(&mut self, out: PathBuf) -> Result<PathBuf, OrderError> {
+        Ok(out)
     }
 
     /// How many results are asked for, those included that will be refused.
@@ -63,6 +66,38 @@ pub enum OrderError {
     /// The contract does not allow it.
     #[error(transparent)]
     Invalid(#[from] Invalid),
+}
+
+/// An option that is out of its range, or has no meaning with the others.
+#[derive(Debug, thiserror::Error)]
+#[error("{option}: {reason}")]
+pub struct BadOption {
+    option: String,
+    reason: String,
+}
+
+impl BadOption {
+    pub fn new(option: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            option: option.into(),
+            reason: reason.into(),
+        }
+    }
+}
+
+impl From<Invalid> for BadOption {
+    /// Names the option that sets the field, as in `style-layers.conv1_1`.
+    fn from(invalid: Invalid) -> Self {
+        let field = invalid.field.as_str();
+        let (option, part) = field.split_at(field.find('.').unwrap_or(field.len()));
+        Self::new(option.replace('_', "-") + part, invalid.reason)
+    }
+}
+
+impl From<BadOption> for OrderError {
+    fn from(option: BadOption) -> Self {
+        Self::Usage(option.into())
+    }
 }
 
 /// A result that is asked for: the job that makes it, under the name that it is to have.
@@ -101,14 +136,24 @@ impl Request {
 /// Brings inputs into the store.
 pub struct Uploader {
     store: Arc<dyn Store>,
+    buckets: Buckets,
     compares: bool,
 }
 
 impl Uploader {
-    /// Brings them into `store`. `compares`: what is there already is read and compared, which
-    /// repairs what was damaged there; or else only its size is.
-    pub(crate) fn new(store: Arc<dyn Store>, compares: bool) -> Self {
-        Self { store, compares }
+    /// Brings them into `store`, those that lie in `buckets` too. `compares`: what is there already
+    /// is read and compared, which repairs what was damaged there; or else only its size is.
+    pub(crate) fn new(store: Arc<dyn Store>, buckets: Buckets, compares: bool) -> Self {
+        Self {
+            store,
+            buckets,
+            compares,
+        }
+    }
+
+    /// Where inputs may lie.
+    pub(crate) fn buckets(&self) -> &Buckets {
+        &self.buckets
     }
 
     /// Writes an input unless it is there. Returns its digest.
@@ -191,8 +236,6 @@ impl Title {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use clap::Parser;
     use stylefleet_proto::{Role, testing};
     use stylefleet_transport::store::MemoryStore;
@@ -241,7 +284,7 @@ mod tests {
     impl Order for JoinOptions {
         type Plan = Self;
 
-        async fn plan(self, _: Option<Arc<Buckets>>) -> Result<Self, OrderError> {
+        async fn plan(self, _: &Buckets) -> Result<Self, OrderError> {
             if self.files.is_empty() {
                 return Err(OrderError::Usage("files: are missing".into()));
             }
@@ -317,8 +360,9 @@ mod tests {
             backwards: true,
         };
         let store = Arc::new(MemoryStore::default());
-        let uploader = Uploader::new(store.clone(), false);
-        let plan = options.plan(None).await.expect("a plan");
+        let buckets = Buckets::new(Default::default());
+        let plan = options.plan(&buckets).await.expect("a plan");
+        let uploader = Uploader::new(store.clone(), buckets, false);
         let mut reporter = Reporter::new(plan.results(), output::lines(false));
         let requests = plan.requests(&uploader, &mut reporter).await;
         let title = Title::Given("together".parse().expect("a batch"));
@@ -364,7 +408,8 @@ mod tests {
         let damaged = Bytes::from_static(b"bytez");
         for (compares, expected) in [(false, &damaged), (true, &input)] {
             store.put(&key, damaged.clone()).await.expect("writes");
-            let uploader = Uploader::new(store.clone(), compares);
+            let buckets = Buckets::new(Default::default());
+            let uploader = Uploader::new(store.clone(), buckets, compares);
             uploader.upload(input.clone()).await.expect("uploads");
             let there = store.get(&key).await.expect("reads");
             assert_eq!(there.as_ref(), Some(expected));

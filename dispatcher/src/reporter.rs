@@ -100,6 +100,11 @@ impl Reporter {
         });
     }
 
+    /// Reports that a job does without something.
+    pub(crate) fn leave_out(&mut self, input: &Path, reason: &str) {
+        self.report(&News::LeftOut { input, reason });
+    }
+
     /// Reports that something asked for does not come to a job.
     pub fn refuse(&mut self, name: &str, reason: &str) {
         self.report(&News::Failed {

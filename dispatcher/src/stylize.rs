@@ -7,12 +7,11 @@ pub mod manual;
 pub mod options;
 pub mod parameters;
 pub mod plan;
-mod styles;
+pub mod styles;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use crate::images::buckets::{Buckets, Listings};
+use crate::images::buckets::Buckets;
 use crate::order::{Order, OrderError};
 
 use options::Options;
@@ -31,50 +30,25 @@ pub struct RunOptions {
     file: Option<PathBuf>,
 }
 
-/// The options of `submit` for pictures in the style of others.
-#[derive(Debug, clap::Args)]
-pub struct SubmitOptions {
-    #[command(flatten)]
-    options: Options,
-
-    /// Take contents, styles and options from a batch file, as `run` does
-    ///
-    /// Its out, device, threads and memory are for `run` alone, and passed over.
-    #[arg(long, value_name = "batch.toml")]
-    file: Option<PathBuf>,
-}
-
 impl Order for RunOptions {
     type Plan = PicturePlan;
 
-    async fn plan(self, buckets: Option<Arc<Buckets>>) -> Result<PicturePlan, OrderError> {
+    async fn plan(self, buckets: &Buckets) -> Result<PicturePlan, OrderError> {
         plan(self.options, self.file.as_deref(), buckets).await
     }
 }
 
-impl Order for SubmitOptions {
-    type Plan = PicturePlan;
-
-    async fn plan(self, buckets: Option<Arc<Buckets>>) -> Result<PicturePlan, OrderError> {
-        plan(self.options, self.file.as_deref(), buckets).await
-    }
-}
-
-async fn plan(
+/// What these options come to, over those of a batch file if there is one.
+pub async fn plan(
     options: Options,
     file: Option<&Path>,
-    buckets: Option<Arc<Buckets>>,
+    buckets: &Buckets,
 ) -> Result<PicturePlan, OrderError> {
     let mut asked = Asked::read(options, file)?;
-    let listings = match &buckets {
-        Some(buckets) => {
-            let contents = asked.contents().map(|content| content.as_path());
-            buckets.list(contents).await?
-        }
-        None => Listings::new(),
-    };
-    let plan = PicturePlan::new(asked, &listings)?;
-    Ok(PicturePlan { buckets, ..plan })
+    let listings = buckets
+        .list(asked.contents().map(|content| content.as_path()))
+        .await?;
+    Ok(PicturePlan::new(asked, &listings)?)
 }
 
 impl From<PlanError> for OrderError {

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::{Ended, Run, pictures, stylefleet};
 
 /// What every run of a test is told unless the test says otherwise: small and quick.
-const QUICK: [&str; 6] = ["--threads", "1", "--device", "cpu", "--scales", "1"];
+const QUICK: [&str; 4] = ["--threads", "1", "--device", "cpu"];
 
 /// A temporary folder, in which commands run.
 #[derive(Debug)]
@@ -43,6 +43,16 @@ impl Scene {
     pub fn add_content(&self, name: &str, seed: u32) {
         let picture = pictures::content(32, 24, seed);
         picture.save(self.path(name)).expect("saves a picture");
+    }
+
+    /// Adds so many photographs, in `photos`.
+    pub fn add_photographs(&self, count: u32) {
+        std::fs::create_dir_all(self.path("photos")).expect("makes a folder");
+        for seed in 0..count {
+            let photograph = pictures::content(40 + seed % 3, 40, seed);
+            let file = self.path(format!("photos/{seed:02}.png"));
+            photograph.save(file).expect("saves a picture");
+        }
     }
 
     /// Adds a style.
@@ -102,9 +112,18 @@ impl Scene {
     /// `stylefleet run`, small and quick unless `args` say otherwise, which may be several in one
     /// text, parted by blanks.
     pub fn run_command(&self, args: &[&str]) -> Command {
+        let mut command = self.local_command("run", args);
+        if !args.iter().any(|arg| arg.contains("--scales")) {
+            command.args(["--scales", "1"]);
+        }
+        command
+    }
+
+    /// The same of another command that works on this machine.
+    pub fn local_command(&self, name: &str, args: &[&str]) -> Command {
         let mut command = self.command(stylefleet());
         let args: Vec<_> = args.iter().flat_map(|arg| arg.split(' ')).collect();
-        command.arg("run").args(&args);
+        command.arg(name).args(&args);
         for option in QUICK.chunks(2).filter(|option| !args.contains(&option[0])) {
             command.args(option);
         }

@@ -377,7 +377,7 @@ fn a_part_of_a_pattern_that_is_there_means_itself() {
         (
             "boat.png",
             "w*.png",
-            "w*.png: is not there: patterns are for CONTENT",
+            "w*.png: is not there: patterns are for contents",
         ),
     ] {
         let ended = run(&[mistaken, "--style", style]).expect_code(1);

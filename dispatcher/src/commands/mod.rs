@@ -40,6 +40,7 @@ use crate::brokers;
 use crate::config::{ConfigError, Settings};
 use crate::follow::PresentError;
 use crate::local::LocalError;
+use crate::models::ModelsError;
 use crate::order::OrderError;
 use crate::output_folder::FolderError;
 use crate::reporter::Tally;
@@ -114,6 +115,9 @@ pub enum CommandError {
     /// Store or broker cannot be checked.
     #[error(transparent)]
     Health(#[from] HealthError),
+    /// A model is no use.
+    #[error(transparent)]
+    Models(#[from] ModelsError),
 }
 
 impl CommandError {

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::commands::{CommandError, Ending, preview_every};
 use crate::config::Settings;
 use crate::follow::Presenter;
+use crate::images::buckets::Buckets;
 use crate::local::{self, Context, Devices, Launch, Machine};
 use crate::order::{Order, OrderError, Ordered, Plan, Title, Uploader};
 use crate::output;
@@ -79,10 +80,14 @@ pub async fn run<O: Order>(
     settings: &Settings,
     signals: &mut Signals,
 ) -> Result<Ending, CommandError> {
-    let plan = args.order.plan(None).await?;
+    let buckets = Buckets::new(settings.s3());
+    let mut plan = args.order.plan(&buckets).await?;
     let machine = args.machine.over(plan.machine());
     let max_pixels = machine.max_pixels();
-    let out = machine.out.unwrap_or_else(|| OUT.into());
+    let out = match machine.out {
+        Some(out) => plan.folder(out)?,
+        None => OUT.into(),
+    };
     let folder = out.join(STORE);
     let _lock = lock(&folder)?;
     let asked = plan.results();
@@ -99,9 +104,10 @@ pub async fn run<O: Order>(
         shows_log: settings.wants_log(),
     };
 
+    let uploader = Uploader::new(store.clone(), buckets, true);
     let preview_every = args.preview_every.unwrap_or(0);
     let prepared = tokio::select! {
-        prepared = prepare(plan, preview_every, &store, &mut reporter) => Some(prepared),
+        prepared = prepare(plan, &uploader, preview_every, &store, &mut reporter) => Some(prepared),
         () = signals.recv() => None,
     };
     let (jobs, entries) = match prepared {
@@ -134,12 +140,12 @@ pub async fn run<O: Order>(
 /// jobs make.
 async fn prepare(
     plan: impl Plan,
+    uploader: &Uploader,
     preview_every: u32,
     store: &Arc<dyn Store>,
     reporter: &mut Reporter,
 ) -> Result<(Vec<Job>, Vec<ManifestEntry>), CommandError> {
-    let uploader = Uploader::new(store.clone(), true);
-    let requests = plan.requests(&uploader, reporter).await?;
+    let requests = plan.requests(uploader, reporter).await?;
     let ordered = Ordered::new(requests, Title::Derived("run")).map_err(OrderError::from)?;
     let Ordered { jobs, manifest } = ordered;
     let entries = manifest.jobs.clone();

@@ -25,7 +25,7 @@ pub struct SubmitArgs<O: Order> {
     /// Name of the batch: 1 to 64 of a to z, 0 to 9 and - [default: derived from what is asked]
     ///
     /// A batch that is there already grows.
-    #[arg(long, value_name = "NAME")]
+    #[arg(id = "batch_name", long = "batch", value_name = "NAME")]
     batch: Option<BatchId>,
 
     /// Which jobs go first: high, normal, low
@@ -75,19 +75,16 @@ pub async fn run<O: Order>(
     stop: &CancellationToken,
 ) -> Result<Ending, CommandError> {
     let store = open_store(settings).await?;
-    let follow = watch::Follow {
-        json: args.json,
-        out: args.out.clone(),
-        extras: Extras {
-            previews: args.preview_every.is_some(),
-            curve: args.curve,
-        },
+    let (json, wait) = (args.json, args.wait);
+    let extras = Extras {
+        previews: args.preview_every.is_some(),
+        curve: args.curve,
     };
-    let wait = args.wait;
-    let (batch, ending) = submit_order(args, store.clone(), settings).await?;
+    let Handed { batch, out, ending } = submit_order(args, store.clone(), settings).await?;
     if !wait {
         return Ok(ending);
     }
+    let follow = watch::Follow { json, out, extras };
     let watched = follow.batch(&batch, store, settings, stop).await?;
     Ok(match watched {
         Ending::AllDone => ending,
@@ -95,18 +92,28 @@ pub async fn run<O: Order>(
     })
 }
 
-/// Submits what is asked for. Returns the batch, and whether all results could be asked for.
+/// What was handed in.
+struct Handed {
+    batch: BatchId,
+    /// The folder for the results, if they are to be fetched.
+    out: Option<PathBuf>,
+    /// Whether all results could be asked for.
+    ending: Ending,
+}
+
+/// Submits what is asked for.
 async fn submit_order<O: Order>(
     args: SubmitArgs<O>,
     store: Arc<dyn Store>,
     settings: &Settings,
-) -> Result<(BatchId, Ending), CommandError> {
-    let buckets = Arc::new(Buckets::new(settings.s3()));
-    let plan = args.order.plan(Some(buckets)).await?;
+) -> Result<Handed, CommandError> {
+    let buckets = Buckets::new(settings.s3());
+    let mut plan = args.order.plan(&buckets).await?;
+    let out = args.out.map(|out| plan.folder(out)).transpose()?;
     // Before anything is uploaded: a broker that cannot be reached is worth knowing at once.
     let broker = connect(settings).await?;
     let mut reporter = Reporter::new(plan.results(), output::lines(args.json));
-    let uploader = Uploader::new(store.clone(), args.again);
+    let uploader = Uploader::new(store.clone(), buckets, args.again);
     let requests = plan.requests(&uploader, &mut reporter).await?;
     let title = args.batch.map_or(Title::Derived("b"), Title::Given);
     let Ordered { mut jobs, manifest } = Ordered::new(requests, title).map_err(OrderError::from)?;
@@ -125,7 +132,7 @@ async fn submit_order<O: Order>(
     } else {
         Ending::SomeFailed
     };
-    Ok((batch, ending))
+    Ok(Handed { batch, out, ending })
 }
 
 /// Shows what became of the jobs.

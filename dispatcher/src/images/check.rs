@@ -32,13 +32,11 @@ enum Reason {
     #[error("is no file")]
     NoFile,
     #[error("is not there{}", if *.looks_like_pattern {
-        ": patterns are for CONTENT alone, and not for buckets"
+        ": patterns are for contents and photographs alone, and not for buckets"
     } else {
         ""
     })]
     NotThere { looks_like_pattern: bool },
-    #[error("lies in a bucket: only `stylefleet submit` reads from there")]
-    Remote,
     #[error("is empty")]
     Empty,
     #[error(transparent)]
@@ -69,11 +67,6 @@ pub fn check_object(path: &Path, bytes: Option<Bytes>, max_pixels: u64) -> Resul
         Some(bytes) => check(&bytes, max_pixels).map(|()| bytes),
     };
     checked.map_err(|reason| refuse(path, reason))
-}
-
-/// Refuses an image in a bucket, where no bucket is asked.
-pub fn refuse_object(path: &Path) -> Refusal {
-    refuse(path, Reason::Remote)
 }
 
 fn not_there(path: &Path) -> Reason {

@@ -105,6 +105,7 @@ impl Output for Bars {
             }
             News::Note { .. }
             | News::PassedOver { .. }
+            | News::LeftOut { .. }
             | News::Previewed { .. }
             | News::Submitted { .. }
             | News::Stopping => line(news).print(),

@@ -90,6 +90,13 @@ pub enum News<'a> {
         /// How many with each ending, dot included; the empty one is of those without.
         endings: &'a PassedOver,
     },
+    /// An input of a job is no use, and the job does without it.
+    LeftOut {
+        #[serde(serialize_with = "lossy")]
+        input: &'a Path,
+        /// Why.
+        reason: &'a str,
+    },
     /// A batch was handed in.
     Submitted {
         batch: &'a BatchId,

@@ -56,6 +56,7 @@ pub fn line(news: &News<'_>) -> Line {
         News::PassedOver {
             content, endings, ..
         } => Line::Remark(format!("note      {}: {endings}", content.display())),
+        News::LeftOut { reason, .. } => Line::Remark(format!("note      {reason}: left out")),
         News::Previewed { name, file, .. } => {
             Line::Remark(format!("preview   {}", called(name, file)))
         }

@@ -189,7 +189,7 @@ mod tests {
         }
         let named = include_str!("batch.example.toml")
             .lines()
-            .find_map(|line| line.strip_prefix("# The command line alone takes "));
+            .find_map(|line| line.strip_prefix("# Only the command line takes "));
         let named = named.expect("is said").trim_end_matches('.');
         assert_eq!(refused, named.split(", ").map(str::to_owned).collect());
     }

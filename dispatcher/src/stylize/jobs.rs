@@ -8,7 +8,7 @@ use stylefleet_model::Choice;
 use stylefleet_model::stylize::Stylize;
 use stylefleet_proto::{Input, Invalid};
 
-use crate::images::upload::{Images, Refusal, Uploaded};
+use crate::images::upload::{Refusal, Uploaded, upload};
 use crate::local::Machine;
 use crate::order::{OrderError, Plan, Request, Uploader};
 use crate::reporter::Reporter;
@@ -23,7 +23,7 @@ impl Plan for PicturePlan {
     }
 
     fn results(&self) -> usize {
-        self.pictures.len() + self.absent.len()
+        self.pictures.len() + self.left_out.refused()
     }
 
     /// A picture with a bad image is refused alone.
@@ -32,18 +32,9 @@ impl Plan for PicturePlan {
         uploader: &Uploader,
         reporter: &mut Reporter,
     ) -> Result<Vec<Request>, OrderError> {
-        for (content, files) in &self.passed_over {
-            reporter.pass_over(content, files);
-        }
-        for (content, reason) in &self.absent {
-            reporter.refuse(&content.to_string_lossy(), &reason.to_string());
-        }
-        let images = Images {
-            buckets: self.buckets.as_deref(),
-            max_pixels: self.machine.max_pixels(),
-        };
+        self.left_out.report(reporter);
         let paths = self.pictures.iter().flat_map(Picture::images).collect();
-        let images = images.upload(paths, uploader).await?;
+        let images = upload(paths, self.machine.max_pixels(), uploader).await?;
         let mut requests = Vec::new();
         for picture in self.pictures {
             match inputs(&picture, &images) {
@@ -91,7 +82,7 @@ mod tests {
     use stylefleet_transport::store::{FolderStore, Store};
 
     use super::*;
-    use crate::images::buckets::Listings;
+    use crate::images::buckets::{Buckets, Listings};
     use crate::order::{Ordered, Title};
     use crate::output;
     use crate::stylize::options::Options;
@@ -115,7 +106,8 @@ mod tests {
         let asked = Asked::read(options, None).expect("is read");
         let plan = PicturePlan::new(asked, &Listings::new()).expect("a plan");
         let store = Arc::new(FolderStore::new(path("store")));
-        let uploader = Uploader::new(store.clone(), true);
+        let buckets = Buckets::new(Default::default());
+        let uploader = Uploader::new(store.clone(), buckets, true);
         let mut reporter = Reporter::new(plan.results(), output::lines(false));
         let requests = plan.requests(&uploader, &mut reporter).await;
         let ordered = Ordered::new(requests.expect("uploads"), Title::Derived("run"));

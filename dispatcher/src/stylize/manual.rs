@@ -8,6 +8,7 @@ Examples:
   stylefleet submit photos --style starry_night.jpg --batch nightly
   stylefleet submit --file batch.toml --priority high --wait --out pictures
   stylefleet submit s3://albums/2026/ --style s3://albums/styles/a.jpg
+  stylefleet submit photos --model sea.safetensors
 
 `stylefleet run --help` explains contents, presets and batch files; `stylefleet --help` the
 environment.
@@ -37,6 +38,8 @@ Contents:
   the endings of these formats are taken, such as .jpg, .jfif, .tif or .heic, and files without an
   ending that are such images; with --recursive those in its subfolders too. Other files are
   passed over and counted, hidden files and what was made here without a word.
+  Those in buckets are s3://bucket/key, and s3://bucket/folder/ for the images in it, by their
+  endings.
   A CONTENT that is not there is a pattern: * and ? for any characters and any one, [a-z] for one
   of these, {{a,b}} for either, ** for folders however deep. Quote it, or the shell expands it. A
   part of it that is there by that very name means itself, as in '[2024] trip/*.jpg'.

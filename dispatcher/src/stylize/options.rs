@@ -9,12 +9,13 @@ use std::str::FromStr;
 use bytesize::ByteSize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
-use stylefleet_model::stylize::Start;
+use stylefleet_model::stylize::{Overrides, Start};
 
 use crate::images::buckets::is_remote;
 use crate::local::{Devices, WHOLE};
-use crate::stylize::parameters::{ParameterArgs, WithParameters};
+use crate::stylize::parameters::WithParameters;
 use crate::stylize::styles::NO_MASK;
+use crate::table::TableArgs;
 
 /// Everything that can be asked for.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args, serde::Deserialize)]
@@ -71,7 +72,7 @@ pub struct Options {
     /// How to redraw them.
     #[command(flatten)]
     #[serde(skip)]
-    pub parameters: ParameterArgs,
+    pub parameters: TableArgs<Overrides>,
 
     /// Where to compute; see `Machine`.
     #[arg(skip)]
@@ -106,7 +107,7 @@ impl Options {
         }
         let parameters = self.parameters.0.clone().over(&base.parameters);
         Self {
-            parameters: ParameterArgs(parameters),
+            parameters: TableArgs(parameters),
             ..over! {
                 content recursive style mask name blend out device threads memory max_pixels
             }
@@ -153,8 +154,8 @@ impl<'de> Visitor<'de> for Table {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Options, A::Error> {
-        let mut parameters = ParameterArgs::default();
-        let given = &mut parameters;
+        let mut parameters = TableArgs::<Overrides>::default();
+        let given = &mut parameters.0;
         let rest = MapAccessDeserializer::new(WithParameters { table, given });
         // What the derive makes; it knows nothing of parameters.
         let options = Options::deserialize(rest)?;

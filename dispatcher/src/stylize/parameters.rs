@@ -1,123 +1,47 @@
 //! The table of parameters as options of the command line and as keys of batch files.
 
 use std::fmt;
-use std::ops::{Deref, DerefMut};
 
-use clap::builder::{StyledStr, ValueParser};
-use clap::error::ErrorKind;
-use clap::{Arg, ArgMatches, Command};
+use clap::Arg;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, Visitor};
 use stylefleet_model::stylize::{Overrides, Preset, table};
 use stylefleet_model::{Choice, Parameter};
 
+use crate::table::{Table, option, parser};
+
 /// The option that names a preset.
 const PRESET: &str = "preset";
 
-/// Parameters that were given.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ParameterArgs(pub Overrides);
-
-impl Deref for ParameterArgs {
-    type Target = Overrides;
-
-    fn deref(&self) -> &Overrides {
-        &self.0
+impl Table for Overrides {
+    fn options() -> Vec<Arg> {
+        options::<Self>(table().iter())
     }
-}
 
-impl DerefMut for ParameterArgs {
-    fn deref_mut(&mut self) -> &mut Overrides {
-        &mut self.0
-    }
-}
-
-impl ParameterArgs {
-    /// Gives the parameter of that name what is written; false if there is none.
-    fn set(&mut self, name: &str, written: &str) -> Result<bool, String> {
+    fn give(&mut self, name: &str, written: &str) -> Result<bool, String> {
         if name == PRESET {
             self.preset = Some(Preset::from_word(written)?);
             return Ok(true);
         }
         // Fields are written with underscores in messages alone.
         let is_field = name.contains('_');
-        let set = self.0.set(name, written).map_err(|invalid| invalid.reason);
+        let set = self.set(name, written).map_err(|invalid| invalid.reason);
         Ok(!is_field && set?)
     }
-
-    fn is_name(name: &str) -> bool {
-        name == PRESET || table().iter().any(|row| row.name() == name)
-    }
 }
 
-// The command line.
-
-impl clap::Args for ParameterArgs {
-    fn augment_args(command: Command) -> Command {
-        let about = format!("Values of all parameters not given: {}", Preset::words());
-        let preset = Arg::new(PRESET)
-            .long(PRESET)
-            .value_name("P")
-            .help(format!("{about} [default: {}]", Preset::default().word()))
-            .value_parser(parser(PRESET.to_owned()));
-        command.arg(preset).args(table().iter().map(argument))
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
+/// The option that names a preset, and those that set these parameters.
+pub fn options<T: Table>(rows: impl Iterator<Item = &'static Parameter>) -> Vec<Arg> {
+    let about = format!("Values of all parameters not given: {}", Preset::words());
+    let preset = Arg::new(PRESET)
+        .long(PRESET)
+        .value_name("P")
+        .help(format!("{about} [default: {}]", Preset::default().word()))
+        .value_parser(parser::<T>(PRESET.to_owned()));
+    [preset].into_iter().chain(rows.map(option::<T>)).collect()
 }
 
-impl clap::FromArgMatches for ParameterArgs {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut given = Self::default();
-        given.update_from_arg_matches(matches)?;
-        Ok(given)
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        let names = table().iter().map(Parameter::name);
-        for name in names.chain([PRESET.to_owned()]) {
-            if let Some(written) = matches.get_one::<String>(&name) {
-                self.set(&name, written)
-                    .map_err(|reason| clap::Error::raw(ErrorKind::ValueValidation, reason))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The option that sets a parameter.
-fn argument(row: &Parameter) -> Arg {
-    let brief = row.brief();
-    let paragraphs: Vec<_> = [brief.clone()].into_iter().chain(row.details()).collect();
-    let argument = Arg::new(row.name())
-        .long(row.name())
-        .aliases(row.aliases)
-        .value_name(row.value)
-        .help(brief)
-        .help_heading(row.heading.title())
-        .value_parser(parser(row.name()));
-    let argument = if paragraphs.len() > 1 {
-        argument.long_help(StyledStr::from(paragraphs.join("\n\n")))
-    } else {
-        argument
-    };
-    if row.is_flag {
-        argument
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("true")
-    } else {
-        argument
-    }
-}
-
-/// Keeps what is written for a parameter, if it can be read.
-fn parser(name: String) -> ValueParser {
-    ValueParser::from(move |written: &str| {
-        let read = ParameterArgs::default().set(&name, written);
-        read.map(|_| written.to_owned())
-    })
+fn is_name(name: &str) -> bool {
+    name == PRESET || table().iter().any(|row| row.name() == name)
 }
 
 // Batch files.
@@ -128,7 +52,7 @@ pub struct WithParameters<'a, A> {
     /// The table.
     pub table: A,
     /// Where the parameters go.
-    pub given: &'a mut ParameterArgs,
+    pub given: &'a mut Overrides,
 }
 
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithParameters<'_, A> {
@@ -169,7 +93,7 @@ impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for Key<'_, K> {
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         let name = <String as serde::Deserialize>::deserialize(from)?;
-        if ParameterArgs::is_name(&name) {
+        if is_name(&name) {
             return Ok(Found::Parameter(name));
         }
         let unknown = || {
@@ -186,7 +110,7 @@ impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for Key<'_, K> {
 
 /// Reads a parameter's value.
 struct Assign<'a> {
-    given: &'a mut ParameterArgs,
+    given: &'a mut Overrides,
     name: String,
 }
 
@@ -196,7 +120,7 @@ impl<'de> DeserializeSeed<'de> for Assign<'_> {
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
         let written = from.deserialize_any(Written)?;
         self.given
-            .set(&self.name, &written)
+            .give(&self.name, &written)
             .map(drop)
             .map_err(D::Error::custom)
     }

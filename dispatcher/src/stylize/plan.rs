@@ -2,31 +2,28 @@
 //! content a file, every picture named. Files are not opened yet.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use stylefleet_model::stylize::{Preset, Start, Stylize};
 use stylefleet_proto::{Invalid, Name, Valid};
 
-use crate::images::buckets::{Buckets, Listings};
-use crate::images::expand::{ExpandError, Expansion, Found, PassedOver, expand};
+use crate::images::buckets::Listings;
+use crate::images::contents::LeftOut;
+use crate::images::expand::Found;
 use crate::local::Machine;
-use crate::names::Names;
+use crate::names::{Names, stem};
+use crate::order::BadOption;
 use crate::stylize::batch_file::{BatchFile, BatchFileError, Entry};
 use crate::stylize::options::Options;
-use crate::stylize::styles::{Blended, NO_MASK, StyleImage};
+use crate::stylize::styles::{Blended, StyleImage, masks};
 
 /// The pictures to make.
 pub struct PicturePlan {
     /// How to use this machine, by the batch file.
     pub machine: Machine,
-    /// Where images in buckets come from; none: they are refused.
-    pub buckets: Option<Arc<Buckets>>,
     /// The pictures to make.
     pub pictures: Vec<Picture>,
-    /// Contents that mean no file, and why.
-    pub absent: Vec<(PathBuf, ExpandError)>,
-    /// Contents with files that were passed over.
-    pub passed_over: Vec<(PathBuf, PassedOver)>,
+    /// What there are none of.
+    pub left_out: LeftOut,
 }
 
 /// A picture to make.
@@ -53,14 +50,12 @@ pub enum PlanError {
     #[error(transparent)]
     BatchFile(#[from] BatchFileError),
     /// An option is out of its range.
-    #[error("{place}{option}: {reason}")]
+    #[error("{place}{option}")]
     Option {
         /// Where in the batch file, if there is one.
         place: String,
         /// The option.
-        option: String,
-        /// What is wrong with it.
-        reason: String,
+        option: BadOption,
     },
 }
 
@@ -127,7 +122,10 @@ impl PicturePlan {
         let mut names = Names::default();
         for part in asked.parts {
             plan.add(&part.options, buckets, &mut names)
-                .map_err(|invalid| invalid.at(part.place))?;
+                .map_err(|option| PlanError::Option {
+                    place: part.place,
+                    option,
+                })?;
         }
         Ok(plan)
     }
@@ -141,10 +139,8 @@ impl PicturePlan {
                 memory: options.memory,
                 max_pixels: options.max_pixels,
             },
-            buckets: None,
             pictures: Vec::new(),
-            absent: Vec::new(),
-            passed_over: Vec::new(),
+            left_out: LeftOut::default(),
         }
     }
 
@@ -168,24 +164,9 @@ impl PicturePlan {
             .into_iter()
             .map(asked)
             .collect::<Result<Vec<_>, _>>()?;
+        let recursive = options.recursive.unwrap_or(false);
         for content in options.content.iter().flatten() {
-            let recursive = options.recursive.unwrap_or(false);
-            let Expansion {
-                images,
-                passed_over,
-                absent,
-            } = match expand(content, recursive, buckets) {
-                Ok(expansion) => expansion,
-                Err(error) => {
-                    self.absent.push((content.clone(), error));
-                    continue;
-                }
-            };
-            self.absent.extend(absent);
-            if !passed_over.is_empty() {
-                self.passed_over.push((content.clone(), passed_over));
-            }
-            for image in &images {
+            for image in &self.left_out.find(content, recursive, buckets) {
                 for (blend, specification) in &blends {
                     let picture = picture(options, specification, image, blend, names)?;
                     self.pictures.push(picture);
@@ -203,13 +184,11 @@ fn blends(options: &Options) -> Result<Vec<Blend>, BadOption> {
     let written = options.style.iter().flatten();
     let styles: Vec<_> = written.map(|style| StyleImage::parse(style)).collect();
     if styles.is_empty() {
-        return Err(BadOption {
-            option: "style".to_owned(),
-            reason: "is missing: name at least one image".to_owned(),
-        });
+        let reason = "is missing: name at least one image";
+        return Err(BadOption::new("style", reason));
     }
     let weighted = styles.iter().any(|style| style.weight.is_some());
-    let masks = masks(options, styles.len())?;
+    let masks = masks(options.mask.as_deref(), styles.len())?;
     let masked = masks.iter().any(Option::is_some);
     let blended = styles.into_iter().zip(masks).map(|(style, mask)| Blended {
         path: style.path,
@@ -221,25 +200,6 @@ fn blends(options: &Options) -> Result<Vec<Blend>, BadOption> {
     } else {
         blended.map(|style| vec![style]).collect()
     })
-}
-
-/// The mask of each of the `styles`.
-fn masks(options: &Options, styles: usize) -> Result<Vec<Option<PathBuf>>, BadOption> {
-    let Some(masks) = &options.mask else {
-        return Ok(vec![None; styles]);
-    };
-    if masks.len() != styles {
-        return Err(BadOption {
-            option: "mask".to_owned(),
-            reason: format!(
-                "{} masks for {styles} styles: give as many, {NO_MASK} where a style \
-                 counts everywhere",
-                masks.len()
-            ),
-        });
-    }
-    let mask = |path: &PathBuf| (path.as_os_str() != NO_MASK).then(|| path.clone());
-    Ok(masks.iter().map(mask).collect())
 }
 
 fn picture(
@@ -269,39 +229,6 @@ fn picture(
 fn name<'a>(content: &Path, styles: impl Iterator<Item = &'a Path>) -> String {
     let styles: Vec<_> = styles.map(stem).collect();
     format!("{}.{}", stem(content), styles.join("+"))
-}
-
-fn stem(path: &Path) -> String {
-    let stem = path.file_stem().unwrap_or(path.as_os_str());
-    stem.to_string_lossy().into_owned()
-}
-
-/// An option out of its range, wherever it was given.
-struct BadOption {
-    option: String,
-    reason: String,
-}
-
-impl BadOption {
-    fn at(self, place: String) -> PlanError {
-        PlanError::Option {
-            place,
-            option: self.option,
-            reason: self.reason,
-        }
-    }
-}
-
-impl From<Invalid> for BadOption {
-    /// Names the option that sets the field, as in `style-layers.conv1_1`.
-    fn from(invalid: Invalid) -> Self {
-        let field = invalid.field.as_str();
-        let (option, part) = field.split_at(field.find('.').unwrap_or(field.len()));
-        Self {
-            option: option.replace('_', "-") + part,
-            reason: invalid.reason,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -374,8 +301,11 @@ mod tests {
             ..flat
         };
         assert_eq!(names(recursive.clone()), ["a.s", "x/a.s"]);
-        let passed_over = plan(recursive).expect("a plan").passed_over;
-        assert_eq!(passed_over[0].1.to_string(), "1 file passed over: .svg");
+        let left_out = plan(recursive).expect("a plan").left_out;
+        assert_eq!(
+            left_out.passed_over[0].1.to_string(),
+            "1 file passed over: .svg"
+        );
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::order::BadOption;
+
 /// A style image and, where one was given, its weight in the blend.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StyleImage {
@@ -33,6 +35,22 @@ impl StyleImage {
 
 /// What is written for a style that has no mask.
 pub const NO_MASK: &str = "none";
+
+/// The mask of each of the `styles`, where any were given.
+pub fn masks(given: Option<&[PathBuf]>, styles: usize) -> Result<Vec<Option<PathBuf>>, BadOption> {
+    let Some(masks) = given else {
+        return Ok(vec![None; styles]);
+    };
+    if masks.len() != styles {
+        let reason = format!(
+            "{} masks for {styles} styles: give as many, {NO_MASK} where a style counts everywhere",
+            masks.len()
+        );
+        return Err(BadOption::new("mask", reason));
+    }
+    let mask = |path: &PathBuf| (path.as_os_str() != NO_MASK).then(|| path.clone());
+    Ok(masks.iter().map(mask).collect())
+}
 
 /// A style of a blend.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,7 +1,6 @@
 //! How such jobs are asked for.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use stylefleet_dispatcher::{Buckets, Order, OrderError, Plan, Reporter, Request, Uploader};
 use stylefleet_model::{Name, Valid};
@@ -35,7 +34,7 @@ pub struct CountingPlan {
 impl Order for CountingOptions {
     type Plan = CountingPlan;
 
-    async fn plan(self, _: Option<Arc<Buckets>>) -> Result<CountingPlan, OrderError> {
+    async fn plan(self, _: &Buckets) -> Result<CountingPlan, OrderError> {
         let counting = Counting {
             to: self.to,
             pause: self.pause,
