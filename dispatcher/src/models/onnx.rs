@@ -257,7 +257,7 @@ impl<'a> Builder<'a> {
             &[IMAGE],
             &[Attribute::int("start", 2), Attribute::int("end", 4)],
         );
-        self.node("Slice", "cut", &[x, "origin", &size, "axes"], [])
+        self.node("Slice", "cut", &[x, "origin", &size, "axes"], &[])
     }
 }
 
@@ -313,7 +313,7 @@ mod tests {
                     assert!(known.insert(name), "{name} is made twice");
                 }
             }
-            let unused: Vec<_> = known.difference(&used).collect();
+            let unused: Vec<&str> = known.difference(&used).map(|name| name.as_str()).collect();
             assert_eq!(unused, [PICTURE]);
             assert_eq!(names(&graph.output), [PICTURE]);
         }
