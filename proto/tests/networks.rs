@@ -15,7 +15,7 @@ use stylefleet_model::apply::{Apply, Share};
 use stylefleet_model::stylize::{
     self, Format, KeepColors, MAX_SIDE, MIN_SIDE, Precision, Preset, Size,
 };
-use stylefleet_model::train::{self, Train, Training, objective_of, objective_table};
+use stylefleet_model::train::{self, Train, Training, objective_of, objective};
 use stylefleet_model::trained::StyleName;
 use stylefleet_model::{Choice, Heading, Parameter};
 use stylefleet_proto::{Invalid, Job, JobId, Role, Specification, Valid, testing, wire};
@@ -223,7 +223,7 @@ fn whatever_else_is_asked_of_training_is_another_job() {
             panic!("{what} has the id of {same}");
         }
     };
-    for row in train::table().iter().chain(objective_table()) {
+    for row in train::table().iter().chain(objective()) {
         let mut seen = vec![train()];
         for train in changed(row) {
             if Valid::new(train.clone()).is_ok() && !seen.contains(&train) {
@@ -280,8 +280,8 @@ fn whatever_else_is_asked_of_a_network_is_another_job() {
 
 #[test]
 fn no_number_of_training_passes_beyond_its_limits() {
-    for row in train::table().iter().chain(objective_table()) {
-        let refused = changed(row).iter().filter(|train| {
+    for row in train::table().iter().chain(objective()) {
+        let refused = changed(row).into_iter().filter(|train| {
             let refused = decoded::<Valid<Train>>(message(train)).err();
             refused.is_some_and(|invalid| invalid.field == format!("specification.{}", row.field))
         });

@@ -111,11 +111,11 @@ mod tests {
             ),
             (
                 |a| a.styles[1].weight = 0.0,
-                "styles.weight: is 0, must be greater than 0, at most 1e6",
+                "styles.weight: is 0, must be greater than 0, at most 1000000",
             ),
             (
                 |a| a.styles[1].weight = f64::NAN,
-                "styles.weight: is NaN, must be greater than 0, at most 1e6",
+                "styles.weight: is NaN, must be greater than 0, at most 1000000",
             ),
             (
                 |a| a.size = Some(Size::Longest(15)),

@@ -14,13 +14,13 @@ pub struct Train {
     pub styles: Vec<StyleName>,
     /// How it is trained.
     pub training: Training,
-    /// What it is trained for: parameters of pictures, of which those in [`objective_table`] count.
+    /// What it is trained for: parameters of pictures, of which those in [`objective`] count.
     /// All others are as [`objective_of`] has them, so that the same ask is the same job.
     pub objective: Parameters,
 }
 
 /// The parameters of pictures that training has too, row by row.
-pub fn objective_table() -> impl Iterator<Item = &'static Parameter> {
+pub fn objective() -> impl Iterator<Item = &'static Parameter> {
     table().iter().filter(|row| is_of_objective(row))
 }
 
@@ -120,14 +120,14 @@ mod tests {
         for &preset in Preset::ALL {
             let mut parameters = preset.parameters();
             parameters.evaluations = 7;
-            let objective = objective_of(&parameters);
-            let (objective_shown, shown) = (objective.show(), parameters.show());
-            for row in objective_table() {
+            let kept = objective_of(&parameters);
+            let (kept_shown, shown) = (kept.show(), parameters.show());
+            for row in objective() {
                 let is_row = |(field, _): &&(&str, String)| *field == row.field;
-                let of = objective_shown.iter().find(is_row);
+                let of = kept_shown.iter().find(is_row);
                 assert_eq!(of, shown.iter().find(is_row));
             }
-            train(&["a"], |train| train.objective = objective).expect("is valid");
+            train(&["a"], |train| train.objective = kept).expect("is valid");
         }
         let refused = train(&["a"], |train| train.objective.style_scale = 0.0);
         let expected = "style_scale: is 0, must be 0.1 to 4";

@@ -188,7 +188,7 @@ fn a_header_that_is_not_valid_is_refused_by_name() {
     }
     // A later version may say other things.
     assert!(complaint(&file("{\"format\": 2}", &Tensors::new())).contains("format: is 2"));
-    let odd = json(&header()).replace("johnson", "\u{1b}[2J");
+    let odd = json(&header()).replace("johnson", "\\u001b[2J");
     assert!(complaint(&file(&odd, &Tensors::new())).contains("unknown variant"));
     let odd = json(&header()).replace("stars", "../stars");
     assert!(complaint(&file(&odd, &Tensors::new())).contains("style name"));
