@@ -57,6 +57,7 @@ test: build ## run every test, on a RabbitMQ and an S3 store of its own; those o
 	@$(WITH_ENV) "$$STYLEFLEET_PYTHON" -B -m unittest discover deploy/setup
 	@$(WITH_SERVICES) cargo test --release --workspace --all-targets
 	@$(WITH_ENV) cargo test --release --workspace --doc
+	@$(WITH_ENV) tests/networks/check.sh "$(BIN)"
 	@$(MAKE) --no-print-directory test-rabbitmq4
 
 # Skipped where RabbitMQ 4 cannot be had: services.sh says so and exits 69.
