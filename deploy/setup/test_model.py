@@ -92,8 +92,9 @@ def attribute(name, value):
 class Onnx:
     """An ONNX file of the example's network. `edit` may change each node's (op, inputs, attributes)."""
 
-    def __init__(self, opset=9, tensors=THEIRS, by_name=True, raw=True, swapped=False, edit=lambda *node: node):
+    def __init__(self, opset=9, tensors=THEIRS, by_name=True, raw=True, swapped=False, computed=False, edit=lambda *node: node):
         self.opset, self.tensors, self.by_name, self.raw, self.edit = opset, tensors, by_name, raw, edit
+        self.computed = computed  # from constants, by nodes
         self.nodes, self.initializers = [], []
         x = self.layer("conv1", "in1", "photograph")
         x = self.layer("conv2", "in2", x, stride=2)
@@ -135,7 +136,8 @@ class Onnx:
         if self.opset < 11:
             x = self.node("Pad", [x], mode="reflect", pads=pads)
         else:
-            x = self.node("Pad", [x, self.stored(f"{name}.pads", torch.tensor(pads))], mode="reflect")
+            pads = self.computed_or_not(self.stored(f"{name}.pads", torch.tensor(pads)))
+            x = self.node("Pad", [x, pads], mode="reflect")
         parameters = [self.stored(f"{name}.conv2d.{kind}") for kind in ("weight", "bias")]
         x = self.node("Conv", [x, *parameters], dilations=[1, 1], group=1, kernel_shape=[kernel] * 2,
                       pads=[0] * 4, strides=[stride] * 2)
@@ -149,7 +151,10 @@ class Onnx:
         if self.opset < 9:
             return self.node("Upsample", [x], mode="nearest", scales=scales)
         scales = self.node("Constant", [], value=tensor("", torch.tensor(scales), self.raw))
-        return self.node("Upsample", [x, scales], mode="nearest")
+        return self.node("Upsample", [x, self.computed_or_not(scales)], mode="nearest")
+
+    def computed_or_not(self, constant):
+        return self.node("Cast", [constant], to=1) if self.computed else constant
 
 
 def edit_at(wanted, op=None, inputs=None, **changes):
@@ -251,7 +256,7 @@ class StateDicts(WithFolder):
 class OnnxFiles(WithFolder):
     def test_of_every_age(self):
         for options in ({"opset": 8}, {"opset": 9}, {"opset": 11}, {"by_name": False}, {"raw": False},
-                        {"opset": 11, "raw": False}, {"swapped": True}):
+                        {"opset": 11, "raw": False}, {"swapped": True}, {"opset": 11, "computed": True}):
             with self.subTest(**options):
                 self.assert_converted(self.write(Onnx(**options).bytes()))
 
