@@ -9,10 +9,13 @@ use std::task::{Context, Poll, Waker};
 use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use stylefleet_model::apply::Apply;
 use stylefleet_model::stylize::{Layer, Stylize};
+use stylefleet_model::train::{Photographs, Train};
+use stylefleet_model::trained::{StyleName, Trained};
 use stylefleet_proto::{
     Accepted, BatchId, Digest, Event, Failure, Hello, Job, JobId, Manifest, Name, Pulse, Record,
-    Start, ToWorker, Valid, wire,
+    Specification, Start, ToWorker, Valid, wire,
 };
 use stylefleet_transport::broker::BrokerUrl;
 use stylefleet_transport::pipe::Receiver;
@@ -28,7 +31,12 @@ pub fn messages(bytes: &[u8]) {
         assert_eq!(job.id, id, "the id is the ask's");
         // Whether it is valid is another question.
         let _ = job.specification::<Valid<Stylize>>();
+        let _ = job.specification::<Valid<Train>>();
+        let _ = job.specification::<Valid<Apply>>();
     }
+    is_asked::<Valid<Stylize>>(bytes);
+    is_asked::<Valid<Train>>(bytes);
+    is_asked::<Valid<Apply>>(bytes);
     is_stable(bytes, |event: &Event| wire::Event::from(event.clone()));
     is_stable(bytes, |pulse: &Pulse| wire::Pulse::from(pulse.clone()));
     is_stable(bytes, |hello: &Hello| wire::Hello::from(hello.clone()));
@@ -44,6 +52,20 @@ pub fn documents(bytes: &[u8]) {
     is_kept::<Start>(bytes);
     is_kept::<Record>(bytes);
     is_kept::<Failure>(bytes);
+    is_kept::<Photographs>(bytes);
+    let _ = Photographs::read(bytes);
+}
+
+/// A model file.
+pub fn models(bytes: &[u8]) {
+    match Trained::read(bytes) {
+        Ok(model) => {
+            for (name, shape) in model.header.shapes() {
+                assert_eq!(model.values(&name).len(), shape.iter().product::<usize>());
+            }
+        }
+        Err(refused) => assert!(!refused.to_string().contains(char::is_control)),
+    }
 }
 
 /// An address or a name that somebody wrote.
@@ -54,6 +76,7 @@ pub fn addresses(text: &str) {
     is_repeated::<Name>(text);
     is_repeated::<Digest>(text);
     is_repeated::<Layer>(text);
+    is_repeated::<StyleName>(text);
     for url in [
         text.to_owned(),
         format!("amqp://me:{PASSWORD}@{text}"),
@@ -82,6 +105,15 @@ where
     let again = T::try_from(W::decode(&written[..]).expect("decodes")).expect("passes");
     assert_eq!(write(&again).encode_to_vec(), written);
     Some(value)
+}
+
+/// Reads what a job of some kind asks for. It stays the same when it is asked for again.
+fn is_asked<S: Specification>(bytes: &[u8]) {
+    if let Ok(asked) = S::decode(bytes) {
+        let written = asked.encode();
+        let again = S::decode(&written).expect("passes again");
+        assert_eq!(again.encode(), written);
+    }
 }
 
 /// Reads frames to the end of the pipe, or to the first that is none.

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use stylefleet_model::stylize::{Preset, table};
-use stylefleet_model::{Choice, Heading};
+use stylefleet_model::{Choice, Heading, Parameter, train};
 
 /// The page about parameters.
 fn parameters() -> String {
@@ -15,19 +15,28 @@ fn parameters() -> String {
         "# Parameters\n\n\
          Every parameter of a picture: an option of `stylefleet run` and `stylefleet submit`, a\n\
          key of batch files, and, with underscores for hyphens, a field of messages and records.\n\
-         This page follows from the table in `proto/model/src/stylize/table.rs`.\n",
+         This page follows from the tables in `proto/model/src/stylize/table.rs` and\n\
+         `proto/model/src/train/table.rs`.\n",
     );
     for heading in [Heading::Picture, Heading::Objective, Heading::Effort] {
         writeln!(page, "\n## {}\n", heading.title()).expect("writes");
-        for row in table().iter().filter(|row| row.heading == heading) {
-            writeln!(page, "**`--{} {}`** {}", row.name(), row.value, row.brief()).expect("writes");
-            for paragraph in row.details() {
-                writeln!(page, "\n{paragraph}").expect("writes");
-            }
-            page.push('\n');
-        }
-        page.pop();
+        list(
+            &mut page,
+            table().iter().filter(|row| row.heading == heading),
+        );
     }
+    writeln!(page, "\n## {}\n", Heading::Training.title()).expect("writes");
+    let others = train::objective().filter(|row| row.heading != Heading::Objective);
+    let others: Vec<_> = others.map(|row| format!("`--{}`", row.name())).collect();
+    writeln!(
+        page,
+        "Networks are trained with `stylefleet train` and `stylefleet submit-train`, which take\n\
+         the parameters under \"{}\", `--preset`, {}, and:\n",
+        Heading::Objective.title(),
+        others.join(", ")
+    )
+    .expect("writes");
+    list(&mut page, train::table().iter());
     page += "\n## Presets\n\nWhere they differ:\n\n";
     let presets: Vec<_> = Preset::ALL
         .iter()
@@ -51,6 +60,18 @@ fn parameters() -> String {
         }
     }
     page
+}
+
+/// Describes each row in a paragraph or more.
+fn list<'a>(page: &mut String, rows: impl Iterator<Item = &'a Parameter>) {
+    for row in rows {
+        writeln!(page, "**`--{} {}`** {}", row.name(), row.value, row.brief()).expect("writes");
+        for paragraph in row.details() {
+            writeln!(page, "\n{paragraph}").expect("writes");
+        }
+        page.push('\n');
+    }
+    page.pop();
 }
 
 /// With STYLEFLEET_WRITE_DOCUMENTS in the environment it writes the page anew.

@@ -8,12 +8,17 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use prost::Message;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
 use serde_json::json;
-use stylefleet_model::stylize::{Init, Preset, Size, Stylize};
+use stylefleet_model::apply::{Apply, Share};
+use stylefleet_model::stylize::{Format, Init, KeepColors, Precision, Preset, Size, Stylize};
+use stylefleet_model::train::{Photograph, Photographs, Train, Training};
+use stylefleet_model::trained::{FORMAT, HEADER, Header, Layout, StyleName};
 use stylefleet_proto::{
-    Accepted, Delivery, Ended, Event, EventKind, Failure, Figures, Hello, Job, Manifest,
-    ManifestEntry, Output, Progress, Pulse, Record, Role, Start, ToWorker, Update, Valid, testing,
-    wire,
+    Accepted, Delivery, Digest, Ended, Event, EventKind, Failure, Figures, Hello, Job, Manifest,
+    ManifestEntry, Output, Progress, Pulse, Record, Role, Specification, Start, ToWorker, Update,
+    Valid, testing, wire,
 };
 
 #[path = "../fuzz/entries.rs"]
@@ -105,6 +110,11 @@ proptest! {
     }
 
     #[test]
+    fn no_model_does_harm(bytes in mutations("models")) {
+        entries::models(&bytes);
+    }
+
+    #[test]
     fn no_address_does_harm(bytes in mutations("addresses")) {
         entries::addresses(&String::from_utf8_lossy(&bytes));
     }
@@ -155,6 +165,63 @@ fn job() -> Job {
     let (batch, name) = ("b-1".parse(), "boat at sea".parse());
     let (batch, name) = (batch.expect("a batch"), name.expect("a name"));
     Job::new(batch, name, &specification.expect("is valid"), inputs).expect("a job")
+}
+
+fn style(name: &str) -> StyleName {
+    name.parse().expect("a name")
+}
+
+fn train() -> Valid<Train> {
+    let asked = Train {
+        styles: vec![style("waves"), style("stars")],
+        training: Training::default(),
+        objective: Preset::Studio.parameters(),
+    };
+    Valid::new(asked).expect("is valid")
+}
+
+fn apply() -> Valid<Apply> {
+    let share = |(name, weight)| Share {
+        style: style(name),
+        weight,
+    };
+    let asked = Apply {
+        styles: [("waves", 0.25), ("stars", 0.75)].map(share).into(),
+        size: Some(Size::Longest(640)),
+        keep_colors: KeepColors::Luminance,
+        format: Format::Jpeg,
+        precision: Precision::Bf16,
+    };
+    Valid::new(asked).expect("is valid")
+}
+
+/// A job that asks for that, with all inputs that it may have.
+fn job_of<S: Specification>(asked: &S) -> Job {
+    let roles = asked.roles().into_iter().map(|rule| rule.role);
+    let inputs = roles.map(|role| testing::input(role.clone(), role.as_ref().as_bytes()));
+    let (batch, name) = ("b-1".parse(), "boat at sea".parse());
+    let (batch, name) = (batch.expect("a batch"), name.expect("a name"));
+    Job::new(batch, name, asked, inputs.collect()).expect("a job")
+}
+
+/// The beginning of a model file: a whole one is large.
+fn model(metadata: Option<&str>) -> Vec<u8> {
+    let bias = TensorView::new(Dtype::F32, vec![4], &[0; 16]).expect("has the bytes");
+    let metadata = metadata.map(|header| [(HEADER.to_owned(), header.to_owned())].into());
+    safetensors::serialize([("down.1.bias", bias)], metadata).expect("is written")
+}
+
+fn header() -> String {
+    let header = Header {
+        format: FORMAT,
+        layout: Layout::Johnson,
+        width: 4,
+        styles: vec![style("waves"), style("stars")],
+        objective: Some(Preset::Studio.parameters()),
+        training: None,
+        licence: "CC0-1.0".to_owned(),
+    };
+    json!(header).to_string()
 }
 
 fn progress() -> Progress {
@@ -229,8 +296,16 @@ fn contract() -> BTreeMap<(&'static str, String), Vec<u8>> {
     let delivery = wire::ToWorker::from(&delivery).encode_to_vec();
     let frame = |message: &[u8]| [&(message.len() as u32).to_be_bytes()[..], message].concat();
     let drain = wire::ToWorker::from(&ToWorker::Drain).encode_to_vec();
+    let sent = |job: &Job| wire::Job::from(job).encode_to_vec();
     let mut seeds = vec![
-        ("messages", "job", wire::Job::from(&job).encode_to_vec()),
+        ("messages", "job", sent(&job)),
+        ("messages", "job-train", sent(&job_of(&train()))),
+        ("messages", "job-apply", sent(&job_of(&apply()))),
+        ("messages", "asked-stylize", job.specification.clone()),
+        ("messages", "asked-train", train().encode()),
+        ("messages", "asked-apply", apply().encode()),
+        ("models", "header", model(Some(&header()))),
+        ("models", "no-header", model(None)),
         (
             "messages",
             "pulse",
@@ -298,7 +373,17 @@ fn contract() -> BTreeMap<(&'static str, String), Vec<u8>> {
         notes: vec!["a note".to_owned()],
         made_with: [("stylefleet".to_owned(), "0.1.0".to_owned())].into(),
     };
+    let photograph = |name: &str| Photograph {
+        sha256: Digest::of(name.as_bytes()),
+        name: name.parse().expect("a name"),
+    };
+    let photographs = Photographs {
+        photographs: ["a", "b", "c", "d", "e", "f", "g", "h"]
+            .map(photograph)
+            .into(),
+    };
     for (name, document) in [
+        ("photographs", json!(photographs)),
         ("manifest", json!(manifest)),
         ("accepted", json!(accepted)),
         ("start", json!(start)),
@@ -327,6 +412,7 @@ fn the_seeds_are_what_the_contract_says_today() {
 #[ignore = "writes the seeds anew"]
 fn write_seeds() {
     for ((entry, name), bytes) in contract() {
+        std::fs::create_dir_all(folder(entry)).expect("makes the folder");
         std::fs::write(folder(entry).join(name), bytes).expect("writes");
     }
 }

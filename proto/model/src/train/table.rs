@@ -11,8 +11,7 @@ macro_rules! with_training_parameters {
 
             /// Steps of training
             ///
-            /// The loss falls fast at first: after a quarter of the usual steps most of the style
-            /// is there.
+            /// The loss falls fast at first, then ever more slowly.
             steps: u32 {
                 heading: Training, value: "N", alias: [], range: 1..=1_000_000,
                 default: |()| 4000,
@@ -32,8 +31,8 @@ macro_rules! with_training_parameters {
 
             /// Channels of the network at the picture's full size
             ///
-            /// 32 is usual (Johnson et al.). 16 takes a quarter of the memory and about a third of
-            /// the time, and draws more coarsely.
+            /// 32 is usual (Johnson et al.). With 16 the model is a quarter as large and makes
+            /// pictures in less than half the time, and draws more coarsely.
             width: u32 {
                 heading: Training, value: "N", alias: [], range: WIDTHS,
                 default: |()| 32,
