@@ -19,9 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "worker/engine/golden"
 MODEL = GOLDEN / "transform.safetensors"
 STYLEFLEET = os.environ["STYLEFLEET"]
-# Grey levels: a thousandth of the range for another program's arithmetic in 32 bits.
-TOLERANCE = 255e-3
-# Half a step of a 16-bit file.
+# Grey levels between two programs' arithmetic in 32 bits, and half a step of a 16-bit file.
+TOLERANCE = 0.01
 ROUNDING = 255 / 65535 / 2
 
 

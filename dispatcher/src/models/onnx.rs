@@ -70,7 +70,7 @@ pub fn export(
     ];
     let file = Model {
         ir_version: IR_VERSION,
-        producer_name: env!("CARGO_PKG_NAME").to_owned(),
+        producer_name: "stylefleet".to_owned(),
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
         doc_string: "redraws an image in a style".to_owned(),
         graph: Some(Builder::new(model, chosen).graph()),
