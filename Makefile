@@ -93,7 +93,7 @@ fmt: ## format the code
 FUZZ_SECONDS ?= 60
 fuzz: ## fuzz the parsers, each for FUZZ_SECONDS; needs a nightly toolchain and cargo-fuzz
 	@cp Cargo.lock tests/fuzz/
-	@for door in messages documents addresses batch_files; do \
+	@for door in messages documents models addresses batch_files; do \
 		mkdir -p tests/fuzz/corpus/$$door && cargo +nightly fuzz run --fuzz-dir tests/fuzz \
 			--target-dir "$(CACHE)/fuzz" $$door tests/fuzz/corpus/$$door tests/fuzz/seeds/$$door \
 			-- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
