@@ -15,7 +15,7 @@ use stylefleet_model::apply::{Apply, Share};
 use stylefleet_model::stylize::{
     self, Format, KeepColors, MAX_SIDE, MIN_SIDE, Precision, Preset, Size,
 };
-use stylefleet_model::train::{self, Train, Training, objective_of, objective};
+use stylefleet_model::train::{self, Train, Training, objective, objective_of};
 use stylefleet_model::trained::StyleName;
 use stylefleet_model::{Choice, Heading, Parameter};
 use stylefleet_proto::{Invalid, Job, JobId, Role, Specification, Valid, testing, wire};

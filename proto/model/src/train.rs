@@ -8,5 +8,5 @@ mod table;
 mod training;
 
 pub use photographs::{MAX_PHOTOGRAPHS, MIN_PHOTOGRAPHS, Photograph, Photographs};
-pub use specification::{Train, objective_of, objective};
+pub use specification::{Train, objective, objective_of};
 pub use training::{Overrides, Training, table};
