@@ -29,7 +29,7 @@ use crate::transform;
 use crate::vgg::{Vgg, to_network};
 use crate::{Control, Engine, Error, Finished, Observer, Outcome, State};
 
-/// Steps over which the learning rate rises.
+/// Steps over which the learning rate rises: a twentieth of all, but no more than this.
 const WARM_UP: u32 = 50;
 
 /// A training under way.
@@ -202,7 +202,6 @@ impl<'a> Job<'a> {
     /// Shows the observer where the training stands.
     fn report(&mut self) -> Control {
         let stamped = self.stamped();
-        let progress = self.progress();
         let Self {
             request,
             observer,
@@ -217,13 +216,13 @@ impl<'a> Job<'a> {
             held_out_loss.set(Some(sheet.loss).filter(|loss| loss.is_finite()));
             sheet.jpeg()
         };
-        let state = State {
+        observer.accepted(&State {
             steps: stamped.steps.into(),
             checkpoint: &|| stamped.save(&request.identity, learner),
             preview: &preview,
-        };
-        observer.accepted(&state);
-        observer.progressed(&progress)
+        });
+        let progress = self.progress();
+        self.observer.progressed(&progress)
     }
 
     fn progress(&self) -> Progress {
@@ -365,7 +364,8 @@ fn made_with(vgg: &Vgg, arithmetic: Arithmetic) -> BTreeMap<String, String> {
 /// The learning rate of a step, from 0: it rises at first, and then falls to nothing along a cosine
 /// (Loshchilov and Hutter, arXiv 1608.03983).
 fn rate(training: &Training, step: u32) -> f64 {
-    let rise = f64::from(step + 1) / f64::from(WARM_UP.min(training.steps));
+    let rising = (training.steps / 20 + 1).min(WARM_UP);
+    let rise = f64::from(step + 1) / f64::from(rising);
     let done = f64::from(step) / f64::from(training.steps);
     training.learning_rate * rise.min(1.0) * 0.5 * (1.0 + (PI * done).cos())
 }

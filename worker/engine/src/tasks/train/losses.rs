@@ -29,11 +29,12 @@ impl<'a> Losses<'a> {
         given: &[Weights],
         mode: Mode,
     ) -> Result<Self, Error> {
-        let taken = |image| to_network(image, objective.means, vgg.device());
-        let contents = contents.iter().map(taken).collect::<Result<Vec<_>, _>>()?;
+        let taken = |image: &Tensor| to_network(image, objective.means, vgg.device());
+        let contents = contents.iter().map(taken);
+        let contents = contents.collect::<Result<Vec<_>, _>>()?;
         let missing = || Error::Request("there is no photograph to weigh styles at".into());
         let first = contents.first().ok_or_else(missing)?;
-        let loss = |(place, statistics)| {
+        let loss = |(place, statistics): (usize, &Statistics)| {
             let styles = [Style {
                 statistics,
                 share: 1.0,
@@ -41,7 +42,7 @@ impl<'a> Losses<'a> {
             }];
             let weights = match given.get(place) {
                 Some(weights) => weights.clone(),
-                None => balanced(objective, |objective| {
+                None => balanced(objective, || {
                     let at = |content| Loss::new(objective, vgg, content, &styles, mode);
                     contents.iter().map(at).collect()
                 })?,
@@ -106,12 +107,12 @@ impl<'a> Losses<'a> {
 /// that is to redraw all pictures, the geometric mean of the weights at some.
 fn balanced(
     objective: &Parameters,
-    losses: impl FnOnce(&Parameters) -> Result<Vec<Loss>, Error>,
+    losses: impl FnOnce() -> Result<Vec<Loss>, Error>,
 ) -> Result<Weights, Error> {
     if objective.strength.is_none() && !objective.normalize_gradients {
         return Ok(weights_of(objective));
     }
-    let all: Vec<Weights> = losses(objective)?
+    let all: Vec<Weights> = losses()?
         .iter()
         .map(|loss| weights_of(loss.objective()))
         .collect();
