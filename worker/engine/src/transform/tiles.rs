@@ -134,7 +134,7 @@ impl Run<'_> {
             let norm = self.convolve(second, &inner, &inner)?;
             for strip in self.strips(stream)? {
                 let change = norm.apply(&strip.of(&inner)?)?;
-                strip.of(stream)?.f_add_(&change)?;
+                let _ = strip.of(stream)?.f_add_(&change)?;
             }
         }
         Ok(())
@@ -192,7 +192,7 @@ impl Run<'_> {
             let Range { start, end } = strip.0[0].clone();
             let below = (end + around).min(height);
             let x = Tensor::f_cat(&[&above, &from.f_narrow(2, start, below - start)?], 2)?;
-            above = from.f_narrow(2, end - around, around)?.f_copy()?;
+            above = from.f_narrow(2, end - around, around)?.f_detach_copy()?;
             let (top, bottom) = ((around - start).max(0), end + around - below);
             let x = layer.padded(&x, [around, around, top, bottom])?;
             let x = self.network.convolve(layer, &x)?;
@@ -516,11 +516,14 @@ mod tests {
         assert_eq!(tiles, 1);
     }
 
+    /// Where nothing varies, normalisation divides rounding errors by next to nothing: levels may
+    /// differ, but not from place to place.
     #[test]
     fn a_flat_picture_has_no_seams() {
         let _no_grad = tch::no_grad_guard();
         let (made, _) = tiled(&network(4, 3), &flat(60, 76), Kind::Float, 20);
-        let whole = network(4, 3).forward(&flat(60, 76), &[0.25, 0.75], Kind::Float);
-        assert!(worst(&made, &whole.expect("redraws")) < 0.05);
+        let spread = made.amax([2, 3], true) - made.amin([2, 3], true);
+        let spread = spread.max().double_value(&[]);
+        assert!(spread < 0.05, "{spread}");
     }
 }

@@ -122,9 +122,9 @@ impl Blend {
             None => self.cover.f_ones_like()?,
         };
         let weights = mask.f_mul_scalar(region.weight)?;
-        self.sum.f_addcmul_(picture, &weights)?;
-        self.weights.f_add_(&weights)?;
-        self.cover.f_add_(&mask)?;
+        let _ = self.sum.f_addcmul_(picture, &weights)?;
+        let _ = self.weights.f_add_(&weights)?;
+        let _ = self.cover.f_add_(&mask)?;
         Ok(())
     }
 
