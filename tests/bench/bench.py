@@ -58,7 +58,7 @@ def score(work, objective, picture):
 def precision(picture):
     """What the network computed in. Stylefleet alone has a choice; it says so beside the picture."""
     record = picture.with_suffix(".json")
-    return json.loads(record.read_text())["precision"] if record.exists() else "f32"
+    return json.loads(record.read_text())["made_with"]["precision"] if record.exists() else "f32"
 
 
 def measured():
