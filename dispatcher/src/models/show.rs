@@ -12,7 +12,7 @@ use stylefleet_proto::Digest;
 use super::ModelsError;
 use super::file::ModelFile;
 use crate::commands::Ending;
-use crate::output::{self, Line, duration};
+use crate::output::{self, Line};
 
 /// Arguments of `stylefleet models show`.
 #[derive(Debug, clap::Args)]
@@ -79,7 +79,6 @@ fn print_training(training: &TrainingRecord) {
         learning_rate,
         seed,
         photographs,
-        seconds,
         loss,
         made_with,
     } = training;
@@ -87,8 +86,7 @@ fn print_training(training: &TrainingRecord) {
         "trained",
         &format!(
             "{steps} steps of {batch} samples of {size}x{size}, learning rate {learning_rate}, \
-             seed {seed}, on {photographs} photographs, in {}, to a loss of {}",
-            duration(*seconds),
+             seed {seed}, on {photographs} photographs, to a loss of {}",
             output::figure(*loss)
         ),
     );

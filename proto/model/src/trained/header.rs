@@ -55,7 +55,7 @@ choice! {
     }
 }
 
-/// How a network was trained.
+/// How a network was trained. Trained again it has the same record, and so the same file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingRecord {
     /// Steps.
@@ -68,10 +68,8 @@ pub struct TrainingRecord {
     pub learning_rate: f64,
     /// Seed of the weights, and of the order of the photographs.
     pub seed: u64,
-    /// Photographs it was trained on.
+    /// Photographs it was trained on, without those held out.
     pub photographs: u64,
-    /// Seconds it took.
-    pub seconds: f64,
     /// The loss at the end.
     pub loss: f64,
     /// What made it, by name: program, libraries, weights.

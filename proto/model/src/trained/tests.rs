@@ -21,7 +21,6 @@ fn header() -> Header {
             learning_rate: 1e-3,
             seed: 7,
             photographs: 8,
-            seconds: 1.5,
             loss: 0.1,
             made_with: BTreeMap::from([("stylefleet".to_owned(), "0.1.0".to_owned())]),
         }),

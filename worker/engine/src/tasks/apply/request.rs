@@ -1,6 +1,7 @@
 //! What is asked for.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use stylefleet_model::apply::Apply;
@@ -42,7 +43,7 @@ pub struct Model {
     /// The SHA-256 of its bytes.
     pub sha256: Digest,
     /// The file's bytes.
-    pub bytes: Vec<u8>,
+    pub bytes: Arc<[u8]>,
 }
 
 /// What requests keep in the engine for later ones.

@@ -34,7 +34,7 @@ fn of(bytes: Vec<u8>) -> Model {
     Model {
         name: "test.safetensors".to_owned(),
         sha256: Digest::of(&bytes),
-        bytes,
+        bytes: bytes.into(),
     }
 }
 
@@ -307,7 +307,7 @@ fn the_next_job_does_not_load_the_model_again() {
     let first = request(&[("waves", 1.0)]);
     let picture = made(&mut engine, &first);
     let mut again = first.clone();
-    again.model.bytes.clear();
+    again.model.bytes = [].into();
     assert_eq!(made(&mut engine, &again), picture);
     let other = Request {
         model: of(model(4, 8)),
