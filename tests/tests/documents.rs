@@ -7,7 +7,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use stylefleet_model::stylize::{Preset, table};
-use stylefleet_model::{Choice, Heading, Parameter, train};
+use stylefleet_model::trained::{Header, Layout};
+use stylefleet_model::{Choice, Heading, Parameter, Validate, train};
 
 /// The page about parameters.
 fn parameters() -> String {
@@ -88,4 +89,38 @@ fn the_page_about_parameters_follows_from_the_table() {
         "docs/PARAMETERS.md is not what the table says: STYLEFLEET_WRITE_DOCUMENTS=1 cargo test \
          --release --workspace --test documents"
     );
+}
+
+/// Its header is one, and its table names the convolutions that the header implies.
+#[test]
+fn the_page_about_models_describes_their_files() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/MODELS.md");
+    let page = std::fs::read_to_string(path).expect("is there");
+    let json = page
+        .split("```json")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let header: Header = serde_json::from_str(json.expect("has a header")).expect("is one");
+    header.validate().expect("is valid");
+    assert!(page.contains(&format!("`{}`", header.layout.word())) && Layout::ALL.len() == 1);
+    let width = |side: usize| match side.checked_div(32) {
+        Some(1) if side == 32 => "W".to_owned(),
+        Some(times @ 2..) => format!("{times} W"),
+        _ => side.to_string(),
+    };
+    let weights = header.shapes().into_iter().filter_map(|(name, shape)| {
+        let name = name.strip_suffix(".weight")?.to_owned();
+        let sides: Vec<_> = shape.into_iter().map(width).collect();
+        Some((name, sides.join(", ")))
+    });
+    for (name, shape) in weights {
+        let row = match name.strip_prefix("residual.") {
+            Some(of_block) => {
+                let place = of_block.split('.').nth(1).expect("two numbers");
+                format!("| `residual.N.{place}`, N = 1 to 5 | {shape} |")
+            }
+            None => format!("| `{name}` | {shape} |"),
+        };
+        assert!(page.contains(&row), "{row}");
+    }
 }

@@ -6,7 +6,8 @@ use crate::{Invalid, Value};
 /// Defines, from the rows of a table, a struct of parameters, `Overrides` of them, and the function
 /// `table`. The struct's name is followed by the type of what its defaults depend on, and by what
 /// `Overrides` has beside the rows. Where it is used, a function `usual` says what the value of a
-/// row is where none is given, if that depends on nothing.
+/// row is where none is given, if that depends on nothing. A document of an older program may lack
+/// a parameter, which then is that of the struct's `Default`.
 macro_rules! define {
     (
         $(#[$of_all:meta])+
@@ -25,6 +26,7 @@ macro_rules! define {
     ) => {
         $(#[$of_all])+
         #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(default)]
         pub struct $name {
             $($(#[doc = $about])+ pub $field: $type,)*
         }

@@ -65,3 +65,44 @@ impl Apply {
         Ok(model)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use stylefleet_proto::testing::input;
+    use stylefleet_proto::{Digest, keys};
+    use stylefleet_transport::store::{MemoryStore, Store};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_pictures_of_a_batch_share_a_model() {
+        let store = Arc::new(MemoryStore::default());
+        let (inputs, kind) = (Inputs::new(store.clone(), None), Apply::default());
+        let [one, two] = [&b"one"[..], b"two"].map(|file| input(apply::Apply::model(), file));
+        let key = keys::input(&Digest::of(b"one"));
+        store.put(&key, "one".into()).await.expect("writes");
+        let read = kind.model(&one, &inputs).await.expect("is there");
+        store.delete(&key).await.expect("removes");
+        let named = Input {
+            name: "other.safetensors".parse().expect("a name"),
+            ..one.clone()
+        };
+        let kept = kind.model(&named, &inputs).await.expect("is kept");
+        assert!(Arc::ptr_eq(&kept.bytes, &read.bytes));
+        assert_eq!(kept.name, "other.safetensors");
+
+        let missing = kind.model(&two, &inputs).await;
+        assert!(matches!(missing, Err(Failure::Missing { .. })));
+        let key = keys::input(&Digest::of(b"two"));
+        store.put(&key, "two".into()).await.expect("writes");
+        let other = kind.model(&two, &inputs).await.expect("is there");
+        assert_eq!(other.bytes[..], b"two"[..]);
+        let gone = kind.model(&one, &inputs).await;
+        assert!(
+            matches!(gone, Err(Failure::Missing { .. })),
+            "only the last one is kept"
+        );
+    }
+}

@@ -24,6 +24,12 @@ impl Preset {
     }
 }
 
+impl Default for Parameters {
+    fn default() -> Self {
+        Preset::default().parameters()
+    }
+}
+
 /// What a value is in all presets, if it is the same.
 fn usual(value: impl Fn(&Parameters) -> String) -> Option<String> {
     let of = |preset: &Preset| value(&preset.parameters());

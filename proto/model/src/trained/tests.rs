@@ -80,6 +80,16 @@ fn a_model_is_read_as_it_was_written() {
     assert_eq!(model.header.style_index(&other), None);
 }
 
+/// Programs may know parameters that those before them did not.
+#[test]
+fn an_objective_of_an_older_program_is_read() {
+    let mut older: serde_json::Value = serde_json::to_value(header()).expect("is written");
+    let objective = older["objective"].as_object_mut().expect("is there");
+    objective.remove("strength").expect("is there");
+    let bytes = file(&older.to_string(), &tensors(&header()));
+    assert_eq!(Trained::read(&bytes).expect("is good").header, header());
+}
+
 #[test]
 fn halves_are_read_too() {
     let mut halves = tensors(&header());
