@@ -3,8 +3,8 @@
     python tests/networks/golden.py
 
 with the Python that  deploy/setup/setup.sh --cuda  installs. It rewrites two files in
-worker/engine/golden: transform.safetensors is a model of two styles with random weights, and
-transform.values.safetensors what the network makes of an image with them, and some gradients.
+worker/engine/golden/transform: model.safetensors is a model of two styles with random weights, and
+values.safetensors what the network makes of an image with them, and some gradients.
 """
 
 import json
@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-GOLDEN = Path(__file__).resolve().parents[2] / "worker/engine/golden"
+GOLDEN = Path(__file__).resolve().parents[2] / "worker/engine/golden/transform"
 WIDTH = 4
 STYLES = ("reed", "slate")
 SHARES = {"style": (1.0, 0.0), "blend": (0.3, 0.7)}
@@ -129,7 +129,7 @@ def main():
         "styles": STYLES,
         "licence": "CC0-1.0: random numbers",
     }
-    save("transform.safetensors", parameters, {"stylefleet": json.dumps(header)})
+    save("model.safetensors", parameters, {"stylefleet": json.dumps(header)})
 
     image = (255 * torch.rand(1, 3, HEIGHT, WIDTH_OF_IMAGE, generator=random)).double()
     weights = torch.randn(image.shape, generator=random).double()
@@ -141,7 +141,7 @@ def main():
     wanted = {"input": image} | {name: parameters[name] for name in PARAMETERS}
     gradients = torch.autograd.grad((weights * values["blend.picture"]).sum(), list(wanted.values()))
     values |= {f"gradient.{name}": gradient for name, gradient in zip(wanted, gradients)}
-    save("transform.values.safetensors", values)
+    save("values.safetensors", values)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ import safetensors.numpy
 import tifffile
 
 ROOT = Path(__file__).resolve().parents[2]
-GOLDEN = ROOT / "worker/engine/golden"
-MODEL = GOLDEN / "transform.safetensors"
+GOLDEN = ROOT / "worker/engine/golden/transform"
+MODEL = GOLDEN / "model.safetensors"
 STYLEFLEET = os.environ["STYLEFLEET"]
 # Grey levels between two programs' arithmetic in 32 bits, and half a step of a 16-bit file.
 TOLERANCE = 0.01
@@ -34,7 +34,7 @@ class Onnx(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
-        self.golden = safetensors.numpy.load_file(GOLDEN / "transform.values.safetensors")
+        self.golden = safetensors.numpy.load_file(GOLDEN / "values.safetensors")
 
     def export(self, *options, model=MODEL):
         """A session of onnxruntime with the exported file."""
