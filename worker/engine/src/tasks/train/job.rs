@@ -29,6 +29,11 @@ use crate::transform;
 use crate::vgg::{Vgg, to_network};
 use crate::{Control, Engine, Error, Finished, Observer, Outcome, State};
 
+/// The figure of the samples' gradients: the Euclidean norm.
+const NORM: &str = "gradient.norm";
+/// A sample's gradient counts no more than so many times the mean. Some that have next to nothing in
+/// them have a hundred times as much, after which Adam would hardly move for hundreds of steps.
+const MOST: f64 = 3.0;
 /// Steps over which the learning rate rises: a twentieth of all, but no more than this.
 const WARM_UP: u32 = 50;
 
@@ -50,6 +55,12 @@ pub(super) struct Job<'a> {
     clock: Instant,
     /// Seconds of work and steps before this clock was started.
     earlier: (f64, u32),
+}
+
+/// What is learnt from one sample.
+struct Lesson {
+    gradient: Tensor,
+    figures: Figures,
 }
 
 impl<'a> Job<'a> {
@@ -144,36 +155,19 @@ impl<'a> Job<'a> {
     /// Learns from the samples of one step. Where that fails, the network stays as it was.
     fn step(&mut self) -> Result<(), Error> {
         let training = self.training();
-        let step = self.position.steps;
-        let diverged = Error::Diverged {
-            step: u64::from(step) + 1,
-        };
-        let first = u64::from(step) * u64::from(training.batch);
+        let (step, batch) = (self.position.steps, u64::from(training.batch));
+        let first = u64::from(step) * batch;
         let mut figures = Figures::new();
-        let mut gradients = Vec::with_capacity(training.batch as usize);
-        for number in first..first + u64::from(training.batch) {
-            let content = self.sample()?;
-            let style = (number % self.header.styles.len() as u64) as usize;
-            let picture = tch::with_grad(|| self.learner.draw(&content, style))?;
-            let drawn = picture.f_detach()?;
-            if !is_finite(&drawn)? {
-                return Err(diverged);
-            }
-            let found = self.losses.at(style, &content, &drawn)?;
-            gradients.push(self.learner.gradient(&picture, &found.gradient)?);
-            let mut count = |name, value| {
+        let mut gradients = Vec::with_capacity(batch as usize);
+        for number in first..first + batch {
+            let lesson = self.lesson(number)?;
+            for (name, value) in lesson.figures {
                 *figures.entry(name).or_default() += value / f64::from(training.batch);
-            };
-            count("loss".to_owned(), found.loss);
-            for (term, value) in found.terms {
-                count(format!("loss.{term}"), value);
             }
+            gradients.push(lesson.gradient);
         }
         let gradient = Tensor::f_stack(&gradients, 0)?;
         let gradient = gradient.f_mean_dim([0].as_slice(), false, Kind::Float)?;
-        if !figures["loss"].is_finite() || !is_finite(&gradient)? {
-            return Err(diverged);
-        }
         self.learner.learn(&gradient, rate(training, step))?;
         self.position.steps += 1;
         self.position.means.add(&figures);
@@ -183,6 +177,39 @@ impl<'a> Job<'a> {
             loss: self.position.means.figures()["loss"],
         });
         Ok(())
+    }
+
+    /// What is to be learnt from the sample of that number, which is the next one.
+    fn lesson(&mut self, number: u64) -> Result<Lesson, Error> {
+        let diverged = Error::Diverged {
+            step: u64::from(self.position.steps) + 1,
+        };
+        let content = self.sample()?;
+        let style = (number % self.losses.count() as u64) as usize;
+        let picture = tch::with_grad(|| self.learner.draw(&content, style))?;
+        let drawn = picture.f_detach()?;
+        if !is_finite(&drawn)? {
+            return Err(diverged);
+        }
+        let found = self.losses.at(style, &content, &drawn)?;
+        let mut gradient = self.learner.gradient(&picture, &found.gradient)?;
+        let mut norm = gradient.f_norm()?.f_double_value(&[])?;
+        if !found.loss.is_finite() || !norm.is_finite() {
+            return Err(diverged);
+        }
+        if let Some(most) = self.position.means.of(NORM).map(|mean| MOST * mean)
+            && norm > most
+        {
+            gradient = gradient.f_mul_scalar(most / norm)?;
+            norm = most;
+        }
+        let terms = found.terms.into_iter();
+        let terms = terms.map(|(term, value)| (format!("loss.{term}"), value));
+        let others = [("loss".to_owned(), found.loss), (NORM.to_owned(), norm)];
+        Ok(Lesson {
+            gradient,
+            figures: terms.chain(others).collect(),
+        })
     }
 
     /// The next sample, as an image on the device.
@@ -285,8 +312,7 @@ impl<'a> Job<'a> {
                 batch: training.batch,
                 learning_rate: training.learning_rate,
                 seed: training.seed,
-                photographs: (count - left_out) as u64,
-                seconds,
+                photographs: self.samples.photographs.len() as u64,
                 loss: figures["loss"],
                 made_with: made_with.clone().into_iter().chain(program).collect(),
             }),
@@ -316,7 +342,8 @@ pub(super) fn untrained(request: &Request) -> Header {
         styles: request.asked.styles.clone(),
         objective: Some(request.asked.objective.clone()),
         training: None,
-        licence: "that of its style images, its photographs and the weights of VGG".to_owned(),
+        licence: "CC BY 4.0 (VGG's weights); its style images and photographs: their own"
+            .to_owned(),
     }
 }
 

@@ -12,9 +12,7 @@ use crate::transform::Transform;
 /// Under this name a checkpoint has the parameters.
 const PARAMETERS: &str = "parameters";
 
-/// A network, and what Adam remembers of its gradients. The gradients' size is of no matter to Adam,
-/// which after one that stands out moves no parameter by more than the learning rate: none is
-/// clipped.
+/// A network, and what Adam remembers of its gradients.
 #[derive(Debug)]
 pub(super) struct Learner {
     network: Transform,

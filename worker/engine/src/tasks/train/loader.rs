@@ -102,7 +102,8 @@ impl Samples {
         }
     }
 
-    /// The sample of that number, from the first of the `candidates` that can be read.
+    /// The sample of that number, from the first of the `candidates` that can be read and has
+    /// anything in it there.
     fn sample<'a>(
         &self,
         number: u64,
@@ -116,14 +117,50 @@ impl Samples {
                     let extent = picture.dimensions().into();
                     let crop = Crop::of(self.seed, number, extent, self.size);
                     let pixels = self.album.sample(&picture, crop);
-                    return Ok(Sample { pixels, left_out });
+                    if !is_flat(&pixels) {
+                        return Ok(Sample { pixels, left_out });
+                    }
                 }
                 Photograph::Unreadable(reason) => left_out.push((index, reason)),
             }
         }
-        Err(Error::Photographs {
-            readable: 0,
-            needed: stylefleet_model::train::MIN_PHOTOGRAPHS,
-        })
+        Err(Error::Request(
+            "there is nothing in its photographs: each is of one colour".into(),
+        ))
+    }
+}
+
+/// Whether the values of each channel deviate by less than a grey level, as in a photograph of a
+/// clear sky. Nothing is learnt from such a sample, and its gradients are huge: each normalisation
+/// divides them by what is left of the deviation.
+pub(super) fn is_flat(pixels: &[u8]) -> bool {
+    (0..3).all(|channel| {
+        let (mut count, mut sum, mut squares) = (0, 0, 0);
+        for value in pixels.iter().skip(channel).step_by(3) {
+            let value = u64::from(*value);
+            count += 1;
+            sum += value;
+            squares += value * value;
+        }
+        count * squares < sum * sum + count * count
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flat_is_what_deviates_by_less_than_a_grey_level() {
+        let is_flat_by = |by: u16| {
+            let stripes = (0..300).map(|n| (40 * (n % 3) + by * (n / 3 % 2)) as u8);
+            is_flat(&stripes.collect::<Vec<_>>())
+        };
+        assert!(is_flat_by(0) && is_flat_by(1));
+        assert!(!is_flat_by(2) && !is_flat_by(9));
+        // One channel is enough.
+        let mut reds = vec![0; 300];
+        reds[3] = 200;
+        assert!(!is_flat(&reds));
     }
 }

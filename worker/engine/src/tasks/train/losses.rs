@@ -32,7 +32,7 @@ impl<'a> Losses<'a> {
         let taken = |image: &Tensor| to_network(image, objective.means, vgg.device());
         let contents = contents.iter().map(taken);
         let contents = contents.collect::<Result<Vec<_>, _>>()?;
-        let missing = || Error::Request("there is no photograph to weigh styles at".into());
+        let missing = || Error::Request("there is nothing in its photographs".into());
         let first = contents.first().ok_or_else(missing)?;
         let loss = |(place, statistics): (usize, &Statistics)| {
             let styles = [Style {

@@ -83,6 +83,11 @@ impl Means {
         }
     }
 
+    /// The mean of a figure, if it was ever added.
+    pub fn of(&self, name: &str) -> Option<f64> {
+        Some(self.sums.get(name)? / self.all)
+    }
+
     /// The means, by name.
     pub fn figures(&self) -> BTreeMap<String, f64> {
         let mean = |(name, sum): (&String, &f64)| (name.clone(), sum / self.all);

@@ -4,6 +4,7 @@ use stylefleet_model::train::{MIN_PHOTOGRAPHS, Training};
 use tch::Device;
 
 use super::held_out::{HeldOut, image_of};
+use super::loader::is_flat;
 use super::order::{Crop, shuffled};
 use super::photographs::{Album, Photograph};
 use super::position::Position;
@@ -39,7 +40,9 @@ impl Sorter<'_> {
                 Photograph::Readable(picture) => {
                     let middle = Crop::middle(picture.dimensions().into());
                     let pixels = self.album.sample(&picture, middle);
-                    photographs.push(image_of(&pixels, training.size, device)?);
+                    if !is_flat(&pixels) {
+                        photographs.push(image_of(&pixels, training.size, device)?);
+                    }
                 }
                 Photograph::Unreadable(reason) => self.leave_out(index, &reason)?,
             }

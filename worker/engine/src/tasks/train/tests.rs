@@ -32,6 +32,10 @@ enum Bad {
     Damaged,
     /// In a store that does not answer.
     Unreachable,
+    /// Of one colour.
+    Flat,
+    /// Of one colour but for a few points.
+    Faint,
 }
 
 /// Colourful waves, but for the bad ones.
@@ -54,20 +58,29 @@ impl Photographs for Waves {
                 name,
                 reason: "no answer".into(),
             }),
+            Some(Bad::Flat) => Ok(Source::new(name, file_of(|_, _| [90, 120, 200]))),
+            Some(Bad::Faint) => Ok(Source::new(
+                name,
+                file_of(|x, y| [90, 120, 200 + u8::from((x + y) % 3 == 0) * 4]),
+            )),
             None => Ok(Source::new(name, wave(index as f32))),
         }
     }
 }
 
 fn wave(number: f32) -> Vec<u8> {
-    let picture = RgbImage::from_fn(60, 48, |x, y| {
+    file_of(|x, y| {
         let (x, y) = (x as f32 / 60.0, y as f32 / 48.0);
         let wave = |phase: f32| {
             let place = x * (3.0 + number) + y * (11.0 - number) + phase + number;
             (127.5 + 120.0 * place.sin()) as u8
         };
-        Rgb([wave(0.0), wave(1.0), wave(2.5)])
-    });
+        [wave(0.0), wave(1.0), wave(2.5)]
+    })
+}
+
+fn file_of(color: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
+    let picture = RgbImage::from_fn(60, 48, |x, y| Rgb(color(x, y)));
     let mut file = Cursor::new(Vec::new());
     picture
         .write_to(&mut file, ImageFormat::Png)
@@ -168,7 +181,7 @@ fn refused(request: &Request) -> Error {
 /// What a training made, but for its seconds.
 #[derive(Debug, PartialEq)]
 struct Made {
-    tensors: BTreeMap<String, Vec<f32>>,
+    model: Vec<u8>,
     sample: Vec<u8>,
     curve: Curve,
     figures: Figures,
@@ -190,19 +203,18 @@ impl Made {
         else {
             panic!("{files:?}");
         };
-        let model = Trained::read(model).expect("is a model");
-        let shapes = model.header.shapes().into_iter();
-        let values = |(name, _): (String, _)| {
-            let values = model.values(&name);
-            (name, values)
-        };
         Self {
-            tensors: shapes.map(values).collect(),
+            model: model.clone(),
             sample: sample.clone(),
             curve: serde_json::from_slice(curve).expect("is a curve"),
             figures: finished.figures,
             steps: finished.steps,
         }
+    }
+
+    /// The values of a tensor of the network.
+    fn values(&self, name: &str) -> Vec<f32> {
+        Trained::read(&self.model).expect("is a model").values(name)
     }
 }
 
@@ -262,23 +274,36 @@ fn an_interrupted_training_ends_with_the_same_bits() {
 
 #[test]
 fn another_seed_and_other_photographs_give_another_network() {
-    let one = run(&request(), None, &mut Watcher::default()).tensors;
-    let seeded = run(
-        &request_with(|train| train.training.seed = 1),
-        None,
-        &mut Watcher::default(),
-    );
-    assert_ne!(one, seeded.tensors);
+    let made = |request: &Request| run(request, None, &mut Watcher::default());
+    let weights = |request: &Request| made(request).values("residual.3.1.weight");
+    let one = weights(&request());
+    assert_ne!(one, weights(&request_with(|train| train.training.seed = 1)));
     let mut others = request();
     others.photographs = waves(12, &[]);
-    assert_ne!(one, run(&others, None, &mut Watcher::default()).tensors);
+    assert_ne!(one, weights(&others));
+}
+
+#[test]
+fn a_model_says_how_it_was_made() {
+    let request = request_with(add_style);
+    let made = run(&request, None, &mut Watcher::default());
+    let header = Trained::read(&made.model).expect("is a model").header;
+    let training = header.training.expect("is told");
+    assert_eq!(header.styles, request.asked.styles);
+    assert_eq!(header.objective.as_ref(), Some(&request.asked.objective));
+    // One of the nine was held out.
+    assert_eq!((training.steps, training.photographs), (6, 8));
+    assert_eq!(training.loss, made.figures["loss"]);
+    let made_with: Vec<_> = training.made_with.keys().map(String::as_str).collect();
+    let parts = ["libtorch", "network", "precision", "stylefleet", "weights"];
+    assert_eq!(made_with, parts);
 }
 
 #[test]
 fn training_lowers_the_loss() {
     let request = request_with(|train| {
         add_style(train);
-        train.training.steps = 60;
+        train.training.steps = 80;
         train.training.width = 8;
         train.training.learning_rate = 1e-2;
     });
@@ -290,8 +315,8 @@ fn training_lowers_the_loss() {
     // Photographs that it has not seen do as well.
     let held_out = made.figures["heldout.loss"];
     assert!(held_out < 0.6 * first, "{first} became {held_out}");
-    assert_eq!(made.steps, 60);
-    assert_eq!(made.curve.steps.last(), Some(&60));
+    assert_eq!(made.steps, 80);
+    assert_eq!(made.curve.steps.last(), Some(&80));
     let terms = made
         .figures
         .iter()
@@ -392,6 +417,32 @@ fn numbers_that_are_not_finite_end_it() {
     let mut watcher = Watcher::default();
     let again = request.run(&mut engine(), Some(last), &mut watcher);
     assert!(matches!(again, Err(Error::Diverged { step: same }) if same == step));
+}
+
+/// As in a photograph of a clear sky, in which normalisation finds nothing to divide by.
+#[test]
+fn samples_with_nothing_in_them_do_no_harm() {
+    let mut request = request_with(|train| train.training.steps = 12);
+    let bad = [
+        (0, Bad::Flat),
+        (1, Bad::Flat),
+        (2, Bad::Faint),
+        (3, Bad::Faint),
+    ];
+    request.photographs = waves(12, &bad);
+    let mut watcher = Watcher::default();
+    run(&request, None, &mut watcher);
+    let norms = watcher
+        .seen
+        .iter()
+        .map(|seen| seen.figures["gradient.norm"]);
+    let (least, most) = norms.fold((f64::MAX, 0.0_f64), |(least, most), norm| {
+        (least.min(norm), most.max(norm))
+    });
+    assert!(most < 10.0 * least, "{least} to {most}");
+    let all: Vec<_> = (0..12).map(|index| (index, Bad::Flat)).collect();
+    request.photographs = waves(12, &all);
+    assert!(!refused(&request).is_retryable());
 }
 
 #[test]
