@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use stylefleet_proto::{Digest, JobId, Manifest, keys};
+use stylefleet_proto::{Curve, Digest, JobId, Manifest, keys};
 use stylefleet_tests::fleet::Workshop;
 use stylefleet_tests::services::Services;
 use stylefleet_tests::{PATIENCE, Run};
@@ -21,27 +22,43 @@ const STYLES: usize = 4;
 const SHORT: u32 = 16;
 /// Evaluations of every fourth: a second or two, so that there is something to resume.
 const LONG: u32 = 80;
+/// Steps of training, which take as long.
+const TRAINING: u32 = 40;
+/// Contents of each batch that a trained network redraws.
+const APPLIED: usize = 2;
 /// What all pictures share.
 const DEFAULTS: &str = "[defaults]\nsize = '32x24'\nscales = 1\ninit = 'content'\n\
                         precision = 'f32'\ntolerance = 0\n";
 /// The batch of jobs whose inputs are gone.
 const LACKING: &str = "lacking";
 
-/// Jobs, in batches, each of which has one job whose input is not what it should be.
+/// Jobs, in batches, each of which has one job whose input is not what it should be, trains a
+/// network, and applies one.
 #[derive(Debug)]
 pub struct Asked {
     /// The jobs that can be done.
     pub good: usize,
     /// Batches of those.
     batches: usize,
-    /// Digests of the undisturbed pictures, by content and style.
-    undisturbed: BTreeMap<String, Digest>,
+    /// What the jobs make undisturbed: pictures by content and style, others by their names.
+    undisturbed: BTreeMap<String, Made>,
     /// Times that a submit was killed and that it was run again.
     pub kills: AtomicUsize,
     pub again: AtomicUsize,
 }
 
-/// One picture that was asked for.
+/// What a job makes.
+#[derive(Debug, Clone)]
+pub struct Made {
+    /// The role of its main output, and the ending of the file's name.
+    pub role: &'static str,
+    pub ending: &'static str,
+    pub digest: Digest,
+    /// The roles of its other outputs.
+    pub others: &'static [&'static str],
+}
+
+/// One result that was asked for.
 #[derive(Debug)]
 pub struct Entry {
     pub job: JobId,
@@ -50,8 +67,8 @@ pub struct Entry {
 }
 
 impl Asked {
-    /// Writes batch files for so many jobs in so many batches, and makes their pictures here, in
-    /// peace and in one go.
+    /// Writes batch files for so many jobs in so many batches, and makes here, in peace and in one
+    /// go, what all jobs are to make.
     pub fn new(workshop: &Workshop<'_>, good: usize, batches: usize) -> Self {
         let scene = &workshop.scene;
         for content in 0..CONTENTS {
@@ -73,17 +90,45 @@ impl Asked {
         let mut text = DEFAULTS.to_owned();
         text.extend(pairs.iter().map(|pair| entry(*pair, &name(*pair), 0)));
         scene.write("undisturbed.toml", text);
-        let mut run = scene.run_command(&["--file undisturbed.toml --out undisturbed"]);
-        run.env("OMP_NUM_THREADS", "1");
-        Run::start(run).end().expect_code(0);
-        let picture = |pair: &(usize, usize)| {
-            let picture = scene.read(format!("undisturbed/{}.png", name(*pair)));
-            (name(*pair), Digest::of(&picture))
+        let run = |mut command: Command| {
+            command.env("OMP_NUM_THREADS", "1");
+            Run::start(command).end().expect_code(0);
         };
+        run(scene.run_command(&["--file undisturbed.toml --out undisturbed"]));
+        scene.add_photographs(8);
+        let picture = |name: String, others| {
+            let digest = Digest::of(&scene.read(format!("undisturbed/{name}.png")));
+            let (role, ending) = ("picture", "png");
+            let made = Made {
+                role,
+                ending,
+                digest,
+                others,
+            };
+            (name, made)
+        };
+        let pictures = pairs
+            .iter()
+            .map(|pair| picture(name(*pair), &[Curve::ROLE]));
+        let mut undisturbed: BTreeMap<_, _> = pictures.collect();
+        for batch in 0..batches {
+            let file = format!("undisturbed/{}.safetensors", network(batch));
+            run(scene.local_command("train", &[&training(batch), "--out", &file]));
+            let made = Made {
+                role: "model",
+                ending: "safetensors",
+                digest: Digest::of(&scene.read(file)),
+                others: &["sample", Curve::ROLE],
+            };
+            undisturbed.insert(network(batch), made);
+            run(scene.local_command("apply", &[&applying(batch), "--out undisturbed"]));
+            let applied = applied(batch).map(|content| format!("c{content}.{}", style(batch)));
+            undisturbed.extend(applied.map(|name| picture(name, &[])));
+        }
         Self {
             good,
             batches,
-            undisturbed: pairs.iter().map(picture).collect(),
+            undisturbed,
             kills: AtomicUsize::new(0),
             again: AtomicUsize::new(0),
         }
@@ -117,7 +162,14 @@ impl Asked {
             self.kills.fetch_add(1, Ordering::Relaxed);
         }
         let spoilt = format!("submit bad{batch}.png --style s0.png --size 32x24");
-        for args in [good, format!("{spoilt} --batch bad-{batch}")] {
+        let training = format!("submit-train {} --out", training(batch));
+        let network = network(batch);
+        for args in [
+            good,
+            format!("{spoilt} --batch bad-{batch}"),
+            format!("{training} {network}.safetensors --batch-name trained-{batch}"),
+            format!("submit {} --batch applied-{batch}", applying(batch)),
+        ] {
             let deadline = Instant::now() + PATIENCE;
             loop {
                 let ended = workshop.start(&[&args]).end();
@@ -134,13 +186,15 @@ impl Asked {
     /// The names of all batches.
     pub fn batches(&self) -> Vec<String> {
         let numbered = |kind: &'static str| (0..self.batches).map(move |n| format!("{kind}-{n}"));
-        let all = numbered("good").chain(numbered("bad"));
+        let kinds = ["good", "bad", "trained", "applied"].into_iter();
+        let all = kinds.flat_map(numbered);
         all.chain([LACKING.to_owned()]).collect()
     }
 
     /// All jobs, when all is submitted.
     pub fn jobs(&self) -> usize {
-        self.good + self.batches + 2
+        let of_a_batch = 1 + 1 + APPLIED;
+        self.good + of_a_batch * self.batches + 2
     }
 
     /// What the manifests in the store say was asked for.
@@ -172,16 +226,17 @@ impl Asked {
         entries
     }
 
-    /// What the picture should be; none where there should not be one.
-    pub fn undisturbed(&self, entry: &Entry) -> Option<&Digest> {
-        let (pair, _) = entry.name.split_once('-')?;
+    /// What the job should make; none where it should not make anything.
+    pub fn undisturbed(&self, entry: &Entry) -> Option<&Made> {
+        let name = entry.name.as_str();
+        let pair = name.split_once('-').map_or(name, |(pair, _)| pair);
         self.undisturbed.get(pair)
     }
 }
 
 /// Whether a step may be a job's last.
 pub fn is_last(step: u32) -> bool {
-    [SHORT, LONG].contains(&step)
+    [SHORT, LONG, TRAINING].contains(&step)
 }
 
 /// The content and the style of a job.
@@ -191,6 +246,37 @@ fn pair(number: usize) -> (usize, usize) {
 
 fn name((content, style): (usize, usize)) -> String {
     format!("c{content}s{style}")
+}
+
+/// The name of the network that a batch trains.
+fn network(batch: usize) -> String {
+    format!("network{batch}")
+}
+
+/// What the styles of that network are called.
+fn style(batch: usize) -> String {
+    format!("n{batch}")
+}
+
+/// The options that train it.
+fn training(batch: usize) -> String {
+    let style = style(batch);
+    format!(
+        "--style s0.png={style} --photos photos --steps {TRAINING} --size 32 --batch 1 --width 4 \
+         --precision f32 --seed {batch}"
+    )
+}
+
+/// The options that apply it, as it was trained undisturbed.
+fn applying(batch: usize) -> String {
+    let contents = applied(batch).map(|content| format!("c{content}.png"));
+    let (contents, network) = (contents.collect::<Vec<_>>().join(" "), network(batch));
+    format!("{contents} --model undisturbed/{network}.safetensors --precision f32")
+}
+
+/// The contents that it redraws.
+fn applied(batch: usize) -> impl Iterator<Item = usize> {
+    (0..APPLIED).map(move |number| (batch * APPLIED + number) % CONTENTS)
 }
 
 fn entry((content, style): (usize, usize), name: &str, seed: usize) -> String {

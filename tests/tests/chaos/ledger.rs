@@ -1,16 +1,16 @@
 //! The books: what was asked, what there is, what it cost.
 //!
 //! They balance if every job is done or was rightly set aside, every result was written once, every
-//! picture is the undisturbed one to the last bit, and no message is left in a queue.
+//! picture and network is the undisturbed one to the last bit, and no message is left in a queue.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::fs;
 use std::sync::atomic::Ordering;
 
-use stylefleet_proto::{Curve, Digest, JobId, keys};
+use stylefleet_proto::{Digest, JobId, keys};
 
-use crate::asked::Entry;
+use crate::asked::{Entry, Made};
 use crate::bucket::{self, Objects};
 use crate::log::{self, Work};
 use crate::storm::{Storm, Tally};
@@ -70,7 +70,7 @@ pub fn balance<'a>(storm: &'a Storm<'a>, faults: Tally, workers: &'a Workers) ->
     let mut objects = ledger.take_stock();
     for entry in &entries {
         match storm.asked.undisturbed(entry) {
-            Some(picture) => ledger.check_done(entry, picture, &mut objects),
+            Some(made) => ledger.check_done(entry, made, &mut objects),
             None => ledger.check_set_aside(entry, &mut objects),
         }
     }
@@ -102,18 +102,25 @@ impl Ledger<'_> {
     }
 
     /// Strikes what the job should have off the objects.
-    fn check_done(&mut self, entry: &Entry, undisturbed: &Digest, objects: &mut Objects) {
+    fn check_done(&mut self, entry: &Entry, undisturbed: &Made, objects: &mut Objects) {
         let Entry { job, batch, name } = entry;
         if objects.remove(&keys::failed(job)).is_some() {
             let why = self.storm.workshop.document(&keys::failed(job));
             self.complain(format!("{name}, {job}, was set aside: {why:?}"));
         }
         let role = |role: &str| role.parse().expect("a role");
-        objects.remove(&keys::output(job, &role("picture"), undisturbed, "png"));
-        let curve = role(Curve::ROLE);
-        let curves = objects.extract_if(.., |key, _| keys::is_output(job, &curve, key));
-        if curves.count() != 1 {
-            self.complain(format!("{name}, {job}, has not one curve"));
+        let Made {
+            role: main,
+            ending,
+            digest,
+            others,
+        } = undisturbed;
+        objects.remove(&keys::output(job, &role(main), digest, ending));
+        for other in *others {
+            let is_it = |key: &String, _: &mut String| keys::is_output(job, &role(other), key);
+            if objects.extract_if(.., is_it).count() != 1 {
+                self.complain(format!("{name}, {job}, has not one {other}"));
+            }
         }
         if objects.remove(&keys::result(job)).is_none() {
             self.complain(format!("{name}, {job}, is lost: it has no result"));
@@ -121,10 +128,10 @@ impl Ledger<'_> {
         }
         self.done += 1;
         let scene = &self.storm.workshop.scene;
-        match fs::read(scene.path(format!("{batch}/{name}.png"))) {
-            Err(_) => self.complain(format!("{name}, {job}, has a result and no picture")),
-            Ok(picture) if Digest::of(&picture) != *undisturbed => {
-                self.complain(format!("{name}, {job}: the picture differs"));
+        match fs::read(scene.path(format!("{batch}/{name}.{ending}"))) {
+            Err(_) => self.complain(format!("{name}, {job}, has a result and no {main}")),
+            Ok(made) if Digest::of(&made) != *digest => {
+                self.complain(format!("{name}, {job}: the {main} differs"));
             }
             Ok(_) => {
                 self.identical += 1;
@@ -210,7 +217,7 @@ impl Display for Ledger<'_> {
         row("submits", submits)?;
         let identical = self.identical;
         row(
-            "pictures",
+            "results",
             format!("{identical} are the undisturbed ones, bit by bit"),
         )?;
         let letters = self.letters;
