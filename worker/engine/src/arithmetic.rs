@@ -30,7 +30,7 @@ impl Arithmetic {
     /// is measured.
     pub fn automatic(device: Device) -> Result<Self, Error> {
         let gains = match device {
-            Device::Cpu => device::cpu_has_bf16(),
+            Device::Cpu => device::cpu_gains_in_bf16(),
             _ => is_faster_in_bf16(device)?,
         };
         Ok(if gains { Self::Bf16 } else { Self::F32 })

@@ -3,6 +3,7 @@
 //! enlarge, reflection padding, and instance normalisation (Ulyanov et al., arXiv 1607.08022) whose
 //! scale and shift depend on the style (Dumoulin et al., arXiv 1610.07629).
 
+mod convolutions;
 mod file;
 mod plan;
 mod tiles;
@@ -174,8 +175,12 @@ impl Transform {
     /// recorded, they reach the tensors and the image.
     pub fn forward(&self, image: &Tensor, shares: &[f64], kind: Kind) -> Result<Tensor, Error> {
         let (_, _, height, width) = image.size4()?;
-        let mut x = channels_last(&image.f_to_kind(kind)?)?;
-        for layer in DOWN {
+        let [first, down @ ..] = DOWN;
+        // Grey levels, which bf16 would round.
+        let mut x = self
+            .step(first, &channels_last(image)?, shares)?
+            .f_to_kind(kind)?;
+        for layer in down {
             x = self.step(layer, &x, shares)?;
         }
         for pair in RESIDUAL {
@@ -186,9 +191,7 @@ impl Transform {
         }
         // Where 4 divides rows or columns unevenly, the way up ends beyond them.
         let x = self.step(LAST, &x, shares)?;
-        Ok(x.f_narrow(2, 0, height)?
-            .f_narrow(3, 0, width)?
-            .f_to_kind(Kind::Float)?)
+        Ok(x.f_narrow(2, 0, height)?.f_narrow(3, 0, width)?)
     }
 
     /// A pair of layers over a whole picture, and what goes in added.
@@ -228,31 +231,21 @@ impl Transform {
             EPSILON,
             true,
         )?;
-        Ok(if layer.rectifies {
-            x.f_relu_()?
-        } else {
-            x
-        })
+        Ok(if layer.rectifies { x.f_relu_()? } else { x })
     }
 
     /// The convolution of a layer, doubling included, of an input with [`Layer::around`] more on
     /// each side.
     fn convolve(&self, layer: Layer, x: &Tensor) -> Result<Tensor, Error> {
         let (weight, bias) = (self.tensor(layer, "weight")?, self.tensor(layer, "bias")?);
-        let convolve = |weight: &Tensor, bias: &Tensor| -> Result<Tensor, Error> {
-            let (weight, bias) = (weight.f_to_kind(x.kind())?, bias.f_to_kind(x.kind())?);
-            let stride = [layer.stride; 2];
-            Ok(x.f_conv2d(&weight, Some(&bias), stride, [0, 0], [1, 1], 1)?)
-        };
-        if !layer.doubles {
-            return convolve(weight, bias);
+        if layer == LAST {
+            // Its result is grey levels, which bf16 would round.
+            convolutions::by_rows(&x.f_to_kind(Kind::Float)?, weight, bias)
+        } else if layer.doubles {
+            convolutions::doubling(x, weight, bias)
+        } else {
+            convolutions::plain(x, weight, bias, layer.stride)
         }
-        let four = bias.f_view([-1, 1])?.f_expand([-1, 4], false)?;
-        let x = convolve(&doubling(weight)?, &four.f_reshape([-1])?)?.f_pixel_shuffle(2)?;
-        // What is between the surroundings and the border.
-        let (_, _, height, width) = x.size4()?;
-        let x = x.f_narrow(2, 1, height - 2)?.f_narrow(3, 1, width - 2)?;
-        channels_last(&x)
     }
 
     /// Scale and shift after a layer, `[C]` each, in a blend of the styles.
@@ -302,29 +295,6 @@ fn begun(name: &str, shape: &[i64]) -> Result<Tensor, Error> {
         // What is added to all of a channel before it is normalised comes to nothing.
         _ => Tensor::f_zeros(shape, options)?,
     })
-}
-
-/// A kernel of 2 x 2 that does to pixels what `weight`, 3 x 3, does to the same pixels doubled, at
-/// 4/9 of the cost: doubled, two of three neighbours are the same. Each output channel becomes four,
-/// for the four pixels around the corner between those it sees.
-fn doubling(weight: &Tensor) -> Result<Tensor, Error> {
-    // For the second pixel of a pair, then for the first of the next: what the former and the
-    // latter pair count.
-    const SUMS: [f32; 12] = [
-        1.0, 1.0, 0.0, //
-        0.0, 0.0, 1.0, //
-        1.0, 0.0, 0.0, //
-        0.0, 1.0, 1.0,
-    ];
-    let (outputs, inputs, _, _) = weight.size4()?;
-    let sums = Tensor::f_from_slice(&SUMS)?
-        .f_reshape([4, 3])?
-        .f_to_device(weight.device())?;
-    let kernels = sums.f_matmul(weight)?.f_matmul(&sums.f_tr()?)?;
-    Ok(kernels
-        .f_view([outputs, inputs, 2, 2, 2, 2])?
-        .f_permute([0, 2, 4, 1, 3, 5])?
-        .f_reshape([4 * outputs, inputs, 2, 2])?)
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ impl<'a> Job<'a> {
         }
         let Extent { width, height } = self.extent;
         // The picture is done: whether to go on does not matter.
-        let _ = self.report(&format!("{width}x{height}"), [1, 1], "pictures", 1);
+        let _ = report(self.observer, pictures(1));
         let precision = match self.arithmetic {
             Arithmetic::F32 => "f32",
             Arithmetic::Bf16 => "bf16",
@@ -155,9 +155,9 @@ impl<'a> Job<'a> {
 
     /// The content in a blend of the network's styles, in smaller and smaller tiles if memory runs
     /// out. It is one of so many pictures to make: `[number, of]`.
-    fn styled(&mut self, shares: &[f64], pictures: [usize; 2]) -> Result<Tensor, Halt> {
+    fn styled(&mut self, shares: &[f64], place: [usize; 2]) -> Result<Tensor, Halt> {
         loop {
-            let reason = match self.redrawn(shares, pictures) {
+            let reason = match self.redrawn(shares, place) {
                 Err(Halt::Failed(Error::OutOfMemory(reason))) => reason,
                 done => return done,
             };
@@ -171,48 +171,48 @@ impl<'a> Job<'a> {
         }
     }
 
-    fn redrawn(&mut self, shares: &[f64], pictures: [usize; 2]) -> Result<Tensor, Halt> {
+    fn redrawn(&mut self, shares: &[f64], place: [usize; 2]) -> Result<Tensor, Halt> {
         let Extent { width, height } = self.extent;
         let (transform, kind) = (&self.network.transform, self.arithmetic.kind());
-        let [number, of] = pictures.map(|count| count as u64);
+        let [number, of] = place.map(|count| count as u64);
         let mut picture = match self.plan {
-            Plan::Whole => {
-                self.report(&format!("{width}x{height}"), [number, of], "pictures", 0)?;
-                transform.forward(&self.content, shares, kind)?
-            }
+            Plan::Whole => transform.forward(&self.content, shares, kind)?,
             Plan::Tiles(side) => {
-                let phase = format!("{width}x{height} in tiles");
-                let content = self.content.shallow_clone();
-                let mut go_on = |passes| {
-                    let done = [number * PASSES + passes, of * PASSES];
-                    self.report(&phase, done, "passes", 0)
+                let progress = |passes| Progress {
+                    phase: format!("{width}x{height} in tiles"),
+                    done: number * PASSES + passes,
+                    total: of * PASSES,
+                    unit: "passes".to_owned(),
+                    seconds_left: None,
+                    ..pictures(0)
                 };
-                transform.forward_in_tiles(&content, shares, kind, side, &mut go_on)?
+                let observer = &mut *self.observer;
+                let mut go_on = |passes| report(observer, progress(passes));
+                transform.forward_in_tiles(&self.content, shares, kind, side, &mut go_on)?
             }
         };
         Ok(picture.f_clamp_(0.0, 255.0)?)
     }
+}
 
-    /// Tells the observer; it may want to stop.
-    fn report(
-        &mut self,
-        phase: &str,
-        [done, total]: [u64; 2],
-        unit: &str,
-        steps: u64,
-    ) -> Result<(), Halt> {
-        let progress = Progress {
-            phase: phase.to_owned(),
-            done,
-            total,
-            unit: unit.to_owned(),
-            steps,
-            figures: Figures::new(),
-            seconds_left: None,
-        };
-        match self.observer.progressed(&progress) {
-            Control::Continue => Ok(()),
-            Control::Interrupt => Err(Halt::Interrupted),
-        }
+/// Tells the observer that so much of a picture is done; it may want to stop.
+pub(super) fn report(observer: &mut dyn Observer, progress: Progress) -> Result<(), Halt> {
+    match observer.progressed(&progress) {
+        Control::Continue => Ok(()),
+        Control::Interrupt => Err(Halt::Interrupted),
+    }
+}
+
+/// A picture to be made, or one that is made. Either takes next to no time: others need not wait to
+/// prepare the next one.
+pub(super) fn pictures(made: u64) -> Progress {
+    Progress {
+        phase: "picture".to_owned(),
+        done: made,
+        total: 1,
+        unit: "pictures".to_owned(),
+        steps: made,
+        figures: Figures::new(),
+        seconds_left: Some(0.0),
     }
 }

@@ -9,7 +9,7 @@ use stylefleet_model::trained::{Header, Trained};
 use stylefleet_model::{Digest, Valid};
 use tch::Device;
 
-use super::job::Job;
+use super::job::{Job, pictures, report};
 use crate::arithmetic::Arithmetic;
 use crate::checkpoint::{self, Owner};
 use crate::observer::Halt;
@@ -107,6 +107,7 @@ impl Request {
         observer: &mut dyn Observer,
     ) -> Result<Finished, Halt> {
         let _no_grad = tch::no_grad_guard();
+        report(observer, pictures(0))?;
         let arithmetic = match Arithmetic::asked(self.asked.precision) {
             Some(asked) => asked,
             None => kept.arithmetic(engine.device)?,
