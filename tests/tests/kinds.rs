@@ -5,7 +5,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use stylefleet_proto::{JobId, keys};
+use stylefleet_proto::{Digest, JobId, keys};
 use stylefleet_tests::fleet::{Workshop, started};
 use stylefleet_tests::processes::{signal, wait_for_end, wait_until};
 use stylefleet_tests::services::Services;
@@ -324,6 +324,26 @@ fn it_runs_on_one_machine_too() {
     assert_eq!(ended.events_of("kept").len(), 1, "{}", ended.so_far());
     assert_eq!(scene.read("out/smooth.table.csv"), b"mine");
     expect_result(&scene, "out", "smooth-2", 300);
+}
+
+/// So that a device that is done with a job finds the next one ready.
+#[test]
+fn the_next_job_is_prepared_before_the_last_has_ended() {
+    let scene = Scene::new();
+    scene.write("first", "smooth");
+    scene.write("second", "smooth, too");
+    // A worker is handed another job 15 seconds before it expects its own to end.
+    let mut run = start(&scene, &["first second --to 1600 --pause 10"]);
+    run.wait_for("the start", is("started"));
+    let input = keys::input(&Digest::of(b"smooth, too"));
+    fs::remove_file(scene.path("out/.stylefleet").join(input)).expect("removes");
+    let failed = run.wait_for("the failure", is("failed"));
+    assert_eq!(failed["name"], "second");
+    run.signal("INT");
+    let ended = run.end().expect_code(130);
+    assert_eq!(ended.events_of("started").len(), 1, "{}", ended.so_far());
+    let stopped = &ended.events_of("interrupted")[0];
+    assert!((1..1600).contains(&steps(stopped)), "{stopped}");
 }
 
 #[test]

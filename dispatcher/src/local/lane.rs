@@ -1,5 +1,6 @@
 //! One device: claims jobs from the broker, and has a child worker do them. The worker is started
-//! when there is a first job, and replaced when it dies.
+//! when there is a first job, and replaced when it dies. Shortly before a job ends the next one is
+//! handed over, so that the worker prepares it meanwhile, as it does in a fleet.
 
 use std::io;
 use std::path::PathBuf;
@@ -22,6 +23,9 @@ use super::worker::{ExitReason, Fault, Launch, Worker};
 /// How often in a row a worker may fail to start, or give its job back unasked, before the run
 /// ends.
 const SETBACKS: u32 = 5;
+
+/// A job with fewer seconds than this left is about to end. Workers have the same measure.
+const NEARLY_DONE: f64 = 15.0;
 
 /// What all lanes share.
 pub struct Context {
@@ -72,6 +76,13 @@ pub enum LaneError {
     /// A task panicked.
     #[error("a lane panicked: {0}: please report this")]
     Panic(#[from] JoinError),
+}
+
+/// A job that a worker was handed.
+struct Handed {
+    claim: Claim,
+    has_begun: bool,
+    is_nearly_done: bool,
 }
 
 /// One device.
@@ -174,69 +185,112 @@ impl Lane {
         })
     }
 
-    /// Has a worker attempt the job, and settles the claim. If the worker dies, the claim is
-    /// dropped, and the broker delivers the job again.
+    /// Has a worker attempt the job, and those that are handed over while it is at it. If the worker
+    /// dies, the claims are dropped, and the broker delivers the jobs again.
     async fn attempt(&mut self, mut worker: Worker, claim: Claim) -> Result<(), LaneError> {
-        match self.follow(&mut worker, &claim).await {
-            Ok(ended) => {
-                let kind = ended.kind.clone();
-                self.context.broker.settle(claim, ended).await?;
-                if is_fit_after(&kind) {
-                    self.idle = Some(worker);
-                } else {
-                    worker.end().await;
-                }
-                self.count_setbacks(&kind)?;
-            }
-            Err(fault) => {
+        let mut handed = Vec::new();
+        match self.follow(&mut worker, claim, &mut handed).await {
+            Ok(true) => self.idle = Some(worker),
+            Ok(false) => worker.end().await,
+            Err(Trouble::Lane(error)) => return Err(error),
+            Err(Trouble::Worker(fault)) => {
                 let reason = worker.exit_reason(fault).await;
-                self.worker_died(&claim.job, &reason).await;
+                let jobs = handed.iter().enumerate();
+                for (_, job) in jobs.filter(|(place, job)| *place == 0 || job.has_begun) {
+                    self.worker_died(&job.claim.job, &reason).await;
+                }
             }
+        }
+        // The last first: what is dropped goes to the head of the queue.
+        while handed.pop().is_some() {}
+        if self.setbacks >= SETBACKS {
+            let device = self.device.clone();
+            return Err(LaneError::GivenBack { device });
         }
         Ok(())
     }
 
-    /// Without other workers, a job that is given back again and again would be so for ever.
-    fn count_setbacks(&mut self, ended: &Ended) -> Result<(), LaneError> {
-        if !matches!(ended, Ended::Interrupted { .. }) {
-            self.setbacks = 0;
-        } else if !self.context.drain.is_cancelled() {
-            self.setbacks += 1;
-            if self.setbacks == SETBACKS {
-                let device = self.device.clone();
-                return Err(LaneError::GivenBack { device });
-            }
-        }
-        Ok(())
-    }
-
-    /// Passes on what the worker publishes of the job, until the attempt has ended.
-    async fn follow(&self, worker: &mut Worker, claim: &Claim) -> Result<Event<Ended>, Fault> {
-        let delivery = Delivery {
-            job: claim.job.clone(),
-            redelivered: claim.redelivered,
-            abandoned: claim.abandoned,
-        };
-        let delivery = ToWorker::Delivery(Box::new(delivery));
-        worker.send(&delivery).await?;
+    /// Passes on what the worker publishes, and settles the claims, until it has no job left.
+    /// Returns whether it may have others.
+    async fn follow(
+        &mut self,
+        worker: &mut Worker,
+        claim: Claim,
+        handed: &mut Vec<Handed>,
+    ) -> Result<bool, Trouble> {
+        let Context { broker, drain, .. } = &*self.context.clone();
+        hand_over(worker, claim, handed).await?;
         let mut is_draining = false;
-        loop {
+        let mut is_fit = true;
+        while !handed.is_empty() {
+            let has_time = !is_draining && handed.iter().all(|job| job.is_nearly_done);
             let event = tokio::select! {
-                event = worker.event() => event?,
-                () = self.context.drain.cancelled(), if !is_draining => {
+                event = worker.event() => event,
+                next = broker.claim(drain), if has_time => {
+                    if let Some(claim) = next? {
+                        hand_over(worker, claim, handed).await?;
+                    }
+                    continue;
+                }
+                () = drain.cancelled(), if !is_draining => {
                     is_draining = true;
                     // If the pipe is broken, the next event says so.
                     let _ = worker.send(&ToWorker::Drain).await;
                     continue;
                 }
             };
-            if event.job != claim.job.id {
-                return Err(Fault::Unexpected);
+            let event = match event {
+                // It was to end, and what it has not begun it leaves to others.
+                Err(Fault::Closed) if is_draining && !handed.iter().any(|job| job.has_begun) => {
+                    return Ok(false);
+                }
+                event => event?,
+            };
+            if let Some((ended, had_begun)) = self.pass_on(event, handed).await? {
+                self.count_setbacks(&ended, is_draining);
+                if !is_fit_after(&ended, had_begun) {
+                    is_fit = false;
+                    is_draining = true;
+                    // It gives back what it was handed since.
+                    let _ = worker.send(&ToWorker::Drain).await;
+                }
             }
-            match event.kind.clone() {
-                EventKind::Update(update) => self.context.broker.publish(event.map(|_| update)),
-                EventKind::Ended(ended) => return Ok(event.map(|_| ended)),
+        }
+        Ok(is_fit)
+    }
+
+    /// Passes on what a worker publishes of a job. Returns how the attempt ended, if it did, and
+    /// whether it had begun to compute.
+    async fn pass_on(
+        &self,
+        event: Event,
+        handed: &mut Vec<Handed>,
+    ) -> Result<Option<(Ended, bool)>, Trouble> {
+        let place = handed.iter().position(|job| job.claim.job.id == event.job);
+        let place = place.ok_or(Fault::Unexpected)?;
+        match event.kind.clone() {
+            EventKind::Update(update) => {
+                handed[place].note(&update);
+                self.context.broker.publish(event.map(|_| update));
+                Ok(None)
             }
+            EventKind::Ended(ended) => {
+                let Handed {
+                    claim, has_begun, ..
+                } = handed.remove(place);
+                let event = event.map(|_| ended.clone());
+                self.context.broker.settle(claim, event).await?;
+                Ok(Some((ended, has_begun)))
+            }
+        }
+    }
+
+    /// Without other workers, a job that is given back again and again would be so for ever.
+    fn count_setbacks(&mut self, ended: &Ended, is_draining: bool) {
+        if !matches!(ended, Ended::Interrupted { .. }) {
+            self.setbacks = 0;
+        } else if !is_draining {
+            self.setbacks += 1;
         }
     }
 
@@ -281,12 +335,62 @@ impl Lane {
     }
 }
 
+/// Why a worker is not followed to the end.
+enum Trouble {
+    Worker(Fault),
+    Lane(LaneError),
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Self::Worker(fault)
+    }
+}
+
+impl From<BrokerError> for Trouble {
+    fn from(error: BrokerError) -> Self {
+        Self::Lane(error.into())
+    }
+}
+
+impl Handed {
+    /// Learns from an update how far the job is.
+    fn note(&mut self, update: &Update) {
+        match update {
+            Update::Started { .. } => self.has_begun = true,
+            Update::Progress(at) => {
+                self.is_nearly_done |= at.seconds_left.is_some_and(|left| left < NEARLY_DONE);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Hands a worker a job.
+async fn hand_over(
+    worker: &mut Worker,
+    claim: Claim,
+    handed: &mut Vec<Handed>,
+) -> Result<(), Fault> {
+    let delivery = Delivery {
+        job: claim.job.clone(),
+        redelivered: claim.redelivered,
+        abandoned: claim.abandoned,
+    };
+    handed.push(Handed {
+        claim,
+        has_begun: false,
+        is_nearly_done: false,
+    });
+    worker.send(&ToWorker::Delivery(Box::new(delivery))).await
+}
+
 /// Whether a worker may have another job: one that was interrupted is about to end, one that hit
-/// a fault may be broken.
-fn is_fit_after(ended: &Ended) -> bool {
+/// a fault while it computed may be broken.
+fn is_fit_after(ended: &Ended, had_begun: bool) -> bool {
     match ended {
         Ended::Finished { .. } | Ended::Cancelled => true,
-        Ended::Failed { retryable, .. } => !retryable,
+        Ended::Failed { retryable, .. } => !retryable || !had_begun,
         Ended::Interrupted { .. } => false,
     }
 }

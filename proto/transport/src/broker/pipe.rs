@@ -1,5 +1,5 @@
 //! The end of a worker whose dispatcher is its parent process: jobs come over standard input,
-//! events go over standard output. The dispatcher sends one job at a time and decides what becomes
+//! events go over standard output. The dispatcher decides when a job is sent and what becomes
 //! of it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
