@@ -48,9 +48,9 @@ enum Command {
     /// Hand pictures to the fleet
     ///
     /// Takes the contents, styles, options and batch files of `run`, or, with --model, what `apply`
-    /// takes. Images are uploaded once, jobs published, and the batch's name printed. Done again, the same
-    /// command hands in only what is missing: jobs that are done are kept, jobs that failed or were
-    /// cancelled are tried anew, all others are with the broker already.
+    /// takes. Images are uploaded once, jobs published, and the batch's name printed. Done again,
+    /// the same command hands in only what is missing: jobs that are done are kept, jobs that
+    /// failed or were cancelled are tried anew, all others are with the broker already.
     #[command(after_long_help = stylize::manual::SUBMIT, allow_negative_numbers = true)]
     Submit(Box<SubmitArgs<SubmitOptions>>),
 

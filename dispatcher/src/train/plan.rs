@@ -3,8 +3,8 @@
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use stylefleet_model::stylize::{Overrides, Parameters, Preset};
-use stylefleet_model::train::{Train, objective};
+use stylefleet_model::stylize::Preset;
+use stylefleet_model::train::{Train, objective_of};
 use stylefleet_model::trained::StyleName;
 use stylefleet_proto::{Invalid, Valid};
 
@@ -55,7 +55,7 @@ impl TrainPlan {
             specification: Valid::new(Train {
                 styles: names,
                 training: asked.training.training(),
-                objective: parameters(&given)?,
+                objective: objective_of(&given.parameters()),
             })?,
         };
         for photos in asked.photos {
@@ -112,17 +112,6 @@ fn parse(written: &Path) -> Result<(PathBuf, StyleName), BadOption> {
         )
     })?;
     Ok((path, style))
-}
-
-/// The parameters of the objective as given; all others are those that training asks for.
-fn parameters(given: &Overrides) -> Result<Parameters, Invalid> {
-    let mut of_objective = Overrides::default();
-    for (field, value) in given.parameters().show() {
-        if objective().any(|row| row.field == field) {
-            of_objective.set(field, &value)?;
-        }
-    }
-    Ok(of_objective.parameters())
 }
 
 #[cfg(test)]
