@@ -35,7 +35,7 @@ pub enum Pictures {
     /// Pixels are optimised.
     Optimised(PicturePlan),
     /// A network redraws.
-    Applied(ApplyPlan),
+    Applied(Box<ApplyPlan>),
 }
 
 impl Order for SubmitOptions {
@@ -45,7 +45,8 @@ impl Order for SubmitOptions {
         Ok(match self.model {
             Some(model) => {
                 let asked = Asked::of_pictures(self.options)?;
-                Pictures::Applied(asked.plan(&model, buckets).await?)
+                let plan = asked.plan(&model, buckets).await?;
+                Pictures::Applied(plan.into())
             }
             None => {
                 let plan = plan(self.options, self.file.as_deref(), buckets).await?;

@@ -185,7 +185,7 @@ impl Lane {
         })
     }
 
-    /// Has a worker attempt the job, and those that are handed over while it is at it. If the worker
+    /// Has a worker attempt the job, and those that are handed over while it is at it. If it
     /// dies, the claims are dropped, and the broker delivers the jobs again.
     async fn attempt(&mut self, mut worker: Worker, claim: Claim) -> Result<(), LaneError> {
         let mut handed = Vec::new();

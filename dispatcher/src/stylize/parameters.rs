@@ -14,7 +14,7 @@ const PRESET: &str = "preset";
 
 impl Table for Overrides {
     fn options() -> Vec<Arg> {
-        options::<Self>(table().iter())
+        options::<Self>("all parameters", table().iter())
     }
 
     fn give(&mut self, name: &str, written: &str) -> Result<bool, String> {
@@ -29,9 +29,9 @@ impl Table for Overrides {
     }
 }
 
-/// The option that names a preset, and those that set these parameters.
-pub fn options<T: Table>(rows: impl Iterator<Item = &'static Parameter>) -> Vec<Arg> {
-    let about = format!("Values of all parameters not given: {}", Preset::words());
+/// The option that names a preset, and those that set these parameters, which `all` names.
+pub fn options<T: Table>(all: &str, rows: impl Iterator<Item = &'static Parameter>) -> Vec<Arg> {
+    let about = format!("Values of {all} not given: {}", Preset::words());
     let preset = Arg::new(PRESET)
         .long(PRESET)
         .value_name("P")

@@ -60,7 +60,7 @@ pub struct Objective(pub Overrides);
 
 impl Table for Objective {
     fn options() -> Vec<Arg> {
-        parameters::options::<Self>(objective())
+        parameters::options::<Self>("the objective's parameters", objective())
     }
 
     fn give(&mut self, name: &str, written: &str) -> Result<bool, String> {
