@@ -31,6 +31,9 @@ pub const PAUSE: Duration = Duration::from_secs(15);
 const REST: u32 = 10;
 /// but no longer than this: it may have been away meanwhile.
 const LONGEST_REST: Duration = Duration::from_secs(120);
+/// Jobs that nobody has are lost if nothing changes for this many times [`Fleet::pause`]: workers
+/// take a job no longer than 15 seconds before they begin it, but may have to fetch much for it.
+const SURE: u32 = 4;
 /// How much the clocks of brokers and followers may differ.
 const SKEW: Duration = Duration::from_secs(60);
 /// Answers of the store that may wait to be read.
@@ -78,9 +81,40 @@ pub struct Follower<'a> {
     /// When this began, by this machine's clock: milliseconds since 1970-01-01 UTC.
     begun_millis: u64,
     /// Jobs that were with nobody at the last sweep: they may have been on their way then.
-    lost: usize,
+    lost: Lost,
     /// What was last remarked: once is enough.
     last_remark: String,
+}
+
+/// Jobs that nobody had at the last sweep. A worker that has taken a job leaves its mark once it
+/// begins it, which may be a while after: they are lost for certain if nothing changes for long.
+struct Lost {
+    count: usize,
+    /// Jobs that were not over.
+    open: usize,
+    since: Instant,
+}
+
+impl Lost {
+    fn none(now: Instant) -> Self {
+        Self {
+            count: 0,
+            open: 0,
+            since: now,
+        }
+    }
+
+    /// What a sweep found. Returns for how long it has been so.
+    fn update(&mut self, count: usize, open: usize, now: Instant) -> Duration {
+        if (self.count, self.open) != (count, open) {
+            *self = Self {
+                count,
+                open,
+                since: now,
+            };
+        }
+        now - self.since
+    }
 }
 
 /// Connects to a fleet's broker.
@@ -157,7 +191,7 @@ impl<'a> Follower<'a> {
             next_sweep: Some(Instant::now()),
             has_swept: false,
             begun_millis: millis(SystemTime::now()),
-            lost: 0,
+            lost: Lost::none(Instant::now()),
             last_remark: String::new(),
         }
     }
@@ -290,15 +324,14 @@ impl<'a> Follower<'a> {
                 self.subscribing = Some(subscribe(fleet));
             }
         }
-        let sure = lost.min(self.lost);
-        self.lost = lost;
+        let lasted = self.lost.update(lost, self.open.len(), Instant::now());
         if !self.has_swept {
             self.has_swept = true;
             return Some(Happening::CaughtUp);
         }
-        // At two sweeps in a row.
-        if sure > 0 {
-            return self.remark(lost::message(sure));
+        let pause = self.fleet.as_ref().map_or(PAUSE, |fleet| fleet.pause);
+        if lost > 0 && lasted >= pause * SURE {
+            return self.remark(lost::message(lost));
         }
         None
     }

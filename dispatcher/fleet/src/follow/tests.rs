@@ -213,6 +213,24 @@ async fn jobs_that_nobody_has_are_told_of() {
     tokio::join!(told.follow(follower), work);
 }
 
+#[test]
+fn a_job_is_lost_only_if_nothing_changes_for_long() {
+    let begun = Instant::now();
+    let mut lost = Lost::none(begun);
+    let mut update = |count, open, second| {
+        let now = begun + Duration::from_secs(second);
+        lost.update(count, open, now).as_secs()
+    };
+    assert_eq!(update(1, 20, 10), 0);
+    assert_eq!(update(1, 20, 25), 15);
+    // Another one is with nobody now: the one before is over.
+    assert_eq!(update(1, 19, 40), 0);
+    // A worker has begun it.
+    assert_eq!(update(0, 19, 55), 0);
+    assert_eq!(update(2, 19, 70), 0);
+    assert_eq!(update(2, 19, 130), 60);
+}
+
 #[tokio::test]
 async fn what_is_over_elsewhere_is_told_of() {
     let store = Arc::new(MemoryStore::default());
