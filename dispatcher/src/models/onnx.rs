@@ -270,8 +270,9 @@ mod tests {
 
     /// A model of two styles with random weights.
     fn golden() -> Vec<u8> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../worker/engine/golden");
-        std::fs::read(folder.join("transform.safetensors")).expect("is there")
+        let folder =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../worker/engine/golden/transform");
+        std::fs::read(folder.join("model.safetensors")).expect("is there")
     }
 
     fn exported(model: &Trained<'_>, style: Option<&str>) -> Model {
