@@ -20,6 +20,7 @@ from PIL import Image
 import machine
 import measure
 import network
+from networks import Networks
 
 HERE = Path(__file__).resolve().parent
 SAMPLES = HERE.parents[1] / "deploy/samples"
@@ -180,15 +181,18 @@ def main():
     bench = Bench(args, results)
     # Runs just so long that what a tool remembers of earlier steps has reached its full size.
     memory = Bench(args, results / "memory")
+    networks = Networks(args, results / "networks", measured())
     if args.quick:
         bench.race(bench.notebook(64, restarts=2))
         bench.race(bench.pastiche(64, steps=20))
         bench.race(bench.neural_style(64, steps=20))
         bench.batch(3, 64, evaluations=10)
         memory.weigh(memory.pastiche(96, steps=10))
+        networks.measure(quick=True)
     else:
         bench.race(bench.notebook(256, restarts=50))
         bench.batch(20, 256, evaluations=50)
+        networks.measure()
         memory.weigh(memory.pastiche(512, steps=120))
         memory.weigh(memory.neural_style(512, steps=120))
         memory.weigh(memory.notebook(512, restarts=2))

