@@ -566,3 +566,47 @@ fn a_fleet_refuses_what_networks_have_not() {
     let ended = workshop.watch("b").end().expect_code(0);
     assert_eq!(ended.events_of("finished").len(), 1, "{}", ended.so_far());
 }
+
+#[test]
+fn photographs_models_and_contents_may_lie_in_a_bucket() {
+    let workshop = workshop();
+    let scene = &workshop.scene;
+    for file in scene.files("photos") {
+        let key = format!("album/photos/{file}");
+        workshop.put(&key, &scene.path(format!("photos/{file}")));
+    }
+    for file in ["boat.png", "wave.png"] {
+        workshop.put(&format!("album/{file}"), &scene.path(file));
+    }
+    let album = format!("{}/album", workshop.fleet.store);
+    let local = |command: &str, args: &[&str]| {
+        let mut command = scene.local_command(command, args);
+        command.envs(workshop.fleet.environment(&workshop.fleet.dispatcher));
+        command.arg("--json");
+        Run::start(command).end()
+    };
+    let options = "--width 4 --size 32 --batch 2 --steps 2 --precision f32";
+    let training = format!("--style {album}/wave.png --photos {album}/photos/ {options}");
+    local("train", &[&training, "--out sea.safetensors"]).expect_code(0);
+    let model = scene.read("sea.safetensors");
+
+    // The same network as of files, and on a fleet.
+    let of_files = format!("--style wave.png --photos photos {options}");
+    train(scene, &[&of_files, "--out files/sea.safetensors"])
+        .end()
+        .expect_code(0);
+    assert!(scene.read("files/sea.safetensors") == model);
+    workshop.ask(&["submit-train", &training, "--batch-name sea"]);
+    let _worker = workshop.start_worker(&[]);
+    workshop.watch("sea").end().expect_code(0);
+    workshop.ask(&["fetch sea --out fleet"]);
+    assert!(scene.read("fleet/wave.safetensors") == model);
+
+    workshop.put("album/sea.safetensors", &scene.path("sea.safetensors"));
+    let applied = format!("{album}/boat.png --model {album}/sea.safetensors");
+    local("apply", &[&applied]).expect_code(0);
+    open(scene, "out/boat.wave.png");
+    let gone = format!("{album}/boat.png --model {album}/gone.safetensors");
+    let ended = local("apply", &[&gone]).expect_code(2);
+    ended.expect_complaint(&["gone.safetensors: is not there"]);
+}
