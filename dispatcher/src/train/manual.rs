@@ -12,7 +12,7 @@ Examples:
 Photographs:
   What they show is what the network learns to redraw; a few thousand are usual, 8 the least. Some
   are kept back, and show how it does with what it has not seen (the figure heldout.loss). One that
-  cannot be read is left out, with a note. They are named as the CONTENTs of `run` are.
+  cannot be read is left out, with a note. They are named as contents are in `run`.
 
 Files, beside NAME.safetensors:
   NAME.json       its record
