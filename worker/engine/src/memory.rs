@@ -31,6 +31,8 @@ const FAIR_TILE: u64 = 512 * 512;
 pub(crate) struct Memory {
     /// Bytes, of the process or of the device; none: the limit is found by running out of memory.
     limit: Option<u64>,
+    /// Bytes of it that are taken by what is beside the picture.
+    taken: u64,
     /// The largest tiles that have not been too large.
     most_pixels: u64,
 }
@@ -49,8 +51,14 @@ impl Memory {
     pub fn new(limit: Option<u64>) -> Self {
         Self {
             limit,
+            taken: 0,
             most_pixels: u64::MAX,
         }
+    }
+
+    /// The same with so many bytes taken by what is beside the picture.
+    pub fn beside(self, taken: u64) -> Self {
+        Self { taken, ..self }
     }
 
     /// Bytes that a job may take, if there is a limit.
@@ -73,7 +81,8 @@ impl Memory {
         };
         let seen = seen(objective, arithmetic);
         let least = |tile: u64, pairs: u64| {
-            BASE + extent.pixels() * (WHOLE + PAIR * pairs) + seen * tile.min(extent.pixels())
+            let whole = BASE + self.taken + extent.pixels() * (WHOLE + PAIR * pairs);
+            whole + seen * tile.min(extent.pixels())
         };
         let needed = least(least_pixels(deepest(objective)), PAIRS.1);
         if limit < needed {
@@ -145,6 +154,24 @@ mod tests {
         assert!(fits[3].most_pixels < 2 * FAIR_TILE);
         let refused = fit(4096, 2 << 30).expect_err("does not fit");
         assert!(refused.to_string().contains("4096x4096"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_beside_the_picture_leaves_it_less() {
+        let extent = Extent {
+            width: 512,
+            height: 512,
+        };
+        let (memory, objective) = (Memory::new(Some(2 << 30)), objective("gatys"));
+        let fit = |taken| {
+            memory
+                .beside(taken)
+                .fit(extent, &objective, Arithmetic::F32)
+        };
+        let all = fit(0).expect("fits").most_pixels;
+        assert!(fit(1 << 30).expect("fits").most_pixels < all);
+        let refused = fit(2 << 30).expect_err("does not fit").to_string();
+        assert!(refused.contains("and 2.0 GiB are allowed"), "{refused}");
     }
 
     #[test]

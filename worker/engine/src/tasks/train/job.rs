@@ -29,6 +29,9 @@ use crate::transform;
 use crate::vgg::{Vgg, to_network};
 use crate::{Control, Engine, Error, Finished, Observer, Outcome, State};
 
+/// Bytes that the way back through the network needs, for each pixel and channel of its width:
+/// measured at 256 and 512 pixels.
+const ACTIVATIONS: u64 = 120;
 /// The figure of the samples' gradients: the Euclidean norm.
 const NORM: &str = "gradient.norm";
 /// A sample's gradient counts no more than so many times the mean. Some that have next to nothing in
@@ -99,7 +102,10 @@ impl<'a> Job<'a> {
             height: training.size,
         };
         let arithmetic = position.arithmetic;
-        let fit = memory.fit(extent, objective, arithmetic)?;
+        let activations = ACTIVATIONS * u64::from(training.width) * extent.pixels();
+        let fit = memory
+            .beside(activations)
+            .fit(extent, objective, arithmetic)?;
         let mode = Mode {
             arithmetic,
             most_pixels: fit.most_pixels,
