@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::f64::consts::PI;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -36,9 +35,12 @@ const ACTIVATIONS: u64 = 120;
 const NORM: &str = "gradient.norm";
 /// A sample's gradient counts no more than so many times the mean. Some that have next to nothing in
 /// them have a hundred times as much, after which Adam would hardly move for hundreds of steps.
-const MOST: f64 = 3.0;
+const MOST: f64 = 10.0;
 /// Steps over which the learning rate rises: a twentieth of all, but no more than this.
 const WARM_UP: u32 = 50;
+/// It falls over the last of so many parts of them. Falling all the way, along a cosine, left a
+/// quarter more of the loss than not falling at all.
+const FALL: u32 = 5;
 
 /// A training under way.
 pub(super) struct Job<'a> {
@@ -394,11 +396,11 @@ fn made_with(vgg: &Vgg, arithmetic: Arithmetic) -> BTreeMap<String, String> {
     parts.map(|(part, what)| (part.to_owned(), what)).into()
 }
 
-/// The learning rate of a step, from 0: it rises at first, and then falls to nothing along a cosine
-/// (Loshchilov and Hutter, arXiv 1608.03983).
+/// The learning rate of a step, from 0: it rises at first, and falls to nothing at the end.
 fn rate(training: &Training, step: u32) -> f64 {
     let rising = (training.steps / 20 + 1).min(WARM_UP);
+    let falling = training.steps / FALL + 1;
     let rise = f64::from(step + 1) / f64::from(rising);
-    let done = f64::from(step) / f64::from(training.steps);
-    training.learning_rate * rise.min(1.0) * 0.5 * (1.0 + (PI * done).cos())
+    let fall = f64::from(training.steps - step) / f64::from(falling);
+    training.learning_rate * rise.min(fall).min(1.0)
 }
