@@ -33,13 +33,13 @@ use crate::{Control, Engine, Error, Finished, Observer, Outcome, State};
 const ACTIVATIONS: u64 = 120;
 /// The figure of the samples' gradients: the Euclidean norm.
 const NORM: &str = "gradient.norm";
-/// A sample's gradient counts no more than so many times the mean. Some that have next to nothing in
-/// them have a hundred times as much, after which Adam would hardly move for hundreds of steps.
+/// A sample's gradient counts no more than so many times the mean. Some that have next to nothing
+/// in them have a hundred times as much, after which Adam would hardly move for hundreds of steps.
 const MOST: f64 = 10.0;
 /// Steps over which the learning rate rises: a twentieth of all, but no more than this.
 const WARM_UP: u32 = 50;
 /// It falls over the last of so many parts of them. Falling all the way, along a cosine, left a
-/// quarter more of the loss than not falling at all.
+/// tenth to a fifth more of the loss of photographs held out, after 120 steps.
 const FALL: u32 = 5;
 
 /// A training under way.

@@ -20,7 +20,7 @@ pub(super) struct Losses<'a> {
 pub(super) type Weights = Vec<f64>;
 
 impl<'a> Losses<'a> {
-    /// For styles of these `statistics`, whose weights are `given`, or else found at the `contents`.
+    /// For styles of these `statistics`, whose weights are `given`, or found at the `contents`.
     pub fn new(
         vgg: &'a Vgg,
         objective: &'a Parameters,
