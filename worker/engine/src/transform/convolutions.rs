@@ -42,10 +42,18 @@ pub(super) fn doubling(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Ten
         .f_reshape([4 * outputs, inputs, 2, 2])?;
     let pixel = Pixel::of(x, weight, bias)?;
     let four = pixel.result.f_reshape([-1, 1])?.f_expand([-1, 4], false)?;
-    let x = x.f_sub(&pixel.value.f_reshape([1, -1, 1, 1])?)?;
-    let x = plain(&x, &kernels, &four.f_reshape([-1])?, 1)?.f_pixel_shuffle(2)?;
-    let (_, _, height, width) = x.size4()?;
-    channels_last(&x.f_narrow(2, 1, height - 2)?.f_narrow(3, 1, width - 2)?)
+    let difference = x.f_sub(&pixel.value.f_reshape([1, -1, 1, 1])?)?;
+    let made = plain(&difference, &kernels, &four.f_reshape([-1])?, 1)?;
+    // These are large.
+    drop(difference);
+    let shuffled = made.f_pixel_shuffle(2)?;
+    drop(made);
+    let (_, _, height, width) = shuffled.size4()?;
+    channels_last(
+        &shuffled
+            .f_narrow(2, 1, height - 2)?
+            .f_narrow(3, 1, width - 2)?,
+    )
 }
 
 /// A convolution to few channels, row by row of the kernel, each with channels of its own, which

@@ -8,9 +8,8 @@ use crate::Error;
 use crate::image::Extent;
 use crate::memory::{BASE, Memory};
 
-/// Tensors of the network's width with all rows and columns, of the picture or of a tile, that are
-/// there at once.
-const FULL: u64 = 4;
+/// Bytes a pixel of what the last convolution makes on its way: 9 rows of 3 channels, and their sum.
+const LAST: u64 = 4 * 27 + 4 * 3;
 /// Bytes a pixel of the picture that goes in, and of the one that comes out.
 const PICTURE: u64 = 12;
 /// What a tile has around it on each side, in pixels, rounded up.
@@ -42,7 +41,15 @@ impl Plan {
             return Ok(Self::Whole);
         };
         let channels = width as u64 * kind.elt_size_in_bytes() as u64;
-        let full = |pixels: u64| pixels * channels * FULL;
+        // Up to three tensors with all rows and columns at once, at the end two, in 32 bits too if
+        // there is need.
+        let exact = if kind == Kind::Float {
+            0
+        } else {
+            4 * width as u64
+        };
+        let full = (3 * channels).max(2 * channels + exact + LAST);
+        let full = |pixels: u64| pixels * full;
         let whole = BASE + extent.pixels() * (2 * PICTURE + held) + full(extent.pixels());
         if whole <= limit {
             return Ok(Self::Whole);

@@ -11,6 +11,7 @@ use tch::{Kind, Tensor};
 
 use super::{DOWN, EPSILON, LAST, Layer, RESIDUAL, Transform, UP};
 use crate::Error;
+use crate::allocator;
 use crate::arithmetic::channels_last;
 use crate::observer::Halt;
 
@@ -40,7 +41,10 @@ impl Transform {
             go_on,
         };
         let stream = run.down(image)?;
+        // Memory that tiles left free is in pieces that do not fit what is next.
+        allocator::give_back();
         run.residual(&stream)?;
+        allocator::give_back();
         run.up(&stream)
     }
 }
@@ -273,7 +277,7 @@ impl<'a> Chain<'a> {
             let ([top, bottom], [left, right]) = (rows.missing, columns.missing);
             x = layer.padded(&x, [left, right, top, bottom])?;
             x = self.network.convolve(*layer, &x)?;
-            x = Tile([rows.wanted, columns.wanted]).of(&x)?;
+            x = channels_last(&Tile([rows.wanted, columns.wanted]).of(&x)?)?;
         }
         Ok(x)
     }

@@ -392,3 +392,49 @@ fn an_interrupted_job_begins_again() {
         assert!(matches!(outcome, Err(Error::Checkpoint(_))), "{outcome:?}");
     }
 }
+
+/// Peak of the process's memory so far, in MiB.
+#[cfg(target_os = "linux")]
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("reads");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+    peak.expect("is reported").parse::<u64>().expect("a number") >> 10
+}
+
+/// Needs a process of its own, and minutes:
+/// `cargo test --release -p stylefleet-engine -- --ignored megapixels_in_two_gibibytes`
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "takes minutes, and the peak of the whole process"]
+fn sixteen_megapixels_in_two_gibibytes() {
+    crate::allocator::keep_what_is_freed();
+    let plasma = |x: u32, y: u32| ::image::Rgb([(x / 16) as u8, (y / 16) as u8, (x ^ y) as u8]);
+    for (side, most) in [(512, 700), (4096, 2048)] {
+        let mut file = Cursor::new(Vec::new());
+        let picture = RgbImage::from_fn(side, side, plasma);
+        picture
+            .write_to(&mut file, ImageFormat::Png)
+            .expect("encodes");
+        drop(picture);
+        let request = Request {
+            content: Source::new("content", file.into_inner()),
+            model: of(model(32, 1)),
+            ..request(&[("waves", 1.0)])
+        };
+        let mut engine = Engine::open(&Options {
+            device: "cpu".to_owned(),
+            threads: None,
+            weights: None,
+            max_pixels: u64::from(side * side),
+            memory: Some(most << 20),
+        })
+        .expect("opens");
+        let finished = run(&mut engine, &request);
+        for output in finished.outputs {
+            (output.encode)().expect("encodes");
+        }
+        eprintln!("{side}: {:.1} s, peak {} MiB", finished.seconds, peak());
+        assert!(peak() < most, "{} MiB", peak());
+    }
+}
