@@ -46,8 +46,8 @@ impl Arithmetic {
     }
 }
 
-/// Times a convolution like VGG's deeper ones. Hardware for bf16 is at least twice as fast, so noise
-/// does not decide.
+/// Times a convolution like VGG's deeper ones. Hardware for bf16 is at least twice as fast, so
+/// noise does not decide.
 fn is_faster_in_bf16(device: Device) -> Result<bool, Error> {
     let _no_grad = tch::no_grad_guard();
     let mut seconds = [Duration::MAX; 2];

@@ -72,9 +72,9 @@ pub(super) fn by_rows(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tens
     Ok(rows.f_conv2d(&sum, Some(bias), [1, 1], [0, 0], [1, 1], 1)?)
 }
 
-/// One pixel of what is convolved. Where a picture is flat, normalisation divides rounding errors by
-/// next to nothing. If these differ from place to place, they become a pattern. So what differs from
-/// this pixel is convolved alone: nothing, where all is flat.
+/// One pixel of what is convolved. Where a picture is flat, normalisation divides rounding errors
+/// by next to nothing. If these differ from place to place, they become a pattern. So only the
+/// difference from this pixel is convolved: nothing, where all is flat.
 struct Pixel {
     /// `[in]`
     value: Tensor,

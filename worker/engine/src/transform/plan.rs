@@ -8,7 +8,7 @@ use crate::Error;
 use crate::image::Extent;
 use crate::memory::{BASE, Memory};
 
-/// Bytes a pixel of what the last convolution makes on its way: 9 rows of 3 channels, and their sum.
+/// Bytes a pixel of what the last convolution makes: 9 rows of 3 channels, and their sum.
 const LAST: u64 = 4 * 27 + 4 * 3;
 /// Bytes a pixel of the picture that goes in, and of the one that comes out.
 const PICTURE: u64 = 12;

@@ -57,8 +57,8 @@ impl<'a> Job<'a> {
         let Extent { width, height } = extent;
         if width.min(height) < LEAST_SIDE {
             let reason = format!(
-                "is {width}x{height}, and a network takes {LEAST_SIDE} pixels a side or more: choose \
-                 a larger --size"
+                "is {width}x{height}, and a network takes {LEAST_SIDE} pixels a side or more: \
+                 choose a larger --size"
             );
             return Err(Error::image(&request.content.name, reason));
         }
