@@ -16,7 +16,10 @@ const ROLE: &str = "model";
 /// A model as an output of a job: `header` and the tensors that it names.
 pub(crate) fn output(header: Header, tensors: &BTreeMap<String, Tensor>) -> Result<Output, Error> {
     let values = |(name, tensor): (&String, &Tensor)| {
-        let flat = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
+        let flat = tensor
+            .f_detach()?
+            .f_to_device(Device::Cpu)?
+            .f_contiguous()?;
         let flat = flat.f_to_kind(Kind::Float)?.f_reshape([-1])?;
         Ok((name.clone(), Vec::<f32>::try_from(&flat)?))
     };

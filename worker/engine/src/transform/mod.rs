@@ -299,3 +299,5 @@ fn begun(name: &str, shape: &[i64]) -> Result<Tensor, Error> {
 
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
