@@ -5,6 +5,7 @@
 //! output so far if it does not happen within [`PATIENCE`].
 
 pub mod cluster;
+pub mod events;
 pub mod fleet;
 mod pictures;
 pub mod processes;

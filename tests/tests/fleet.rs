@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use stylefleet_proto::{EventKind, JobId, Update, keys, lifecycle};
+use stylefleet_tests::events::job;
 use stylefleet_tests::fleet::Workshop;
 use stylefleet_tests::processes::wait_until;
 use stylefleet_tests::relay::Relay;
@@ -44,11 +45,6 @@ fn resumed(started: &Value) -> u64 {
 }
 
 /// The job that an event tells of.
-fn job(event: &Value) -> JobId {
-    let id = event["job"].as_str().expect("a job");
-    id.parse().expect("an id")
-}
-
 /// Waits until a worker has begun a job and kept a checkpoint.
 fn wait_for_checkpoint(workshop: &Workshop<'_>, watch: &mut Run) -> JobId {
     let job = job(&watch.wait_for("the start", started));

@@ -4,7 +4,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use stylefleet_proto::{JobId, keys};
+use stylefleet_proto::keys;
+use stylefleet_tests::events::job;
 use stylefleet_tests::fleet::Workshop;
 use stylefleet_tests::processes::{wait_until, wait_until_it_catches};
 use stylefleet_tests::relay::Relay;
@@ -27,11 +28,6 @@ const SILENCE: &str = "no answer for 10 s";
 
 fn started(event: &Value) -> bool {
     event["event"] == "started"
-}
-
-fn job(event: &Value) -> JobId {
-    let id = event["job"].as_str().expect("a job");
-    id.parse().expect("an id")
 }
 
 /// Follows a batch to its end: all of it is done, at the first attempt.

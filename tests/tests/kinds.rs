@@ -6,6 +6,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 use stylefleet_proto::{Digest, JobId, keys};
+use stylefleet_tests::events::{is, job, steps};
 use stylefleet_tests::fleet::{Workshop, started};
 use stylefleet_tests::processes::{signal, wait_for_end, wait_until};
 use stylefleet_tests::services::Services;
@@ -31,19 +32,6 @@ fn courses(scene: &Scene) {
     scene.write("die", "die");
     let flag = scene.path("stumbled");
     scene.write("stumble", format!("stumble {}", flag.display()));
-}
-
-fn is(kind: &'static str) -> impl Fn(&Value) -> bool {
-    move |event| event["event"] == kind
-}
-
-fn steps(event: &Value) -> u64 {
-    event["steps"].as_u64().expect("a number")
-}
-
-fn job(event: &Value) -> JobId {
-    let id = event["job"].as_str().expect("a job");
-    id.parse().expect("an id")
 }
 
 /// Waits until a worker has begun a job and kept a checkpoint.

@@ -7,7 +7,8 @@ use image::{DynamicImage, GenericImageView};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
-use stylefleet_proto::{JobId, keys};
+use stylefleet_proto::keys;
+use stylefleet_tests::events::{is, job, steps};
 use stylefleet_tests::fleet::Workshop;
 use stylefleet_tests::processes::{signal, wait_for_end, wait_until};
 use stylefleet_tests::services::Services;
@@ -78,19 +79,6 @@ fn models(scene: &Scene, args: &str) -> Ended {
     let mut command = scene.command(stylefleet_tests::stylefleet());
     command.arg("models").args(args.split(' '));
     Run::start(command).end()
-}
-
-fn is(kind: &'static str) -> impl Fn(&Value) -> bool {
-    move |event| event["event"] == kind
-}
-
-fn steps(event: &Value) -> u64 {
-    event["steps"].as_u64().expect("a number")
-}
-
-fn job(event: &Value) -> JobId {
-    let id = event["job"].as_str().expect("a job");
-    id.parse().expect("an id")
 }
 
 fn open(scene: &Scene, file: &str) -> DynamicImage {
