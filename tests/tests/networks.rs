@@ -550,8 +550,10 @@ fn a_fleet_refuses_what_networks_have_not() {
     let ended = workshop.start(&[submit]).end().expect_code(1);
     let failed = &ended.events_of("failed")[0];
     assert_eq!(failed["name"], "bad.wave");
+    // Before the worker, which is done with it in a moment.
+    let watch = workshop.watch("b");
     let _worker = workshop.start_worker(&[]);
-    let ended = workshop.watch("b").end().expect_code(0);
+    let ended = watch.end().expect_code(0);
     assert_eq!(ended.events_of("finished").len(), 1, "{}", ended.so_far());
 }
 
