@@ -33,5 +33,5 @@ fetch() {
 cd "$here"
 exec "$bin/stylefleet" train --style styles/night.png --style styles/wave.png --style styles/glass.png \
     --photos "$photographs/usr/share/backgrounds/mate/nature" \
-    --photos "$photographs/usr/share/backgrounds/mate/abstract" \
+    --photos "$photographs/usr/share/backgrounds/mate/abstract/*[a-z].???" \
     --width 16 --out models/samples.safetensors "$@"

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """PyTorch's example `fast_neural_style`, ported plainly: what networks are measured against.
 
-  fast_neural_style.py apply --size S --pictures N
-  fast_neural_style.py train --size S --batch B --steps N
+  fast_neural_style.py apply --size S --pictures N [--device cpu]
+  fast_neural_style.py train --size S --batch B --steps N [--device cpu]
 
 Prints the median seconds of a picture, or of a step, as JSON. The layout, the layers, the weights of
 the loss, the batch's normalisation and Adam are the example's; VGG is VGG19 instead of VGG16, and its
@@ -32,12 +32,12 @@ CONTENT_WEIGHT, STYLE_WEIGHT = 1e5, 1e10
 WARM_UP = 2  # what the first ones allocate, later ones reuse
 
 
-def redrawing():
+def redrawing(device):
     """The network of the example's width."""
     torch.manual_seed(0)
     redraw = golden.Network(32, 1)
     golden.fill(redraw, torch.Generator().manual_seed(0))
-    return redraw.float()
+    return redraw.float().to(device)
 
 
 def timed(repeat, work):
@@ -45,13 +45,15 @@ def timed(repeat, work):
     for _ in range(WARM_UP + repeat):
         begin = time.perf_counter()
         work()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()  # the work is over, not only asked for
         seconds.append(time.perf_counter() - begin)
     return {"seconds": median(seconds[WARM_UP:]), "threads": torch.get_num_threads()}
 
 
 def apply(args):
-    redraw, shares = redrawing(), torch.ones(1)
-    image = torch.rand(1, 3, args.size, args.size) * 255
+    redraw, shares = redrawing(args.device), torch.ones(1, device=args.device)
+    image = torch.rand(1, 3, args.size, args.size, device=args.device) * 255
     with torch.no_grad():
         return timed(args.pictures, lambda: redraw(image, shares)["picture"].clamp(0, 255))
 
@@ -63,16 +65,16 @@ def gram(features):
 
 
 def train(args):
-    redraw, shares = redrawing(), torch.ones(1)
-    vgg = network.Vgg19(os.environ["STYLEFLEET_WEIGHTS"], torch.float32)
-    means = torch.tensor(network.MEANS).view(1, 3, 1, 1)
+    redraw, shares = redrawing(args.device), torch.ones(1, device=args.device)
+    vgg = network.Vgg19(os.environ["STYLEFLEET_WEIGHTS"], torch.float32, args.device)
+    means = torch.tensor(network.MEANS, device=args.device).view(1, 3, 1, 1)
     optimizer = torch.optim.Adam(redraw.parameters(), 1e-3)
-    style = torch.rand(1, 3, args.size, args.size) * 255 - means
+    style = torch.rand(1, 3, args.size, args.size, device=args.device) * 255 - means
     with torch.no_grad():
         targets = {layer: gram(found) for layer, found in vgg(style, LAYERS).items()}
 
     def step():
-        photographs = torch.rand(args.batch, 3, args.size, args.size) * 255
+        photographs = torch.rand(args.batch, 3, args.size, args.size, device=args.device) * 255
         optimizer.zero_grad()
         pictures = redraw(photographs, shares)["picture"]
         drawn, seen = (vgg(images.flip(1) - means, LAYERS) for images in (pictures, photographs))
@@ -95,6 +97,7 @@ def main():
     parser.add_argument("--pictures", type=int, default=10)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     print(json.dumps({"apply": apply, "train": train}[args.what](args)))
 

@@ -14,11 +14,11 @@ BLOCKS = (2, 2, 4, 4, 4)  # convolutions in each block
 class Vgg19:
     """The convolutions. Called with pictures [N, 3, H, W], it returns activations after ReLU."""
 
-    def __init__(self, path, dtype):
+    def __init__(self, path, dtype, device="cpu"):
         tensors = safetensors.torch.load_file(path)
         self.layers = {
             (block, number): tuple(
-                tensors[f"conv{block}_{number}.{part}"].to(dtype) for part in ("weight", "bias")
+                tensors[f"conv{block}_{number}.{part}"].to(device, dtype) for part in ("weight", "bias")
             )
             for block, count in enumerate(BLOCKS, 1)
             for number in range(1, count + 1)
@@ -46,6 +46,6 @@ def read_picture(path, means, dtype):
 
 def save_picture(picture, means, path):
     """Clamps and truncates to 8 bits, as the notebook does."""
-    bgr = picture[0].double().permute(1, 2, 0) + torch.tensor(means, dtype=torch.float64)
+    bgr = picture[0].double().cpu().permute(1, 2, 0) + torch.tensor(means, dtype=torch.float64)
     rgb = bgr.clamp(0, 255).numpy()[:, :, ::-1].astype(np.uint8)
     Image.fromarray(np.ascontiguousarray(rgb)).save(path)

@@ -18,6 +18,16 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden")
 }
 
+/// The device that tests compute on: the CPU if `STYLEFLEET_TEST_DEVICE` names no other.
+pub(crate) fn device_name() -> String {
+    std::env::var("STYLEFLEET_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned())
+}
+
+/// The device of [`device_name`].
+pub(crate) fn device() -> tch::Device {
+    crate::device::resolve(&device_name()).expect("is there")
+}
+
 /// The weights that set-up fetched.
 pub(crate) fn weights() -> PathBuf {
     let path = std::env::var_os("STYLEFLEET_WEIGHTS");
@@ -56,7 +66,7 @@ pub(crate) fn engine_with(memory: Option<u64>) -> Engine {
 /// An engine with these weights.
 pub(crate) fn engine_of(weights: PathBuf, memory: Option<u64>) -> Engine {
     let options = Options {
-        device: "cpu".into(),
+        device: device_name(),
         // Tests run side by side: more threads each would only get in each other's way.
         threads: Some(1),
         weights: Some(weights),
@@ -166,13 +176,13 @@ fn losses_and_gradients_are_the_golden_ones() {
 
 #[test]
 fn every_layers_means_are_the_golden_ones() {
-    let vgg = Vgg::load(&weights(), tch::Device::Cpu).expect("loads");
+    let vgg = Vgg::load(&weights(), device()).expect("loads");
     let layers: Vec<Layer> = Layer::all().collect();
     for name in all_names() {
         let golden = golden(&name);
         let (shape, x) = &golden.tensors["x"];
         let x: Vec<f32> = x.iter().map(|&v| v as f32).collect();
-        let x = Tensor::from_slice(&x).reshape(shape);
+        let x = Tensor::from_slice(&x).reshape(shape).to_device(device());
         let features = vgg.features(&x, &layers, Kept::Wanted, Pooling::Max, Arithmetic::F32);
         for (layer, feature) in features.expect("runs") {
             let (block, convolution) = layer.place();

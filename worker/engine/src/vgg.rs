@@ -242,7 +242,7 @@ mod tests {
 
     /// After a ReLU a convolution with the identity changes nothing.
     fn identity(channels: i64) -> Tensor {
-        let eye = Tensor::eye(channels, (Kind::Float, Device::Cpu));
+        let eye = Tensor::eye(channels, (Kind::Float, golden::device()));
         let centre = eye.reshape([channels, channels, 1, 1]);
         centre.constant_pad_nd([1, 1, 1, 1])
     }
@@ -250,8 +250,8 @@ mod tests {
     #[test]
     fn vgg16_is_vgg19_where_what_it_lacks_changes_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
-        let vgg16 = Vgg::load(&golden::vgg16(folder.path()), Device::Cpu).expect("loads");
-        let mut vgg19 = Vgg::load(&golden::weights(), Device::Cpu).expect("loads");
+        let vgg16 = Vgg::load(&golden::vgg16(folder.path()), golden::device()).expect("loads");
+        let mut vgg19 = Vgg::load(&golden::weights(), golden::device()).expect("loads");
         for convolution in &mut vgg19.f32 {
             if !convolution.layer.is_of(vgg16.network) {
                 convolution.weight = identity(convolution.layer.channels());
@@ -260,7 +260,7 @@ mod tests {
         }
         let layers: Vec<_> = Layer::all().filter(|l| l.is_of(vgg16.network)).collect();
         assert_eq!(layers.len(), 13);
-        let picture = Tensor::rand([1, 3, 75, 52], (Kind::Float, Device::Cpu)) * 255.0 - 120.0;
+        let picture = Tensor::rand([1, 3, 75, 52], (Kind::Float, golden::device())) * 255.0 - 120.0;
         for pooling in [Pooling::Max, Pooling::Average] {
             let [of_16, of_19] = [&vgg16, &vgg19].map(|vgg| {
                 let features =

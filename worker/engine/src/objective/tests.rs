@@ -1,14 +1,14 @@
 //! Tiles against the whole picture.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::*;
-use crate::golden::{objective, vgg16, weights};
+use crate::golden::{device, objective, vgg16, weights};
 use crate::vgg::to_network;
 use stylefleet_model::stylize::StyleLoss;
 
 fn noise(height: i64, width: i64) -> Tensor {
-    Tensor::rand([1, 3, height, width], (Kind::Float, Device::Cpu)) * 255.0
+    Tensor::rand([1, 3, height, width], (Kind::Float, device())) * 255.0
 }
 
 fn evaluate(
@@ -22,7 +22,7 @@ fn evaluate(
         most_pixels,
     };
     let [content, style, picture] =
-        images.map(|image| to_network(image, objective.means, Device::Cpu).expect("converts"));
+        images.map(|image| to_network(image, objective.means, device()).expect("converts"));
     let statistics = statistics(objective, vgg, &style, mode).expect("runs");
     let style = Style {
         statistics: &statistics,
@@ -41,7 +41,7 @@ fn evaluate(
 fn tiles_give_the_whole_pictures_loss_and_gradient() {
     let folder = tempfile::tempdir().expect("a folder");
     let [vgg19, vgg16] = [weights(), vgg16(folder.path())]
-        .map(|weights| Vgg::load(&weights, Device::Cpu).expect("loads"));
+        .map(|weights| Vgg::load(&weights, device()).expect("loads"));
     tch::manual_seed(1);
     // Sides that no pooling halves evenly.
     let [content, picture] = [(); 2].map(|()| noise(137, 203));

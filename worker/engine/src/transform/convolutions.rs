@@ -93,12 +93,11 @@ impl Pixel {
 
 #[cfg(test)]
 mod tests {
-    use tch::Device;
-
     use super::*;
+    use crate::golden::device;
 
     fn random(shape: [i64; 4]) -> Tensor {
-        let x = Tensor::randn(shape, (Kind::Float, Device::Cpu));
+        let x = Tensor::randn(shape, (Kind::Float, device()));
         channels_last(&x).expect("is laid out")
     }
 
@@ -110,7 +109,7 @@ mod tests {
     }
 
     fn bias(channels: i64) -> Tensor {
-        Tensor::linspace(-1.0, 1.0, channels, (Kind::Float, Device::Cpu))
+        Tensor::linspace(-1.0, 1.0, channels, (Kind::Float, device()))
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Small networks with random weights, for tests.
 
 use stylefleet_model::trained::{FORMAT, Header, Layout};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::{Transform, output};
+use crate::golden::device;
 
 /// Of a network with the styles `waves` and `stars`.
 pub(crate) fn header(width: u32) -> Header {
@@ -22,9 +23,9 @@ pub(crate) fn header(width: u32) -> Header {
 
 /// A network whose styles differ.
 pub(crate) fn network(width: u32, seed: u64) -> Transform {
-    let network = Transform::new(&header(width), seed, Device::Cpu).expect("begins");
+    let network = Transform::new(&header(width), seed, device()).expect("begins");
     let changed = network.tensors().iter().map(|(name, tensor)| {
-        let noise = Tensor::randn(tensor.size(), (Kind::Float, Device::Cpu)) * 0.5;
+        let noise = Tensor::randn(tensor.size(), (Kind::Float, device())) * 0.5;
         let is_of_styles = name.ends_with("scale") || name.ends_with("shift");
         let changed = if is_of_styles {
             tensor + noise

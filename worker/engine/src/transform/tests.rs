@@ -5,9 +5,10 @@ use std::path::Path;
 
 use safetensors::SafeTensors;
 use stylefleet_model::trained::Trained;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::*;
+use crate::golden::device;
 
 fn file(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/transform");
@@ -24,7 +25,7 @@ impl Values {
         let tensor = |(name, view): (&str, safetensors::tensor::TensorView<'_>)| {
             let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
             let tensor = Tensor::from_data_size(view.data(), &shape, Kind::Float);
-            (name.to_owned(), tensor)
+            (name.to_owned(), tensor.to_device(device()))
         };
         Self(values.iter().map(tensor).collect())
     }
@@ -41,7 +42,7 @@ impl Values {
 fn network() -> Transform {
     let bytes = file("model.safetensors");
     let model = Trained::read(&bytes).expect("is a model");
-    Transform::load(&model, Device::Cpu).expect("loads")
+    Transform::load(&model, device()).expect("loads")
 }
 
 #[test]
@@ -86,12 +87,12 @@ fn gradients_are_the_golden_ones() {
 fn a_model_file_holds_the_network() {
     let bytes = file("model.safetensors");
     let model = Trained::read(&bytes).expect("is a model");
-    let network = Transform::load(&model, Device::Cpu).expect("loads");
+    let network = Transform::load(&model, device()).expect("loads");
     let output = output(model.header.clone(), network.tensors()).expect("is an output");
     let saved = (output.encode)().expect("encodes");
     let again = Trained::read(&saved).expect("is a model");
     assert_eq!(again.header, model.header);
-    let again = Transform::load(&again, Device::Cpu).expect("loads");
+    let again = Transform::load(&again, device()).expect("loads");
     assert_eq!(again.tensors, network.tensors);
 }
 
@@ -99,10 +100,10 @@ fn a_model_file_holds_the_network() {
 fn a_fresh_network_is_that_of_its_seed_and_paints_about_grey() {
     let bytes = file("model.safetensors");
     let header = Trained::read(&bytes).expect("is a model").header;
-    let begun = |seed| Transform::new(&header, seed, Device::Cpu).expect("begins");
+    let begun = |seed| Transform::new(&header, seed, device()).expect("begins");
     assert_eq!(begun(1).tensors, begun(1).tensors);
     assert_ne!(begun(1).tensors, begun(2).tensors);
-    let image = Tensor::rand([1, 3, 40, 40], (Kind::Float, Device::Cpu)) * 255.0;
+    let image = Tensor::rand([1, 3, 40, 40], (Kind::Float, device())) * 255.0;
     let picture = begun(1).forward(&image, &[1.0, 0.0], Kind::Float);
     let picture = picture.expect("runs");
     let mean = picture.mean(Kind::Float).double_value(&[]);

@@ -397,25 +397,26 @@ fn quotient(length: i64, part: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use tch::Device;
-
     use super::*;
+    use crate::golden::device;
     use crate::transform::testing::network;
 
-    const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
+    fn options() -> (Kind, tch::Device) {
+        (Kind::Float, device())
+    }
 
     /// Stripes and noise, whose statistics differ from tile to tile.
     fn picture(rows: i64, columns: i64) -> Tensor {
-        let down = Tensor::linspace(0.0, 9.0, rows, CPU)
+        let down = Tensor::linspace(0.0, 9.0, rows, options())
             .sin()
             .reshape([1, 1, rows, 1]);
-        let right = Tensor::linspace(0.0, 1.0, columns, CPU).reshape([1, 1, 1, columns]);
-        let noise = Tensor::rand([1, 3, rows, columns], CPU);
+        let right = Tensor::linspace(0.0, 1.0, columns, options()).reshape([1, 1, 1, columns]);
+        let noise = Tensor::rand([1, 3, rows, columns], options());
         (down * 60.0 + right * 90.0 + noise * 70.0 + 20.0).clamp(0.0, 255.0)
     }
 
     fn flat(rows: i64, columns: i64) -> Tensor {
-        Tensor::full([1, 3, rows, columns], 128.0, CPU)
+        Tensor::full([1, 3, rows, columns], 128.0, options())
     }
 
     fn tiled(network: &Transform, picture: &Tensor, kind: Kind, side: u32) -> (Tensor, Vec<u64>) {
@@ -486,7 +487,7 @@ mod tests {
 
     #[test]
     fn moments_of_parts_are_those_of_the_whole() {
-        let x = Tensor::randn([1, 5, 40, 30], CPU) + 1000.0;
+        let x = Tensor::randn([1, 5, 40, 30], options()) + 1000.0;
         let x = channels_last(&x).expect("copies");
         let mut moments = Moments::default();
         for part in [0..7, 7..8, 8..40] {
@@ -525,7 +526,7 @@ mod tests {
     #[test]
     fn a_flat_picture_stays_flat() {
         let _no_grad = tch::no_grad_guard();
-        let flat = Tensor::full([1, 3, 130, 203], 128.0, CPU);
+        let flat = Tensor::full([1, 3, 130, 203], 128.0, options());
         let network = network(8, 3);
         let spread = |picture: &Tensor| {
             let spread = picture.amax([2, 3], true) - picture.amin([2, 3], true);

@@ -8,7 +8,7 @@ use stylefleet_model::stylize::{Format, KeepColors, Precision, Size};
 use stylefleet_model::{Digest, Progress, Valid};
 
 use super::{Model, Request};
-use crate::golden::source;
+use crate::golden::{device_name, source};
 use crate::image::pixels_of;
 use crate::transform::PASSES;
 use crate::transform::testing::model;
@@ -17,7 +17,7 @@ use crate::{Control, Engine, Error, Finished, Observer, Options, Outcome, Source
 /// An engine without weights of VGG, whose jobs may take so many bytes.
 fn engine_with(memory: Option<u64>) -> Engine {
     Engine::open(&Options {
-        device: "cpu".to_owned(),
+        device: device_name(),
         threads: Some(1),
         weights: None,
         max_pixels: 1 << 20,
@@ -423,7 +423,7 @@ fn sixteen_megapixels_in_two_gibibytes() {
             ..request(&[("waves", 1.0)])
         };
         let mut engine = Engine::open(&Options {
-            device: "cpu".to_owned(),
+            device: device_name(),
             threads: None,
             weights: None,
             max_pixels: u64::from(side * side),

@@ -15,7 +15,9 @@ use stylefleet_model::{Progress, Valid};
 
 use super::picture::Picture;
 use super::{Request, Style};
-use crate::golden::{engine, engine_of, engine_with, layers, objective, source, vgg16, weights};
+use crate::golden::{
+    device_name, engine, engine_of, engine_with, layers, objective, source, vgg16, weights,
+};
 use crate::tasks::curve::CurvePoint;
 use crate::{Control, Engine, Error, Observer, Options, Outcome, Source, State, Task, checkpoint};
 

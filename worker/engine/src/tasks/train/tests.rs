@@ -18,7 +18,7 @@ use super::losses::Losses;
 use super::photographs::Album;
 use super::{Photographs, Request};
 use crate::arithmetic::Arithmetic;
-use crate::golden::{engine, source};
+use crate::golden::{device, engine, source};
 use crate::objective::{Mode, statistics};
 use crate::vgg::{Vgg, to_network};
 use crate::{Control, Engine, Error, Finished, Observer, Outcome, Source, State, Task, checkpoint};
@@ -548,7 +548,7 @@ fn content(number: usize) -> Tensor {
         panic!("is readable");
     };
     let crop = super::order::Crop::middle(wave.dimensions().into());
-    image_of(&album.sample(&wave, crop), SIZE, tch::Device::Cpu).expect("converts")
+    image_of(&album.sample(&wave, crop), SIZE, device()).expect("converts")
 }
 
 #[test]
@@ -565,7 +565,7 @@ fn the_gradient_is_the_slope_of_the_loss() {
     let losses = losses(&engine, &objective, &contents);
     let request = request_with(add_style);
     let header = super::job::untrained(&request);
-    let learner = Learner::new(&header, 5, tch::Device::Cpu).expect("is made");
+    let learner = Learner::new(&header, 5, device()).expect("is made");
     let loss = |learner: &Learner| {
         let picture = learner.draw(&contents[0], 1).expect("draws");
         losses.at(0, &contents[0], &picture).expect("runs").loss
@@ -652,9 +652,9 @@ fn a_picture_has_the_loss_that_the_optimiser_would_give_it() {
         objective.style_loss = style_loss;
         let contents = [content(1), content(2)];
         let losses = losses(&engine, &objective, &contents[..1]);
-        let picture = Tensor::rand([1, 3, 32, 32], (Kind::Float, tch::Device::Cpu)) * 255.0;
+        let picture = Tensor::rand([1, 3, 32, 32], (Kind::Float, device())) * 255.0;
         let ours = losses.at(0, &contents[1], &picture).expect("runs");
-        let taken = |image| to_network(image, objective.means, tch::Device::Cpu);
+        let taken = |image| to_network(image, objective.means, device());
         let x = taken(&picture).expect("converts");
         let x = Vec::<f32>::try_from(&x.reshape([-1])).expect("values");
         let theirs = engine.evaluate(
@@ -669,7 +669,8 @@ fn a_picture_has_the_loss_that_the_optimiser_would_give_it() {
         // The channels are in the picture's order.
         let theirs = Tensor::from_slice(&theirs.gradient)
             .reshape([1, 3, 32, 32])
-            .flip([1]);
+            .flip([1])
+            .to_device(device());
         let off = (&ours.gradient - &theirs).norm() / theirs.norm();
         assert!(off.double_value(&[]) < 1e-4, "{off:?}");
     }

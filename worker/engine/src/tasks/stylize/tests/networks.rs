@@ -34,7 +34,7 @@ fn vgg16_does_with_the_layers_that_it_has() {
 #[test]
 fn without_a_network_there_is_no_picture() {
     let mut engine = Engine::open(&Options {
-        device: "cpu".into(),
+        device: device_name(),
         threads: Some(1),
         weights: None,
         max_pixels: 1 << 20,

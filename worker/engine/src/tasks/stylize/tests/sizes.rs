@@ -129,7 +129,7 @@ fn sixteen_megapixels_in_four_gibibytes() {
     let x = vec![1.0; 3 * (side * side) as usize];
     let styles = [(source("starry_night_64x64.png"), 1.0)];
     let options = Options {
-        device: "cpu".into(),
+        device: device_name(),
         threads: None,
         weights: Some(weights()),
         max_pixels: u64::from(side * side),
