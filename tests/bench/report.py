@@ -19,6 +19,7 @@ HEAD = (
     "saved picture's loss",
 )
 
+ON_A_GPU = Path(__file__).with_name("gpu.md")
 TRIED = Path(__file__).with_name("tried.md")
 NOTES = """\
 ## How this was measured
@@ -53,7 +54,7 @@ NOTES = """\
   the 100 steps that they keep, and Stylefleet its 20.
 - **batch**: the seconds of the optimisations are Stylefleet's own, from each picture's record; the wall
   is that of the whole command, start-up, decoding and encoding included.
-- CUDA was not measured: all of it ran on the CPU.
+- All of it ran on the CPU.
 """
 
 
@@ -263,6 +264,7 @@ def main():
     print(f"\n## A batch\n\n{batch(many)}\n")
     print(f"## Networks\n\n{networks(read(folder / 'networks'))}\n")
     print(NOTES)
+    print(ON_A_GPU.read_text(), end="")
     print(TRIED.read_text(), end="")
 
 

@@ -41,7 +41,7 @@ macro_rules! with_training_parameters {
             /// Learning rate of Adam
             learning_rate: f64 {
                 heading: Training, value: "X", alias: ["lr"], range: Limits::POSITIVE,
-                default: |()| 1e-3,
+                default: |()| 4e-3,
             }
 
             /// Seed of the network's first weights and of the order of the photographs, 0 or more

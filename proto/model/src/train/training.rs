@@ -69,7 +69,7 @@ mod tests {
         let row = table().iter().find(|row| row.field == "learning_rate");
         assert_eq!(
             row.expect("exists").brief(),
-            "Learning rate of Adam, greater than 0 [default: 0.001]"
+            "Learning rate of Adam, greater than 0 [default: 0.004]"
         );
     }
 

@@ -5,6 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::learner::Learner;
 use super::losses::Losses;
+use crate::device::upload;
 use crate::image::{self, Extent, fitted, pixels_of};
 use crate::{Error, Output};
 
@@ -87,10 +88,11 @@ fn tile(image: &Tensor) -> Result<Tensor, Error> {
     Ok(tile.f_pad([MARGIN; 4], "constant", Some(255.0))?)
 }
 
-/// R, G, B of each pixel of a square, row by row, as an image on `device`.
+/// R, G, B of each pixel of a square, row by row, as an image on `device`, which converts them: its
+/// host has enough to do.
 pub(super) fn image_of(pixels: &[u8], size: u32, device: Device) -> Result<Tensor, Error> {
     let side = i64::from(size);
-    let rows = Tensor::f_from_slice(pixels)?.f_reshape([1, side, side, 3])?;
+    let rows = upload(&Tensor::f_from_slice(pixels)?, device)?.f_reshape([1, side, side, 3])?;
     let image = rows.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
-    Ok(image.f_contiguous()?.f_to_device(device)?)
+    Ok(image.f_contiguous()?)
 }
