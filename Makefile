@@ -12,7 +12,7 @@ SERVICES = deploy/services/services.sh
 # Where set-up put libtorch and the weights; a LIBTORCH or STYLEFLEET_WEIGHTS of your own wins.
 WITH_ENV = env=$$(deploy/setup/setup.sh --env) && eval "$$env" &&
 
-.PHONY: help setup build demo dist dist-check services services-stop test test-rabbitmq4 chaos deploy-check deploy-run lint arrows fmt fuzz bench bench-fleet model clean
+.PHONY: help setup build demo dist dist-check services services-stop test test-rabbitmq4 chaos deploy-check deploy-run lint arrows fmt fuzz bench bench-networks bench-fleet model clean
 .DEFAULT_GOAL := help
 
 help: ## list these names
@@ -101,6 +101,9 @@ fuzz: ## fuzz the parsers, each for FUZZ_SECONDS; needs a nightly toolchain and 
 
 bench: build ## measure against other tools; rewrites BENCHMARKS.md (about three and a half hours)
 	@$(WITH_ENV) tests/bench/run.sh
+
+bench-networks: build ## measure networks alone; rewrites their section of BENCHMARKS.md (about twenty minutes)
+	@$(WITH_ENV) tests/bench/run.sh --networks
 
 model: build ## train the model of the sample styles anew (hours)
 	@$(WITH_ENV) deploy/samples/train.sh

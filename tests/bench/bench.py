@@ -173,11 +173,16 @@ def main():
     parser.add_argument("--weights", type=Path, required=True, help="of VGG19, as setup.sh makes them")
     parser.add_argument("--keep", action="store_true", help="measure only what is missing there")
     parser.add_argument("--quick", action="store_true", help="small and short, to check the chain")
+    parser.add_argument("--networks", action="store_true", help="measure networks alone")
     args = parser.parse_args()
     args.patience = 0 if args.quick else 180
+    results = args.work / "results"
+    if args.networks:
+        shutil.rmtree(results / "networks", ignore_errors=True)
+        Networks(args, results / "networks", measured()).measure()
+        return
     if not args.keep:
         shutil.rmtree(args.work, ignore_errors=True)
-    results = args.work / "results"
     bench = Bench(args, results)
     # Runs just so long that what a tool remembers of earlier steps has reached its full size.
     memory = Bench(args, results / "memory")

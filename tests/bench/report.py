@@ -239,6 +239,9 @@ TARGETS = ("internal", "saved")
 
 def main():
     folder = Path(sys.argv[1]) / "results"
+    if "--networks" in sys.argv:
+        print(f"## Networks\n\n{networks(read(folder / 'networks'))}\n")
+        return
     results = read(folder)
     about, many = results.pop("about"), results.pop("batch")
     races = [(rival, list(zip(TARGETS, ours))) for rival, ours in pairs(results, TARGETS)]

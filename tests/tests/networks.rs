@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use image::imageops::FilterType;
 use image::{DynamicImage, GenericImageView};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use stylefleet_proto::keys;
 use stylefleet_tests::events::{is, job, steps};
 use stylefleet_tests::fleet::Workshop;
-use stylefleet_tests::processes::{signal, wait_for_end, wait_until};
+use stylefleet_tests::processes::{limit_memory, signal, wait_for_end, wait_until};
 use stylefleet_tests::services::Services;
 use stylefleet_tests::{Ended, Run, Scene, content};
 
@@ -281,6 +282,33 @@ fn masks_sizes_colours_and_formats_are_those_of_run() {
     let options = "--style wave --size 48x36 --keep-colors luminance --format tiff --out other";
     apply(&scene, &[model, options]).expect_code(0);
     assert_eq!(open(&scene, "other/boat.wave.tiff").dimensions(), (48, 36));
+}
+
+/// Believing in more memory than there is, the worker takes a large content whole.
+#[test]
+fn a_content_for_which_memory_runs_out_is_redrawn_in_smaller_tiles() {
+    let scene = gallery();
+    let large = open(&scene, "boat.png").resize_exact(1536, 1152, FilterType::Nearest);
+    large.save(scene.path("large.png")).expect("writes");
+    let command = "boat.png large.png --style wave --model sea.safetensors --precision f32 \
+                   --memory 30GiB";
+    let mut run = start(&scene, "apply", &[command]);
+    run.wait_for("the small content", |e| e["event"] == "started");
+    limit_memory(run.worker(), 200);
+    let ended = run.end().expect_code(0);
+    let notes = ended.events_of("note");
+    let is_smaller = |note: &Value| {
+        let text = note["text"].as_str().unwrap_or_default();
+        text == "out of memory: goes on in smaller tiles"
+    };
+    assert!(notes.iter().any(is_smaller), "{}", ended.so_far());
+    assert_eq!(ended.events_of("started").len(), 2, "{}", ended.so_far());
+
+    let made = open(&scene, "out/large.wave.png");
+    apply(&scene, &[command, "--out whole"]).expect_code(0);
+    let whole = open(&scene, "whole/large.wave.png");
+    let difference = difference(&made, &whole);
+    assert!(difference < 0.05, "{difference}");
 }
 
 #[test]
