@@ -18,8 +18,9 @@ from array import array
 
 import tensorfile
 from onnxfile import is_onnx, read_graph
-from tensorfile import Bad, Tensor, check_finite, encode, open_tensors, sha256_of, write_atomically
+from tensorfile import Bad, Tensor, check_finite, encode, open_tensors, sha256_of, write_new
 
+ENDING = ".safetensors"
 EXAMPLE = "fast_neural_style"
 WIDTHS = range(4, 129)
 EPSILON = 1e-5  # of instance normalisation
@@ -219,7 +220,9 @@ def main():
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
     try:
-        write_atomically(args.out, convert(args.source, args.style, args.licence))
+        if not args.out.endswith(ENDING):
+            raise Bad(f"--out: {args.out} does not end in {ENDING}, as models do")
+        write_new(args.out, convert(args.source, args.style, args.licence))
         say(f"wrote {args.out}")
     except Bad as error:
         say(str(error))

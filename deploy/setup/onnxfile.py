@@ -7,7 +7,7 @@ import struct
 from collections import defaultdict
 from typing import NamedTuple
 
-from tensorfile import Bad, Tensor
+from tensorfile import Bad, Tensor, head_of
 
 
 class Node(NamedTuple):
@@ -26,11 +26,7 @@ class Graph(NamedTuple):
 
 def is_onnx(path):
     """Whether the file begins as ONNX does, with a number that is its version."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(9)
-    except OSError as error:
-        raise Bad(f"{path}: cannot be read ({error.strerror})") from None
+    head = head_of(path)
     return head[:1] == b"\x08" and head[8:] != b"{"  # which a safetensors file has there
 
 

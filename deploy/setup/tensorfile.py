@@ -27,13 +27,20 @@ class Tensor(NamedTuple):
     read: Callable[[], bytes]  # little-endian, rows last
 
 
-def open_tensors(path):
-    """{name: Tensor} of a torch, safetensors or Keras HDF5 file, told apart by their first bytes."""
+def head_of(path):
+    """The first nine bytes of a file, which tell its kind."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise Bad(f"{path}: is no file")  # a pipe would be waited for
     try:
         with open(path, "rb") as file:
-            head = file.read(9)
+            return file.read(9)
     except OSError as error:
         raise Bad(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def open_tensors(path):
+    """{name: Tensor} of a torch, safetensors or Keras HDF5 file, told apart by their first bytes."""
+    head = head_of(path)
     readers = [(b"\x89HDF", _keras), (b"PK", _torch_zip), (b"\x80", _torch_legacy)]
     for magic, reader in readers:
         if head.startswith(magic):
@@ -118,6 +125,13 @@ def write_atomically(path, data):
     finally:
         if os.path.exists(part):
             os.unlink(part)
+
+
+def write_new(path, data):
+    """Writes a file atomically, but over no other."""
+    if os.path.lexists(path):
+        raise Bad(f"{path}: is there already; choose another --out, or remove it")
+    write_atomically(path, data)
 
 
 def _read_at(path, offset, length):

@@ -323,15 +323,36 @@ class Command(WithFolder):
         return 0, said.getvalue()
 
     def test_it_writes_the_model_or_says_one_line(self):
-        options = ["--style", "mosaic", "--licence", LICENCE, "--out", self.path("out")]
-        self.assertEqual(self.run_with(self.save(THEIRS), *options), (0, f"model: wrote {self.path('out')}\n"))
-        self.assertEqual(safetensors.torch.load_file(self.path("out")).keys(), OURS.keys())
-        os.remove(self.path("out"))
+        out = self.path("out.safetensors")
+        options = ["--style", "mosaic", "--licence", LICENCE, "--out", out]
+        self.assertEqual(self.run_with(self.save(THEIRS), *options), (0, f"model: wrote {out}\n"))
+        self.assertEqual(safetensors.torch.load_file(out).keys(), OURS.keys())
+        os.remove(out)
         code, said = self.run_with(self.path("no"), *options)
         self.assertEqual(code, 1)
         self.assertRegex(said, r"^model: .*/no: cannot be read \(No such file or directory\)\n$")
-        self.assertFalse(os.path.exists(self.path("out")))
+        self.assertFalse(os.path.exists(out))
+        code, said = self.run_with(self.save(THEIRS), *options[:-1], self.path("model.pt"))
+        self.assertEqual(code, 1)
+        self.assertRegex(said, r"^model: --out: .*/model.pt does not end in .safetensors, as models do\n$")
         self.assertEqual(self.run_with(self.save(THEIRS), "--style", "mosaic", "--out", "x")[0], 2)
+
+    def test_it_writes_over_nothing(self):
+        taken = self.path("taken.safetensors")
+        with open(taken, "wb") as file:
+            file.write(b"precious")
+        code, said = self.run_with(self.save(THEIRS), "--style", "mosaic", "--licence", LICENCE, "--out", taken)
+        self.assertEqual(code, 1)
+        self.assertRegex(said, r"^model: .*/taken.safetensors: is there already; choose another --out, or remove it\n$")
+        with open(taken, "rb") as file:
+            self.assertEqual(file.read(), b"precious")
+
+    def test_it_does_not_wait_for_a_pipe(self):
+        pipe = self.path("pipe")
+        os.mkfifo(pipe)
+        out = self.path("out.safetensors")
+        code, said = self.run_with(pipe, "--style", "mosaic", "--licence", LICENCE, "--out", out)
+        self.assertEqual((code, said), (1, f"model: {pipe}: is no file\n"))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ import zipfile
 from array import array
 
 import tensorfile
-from tensorfile import Bad, check_finite, encode, open_tensors, sha256_of, write_atomically
+from tensorfile import Bad, check_finite, encode, open_tensors, sha256_of, write_atomically, write_new
 
 BGR_MEAN = (103.939, 116.779, 123.68)
 RGB_MEAN, RGB_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's
@@ -213,7 +213,7 @@ def main():
         if args.command == "fetch":
             fetch(args.out)
         else:
-            write_atomically(args.out, convert(args.source, args.convention))
+            write_new(args.out, convert(args.source, args.convention))
             say(f"wrote {args.out}")
     except Bad as error:
         say(str(error))
