@@ -31,6 +31,7 @@ fetch() {
 
 [ -e "$photographs" ] || fetch
 cd "$here"
+# Of the abstract ones without two whose names end in their size: larger copies of a third.
 exec "$bin/stylefleet" train --style styles/night.png --style styles/wave.png --style styles/glass.png \
     --photos "$photographs/usr/share/backgrounds/mate/nature" \
     --photos "$photographs/usr/share/backgrounds/mate/abstract/*[a-z].???" \

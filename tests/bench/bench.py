@@ -20,7 +20,7 @@ from PIL import Image
 import machine
 import measure
 import network
-from networks import Networks
+from networks import MODEL, Networks
 
 HERE = Path(__file__).resolve().parent
 SAMPLES = HERE.parents[1] / "deploy/samples"
@@ -176,6 +176,9 @@ def main():
     parser.add_argument("--networks", action="store_true", help="measure networks alone")
     args = parser.parse_args()
     args.patience = 0 if args.quick else 180
+    # Before anything is removed, or measured for hours.
+    if not MODEL.exists():
+        sys.exit(f"bench: {MODEL} is missing: run  make model")
     results = args.work / "results"
     if args.networks:
         shutil.rmtree(results / "networks", ignore_errors=True)

@@ -4,8 +4,8 @@
   check.py --bin DIR --out DIR [--tests DIR] [--device D] [--photos PHOTOS]... [--only PART]...
 
 `--bin` has both programs, `--tests` the engine's test programs, which then compute on the device.
-STYLEFLEET_WEIGHTS names the weights; PyTorch, which its example is measured with, is that of the
-Python that runs this. Each part prints its figures as it ends and writes them to DIR/PART.json; a
+STYLEFLEET_WEIGHTS names the weights. The Python that runs this has Pillow, and the PyTorch whose
+example is measured. Each part prints its figures as it ends and writes them to DIR/PART.json; a
 part that fails says why, and the others go on. Exits with 1 if one failed.
 """
 
@@ -20,6 +20,8 @@ import time
 import traceback
 from pathlib import Path
 from statistics import median
+
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "deploy/samples"
@@ -186,8 +188,6 @@ class Check:
 
     def batch(self):
         """Twelve small pictures, one after the other: seconds at work, and in all."""
-        from PIL import Image
-
         folder = self.out / "contents"
         folder.mkdir(exist_ok=True)
         for number in range(12):
@@ -213,8 +213,6 @@ class Check:
 
     def notebook(self):
         """The notebook's procedure in PyTorch, and seconds of its evaluation."""
-        from PIL import Image
-
         found = {}
         for size in (512, 1024):
             for name, image in (("content", CONTENT), ("style", STYLE)):
@@ -264,8 +262,6 @@ class Check:
         return self.stylefleet(name, *arguments, "--out", f"{name}/model.safetensors", *options)
 
     def apply(self, name, model, size, precision):
-        from PIL import Image
-
         pictures = 4 if size > 2048 else 40
         folder = self.out / f"contents-{size}"
         if not folder.exists():
