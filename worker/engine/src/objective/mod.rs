@@ -139,6 +139,18 @@ impl Loss {
         })
     }
 
+    /// The same, in which the style counts only that `part`, from 0 to 1.
+    pub fn with_less_style(mut self, part: f64) -> Self {
+        self.objective.style_weight *= part;
+        self
+    }
+
+    /// Whether a term of that name compares with a style.
+    pub fn is_of_style(&self, term: &str) -> bool {
+        let mut layers = self.style_layers.iter();
+        layers.any(|layer| layer.to_string() == term)
+    }
+
     /// The objective with the weights that count at this scale.
     pub fn objective(&self) -> &Parameters {
         &self.objective

@@ -41,6 +41,12 @@ const WARM_UP: u32 = 50;
 /// It falls over the last of so many parts of them. Falling all the way, along a cosine, left a
 /// tenth to a fifth more of the loss of photographs held out, after 120 steps.
 const FALL: u32 = 5;
+/// Over the first of so many parts of them the style comes to count, from [`LITTLE`] to all. A fresh
+/// network is best taught to draw the content first: with all of the style at once it draws little
+/// else, and 4 to 6 % more of the loss of photographs held out was left (1,200 samples of 128 pixels).
+const RAMP: u32 = 4;
+/// What part of the style counts at first.
+const LITTLE: f64 = 1e-3;
 
 /// A training under way.
 pub(super) struct Job<'a> {
@@ -199,7 +205,8 @@ impl<'a> Job<'a> {
         if !is_finite(&drawn)? {
             return Err(diverged);
         }
-        let found = self.losses.at(style, &content, &drawn)?;
+        let part = part_of_style(self.training(), self.position.steps);
+        let found = self.losses.at(style, &content, &drawn, part)?;
         let mut gradient = self.learner.gradient(&picture, &found.gradient)?;
         let mut norm = gradient.f_norm()?.f_double_value(&[])?;
         if !found.loss.is_finite() || !norm.is_finite() {
@@ -403,4 +410,11 @@ fn rate(training: &Training, step: u32) -> f64 {
     let rise = f64::from(step + 1) / f64::from(rising);
     let fall = f64::from(training.steps - step) / f64::from(falling);
     training.learning_rate * rise.min(fall).min(1.0)
+}
+
+/// How much of the style counts at a step, from 0: ever more, by the same factor a step.
+fn part_of_style(training: &Training, step: u32) -> f64 {
+    let ramp = training.steps / RAMP + 1;
+    let to_come = 1.0 - f64::from(step) / f64::from(ramp);
+    LITTLE.powf(to_come.max(0.0))
 }

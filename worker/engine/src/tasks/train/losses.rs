@@ -69,19 +69,29 @@ impl<'a> Losses<'a> {
         self.of_styles.iter().map(of_style).collect()
     }
 
-    /// The loss of a `picture` of `content`, and its gradient, laid out as the picture is.
+    /// The loss of a `picture` of `content`, in which the style counts only that `part`, from 0 to
+    /// 1, and its gradient, laid out as the picture is.
     pub fn at(
         &self,
         style: usize,
         content: &Tensor,
         picture: &Tensor,
+        part: f64,
     ) -> Result<Evaluation, Error> {
-        let loss = self.of(style, content)?;
+        let loss = self.of(style, content)?.with_less_style(part);
         let evaluation = loss.evaluate(self.vgg, &self.taken(picture)?)?;
         let gradient = evaluation.gradient.f_reshape(picture.size())?.f_flip([1])?;
+        // What is told of the losses is the same all along.
+        let mut terms = evaluation.terms;
+        for (name, term) in &mut terms {
+            if loss.is_of_style(name) {
+                *term /= part;
+            }
+        }
         Ok(Evaluation {
+            loss: terms.values().sum(),
             gradient,
-            ..evaluation
+            terms,
         })
     }
 

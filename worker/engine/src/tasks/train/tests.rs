@@ -568,10 +568,15 @@ fn the_gradient_is_the_slope_of_the_loss() {
     let learner = Learner::new(&header, 5, device()).expect("is made");
     let loss = |learner: &Learner| {
         let picture = learner.draw(&contents[0], 1).expect("draws");
-        losses.at(0, &contents[0], &picture).expect("runs").loss
+        losses
+            .at(0, &contents[0], &picture, 1.0)
+            .expect("runs")
+            .loss
     };
     let picture = tch::with_grad(|| learner.draw(&contents[0], 1)).expect("draws");
-    let found = losses.at(0, &contents[0], &picture.detach()).expect("runs");
+    let found = losses
+        .at(0, &contents[0], &picture.detach(), 1.0)
+        .expect("runs");
     let gradient = learner.gradient(&picture, &found.gradient).expect("runs");
     // How far each is moved: by less, and rounding shows; by more, and ReLUs begin or cease.
     let mut ways = BTreeMap::from([
@@ -653,7 +658,7 @@ fn a_picture_has_the_loss_that_the_optimiser_would_give_it() {
         let contents = [content(1), content(2)];
         let losses = losses(&engine, &objective, &contents[..1]);
         let picture = Tensor::rand([1, 3, 32, 32], (Kind::Float, device())) * 255.0;
-        let ours = losses.at(0, &contents[1], &picture).expect("runs");
+        let ours = losses.at(0, &contents[1], &picture, 1.0).expect("runs");
         let taken = |image| to_network(image, objective.means, device());
         let x = taken(&picture).expect("converts");
         let x = Vec::<f32>::try_from(&x.reshape([-1])).expect("values");
