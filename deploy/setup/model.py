@@ -173,8 +173,8 @@ def check_texts(style, licence):
     if not is_line(style, 60) or set(style) & set("/\\=,+") or style.startswith(".") or style != style.strip():
         raise Bad("--style: must have 1 to 60 bytes, no control characters and none of / \\ = , + in it,"
                   " no full stop at the beginning and no spaces at the ends")
-    if not is_line(licence, 400):
-        raise Bad("--licence: must have 1 to 400 bytes and no control characters")
+    if not is_line(licence, 400) or not licence.strip():
+        raise Bad("--licence: must have 1 to 400 bytes, not spaces alone, and no control characters")
 
 
 def is_line(text, most):

@@ -15,7 +15,7 @@ use stylefleet_proto::{
 };
 use stylefleet_transport::store::{Store, StoreError};
 
-use crate::images::buckets::Buckets;
+use crate::images::buckets::{Buckets, is_remote};
 use crate::local::Machine;
 use crate::reporter::Reporter;
 
@@ -98,6 +98,19 @@ impl From<BadOption> for OrderError {
     fn from(option: BadOption) -> Self {
         Self::Usage(option.into())
     }
+}
+
+/// `out`, where `--out` names a place on this machine: results land nowhere else.
+pub fn on_this_machine(out: PathBuf) -> Result<PathBuf, OrderError> {
+    if is_remote(&out) {
+        let reason = format!(
+            "{} is a bucket, and results land in a folder on this machine: name one, and copy them \
+             from there",
+            out.display()
+        );
+        return Err(BadOption::new("out", reason).into());
+    }
+    Ok(out)
 }
 
 /// A result that is asked for: the job that makes it, under the name that it is to have.
@@ -236,6 +249,8 @@ impl Title {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use clap::Parser;
     use stylefleet_proto::{Role, testing};
     use stylefleet_transport::store::MemoryStore;
@@ -414,5 +429,17 @@ mod tests {
             let there = store.get(&key).await.expect("reads");
             assert_eq!(there.as_ref(), Some(expected));
         }
+    }
+
+    #[test]
+    fn results_land_on_this_machine() {
+        let here = on_this_machine("out".into()).expect("is here");
+        assert_eq!(here, Path::new("out"));
+        let refused = on_this_machine("s3://bucket/out".into()).expect_err("is elsewhere");
+        let message = refused.to_string();
+        assert!(
+            message.starts_with("out: s3://bucket/out is a bucket"),
+            "{message}"
+        );
     }
 }

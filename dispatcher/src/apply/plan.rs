@@ -1,6 +1,7 @@
 //! From what was typed to what is to be done: every style found in the model, every content a file,
 //! every picture named. Contents are not opened yet.
 
+use std::collections::HashSet;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
@@ -87,6 +88,10 @@ fn blends(asked: &Asked, model: &Header) -> Result<Vec<Vec<Blended>>, BadOption>
         written => written.iter().map(|style| parse(style, model)).collect(),
     };
     let styles = styles.into_iter().collect::<Result<Vec<_>, BadOption>>()?;
+    let mut seen = HashSet::new();
+    if let Some((twice, _)) = styles.iter().find(|(style, _)| !seen.insert(style)) {
+        return Err(BadOption::new("styles", format!("name {twice} twice")));
+    }
     let weighted = styles.iter().any(|(_, weight)| weight.is_some());
     let masks = masks(asked.masks.as_deref(), styles.len())?;
     let masked = masks.iter().any(Option::is_some);
@@ -258,10 +263,9 @@ mod tests {
         );
         assert_eq!(refused(asked(&["night=x"])), "style: \"x\" is no weight");
         assert!(refused(asked(&["night=0"])).starts_with("styles.weight: is 0, must be"));
-        assert_eq!(
-            refused(asked(&["night=1", "night"])),
-            "styles: name night twice"
-        );
+        for styles in [["night=1", "night"], ["night", "night"]] {
+            assert_eq!(refused(asked(&styles)), "styles: name night twice");
+        }
         let masked = Asked {
             masks: Some(vec!["m.png".into()]),
             ..asked(&[])

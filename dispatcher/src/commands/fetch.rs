@@ -13,6 +13,7 @@ use stylefleet_transport::store::Store;
 
 use crate::commands::{CommandError, Ending, open_store};
 use crate::config::Settings;
+use crate::order::on_this_machine;
 use crate::output::{self, Files, Line, left_as_it_is};
 use crate::output_folder::{FolderError, OutputFolder, Saved};
 
@@ -82,8 +83,9 @@ struct FetchedResult {
 
 /// Runs the command.
 pub async fn run(args: FetchArgs, settings: &Settings) -> Result<Ending, CommandError> {
+    let out = on_this_machine(args.out)?;
     let store = open_store(settings).await?;
-    let fetched = fetch(store, &args.batch, &args.out, args.extras).await?;
+    let fetched = fetch(store, &args.batch, &out, args.extras).await?;
     output::answer(&fetched, args.json, Fetched::print);
     Ok(fetched.ending())
 }

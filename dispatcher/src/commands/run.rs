@@ -19,7 +19,7 @@ use crate::config::Settings;
 use crate::follow::Presenter;
 use crate::images::buckets::Buckets;
 use crate::local::{self, Context, Devices, Launch, Machine};
-use crate::order::{Order, OrderError, Ordered, Plan, Title, Uploader};
+use crate::order::{Order, OrderError, Ordered, Plan, Title, Uploader, on_this_machine};
 use crate::output;
 use crate::output_folder::OutputFolder;
 use crate::reporter::Reporter;
@@ -85,7 +85,7 @@ pub async fn run<O: Order>(
     let machine = args.machine.over(plan.machine());
     let max_pixels = machine.max_pixels();
     let out = match machine.out {
-        Some(out) => plan.folder(out)?,
+        Some(out) => plan.folder(on_this_machine(out)?)?,
         None => OUT.into(),
     };
     let folder = out.join(STORE);

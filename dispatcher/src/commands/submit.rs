@@ -12,7 +12,7 @@ use crate::commands::fetch::Extras;
 use crate::commands::{CommandError, Ending, connect, open_store, preview_every, watch};
 use crate::config::Settings;
 use crate::images::buckets::Buckets;
-use crate::order::{Order, OrderError, Ordered, Plan, Title, Uploader};
+use crate::order::{Order, OrderError, Ordered, Plan, Title, Uploader, on_this_machine};
 use crate::output::{self, Line, News};
 use crate::reporter::Reporter;
 
@@ -109,7 +109,8 @@ async fn submit_order<O: Order>(
 ) -> Result<Handed, CommandError> {
     let buckets = Buckets::new(settings.s3());
     let mut plan = args.order.plan(&buckets).await?;
-    let out = args.out.map(|out| plan.folder(out)).transpose()?;
+    let out = args.out.map(|out| plan.folder(on_this_machine(out)?));
+    let out = out.transpose()?;
     // Before anything is uploaded: a broker that cannot be reached is worth knowing at once.
     let broker = connect(settings).await?;
     let mut reporter = Reporter::new(plan.results(), output::lines(args.json));

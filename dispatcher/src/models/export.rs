@@ -1,7 +1,7 @@
 //! `stylefleet models export`: a model as an ONNX file.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use stylefleet_model::trained::{StyleName, Trained};
@@ -41,7 +41,9 @@ pub struct ExportError {
 
 #[derive(Debug, thiserror::Error)]
 enum Reason {
-    #[error("cannot be written: {0}")]
+    #[error("is there already: name another file with --onnx")]
+    Taken,
+    #[error("cannot be written: {0}: name a file in a folder that is there with --onnx")]
     Write(#[from] std::io::Error),
     #[error("is not written: {0}")]
     Model(#[source] onnx::ExportError),
@@ -69,7 +71,11 @@ pub fn run(args: ExportArgs) -> Result<Ending, ModelsError> {
 
 /// Writes the file whole or not at all. Nothing is written over.
 fn write(model: &Trained<'_>, style: Option<&StyleName>, path: &Path) -> Result<(), Reason> {
-    let mut file = BufWriter::new(File::create_new(path)?);
+    let file = File::create_new(path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => Reason::Taken,
+        _ => error.into(),
+    })?;
+    let mut file = BufWriter::new(file);
     let written = onnx::export(model, style, &mut file).map_err(Reason::from);
     let written = written.and_then(|()| Ok(file.flush()?));
     if written.is_err() {

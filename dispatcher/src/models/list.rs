@@ -114,6 +114,9 @@ impl List {
         if rows.len() > 1 {
             output::table(&rows);
         }
+        if self.models.is_empty() && self.refused.is_empty() {
+            Line::Remark(format!("note      no files NAME.{ENDING} there")).print();
+        }
         for Refused { reason, .. } in &self.refused {
             Line::Remark(format!("note      {reason}")).print();
         }

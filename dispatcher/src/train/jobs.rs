@@ -49,9 +49,9 @@ impl Plan for TrainPlan {
         if !(MIN_PHOTOGRAPHS..=MAX_PHOTOGRAPHS).contains(&found) {
             let reason = format!(
                 "there are {found} photographs to train on, each counted once: \
-                 {MIN_PHOTOGRAPHS} to {MAX_PHOTOGRAPHS} are needed"
+                 {MIN_PHOTOGRAPHS} to {MAX_PHOTOGRAPHS} are needed: name others with --photos"
             );
-            reporter.refuse(&self.name, &reason);
+            reporter.refuse(self.name.as_ref(), &reason);
             return Ok(Vec::new());
         }
         let list = list(&Photographs { photographs })?;
@@ -60,7 +60,7 @@ impl Plan for TrainPlan {
             sha256: uploader.upload(list.into()).await?,
             name: LIST.parse()?,
         });
-        let request = Request::new(self.name.parse()?, &self.specification, inputs)?;
+        let request = Request::new(self.name.clone(), &self.specification, inputs)?;
         Ok(vec![request.labelled(PRESET, self.preset.word())])
     }
 }
@@ -110,7 +110,7 @@ impl TrainPlan {
         Ok(match inputs.collect::<Result<_, _>>() {
             Ok(inputs) => Some(inputs),
             Err(refusal) => {
-                reporter.refuse(&self.name, &refusal.to_string());
+                reporter.refuse(self.name.as_ref(), &refusal.to_string());
                 None
             }
         })

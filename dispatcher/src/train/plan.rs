@@ -3,10 +3,11 @@
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
+use stylefleet_model::MAX_PART;
 use stylefleet_model::stylize::Preset;
 use stylefleet_model::train::{Train, objective_of};
 use stylefleet_model::trained::StyleName;
-use stylefleet_proto::{Invalid, Valid};
+use stylefleet_proto::{Invalid, Name, Valid};
 
 use super::options::TrainOptions;
 use crate::images::buckets::Listings;
@@ -19,7 +20,7 @@ use crate::order::{BadOption, OrderError};
 #[derive(Debug)]
 pub struct TrainPlan {
     /// The model's file name without its ending.
-    pub name: String,
+    pub name: Name,
     /// The images of the styles.
     pub styles: Vec<PathBuf>,
     /// The photographs.
@@ -45,7 +46,7 @@ impl TrainPlan {
         let given = asked.objective.0.0;
         let words: Vec<_> = names.iter().map(AsRef::as_ref).collect();
         let mut plan = Self {
-            name: words.join("+"),
+            name: named(&words.join("+"))?,
             styles,
             photographs: Vec::new(),
             absent: Vec::new(),
@@ -85,15 +86,27 @@ impl TrainPlan {
     /// Takes the model's name from the file that it is to be in. Returns that file's folder.
     pub fn name_after(&mut self, file: &Path) -> Result<PathBuf, OrderError> {
         if file.extension().is_none_or(|ending| ending != ENDING) {
-            let reason = format!("{} does not end in .{ENDING}, as models do", file.display());
+            let reason = format!("{file:?} is no NAME.{ENDING}, as models are called");
             return Err(BadOption::new("out", reason).into());
         }
-        self.name = stem(file);
+        self.name = named(&stem(file))?;
         let folder = file
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty());
         Ok(folder.unwrap_or(Path::new(".")).to_owned())
     }
+}
+
+/// The name of a model's file, without its ending.
+fn named(stem: &str) -> Result<Name, BadOption> {
+    let name = stem.parse::<Name>().ok().filter(Name::is_plain);
+    name.ok_or_else(|| {
+        let reason = format!(
+            "{stem:?} is no name for a model: name a file NAME.{ENDING}, where NAME has at most \
+             {MAX_PART} bytes, no control characters, no \\ and no full stop at the beginning"
+        );
+        BadOption::new("out", reason)
+    })
 }
 
 /// Reads `IMAGE` or `IMAGE=NAME`. An image whose name has an `=` in it keeps it.
@@ -163,7 +176,7 @@ mod tests {
             plan.photographs,
             ["a.jpg", "b.jpg", "c.jpg"].map(PathBuf::from)
         );
-        assert_eq!(plan.name, "wave+night");
+        assert_eq!(plan.name.as_ref(), "wave+night");
     }
 
     #[test]
@@ -175,11 +188,18 @@ mod tests {
         for file in ["sea.pt", "models/", ".safetensors", "sea"] {
             let message = folder(file).expect_err(file);
             assert!(
-                message.starts_with(&format!("out: {file} does not end")),
+                message.starts_with(&format!("out: {file:?} is no NAME.safetensors")),
                 "{message}"
             );
         }
-        assert_eq!(plan.name, "sea.v2");
+        for name in [".sea", "s\nea", "s\\ea", &"s".repeat(MAX_PART + 1)] {
+            let message = folder(&format!("{name}.safetensors")).expect_err(name);
+            assert!(
+                message.starts_with(&format!("out: {name:?} is no name for a model")),
+                "{message}"
+            );
+        }
+        assert_eq!(plan.name.as_ref(), "sea.v2");
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use choice::Choice;
 pub use curve::Curve;
 pub use digest::{Digest, Hasher};
 pub use invalid::Invalid;
-pub use names::{BatchId, Name};
+pub use names::{BatchId, MAX_PART, Name};
 pub use parameter::{Heading, Limits, Parameter, Value};
 pub use progress::{Figures, Progress, headline};
 pub use role::{Role, RoleRule};

@@ -11,7 +11,7 @@ use crate::text::checked_text;
 const MAX_NAME: usize = 1024;
 /// Longest part of a name that may be a file's or a folder's, in bytes: leaves room for a number,
 /// a role and an ending in the 255 of a file name.
-const MAX_PART: usize = 204;
+pub const MAX_PART: usize = 204;
 /// Longest name of a batch.
 const MAX_BATCH: usize = 64;
 

@@ -41,7 +41,7 @@ pub struct Header {
     pub objective: Option<Parameters>,
     /// How it was trained, if that is known.
     pub training: Option<TrainingRecord>,
-    /// Under which terms it may be used, in one line.
+    /// Under which terms it may be used, in one line of 1 to 400 bytes.
     pub licence: String,
 }
 
@@ -179,6 +179,9 @@ impl Validate for Header {
             .unwrap_or(Ok(()))
             .map_err(|invalid| invalid.within("objective"))?;
         check_words("licence", &self.licence)?;
+        if self.licence.trim().is_empty() {
+            return Err(Invalid::new("licence", "is empty: say what is known of it"));
+        }
         let Some(TrainingRecord { made_with, .. }) = &self.training else {
             return Ok(());
         };

@@ -147,7 +147,7 @@ fn what_is_no_model_is_refused() {
 #[test]
 fn a_header_that_is_not_valid_is_refused_by_name() {
     type Change = fn(&mut Header);
-    let cases: [(Change, &str); 9] = [
+    let cases: [(Change, &str); 10] = [
         (|h| h.format = 2, "format: is 2, this program reads 1"),
         (|h| h.width = 3, "width: is 3, must be 4 to 128"),
         (
@@ -171,6 +171,7 @@ fn a_header_that_is_not_valid_is_refused_by_name() {
             |h| h.licence = "two\nlines".to_owned(),
             "licence: has control characters",
         ),
+        (|h| h.licence = " ".to_owned(), "licence: is empty"),
         (
             |h| h.objective.as_mut().expect("is there").style_scale = 9.0,
             "objective.style_scale: is 9, must be 0.1 to 4",
