@@ -14,7 +14,7 @@ macro_rules! with_training_parameters {
             /// The loss falls fast at first, then ever more slowly.
             steps: u32 {
                 heading: Training, value: "N", alias: [], range: 1..=1_000_000,
-                default: |()| 4000,
+                default: |()| 16_000,
             }
 
             /// Side of the samples, squares cut out of the photographs, in pixels; a multiple of 4
@@ -24,9 +24,11 @@ macro_rules! with_training_parameters {
             }
 
             /// Samples of a step
+            ///
+            /// Of as many samples a network learns most in steps of one.
             batch: u32 {
                 heading: Training, value: "N", alias: ["batch-size"], range: 1..=64,
-                default: |()| 4,
+                default: |()| 1,
             }
 
             /// Channels of the network at the picture's full size
