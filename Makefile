@@ -24,10 +24,13 @@ setup: ## fetch libtorch and the weights of VGG19, once
 build: ## build stylefleet and stylefleet-worker
 	@$(WITH_ENV) cargo build --release
 
-demo: build ## style the sample pictures, a small one first, and leave them in out/
+demo: build ## redraw the sample pictures, with a network at once and then by optimisation, into out/
+	@$(WITH_ENV) $(BIN)/stylefleet apply deploy/samples/contents/lighthouse.png \
+		--model deploy/samples/models/samples.safetensors --out out/network
+	@echo "The first pictures are in out/network/, made by a network. Optimised ones come next."
 	@$(WITH_ENV) $(BIN)/stylefleet run deploy/samples/contents/lighthouse.png \
 		--style deploy/samples/styles/night.png --size 160 --evaluations 120 --out out/first
-	@echo "The first picture is out/first/lighthouse.night.png. Larger ones come next."
+	@echo "The first of them is out/first/lighthouse.night.png. Larger ones come next."
 	@$(WITH_ENV) $(BIN)/stylefleet run deploy/samples/contents \
 		--style deploy/samples/styles/night.png --style deploy/samples/styles/wave.png \
 		--style deploy/samples/styles/glass.png \
@@ -105,7 +108,7 @@ bench: build ## measure against other tools; rewrites BENCHMARKS.md (about three
 bench-networks: build ## measure networks alone; rewrites their section of BENCHMARKS.md (about twenty minutes)
 	@$(WITH_ENV) tests/bench/run.sh --networks
 
-model: build ## train the model of the sample styles anew (hours)
+model: build ## train the model of the sample styles anew (about an hour)
 	@$(WITH_ENV) deploy/samples/train.sh
 
 bench-fleet: build ## measure a whole fleet on this machine; rewrites its section of BENCHMARKS.md

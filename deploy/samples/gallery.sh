@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the pictures of GALLERY.md anew: about 15 minutes on two cores. Needs a release build.
 #
-#   gallery.sh [NAME ...]    all, or those named
+#   gallery.sh [NAME ...]    all, or those named; `network` are those that the model that ships makes
 #
 # Read from the environment: STYLEFLEET_CACHE, CARGO_TARGET_DIR, STYLEFLEET_WEIGHTS (see
 # deploy/setup/setup.sh); STYLEFLEET_VGG16, a file of VGG16's weights: the picture that needs it is
@@ -13,6 +13,9 @@ bin=${CARGO_TARGET_DIR:-$cache/target}/release
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$here"
+
+names=$*
+wanted() { [ -z "$names" ] || case " $names " in *" $1 "*) ;; *) false ;; esac; }
 
 # GALLERY.md's table is made of these lines: the name, then the command's own options.
 pictures() {
@@ -39,8 +42,22 @@ END
     [ -z "${STYLEFLEET_VGG16:-}" ] || echo "vgg16 --style styles/night.png --network vgg16"
 }
 
+# Every sample in every style of the model that ships, and one of them in blends.
+networks() {
+    set -- --model models/samples.safetensors --size 304 --format jpeg --out "$work/network"
+    "$bin/stylefleet" apply contents "$@"
+    for blend in "night=1 wave=1" "wave=1 glass=1" "night=1 wave=1 glass=1"; do
+        # shellcheck disable=SC2046 # a list
+        "$bin/stylefleet" apply contents/lighthouse.png $(printf ' --style %s' $blend) "$@"
+    done
+    for picture in "$work"/network/*.jpg; do
+        mv "$picture" "gallery/network.${picture##*/}"
+    done
+}
+
+if wanted network; then networks; fi
 pictures | while read -r name options; do
-    [ $# -eq 0 ] || case " $* " in *" $name "*) ;; *) continue ;; esac
+    wanted "$name" || continue
     case $options in *--size*) ;; *) options="$options --size 304" ;; esac
     [ "$name" != vgg16 ] || export STYLEFLEET_WEIGHTS="$STYLEFLEET_VGG16" # the last of all
     # shellcheck disable=SC2086 # a list

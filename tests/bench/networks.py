@@ -122,6 +122,11 @@ class Networks:
         arguments = ["apply", "--model", MODEL, "held-out", "--style", STYLE, "--out", "redrawn"]
         _, about = self.stylefleet("redrawn", *arguments)
         run = ["--style", SAMPLES / f"styles/{STYLE}.png", "--size", size, "--scales", 1]
+        # What the model was trained for, with strokes of as many pixels.
+        trained = json.loads(MODEL.with_suffix(".json").read_text())["specification"]
+        objective, side = trained["objective"], trained["training"]["size"]
+        run += ["--style-weight", objective["style_weight"]]
+        run += ["--style-scale", objective["style_scale"] * side / size]
         losses = {}
         for name in HELD_OUT:
             # The loss that a run begins at, which one evaluation does not change.

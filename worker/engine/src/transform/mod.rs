@@ -298,6 +298,8 @@ fn begun(name: &str, shape: &[i64]) -> Result<Tensor, Error> {
 }
 
 #[cfg(test)]
+mod artefacts;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
