@@ -31,9 +31,7 @@ fetch() {
 
 [ -e "$photographs" ] || fetch
 cd "$here"
-# The size of the strokes is that of styles at 256 pixels; samples of half that side are learnt four times as
-# fast, and twice the pictures for as much work were worth more than larger ones. With the optimiser's own
-# style weight, 10, a network so small draws the style alone.
+# docs/MODELS.md says why these options.
 # Of the abstract ones without two whose names end in their size: larger copies of a third.
 exec "$bin/stylefleet" train --style styles/night.png --style styles/wave.png --style styles/glass.png \
     --photos "$photographs/usr/share/backgrounds/mate/nature" \
