@@ -156,4 +156,4 @@ class Networks:
         options = ["--size", size // 2, "--batch", batch, "--steps", steps]
         self.once("example-train", lambda: self.example("train", *options))
         self.once("network-train", lambda: self.train(steps, size // 2, batch))
-        self.once("network-losses", lambda: self.losses((5, 10) if quick else (25, 50, 100), size // 2))
+        self.once("network-losses", lambda: self.losses((5, 10) if quick else (5, 10, 25, 50, 100), size // 2))

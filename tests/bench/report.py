@@ -166,10 +166,9 @@ def networks(results):
     def line(name, figures):
         seconds = figures["seconds"]
         than_example, than_optimizer = (other["seconds"] / seconds for other in (example, optimized))
+        of_example = f"{than_example:.2f} times as fast" if than_example >= 0.01 else "-"
         peak = f"{figures['peak_mb']:.0f}" if "peak_mb" in figures else "-"
-        lines.append(
-            row([name, f"{seconds:.3f}", f"{than_example:.2f} times as fast", f"{than_optimizer:,.0f}", peak])
-        )
+        lines.append(row([name, f"{seconds:.3f}", of_example, f"{than_optimizer:,.0f}", peak]))
 
     line("PyTorch's example", example)
     for width in (32, 16):
