@@ -47,7 +47,7 @@ networks() {
     set -- --model models/samples.safetensors --size 304 --format jpeg --out "$work/network"
     "$bin/stylefleet" apply contents "$@"
     for blend in "night=1 wave=1" "wave=1 glass=1" "night=1 wave=1 glass=1"; do
-        # shellcheck disable=SC2046 # a list
+        # shellcheck disable=SC2046,SC2086 # a list
         "$bin/stylefleet" apply contents/lighthouse.png $(printf ' --style %s' $blend) "$@"
     done
     for picture in "$work"/network/*.jpg; do
