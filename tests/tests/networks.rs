@@ -411,7 +411,10 @@ fn saved(header: Option<Value>, change: impl Fn(&str, Vec<f32>) -> Vec<f32>) -> 
 fn what_training_cannot_do_is_one_line() {
     let scene = studio();
     for (args, parts) in [
-        ("--out sea.pt", &["out: sea.pt", ".safetensors"][..]),
+        (
+            "--out sea.pt",
+            &["out: \"sea.pt\" is no NAME.safetensors", ".safetensors"][..],
+        ),
         ("--size 30", &["size: is 30", "multiple of 4"]),
         ("--width 1000000000", &["width: is ", "4 to 128"]),
         ("--style x/wave.png", &["styles: name wave twice"]),
@@ -493,7 +496,7 @@ fn models_are_listed_shown_and_exported() {
     assert!(scene.read("sea.onnx").len() > 10_000);
     models(&scene, export)
         .expect_code(1)
-        .expect_complaint(&["sea.onnx: cannot be written"]);
+        .expect_complaint(&["sea.onnx: is there already"]);
     let ended = models(&scene, "export sea.safetensors --onnx day.onnx --style day");
     ended
         .expect_code(1)
