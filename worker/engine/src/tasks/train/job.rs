@@ -43,8 +43,8 @@ const WARM_UP: u32 = 50;
 const FALL: u32 = 5;
 /// Over the first of so many parts of them the style comes to count, from [`LITTLE`] to all. A
 /// fresh network is best taught to draw the content first: with all of the style at once it draws
-/// little else, and 4 to 6 % more of the loss of photographs held out was left (after 1,200 samples
-/// of 128x128).
+/// little else, and 4 to 6 % more of the loss of photographs held out was left (after 800 and 1,200
+/// samples of 128x128).
 const RAMP: u32 = 4;
 /// What part of the style counts at first.
 const LITTLE: f64 = 1e-3;
@@ -414,7 +414,7 @@ fn rate(training: &Training, step: u32) -> f64 {
 }
 
 /// How much of the style counts at a step, from 0: ever more, by the same factor a step.
-fn part_of_style(training: &Training, step: u32) -> f64 {
+pub(super) fn part_of_style(training: &Training, step: u32) -> f64 {
     let ramp = training.steps / RAMP + 1;
     let to_come = 1.0 - f64::from(step) / f64::from(ramp);
     LITTLE.powf(to_come.max(0.0))

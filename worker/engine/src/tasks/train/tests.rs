@@ -552,6 +552,41 @@ fn content(number: usize) -> Tensor {
 }
 
 #[test]
+fn the_style_counts_ever_more_and_its_loss_is_told_as_ever() {
+    let training = Training {
+        steps: 100,
+        ..Training::default()
+    };
+    let parts = [0, 10, 20, 30, 99].map(|step| super::job::part_of_style(&training, step));
+    assert_eq!((parts[0], &parts[3..]), (1e-3, &[1.0, 1.0][..]));
+    assert!(parts.is_sorted() && parts[1] < parts[2], "{parts:?}");
+
+    let _no_grad = tch::no_grad_guard();
+    let engine = engine();
+    let objective = objective();
+    let contents = [content(0), content(1)];
+    let losses = losses(&engine, &objective, &contents[..1]);
+    let at = |part| {
+        losses
+            .at(0, &contents[0], &contents[1], part)
+            .expect("runs")
+    };
+    let [all, half, quarter] = [1.0, 0.5, 0.25].map(at);
+    for (name, term) in &all.terms {
+        assert!((quarter.terms[name] / term - 1.0).abs() < 1e-4, "{name}");
+    }
+    assert!((quarter.loss / all.loss - 1.0).abs() < 1e-4);
+    // The gradient follows the part: from a quarter to a half as much as half of the way to all.
+    let [upper, lower] = [
+        &all.gradient - &half.gradient,
+        (&half.gradient - &quarter.gradient) * 2.0,
+    ];
+    let norm = |gradient: &Tensor| gradient.norm().double_value(&[]);
+    assert!(norm(&(&upper - lower)) < 1e-3 * norm(&upper));
+    assert!(norm(&upper) > 0.1 * norm(&all.gradient));
+}
+
+#[test]
 fn the_gradient_is_the_slope_of_the_loss() {
     let _no_grad = tch::no_grad_guard();
     let engine = engine();
