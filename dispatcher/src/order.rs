@@ -219,6 +219,7 @@ impl Ordered {
             manifest.jobs.push(ManifestEntry {
                 job: job.id,
                 name: job.name.clone(),
+                kind: Some(job.kind.clone()),
                 labels,
             });
             if seen.insert(job.id) {

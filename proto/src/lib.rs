@@ -18,7 +18,7 @@ pub mod testing;
 
 pub use event::{Delivery, Ended, Event, EventKind, Hello, Pulse, ToWorker, Update};
 pub use job::{Input, Job, JobId, MAX_PREVIEW_EVERY, Priority, VERSION};
-pub use records::{Accepted, Failure, Manifest, ManifestEntry, Output, Record, Start, SubmitId};
+pub use records::{Accepted, Asked, Failure, Manifest, ManifestEntry, Output, Record, Start, SubmitId};
 
 pub use specification::Specification;
 pub use stylefleet_model::{

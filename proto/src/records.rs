@@ -45,6 +45,9 @@ pub struct ManifestEntry {
     pub job: JobId,
     /// What people call it; its file name without ending.
     pub name: Name,
+    /// What kind of job makes it; none in manifests of older releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Role>,
     /// What else is worth knowing of how it was asked for, as in `preset`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -76,6 +79,20 @@ pub struct Start {
     /// How the worker ended that died, where the program that had started it saw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_reason: Option<String>,
+    /// What it is asked to do; none in documents of older releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
+}
+
+/// What a job is asked to do, for people who look at it before its record is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// What kind of job it is.
+    pub kind: Role,
+    /// What it works on.
+    pub inputs: Vec<Input>,
+    /// The specification, as the kind has it.
+    pub specification: serde_json::Value,
 }
 
 /// `results/<job>.json`: what became of a job, written last and once.

@@ -48,6 +48,7 @@ fn start(steps: u64, deaths: u32) -> Start {
         deaths,
         unix_millis: 0,
         exit_reason: None,
+        asked: None,
     }
 }
 

@@ -348,6 +348,11 @@ fn contract() -> BTreeMap<(&'static str, String), Vec<u8>> {
         steps: 3,
         deaths: 4,
         unix_millis: 1_790_000_000_000,
+        asked: Some(Asked {
+            kind: job.kind.clone(),
+            inputs: job.inputs.clone(),
+            specification: serde_json::json!({ "parameters": { "seed": 1 } }),
+        }),
         exit_reason: Some("a line".to_owned()),
     };
     let failure = Failure {

@@ -14,7 +14,7 @@ use serde::Serialize;
 use stylefleet_engine::{Error, Outcome, Task, checkpoint};
 use stylefleet_proto::lifecycle::{self, DEATHS};
 use stylefleet_proto::queues::DELIVERY_LIMIT;
-use stylefleet_proto::{Ended, Invalid, Job, JobId, Record, Start, Update, keys};
+use stylefleet_proto::{Asked, Ended, Invalid, Job, JobId, Record, Start, Update, keys};
 use stylefleet_transport::broker::Claim;
 use stylefleet_transport::store::Store;
 
@@ -244,7 +244,7 @@ impl Attempt {
     ) -> Result<Computed, Failure> {
         let (computed, marked) = tokio::join!(
             self.resume(&prepared, signals),
-            self.mark(prepared.steps, prepared.deaths),
+            self.mark(&prepared),
         );
         // Without the mark, a death is not counted here; but the broker counts too.
         if let Err(failure) = marked {
@@ -254,15 +254,20 @@ impl Attempt {
     }
 
     /// Marks the job as begun by this worker. If it dies, the next one finds the mark.
-    async fn mark(&self, steps: u64, deaths: u32) -> Result<(), Failure> {
+    async fn mark(&self, prepared: &Prepared) -> Result<(), Failure> {
         let start = Start {
             job: self.job.id,
             worker: self.context.worker.to_string(),
             attempt: self.job.attempt,
-            steps,
-            deaths,
+            steps: prepared.steps,
+            deaths: prepared.deaths,
             unix_millis: unix_millis(),
             exit_reason: None,
+            asked: Some(Asked {
+                kind: self.job.kind.clone(),
+                inputs: self.job.inputs.clone(),
+                specification: prepared.assignment.specification.clone(),
+            }),
         };
         let key = keys::started(&self.job.id);
         let json = json(&key, &start)?;

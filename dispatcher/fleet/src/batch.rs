@@ -148,16 +148,7 @@ fn free(names: &HashMap<Name, JobId>, entry: &ManifestEntry) -> Name {
 pub async fn all(
     store: &dyn Store,
 ) -> Result<Vec<(BatchId, Result<Batch, DocumentError>)>, StoreError> {
-    let mut batches: BTreeMap<BatchId, Vec<String>> = BTreeMap::new();
-    for key in store.list(keys::BATCHES).await? {
-        let name = key
-            .strip_prefix(keys::BATCHES)
-            .and_then(|rest| rest.split_once('/'));
-        if let Some(Ok(batch)) = name.map(|(name, _)| name.parse()) {
-            batches.entry(batch).or_default().push(key);
-        }
-    }
-    stream::iter(batches)
+    stream::iter(listing(store).await?)
         .map(|(batch, keys)| async move {
             match read(store, batch.clone(), keys).await {
                 Err(DocumentError::Store(error)) => Err(error),
@@ -167,6 +158,22 @@ pub async fn all(
         .buffered(AT_ONCE)
         .try_collect()
         .await
+}
+
+/// The keys of each batch's documents, sorted.
+pub(crate) async fn listing(
+    store: &dyn Store,
+) -> Result<BTreeMap<BatchId, Vec<String>>, StoreError> {
+    let mut batches: BTreeMap<BatchId, Vec<String>> = BTreeMap::new();
+    for key in store.list(keys::BATCHES).await? {
+        let name = key
+            .strip_prefix(keys::BATCHES)
+            .and_then(|rest| rest.split_once('/'));
+        if let Some(Ok(batch)) = name.map(|(name, _)| name.parse()) {
+            batches.entry(batch).or_default().push(key);
+        }
+    }
+    Ok(batches)
 }
 
 /// Begins a submit.
@@ -230,7 +237,7 @@ pub async fn forget(
 }
 
 /// Reads a batch, whose objects lie under `keys`, sorted.
-async fn read(
+pub(crate) async fn read(
     store: &dyn Store,
     batch: BatchId,
     keys: Vec<String>,

@@ -27,3 +27,4 @@ mod samples;
 pub mod state;
 pub mod status;
 pub mod submit;
+pub mod thumbnail;

@@ -264,17 +264,22 @@ impl Counts {
     pub fn of(states: &[State]) -> Self {
         let mut counts = Self::default();
         for state in states {
-            *match state {
-                State::Done => &mut counts.done,
-                State::Failed => &mut counts.failed,
-                State::Cancelled => &mut counts.cancelled,
-                State::Running => &mut counts.running,
-                State::Stopped => &mut counts.stopped,
-                State::Waiting => &mut counts.waiting,
-                State::NotAccepted | State::Unknown => &mut counts.not_accepted,
-            } += 1;
+            *counts.of_state(*state) += 1;
         }
         counts
+    }
+
+    /// How many are in a state.
+    pub fn of_state(&mut self, state: State) -> &mut usize {
+        match state {
+            State::Done => &mut self.done,
+            State::Failed => &mut self.failed,
+            State::Cancelled => &mut self.cancelled,
+            State::Running => &mut self.running,
+            State::Stopped => &mut self.stopped,
+            State::Waiting => &mut self.waiting,
+            State::NotAccepted | State::Unknown => &mut self.not_accepted,
+        }
     }
 
     /// Those that wait for a worker, and that the broker should have.
