@@ -97,6 +97,8 @@ pub struct Claim {
     pub redelivered: bool,
     /// Whether that happened so often that the broker gave up. It is not to be tried again.
     pub abandoned: bool,
+    /// When it was published, to the second, if the broker tells.
+    pub published: Option<SystemTime>,
     /// Whether the claim still holds.
     pub hold: Hold,
     receipt: Receipt,

@@ -182,6 +182,7 @@ impl WorkerEnd for MemoryBroker {
                     job: waiting.job.clone(),
                     redelivered: waiting.deliveries > 0,
                     abandoned: waiting.is_abandoned(),
+                    published: None,
                     hold: Hold::default(),
                     receipt: super::Receipt::Memory(Box::new(Receipt {
                         held: Some(waiting),

@@ -79,6 +79,7 @@ impl WorkerEnd for PipeEnd {
                         job: delivery.job,
                         redelivered: delivery.redelivered,
                         abandoned: delivery.abandoned,
+                        published: None,
                         hold: Hold::default(),
                         receipt: Receipt::Pipe,
                     }));

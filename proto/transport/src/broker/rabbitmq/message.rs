@@ -1,6 +1,6 @@
 //! Messages: what they carry and how they are handed in.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicPublishOptions};
@@ -79,6 +79,12 @@ pub(super) fn is_redelivered(delivery: &Delivery) -> bool {
     let counted =
         headers(&delivery.properties).and_then(|headers| headers.inner().get(DELIVERIES).cloned());
     delivery.redelivered || matches!(counted, Some(AMQPValue::LongLongInt(1..)))
+}
+
+/// When a message was published.
+pub(super) fn published(delivery: &Delivery) -> Option<SystemTime> {
+    let seconds = (*delivery.properties.timestamp())?;
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
 /// Where in its stream a message is.

@@ -146,6 +146,7 @@ impl RabbitWorker {
                 Ok(job) => Ok(Taken::Job(Box::new(Claim {
                     redelivered: message::is_redelivered(&delivery),
                     abandoned: queue == ABANDONED,
+                    published: message::published(&delivery),
                     hold: link.hold.clone(),
                     receipt: broker::Receipt::RabbitMq(Box::new(Receipt {
                         delivery,
