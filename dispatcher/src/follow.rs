@@ -269,6 +269,7 @@ mod tests {
         let entry = |number, name: &str| ManifestEntry {
             job: job(number),
             name: name.parse().expect("a name"),
+            kind: None,
             labels: Default::default(),
         };
         let entries = [entry(1, "a"), entry(2, "b"), entry(2, "also b")];

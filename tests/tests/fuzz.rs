@@ -16,7 +16,7 @@ use stylefleet_model::stylize::{Format, Init, KeepColors, Precision, Preset, Siz
 use stylefleet_model::train::{Photograph, Photographs, Train, Training};
 use stylefleet_model::trained::{FORMAT, HEADER, Header, Layout, StyleName};
 use stylefleet_proto::{
-    Accepted, Delivery, Digest, Ended, Event, EventKind, Failure, Figures, Hello, Job, Manifest,
+    Accepted, Asked, Delivery, Digest, Ended, Event, EventKind, Failure, Figures, Hello, Job, Manifest,
     ManifestEntry, Output, Progress, Pulse, Record, Role, Specification, Start, ToWorker, Update,
     Valid, testing, wire,
 };
@@ -331,6 +331,7 @@ fn contract() -> BTreeMap<(&'static str, String), Vec<u8>> {
     let entry = |name: &str| ManifestEntry {
         job: job.id,
         name: name.parse().expect("a name"),
+        kind: Some(job.kind.clone()),
         labels: [("preset".to_owned(), "gatys".to_owned())].into(),
     };
     let manifest = Manifest {

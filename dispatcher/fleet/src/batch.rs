@@ -301,6 +301,7 @@ mod tests {
         let entry = |&(job, name): &(u8, &str)| ManifestEntry {
             job: format!("{job:064x}").parse().expect("an id"),
             name: name.parse().expect("a name"),
+            kind: None,
             labels: BTreeMap::new(),
         };
         Manifest {

@@ -307,6 +307,7 @@ mod tests {
         let entry = |number| ManifestEntry {
             job: job(number),
             name: format!("result-{number}").parse().expect("a name"),
+            kind: None,
             labels: BTreeMap::new(),
         };
         let batch: BatchId = name.parse().expect("a batch");

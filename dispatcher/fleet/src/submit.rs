@@ -280,6 +280,7 @@ mod tests {
             let entry = |job: &Job| ManifestEntry {
                 job: job.id,
                 name: job.name.clone(),
+                kind: None,
                 labels: BTreeMap::new(),
             };
             let asked = Manifest {

@@ -231,6 +231,7 @@ mod tests {
         let entry = |number, name: &str| ManifestEntry {
             job: job(number),
             name: name.parse().expect("a name"),
+            kind: None,
             labels: [("preset".to_owned(), "studio".to_owned())].into(),
         };
         let batch: BatchId = "b".parse().expect("a name");

@@ -21,6 +21,7 @@ fn entry(number: u8, name: &str) -> ManifestEntry {
     ManifestEntry {
         job: job(number),
         name: name.parse().expect("a name"),
+        kind: None,
         labels: [("preset".to_owned(), "studio".to_owned())].into(),
     }
 }
