@@ -2,8 +2,8 @@
 //!
 //! `model <- proto <- transport <- {fleet <- dispatcher, worker} <- tests`, `model <- engine <-
 //! worker`,
-//! `formats <- {dispatcher, engine}`; and what belongs in one place stays there: libtorch in the
-//! engine, broker and S3 in the transport, the environment in config modules.
+//! `formats <- {fleet, dispatcher, engine}`; and what belongs in one place stays there: libtorch in
+//! the engine, broker and S3 in the transport, the environment in config modules.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -40,6 +40,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
     (
         "stylefleet-fleet",
         &[
+            "stylefleet-formats",
             "stylefleet-model",
             "stylefleet-proto",
             "stylefleet-transport",

@@ -20,6 +20,7 @@ pub mod documents;
 pub mod follow;
 pub mod health;
 pub mod leftovers;
+pub mod live;
 pub mod lost;
 pub mod queue;
 #[cfg(test)]
