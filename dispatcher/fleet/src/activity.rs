@@ -43,7 +43,7 @@ pub struct WorkerStatus {
 }
 
 /// What happened of late.
-#[derive(Debug, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Rates {
     /// Seconds looked at: ten minutes, or less where the first event is younger.
     pub seconds: f64,

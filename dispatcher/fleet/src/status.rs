@@ -54,7 +54,7 @@ pub struct BatchStatus {
 }
 
 /// Results of a batch by state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Counts {
     /// They are in the store.
     pub done: usize,

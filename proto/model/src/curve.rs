@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The output of the role [`Curve::ROLE`]: how the loss fell, oldest first; one entry of each list
 /// a point. Losses of different phases are those of different objectives.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Curve {
     /// The phase, from 1.
     pub phase: Vec<u32>,

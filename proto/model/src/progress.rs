@@ -15,7 +15,7 @@ pub fn headline(figures: &Figures) -> impl Iterator<Item = (&str, f64)> {
 }
 
 /// Where a job stands.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Progress {
     /// What the job is at, in words: `scale 2/3, 512x384`. Other words mean another phase.
     pub phase: String,

@@ -1,7 +1,7 @@
 use serde::Serialize;
 
 /// How many jobs are in which queue, not counting those that workers hold.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Depths {
     /// Of high priority.
     pub high: u32,
