@@ -325,8 +325,12 @@ impl TryFrom<wire::Delivery> for Delivery {
     type Error = Invalid;
 
     fn try_from(from: wire::Delivery) -> Result<Self, Invalid> {
+        let job = Job::try_from(required("job", from.job)?)?;
         Ok(Self {
-            job: required("job", from.job)?.try_into()?,
+            job: Job {
+                trace: from.trace.map(Into::into).unwrap_or_default(),
+                ..job
+            },
             redelivered: from.redelivered,
             abandoned: from.abandoned,
         })
@@ -339,6 +343,7 @@ impl From<&ToWorker> for wire::ToWorker {
             frame: Some(match from {
                 ToWorker::Delivery(delivery) => wire::to_worker::Frame::Delivery(wire::Delivery {
                     job: Some((&delivery.job).into()),
+                    trace: Some((&delivery.job.trace).into()),
                     redelivered: delivery.redelivered,
                     abandoned: delivery.abandoned,
                 }),

@@ -10,7 +10,7 @@ use stylefleet_model::{BatchId, Digest, Invalid, Name, Role};
 
 use crate::check::{enumerated, number, optional};
 use crate::specification::{Specification, check_inputs};
-use crate::wire;
+use crate::{Trace, wire};
 pub use crate::wire::Priority;
 
 /// Version of the contract that this crate speaks.
@@ -47,6 +47,8 @@ pub struct Job {
     pub preview_every: u32,
     /// The identity of the store that has the inputs and gets the outputs; none: any.
     pub store: Option<Digest>,
+    /// Where it stands in distributed traces. It travels beside the job's message.
+    pub trace: Trace,
 }
 
 /// A job's id: the hash of what it asks for, so that the same ask is the same job.
@@ -87,6 +89,7 @@ impl Job {
             priority: Priority::Normal,
             preview_every: 0,
             store: None,
+            trace: Trace::default(),
         })
     }
 
@@ -191,6 +194,7 @@ impl TryFrom<wire::Job> for Job {
             priority: enumerated("priority", from.priority)?,
             preview_every: number("preview_every", from.preview_every, 0..=MAX_PREVIEW_EVERY)?,
             store: optional("store", &from.store)?,
+            trace: Trace::default(),
         })
     }
 }

@@ -15,12 +15,14 @@ pub mod queues;
 mod records;
 mod specification;
 pub mod testing;
+mod trace;
 
 pub use event::{Delivery, Ended, Event, EventKind, Hello, Pulse, ToWorker, Update};
 pub use job::{Input, Job, JobId, MAX_PREVIEW_EVERY, Priority, VERSION};
 pub use records::{Accepted, Asked, Failure, Manifest, ManifestEntry, Output, Record, Start, SubmitId};
 
 pub use specification::Specification;
+pub use trace::{Trace, TraceParent};
 pub use stylefleet_model::{
     BatchId, Curve, Digest, Figures, Hasher, Invalid, Name, Progress, Role, Valid, headline,
 };

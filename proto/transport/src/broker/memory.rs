@@ -213,9 +213,10 @@ impl WorkerEnd for MemoryBroker {
         let super::Receipt::Memory(mut receipt) = claim.receipt else {
             return Err(BrokerError::Stranger);
         };
-        let Some(Waiting { job, .. }) = receipt.held.take() else {
+        if receipt.held.take().is_none() {
             return Ok(());
-        };
+        }
+        let job = claim.job;
         let shared = &self.shared;
         match lifecycle::settle(job.attempt, &ended.kind) {
             Settlement::Over => {}

@@ -79,7 +79,7 @@ impl DeadLetters for RabbitDeadLetters {
 
 fn read(delivery: &Delivery) -> DeadLetter {
     let (reason, worker) = message::reason_of(&delivery.properties);
-    let job = message::job(&delivery.data);
+    let job = message::job(delivery);
     let id = match &job {
         Ok(job) => job.id.to_string(),
         Err(_) => Digest::of(&delivery.data).to_string(),

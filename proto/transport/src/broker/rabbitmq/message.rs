@@ -7,7 +7,7 @@ use lapin::options::{BasicAckOptions, BasicPublishOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Confirmation};
 use prost::Message;
-use stylefleet_proto::{Job, wire};
+use stylefleet_proto::{Job, Trace, wire};
 
 use super::link::Link;
 use super::patience::Patience;
@@ -21,25 +21,41 @@ const PERSISTENT: u8 = 2;
 const REASON: &str = "x-stylefleet-reason";
 /// Header of a dead letter: the worker that set it aside.
 const WORKER: &str = "x-stylefleet-worker";
+/// Headers that say where a job stands in distributed traces; the first two are W3C's.
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
+const BEFORE: &str = "x-stylefleet-before";
 /// Header in which a quorum queue counts earlier deliveries.
 const DELIVERIES: &str = "x-delivery-count";
 
 /// The job in a message, checked.
-pub(super) fn job(bytes: &[u8]) -> Result<Job, String> {
+pub(super) fn job(delivery: &Delivery) -> Result<Job, String> {
+    let bytes = &delivery.data;
     if bytes.len() > MAX_BYTES {
         return Err(format!(
             "the message has {} bytes, more than the {MAX_BYTES} allowed",
             bytes.len()
         ));
     }
-    let job = wire::Job::decode(bytes)
+    let job = wire::Job::decode(&bytes[..])
         .map_err(|e| format!("the message is no job of this contract: {e}"))?;
-    Job::try_from(job).map_err(|e| format!("the message is no valid job: {e}"))
+    let job = Job::try_from(job).map_err(|e| format!("the message is no valid job: {e}"))?;
+    let header = |name| text(&delivery.properties, name).unwrap_or_default();
+    let trace = Trace::of(&header(TRACEPARENT), &header(TRACESTATE), &header(BEFORE));
+    Ok(Job { trace, ..job })
 }
 
 /// A job as a message.
 pub(super) fn of_job(job: &Job) -> (Vec<u8>, BasicProperties) {
+    let trace = wire::Trace::from(&job.trace);
+    let trace = [
+        (TRACEPARENT, trace.traceparent),
+        (TRACESTATE, trace.tracestate),
+        (BEFORE, trace.before),
+    ];
+    let said = trace.into_iter().filter(|(_, value)| !value.is_empty());
     let properties = persistent("stylefleet.v2.Job").with_message_id(job.id.to_string().into());
+    let properties = with_headers(properties, said);
     (wire::Job::from(job).encode_to_vec(), properties)
 }
 
@@ -59,19 +75,36 @@ pub(super) fn with_reason(
     reason: &str,
     worker: &str,
 ) -> BasicProperties {
-    let mut headers = FieldTable::default();
-    headers.insert(REASON.into(), AMQPValue::LongString(reason.into()));
-    headers.insert(WORKER.into(), AMQPValue::LongString(worker.into()));
-    properties.with_headers(headers)
+    let headers = [(REASON, reason), (WORKER, worker)];
+    with_headers(
+        properties,
+        headers.map(|(name, value)| (name, value.to_owned())),
+    )
+}
+
+/// The same properties with more headers.
+fn with_headers(
+    properties: BasicProperties,
+    more: impl IntoIterator<Item = (&'static str, String)>,
+) -> BasicProperties {
+    let mut all = headers(&properties).cloned().unwrap_or_default();
+    for (name, value) in more {
+        all.insert(name.into(), AMQPValue::LongString(value.into()));
+    }
+    properties.with_headers(all)
 }
 
 /// Why a dead letter is one, and the worker that said so.
 pub(super) fn reason_of(properties: &BasicProperties) -> (Option<String>, Option<String>) {
-    let text = |name| match headers(properties)?.inner().get(name)? {
+    (text(properties, REASON), text(properties, WORKER))
+}
+
+/// What a header says, if it is text.
+fn text(properties: &BasicProperties, header: &str) -> Option<String> {
+    match headers(properties)?.inner().get(header)? {
         AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
         _ => None,
-    };
-    (text(REASON), text(WORKER))
+    }
 }
 
 /// Whether a message was delivered before and never answered.

@@ -142,7 +142,7 @@ impl RabbitWorker {
             let Some(delivery) = got.map(|message| message.delivery) else {
                 continue;
             };
-            return match message::job(&delivery.data) {
+            return match message::job(&delivery) {
                 Ok(job) => Ok(Taken::Job(Box::new(Claim {
                     redelivered: message::is_redelivered(&delivery),
                     abandoned: queue == ABANDONED,

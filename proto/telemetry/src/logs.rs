@@ -1,0 +1,75 @@
+//! Logs, as text for people or as JSON for machines.
+
+use serde::Deserialize;
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::debug_fn;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use crate::is_ours;
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line, in which the fields of all spans stand beside the message.
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Debug)]
+pub struct Logs<'a> {
+    /// What to log, as in `debug` or `stylefleet_worker=trace`.
+    pub filter: &'a str,
+    /// How lines look.
+    pub format: LogFormat,
+    /// Whether text has colours.
+    pub colours: bool,
+}
+
+/// The layer that writes logs.
+pub(crate) fn layer<S, W>(logs: &Logs<'_>, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    // A line is to say which job it is about however little is logged.
+    let spans = filter_fn(|about| about.is_span() && is_ours(about))
+        .with_max_level_hint(LevelFilter::from_level(Level::INFO));
+    let filter = EnvFilter::new(logs.filter).or(spans);
+    match logs.format {
+        LogFormat::Text => {
+            // What is there for OpenTelemetry says nothing to people.
+            let fields = debug_fn(|writer, field, value| {
+                if field.name() == "message" {
+                    write!(writer, "{value:?}")
+                } else if field.name().starts_with("otel.") {
+                    Ok(())
+                } else {
+                    write!(writer, "{field}={value:?}")
+                }
+            });
+            tracing_subscriber::fmt::layer()
+                .with_writer(writer)
+                .with_ansi(logs.colours)
+                .fmt_fields(fields.delimited(" "))
+                .with_filter(filter)
+                .boxed()
+        }
+        LogFormat::Json => json_subscriber::fmt::layer()
+            .flatten_event(true)
+            .with_span_list(false)
+            .with_current_span(false)
+            .flatten_span_list_on_top_level(true)
+            .with_writer(writer)
+            .with_filter(filter)
+            .boxed(),
+    }
+}
