@@ -10,6 +10,7 @@ mod event;
 mod job;
 pub mod keys;
 pub mod lifecycle;
+pub mod metrics;
 mod parameters;
 pub mod queues;
 mod records;

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::events::Events;
 use crate::failure::Failure;
+use crate::metrics::Meter;
 
 /// The writer pauses this many times as long as the last checkpoint took, so that checkpoints take
 /// at most a twentieth of the time.
@@ -74,7 +75,7 @@ impl CheckpointSender {
 impl CheckpointWriter {
     /// Writes checkpoints until the engine's end is dropped. If one fails, a note says so, and the
     /// job goes on.
-    pub async fn write(mut self, store: &dyn Store, key: &str, events: &Events) {
+    pub async fn write(mut self, store: &dyn Store, key: &str, events: &Events, meter: &Meter) {
         let mut pause = self.every;
         while self.rest(pause).await {
             self.wanted.store(true, Ordering::Release);
@@ -82,11 +83,16 @@ impl CheckpointWriter {
                 return;
             };
             let kept = match state.encoded {
-                Ok(bytes) => store.put(key, bytes.into()).await.map_err(Failure::Store),
+                Ok(bytes) => {
+                    let size = bytes.len();
+                    let put = store.put(key, bytes.into()).await;
+                    put.map(|()| size).map_err(Failure::Store)
+                }
                 Err(error) => Err(Failure::Engine(error)),
             };
-            if let Err(failure) = kept {
-                events.note(format!("no checkpoint was kept: {failure}"));
+            match kept {
+                Ok(size) => meter.stored(size),
+                Err(failure) => events.note(format!("no checkpoint was kept: {failure}")),
             }
             pause = pause_after(state.encoding_began.elapsed(), self.every);
         }
@@ -138,7 +144,8 @@ mod tests {
             sender.offer(&|| unreachable!("none is wanted for an hour"));
             drop(sender);
         };
-        tokio::join!(engine, writer.write(&store, "x", &events));
+        let meter = Meter::default();
+        tokio::join!(engine, writer.write(&store, "x", &events, &meter));
         assert_eq!(store.get("x").await.expect("reads"), None);
     }
 
@@ -161,7 +168,8 @@ mod tests {
             }
             drop(sender);
         };
-        tokio::join!(engine, writer.write(&store, "x", &events));
+        let meter = Meter::default();
+        tokio::join!(engine, writer.write(&store, "x", &events, &meter));
         assert_eq!(store.get("x").await.expect("reads"), Some("2".into()));
         let note = notifications.recv().await.expect("a note");
         let expected = Update::Note("no checkpoint was kept: libtorch: no".into());

@@ -1,6 +1,7 @@
 //! Why an attempt failed, and whether another may succeed.
 
 use stylefleet_engine::Error;
+use stylefleet_proto::metrics::Reason;
 use stylefleet_proto::{Digest, Invalid, Name, Role};
 use stylefleet_transport::store::StoreError;
 use tokio::task::JoinError;
@@ -106,5 +107,33 @@ impl Failure {
             // Another worker may know the kind.
             Self::UnknownKind { .. } | Self::Thread(_) | Self::Panic(_) | Self::Task(_) => true,
         }
+    }
+
+    /// What kind of failure it is, for those who count them.
+    pub fn class(&self) -> Reason {
+        match self {
+            Self::Missing { .. } | Self::Altered { .. } => Reason::Input,
+            Self::Invalid(_) | Self::NoInput(_) => Reason::Request,
+            Self::UnknownKind { .. } => Reason::Kind,
+            Self::NotFinite { .. } => Reason::Numbers,
+            Self::Store(_) => Reason::Store,
+            Self::Engine(error) => class_of(error),
+            Self::CrashLoop { .. } => Reason::Crash,
+            Self::Panic(_) | Self::Task(_) => Reason::Panic,
+            Self::Document { .. } | Self::Thread(_) => Reason::Worker,
+        }
+    }
+}
+
+fn class_of(error: &Error) -> Reason {
+    match error {
+        Error::Image { .. } | Error::Model { .. } | Error::Photographs { .. } => Reason::Input,
+        Error::Request(_) => Reason::Request,
+        Error::NotFinite(_) | Error::Diverged { .. } => Reason::Numbers,
+        Error::OutOfMemory(_) | Error::Memory { .. } => Reason::Memory,
+        Error::NoNetwork | Error::Weights { .. } => Reason::Weights,
+        Error::Input { .. } => Reason::Store,
+        Error::Torch(_) => Reason::Engine,
+        Error::Checkpoint(_) | Error::Device { .. } | Error::Encoding { .. } => Reason::Worker,
     }
 }

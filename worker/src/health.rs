@@ -9,6 +9,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
+use stylefleet_engine::DeviceMemory;
+use stylefleet_proto::metrics::Service;
 use stylefleet_proto::{Digest, keys};
 use stylefleet_transport::broker::RabbitWorker;
 use stylefleet_transport::store::{PatientStore, Store};
@@ -46,18 +48,19 @@ pub async fn serve(address: SocketAddr, health: Health) -> std::io::Result<()> {
         .route("/metrics", get(numbers))
         .with_state(health.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
-    tokio::spawn(probe(health.store));
+    tokio::spawn(probe(health.store, health.numbers));
     Ok(())
 }
 
 /// Asks the store for something now and then, so that an idle worker also notices whether it
-/// answers.
-async fn probe(store: Arc<PatientStore>) {
+/// answers. Sums up what was counted too, or it would pile up where nobody asks for it.
+async fn probe(store: Arc<PatientStore>, numbers: PrometheusHandle) {
     let key = keys::probe(&Digest::of(&fastrand::u128(..).to_le_bytes()));
     loop {
         sleep(LOOK_EVERY).await;
         // The store itself keeps track of whether it answers.
         let _ = store.contains(&key).await;
+        numbers.run_upkeep();
     }
 }
 
@@ -84,6 +87,11 @@ async fn readyz(State(health): State<Health>) -> Answer {
 }
 
 async fn numbers(State(health): State<Health>) -> String {
-    metrics::connected(health.broker.is_connected());
+    metrics::connected(Service::Broker, health.broker.is_connected());
+    metrics::connected(Service::Store, !health.store.is_away());
+    let device = health.context.engine.description().device.clone();
+    // A driver may be slow to answer.
+    let memory = tokio::task::spawn_blocking(move || DeviceMemory::of(&device)).await;
+    metrics::device(health.context.activity.ages(), memory.ok().flatten());
     health.numbers.render()
 }

@@ -13,17 +13,20 @@ use std::time::Duration;
 use serde::Serialize;
 use stylefleet_engine::{Error, Outcome, Task, checkpoint};
 use stylefleet_proto::lifecycle::{self, DEATHS};
+use stylefleet_proto::metrics::{Reason, Stage};
 use stylefleet_proto::queues::DELIVERY_LIMIT;
 use stylefleet_proto::{Asked, Ended, Invalid, Job, JobId, Record, Start, Update, keys};
 use stylefleet_transport::broker::Claim;
 use stylefleet_transport::store::Store;
 
+use crate::activity::Activity;
 use crate::checkpoints;
 use crate::engine_thread::EngineThread;
 use crate::events::{Events, unix_millis};
 use crate::failure::Failure;
 use crate::inputs::Inputs;
 use crate::kinds::{Assignment, Kinds};
+use crate::metrics::{self, Meter};
 use crate::own_store::OwnStore;
 use crate::previews;
 use crate::watch::{Signals, Watch};
@@ -47,6 +50,8 @@ pub struct WorkerContext {
     pub read_ahead: Option<u64>,
     /// Least time between two checkpoints.
     pub checkpoint_every: Duration,
+    /// What the device is at.
+    pub activity: Activity,
 }
 
 /// One attempt at one job.
@@ -62,7 +67,37 @@ pub enum Preparation {
     /// The job can be computed.
     Ready(Prepared),
     /// There is nothing to compute, or it cannot be.
-    Over(Ended),
+    Over(Conclusion),
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub struct Conclusion {
+    /// What the broker is told.
+    pub ended: Ended,
+    /// What it failed of, if it failed.
+    pub reason: Option<Reason>,
+}
+
+impl From<Ended> for Conclusion {
+    fn from(ended: Ended) -> Self {
+        Self {
+            ended,
+            reason: None,
+        }
+    }
+}
+
+/// What the store has of a job.
+enum Found {
+    /// The job is done, or is not wanted.
+    Nothing(Ended),
+    /// It is to be computed.
+    Work {
+        checkpoint: Option<Vec<u8>>,
+        steps: u64,
+        deaths: u32,
+    },
 }
 
 /// Everything that the engine needs for a job.
@@ -106,24 +141,47 @@ impl Attempt {
 
     /// Fetches everything that the job is computed from, unless there is nothing to compute.
     pub async fn prepare(&self, claim: &Claim) -> Preparation {
-        let ended = match self.fetch(claim).await {
+        let conclusion = match self.look_and_fetch(claim).await {
             Ok(Preparation::Ready(prepared)) => return Preparation::Ready(prepared),
-            Ok(Preparation::Over(ended)) => ended,
+            Ok(Preparation::Over(conclusion)) => conclusion,
             Err(failure) => self.fail(failure).await,
         };
+        let ended = &conclusion.ended;
         // A worker that died before it tidied up, or that the job killed, left its mark.
-        if lifecycle::settle(self.job.attempt, &ended).is_terminal() {
-            self.tidy_up(is_finished(&ended)).await;
+        if lifecycle::settle(self.job.attempt, ended).is_terminal() {
+            self.tidy_up(is_finished(ended)).await;
         }
-        Preparation::Over(ended)
+        Preparation::Over(conclusion)
     }
 
-    async fn fetch(&self, claim: &Claim) -> Result<Preparation, Failure> {
+    async fn look_and_fetch(&self, claim: &Claim) -> Result<Preparation, Failure> {
+        let looking = self.look(claim);
+        match metrics::timed(self.kind(), Stage::Prepare, looking).await? {
+            Found::Nothing(ended) => Ok(Preparation::Over(ended.into())),
+            Found::Work {
+                checkpoint,
+                steps,
+                deaths,
+            } => {
+                let fetching = self.fetch();
+                let assignment = metrics::timed(self.kind(), Stage::Fetch, fetching).await?;
+                Ok(Preparation::Ready(Prepared {
+                    assignment,
+                    checkpoint,
+                    steps,
+                    deaths,
+                }))
+            }
+        }
+    }
+
+    /// Looks whether there is anything to compute, and what there is of it already.
+    async fn look(&self, claim: &Claim) -> Result<Found, Failure> {
         if let Some(record) = self.result().await? {
-            return Ok(Preparation::Over(finished(&record)));
+            return Ok(Found::Nothing(finished(&record)));
         }
         if self.is_cancelled().await? {
-            return Ok(Preparation::Over(Ended::Cancelled));
+            return Ok(Found::Nothing(Ended::Cancelled));
         }
         let left = if claim.redelivered {
             self.left_behind().await?
@@ -139,16 +197,25 @@ impl Attempt {
         if deaths >= DEATHS {
             return Err(crash_loop(deaths, left));
         }
+        Ok(Found::Work {
+            checkpoint: checkpoint.map(|(bytes, _)| bytes),
+            steps,
+            deaths,
+        })
+    }
+
+    /// Fetches the inputs.
+    async fn fetch(&self) -> Result<Assignment, Failure> {
         let WorkerContext { kinds, inputs, .. } = &*self.context;
         let kind = kinds.get(&self.job.kind)?;
         let assignment = kind.prepare(&self.job, inputs).await?;
         self.read_ahead(&assignment.task).await;
-        Ok(Preparation::Ready(Prepared {
-            assignment,
-            checkpoint: checkpoint.map(|(bytes, _)| bytes),
-            steps,
-            deaths,
-        }))
+        Ok(assignment)
+    }
+
+    /// The job's kind in metrics.
+    pub fn kind(&self) -> &'static str {
+        self.context.kinds.label(&self.job.kind)
     }
 
     /// Has the task read its inputs ahead.
@@ -323,11 +390,21 @@ impl Attempt {
         let (checkpoint, steps) = resumed.unzip();
         let (previews, preview_writer) =
             previews::channel_of(self.job.preview_every, steps.unwrap_or(0));
-        let (watch, notes) = Watch::new(self.events.clone(), signals.clone(), sender, previews);
+        let meter = Meter {
+            kind: self.kind(),
+            activity: self.context.activity.clone(),
+        };
+        let (watch, notes) = Watch::new(
+            self.events.clone(),
+            signals.clone(),
+            sender,
+            previews,
+            meter.clone(),
+        );
         let key = keys::checkpoint(&self.job.id);
         let (outcome, (), ()) = tokio::join!(
             engine.run(assignment.task.clone(), checkpoint, watch),
-            writer.write(&**store, &key, &self.events),
+            writer.write(&**store, &key, &self.events, &meter),
             preview_writer.write(&**store, &self.job.id, &self.events),
         );
         Ok(Computed {

@@ -92,6 +92,11 @@ impl Kinds {
         known.map_or("unknown", |(name, _)| name)
     }
 
+    /// All their labels.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+
     /// The kind of that name.
     pub(crate) fn get(&self, name: &Role) -> Result<&dyn Kind, Failure> {
         let kind = self.0.get(name.as_ref());

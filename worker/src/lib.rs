@@ -4,6 +4,7 @@
 //! those of this program. A program for another kind registers it by [`Kinds::with`] and calls
 //! [`main`], as `tests/counting` does.
 
+mod activity;
 mod checkpoints;
 mod cli;
 mod config;

@@ -12,6 +12,7 @@ use stylefleet_transport::store::FolderStore;
 use tokio::fs::File;
 use tokio_util::sync::CancellationToken;
 
+use crate::activity::Activity;
 use crate::config::Settings;
 use crate::engine_thread::EngineThread;
 use crate::failure::Failure;
@@ -88,6 +89,7 @@ async fn serve(
         read_ahead: settings.read_ahead(engine.description()),
         engine,
         checkpoint_every: settings.checkpoint_every(),
+        activity: Activity::default(),
     });
     let service = Service {
         context,

@@ -7,6 +7,7 @@ use stylefleet_transport::broker::{BrokerError, BrokerOptions, RabbitWorker};
 use stylefleet_transport::store::{self, Patience, PatientStore, StoreError};
 use tokio_util::sync::CancellationToken;
 
+use crate::activity::Activity;
 use crate::config::{Settings, SettingsError};
 use crate::engine_thread::EngineThread;
 use crate::failure::Failure;
@@ -101,7 +102,6 @@ async fn begin(
         ca: settings.ca(),
         name: name.clone(),
     };
-    let numbers = metrics::install()?;
     let opened = store::open(&settings.store()?, &settings.store_options()).await?;
     let store = Arc::new(PatientStore::new(opened, Patience::Until(drain.clone())));
     let check = store.check().await?;
@@ -132,6 +132,7 @@ async fn begin(
         read_ahead: settings.read_ahead(engine.description()),
         engine,
         checkpoint_every: settings.checkpoint_every(),
+        activity: Activity::default(),
     });
     if let Some(address) = settings.health()? {
         let health = Health {
@@ -139,7 +140,7 @@ async fn begin(
             broker: broker.clone(),
             store,
             drain: drain.clone(),
-            numbers,
+            numbers: metrics::install(&context.kinds, context.engine.description())?,
         };
         let answering = health::serve(address, health).await;
         answering.map_err(|source| ServeError::Health { address, source })?;

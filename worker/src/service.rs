@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use stylefleet_engine::allocator;
 use stylefleet_proto::lifecycle::{self, ATTEMPTS, Settlement};
+use stylefleet_proto::metrics::Stage;
 use stylefleet_proto::{Ended, Job, headline};
 use stylefleet_transport::broker::{BrokerError, Claim, WorkerEnd};
 use tokio::task::{JoinError, JoinHandle};
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::events::Events;
 use crate::failure::Failure;
-use crate::job::{Attempt, Computed, Preparation, Prepared, Why, WorkerContext};
+use crate::job::{Attempt, Computed, Conclusion, Preparation, Prepared, Why, WorkerContext};
 use crate::metrics;
 use crate::own_store::Refusal;
 use crate::watch::Signals;
@@ -65,6 +66,7 @@ struct Ready {
     attempt: Attempt,
     events: Events,
     prepared: Prepared,
+    since: Instant,
 }
 
 /// A job that the engine is done with.
@@ -104,7 +106,9 @@ impl Service {
                 attempt,
                 events,
                 prepared,
+                since,
             } = ready;
+            metrics::took(attempt.kind(), Stage::Wait, since.elapsed());
             let (computed, why) = self.compute(&claim, &attempt, prepared, &signals).await;
             let done = Done {
                 claim,
@@ -142,6 +146,7 @@ impl Service {
                 self.turn_away(claim, &events, refusal).await;
                 continue;
             }
+            metrics::claimed(&claim);
             let attempt = Attempt::new(claim.job.clone(), self.context.clone(), events.clone());
             match attempt.prepare(&claim).await {
                 Preparation::Ready(prepared) => {
@@ -150,9 +155,10 @@ impl Service {
                         attempt,
                         events,
                         prepared,
+                        since: Instant::now(),
                     }));
                 }
-                Preparation::Over(ended) => self.settle(claim, &events, ended).await,
+                Preparation::Over(conclusion) => self.settle(claim, &events, conclusion).await,
             }
         }
         Ok(None)
@@ -165,8 +171,8 @@ impl Service {
             "worker {} does not take it: {refusal}",
             self.context.worker
         ));
-        self.settle(claim, events, Ended::Interrupted { steps: 0 })
-            .await;
+        let ended = Ended::Interrupted { steps: 0 };
+        self.settle(claim, events, ended.into()).await;
         // If nobody else takes it, it comes back at once.
         tokio::select! {
             () = sleep(AFTER_REFUSAL) => {}
@@ -182,6 +188,7 @@ impl Service {
         prepared: Prepared,
         signals: &Signals,
     ) -> (Result<Computed, Failure>, Option<Why>) {
+        let _at_work = self.context.activity.begin(prepared.steps);
         let began = Instant::now();
         let mut compute = pin!(attempt.compute(prepared, signals));
         let (computed, why) = tokio::select! {
@@ -191,7 +198,7 @@ impl Service {
                 (compute.await, Some(why))
             }
         };
-        metrics::was_busy(began.elapsed());
+        metrics::took(attempt.kind(), Stage::Compute, began.elapsed());
         (computed, why)
     }
 
@@ -226,8 +233,9 @@ impl Service {
             computed,
             why,
         } = done;
-        match attempt.finish(computed, why).await {
-            Some(ended) => self.settle(claim, &events, ended).await,
+        let finishing = attempt.finish(computed, why);
+        match metrics::timed(attempt.kind(), Stage::Upload, finishing).await {
+            Some(conclusion) => self.settle(claim, &events, conclusion).await,
             None => tracing::info!("{}: is another worker's now", title(&claim.job)),
         }
     }
@@ -236,10 +244,11 @@ impl Service {
     async fn give_back(&self, ready: Ready) {
         let steps = ready.prepared.steps;
         let ended = Ended::Interrupted { steps };
-        self.settle(ready.claim, &ready.events, ended).await;
+        self.settle(ready.claim, &ready.events, ended.into()).await;
     }
 
-    async fn settle(&self, claim: Claim, events: &Events, ended: Ended) {
+    async fn settle(&self, claim: Claim, events: &Events, conclusion: Conclusion) {
+        let Conclusion { ended, reason } = conclusion;
         let ended = match ended {
             // A worker that is stopping does not wait until the store answers again. What fails for
             // that reason is no failed attempt; a panic is one.
@@ -252,10 +261,12 @@ impl Service {
             }
             ended => ended,
         };
-        metrics::ended(self.context.kinds.label(&claim.job.kind), &ended);
+        let kind = self.context.kinds.label(&claim.job.kind);
+        metrics::ended(kind, claim.job.attempt, &ended, reason);
         let title = title(&claim.job);
         log(&title, &claim.job, &ended);
-        if let Err(error) = self.broker.settle(claim, events.event(ended)).await {
+        let settling = self.broker.settle(claim, events.event(ended));
+        if let Err(error) = metrics::timed(kind, Stage::Settle, settling).await {
             // The store has what was done, and the next delivery finds it there.
             tracing::warn!("{title}: {error}");
         }

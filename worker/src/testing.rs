@@ -21,6 +21,7 @@ use stylefleet_transport::store::MemoryStore;
 use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
+use crate::activity::Activity;
 use crate::engine_thread::EngineThread;
 use crate::events::Events;
 use crate::failure::Failure;
@@ -219,6 +220,7 @@ impl Scene {
                 engine,
                 read_ahead: Some(1 << 20),
                 checkpoint_every: Duration::ZERO,
+                activity: Activity::default(),
             }),
             broker: MemoryBroker::default(),
             job,

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::checkpoints::CheckpointSender;
 use crate::events::Events;
+use crate::metrics::Meter;
 use crate::previews::Previews;
 
 /// A job with fewer seconds than this left is about to end.
@@ -35,6 +36,7 @@ pub struct Watch {
     previews: Previews,
     notes: Sender<String>,
     throttle: Throttle,
+    meter: Meter,
 }
 
 impl Watch {
@@ -44,6 +46,7 @@ impl Watch {
         signals: Signals,
         checkpoints: CheckpointSender,
         previews: Previews,
+        meter: Meter,
     ) -> (Self, Receiver<String>) {
         let (notes, noted) = channel();
         let watch = Self {
@@ -53,6 +56,7 @@ impl Watch {
             previews,
             notes,
             throttle: Throttle::default(),
+            meter,
         };
         (watch, noted)
     }
@@ -67,6 +71,7 @@ impl Observer for Watch {
 
     fn progressed(&mut self, progress: &Progress) -> Control {
         tracing::trace!("{:?}: step {}", self.events, progress.steps);
+        self.meter.stepped(progress);
         if self.throttle.lets_pass(&progress.phase, Instant::now()) {
             self.events.publish(Update::Progress(progress.clone()));
         }

@@ -9,11 +9,13 @@
 )]
 
 use std::error::Error as _;
+use std::ffi::c_int;
 use std::sync::OnceLock;
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LAZY};
 use tch::{Cuda, Device, Kind, Tensor};
 
+use crate::device::DeviceMemory;
 use crate::{Cause, Error};
 
 /// Comes with libtorch, and registers its kernels when it is loaded.
@@ -49,6 +51,33 @@ pub(crate) fn devices() -> u32 {
     } else {
         0
     }
+}
+
+/// How the memory of the device of that number stands, if CUDA was loaded. tch does not tell; the
+/// CUDA runtime, which came with libtorch, does.
+pub(crate) fn memory(device: c_int) -> Option<DeviceMemory> {
+    if !(0..devices() as c_int).contains(&device) {
+        return None;
+    }
+    let program = Library::this();
+    let (mut free, mut size) = (0usize, 0usize);
+    // SAFETY: both functions have these types in every version of the runtime, and take any number
+    // and two places to write to. The device is one that is there, and only this thread's choice
+    // of a device is changed.
+    let answer = unsafe {
+        type SetDevice = unsafe extern "C" fn(c_int) -> c_int;
+        type MemGetInfo = unsafe extern "C" fn(*mut usize, *mut usize) -> c_int;
+        let set_device = program.get::<SetDevice>(b"cudaSetDevice\0").ok()?;
+        let mem_get_info = program.get::<MemGetInfo>(b"cudaMemGetInfo\0").ok()?;
+        match set_device(device) {
+            0 => mem_get_info(&mut free, &mut size),
+            error => error,
+        }
+    };
+    (answer == 0).then(|| DeviceMemory {
+        used: size.saturating_sub(free) as u64,
+        size: size as u64,
+    })
 }
 
 /// Why libtorch sees no device.

@@ -73,12 +73,49 @@ pub(crate) fn memory(device: Device) -> Option<u64> {
     if device != Device::Cpu {
         return None;
     }
+    // Of the total, not of what is free now: the same job has to give the same result.
+    Some(machine_memory()? / 4 * 3)
+}
+
+/// Memory of a device, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// What is taken: of a GPU by anybody, of a machine by this process.
+    pub used: u64,
+    /// What there is: the GPU's, the machine's, or the container's.
+    pub size: u64,
+}
+
+impl DeviceMemory {
+    /// How the memory of that device stands, if it can be told. The name is a
+    /// [`Description`](crate::Description)'s. A GPU's driver may take a moment to answer.
+    pub fn of(device: &str) -> Option<Self> {
+        if let Some(index) = device.strip_prefix("cuda:") {
+            return cuda::memory(index.parse().ok()?);
+        }
+        Some(Self {
+            used: resident()?,
+            size: machine_memory()?,
+        })
+    }
+}
+
+/// Bytes of memory that this process has.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+    Some(kib << 10)
+}
+
+/// Bytes of memory of this machine, or of the container.
+fn machine_memory() -> Option<u64> {
     let mut system = System::new().ok()?;
     system.refresh_memory();
     let container = system.cgroup_limits().map(|limits| limits.total_memory);
-    // The total, not what is free now: the same job has to give the same result.
-    let total = container.unwrap_or(u64::MAX).min(system.total_memory());
-    Some(total / 4 * 3)
+    Some(container.unwrap_or(u64::MAX).min(system.total_memory()))
 }
 
 /// The vector instructions that libtorch's kernels can use on this CPU.
@@ -112,4 +149,23 @@ pub(crate) fn cpu_gains_in_bf16() -> bool {
     }
     #[cfg(not(target_arch = "x86_64"))]
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_has_some_of_its_machines_memory() {
+        let before = DeviceMemory::of("cpu").expect("is told");
+        assert!((1 << 20..before.size).contains(&before.used), "{before:?}");
+        let more = vec![1u8; 64 << 20];
+        let after = DeviceMemory::of("cpu").expect("is told");
+        assert!(
+            after.used > before.used + (32 << 20),
+            "{before:?} {after:?}"
+        );
+        assert_eq!(more[more.len() - 1], 1);
+        assert_eq!(DeviceMemory::of("cuda:x"), None);
+    }
 }

@@ -39,6 +39,7 @@ mod transform;
 mod vgg;
 mod weights;
 
+pub use device::DeviceMemory;
 pub use engine::{Description, Engine, Options};
 pub use error::Error;
 pub use evaluation::Evaluation;

@@ -4,11 +4,13 @@ use bytes::Bytes;
 use stylefleet_engine::{Finished, Outcome};
 use stylefleet_model::with_sources;
 use stylefleet_proto::lifecycle::{self, ATTEMPTS, Settlement};
+use stylefleet_proto::metrics::Reason;
 use stylefleet_proto::{Ended, Record, keys};
 use stylefleet_transport::store::StoreError;
 
-use super::{Attempt, Computed, Why, finished, is_finished, json};
+use super::{Attempt, Computed, Conclusion, Why, finished, is_finished, json};
 use crate::failure::Failure;
+use crate::metrics;
 use crate::record::record;
 
 /// How often to try to write a result.
@@ -21,23 +23,24 @@ impl Attempt {
         &self,
         computed: Result<Computed, Failure>,
         why: Option<Why>,
-    ) -> Option<Ended> {
+    ) -> Option<Conclusion> {
         let ended = match computed {
             Ok(computed) => self.keep(computed, why).await,
             Err(failure) => Err(failure),
         };
-        let ended = match ended {
-            Ok(ended) => ended,
+        let conclusion = match ended {
+            Ok(ended) => ended.map(Conclusion::from),
             Err(failure) => Some(self.fail(failure).await),
         };
         if why != Some(Why::Void) {
-            self.tidy_up(ended.as_ref().is_some_and(is_finished)).await;
+            let ended = conclusion.as_ref().map(|conclusion| &conclusion.ended);
+            self.tidy_up(ended.is_some_and(is_finished)).await;
         } else if self.is_done().await.unwrap_or(false) {
             // The worker that has the job now tidies up, but may have done so before this attempt's
             // last write.
             self.tidy_up(true).await;
         }
-        ended
+        conclusion
     }
 
     async fn keep(&self, computed: Computed, why: Option<Why>) -> Result<Option<Ended>, Failure> {
@@ -50,6 +53,7 @@ impl Attempt {
             Outcome::Finished(made) => {
                 let record = self.upload(made, specification, notes).await?;
                 self.confirm(&record).await?;
+                metrics::finished(self.kind(), &record);
                 return Ok(Some(finished(&record)));
             }
             Outcome::Interrupted { checkpoint, steps } => (checkpoint, steps),
@@ -57,7 +61,9 @@ impl Attempt {
         // The worker that has the job now may be further.
         if why != Some(Why::Void) || self.is_ahead(steps).await? {
             let key = keys::checkpoint(&self.job.id);
+            let bytes = checkpoint.len();
             self.context.store.put(&key, checkpoint.into()).await?;
+            metrics::stored(self.kind(), bytes);
         }
         Ok(match why {
             Some(Why::Void) => None,
@@ -112,15 +118,19 @@ impl Attempt {
     }
 
     /// How a failed attempt ended. If no other follows, the reason goes into the store.
-    pub(super) async fn fail(&self, failure: Failure) -> Ended {
+    pub(super) async fn fail(&self, failure: Failure) -> Conclusion {
         // People get one line; this has what lies behind it.
         tracing::debug!("{}: {}", self.job.id, with_sources(&failure));
+        let because = Some(failure.class());
         let retryable = failure.is_retryable();
         let reason = failure.to_string();
         let failed = Ended::Failed { retryable, reason };
         let settlement = lifecycle::settle(self.job.attempt, &failed);
         let Settlement::SetAside { reason } = settlement else {
-            return failed;
+            return Conclusion {
+                ended: failed,
+                reason: because,
+            };
         };
         let record = stylefleet_proto::Failure {
             job: self.job.id,
@@ -135,25 +145,29 @@ impl Attempt {
         match written {
             // No job is set aside without its failure in the store: another attempt has to write
             // it.
-            Some(error) if error.is_retryable() && self.job.attempt < ATTEMPTS => Ended::Failed {
-                retryable: true,
-                reason: error.to_string(),
+            Some(error) if error.is_retryable() && self.job.attempt < ATTEMPTS => Conclusion {
+                ended: Ended::Failed {
+                    retryable: true,
+                    reason: error.to_string(),
+                },
+                reason: Some(Reason::Store),
             },
             Some(error) if error.is_retryable() => {
                 self.events.note(error);
-                Ended::Interrupted { steps: 0 }
+                Ended::Interrupted { steps: 0 }.into()
             }
-            Some(error) => {
-                tracing::warn!("{}: {error}", self.job.id);
-                Ended::Failed {
-                    retryable: false,
-                    reason,
+            refused => {
+                if let Some(error) = refused {
+                    tracing::warn!("{}: {error}", self.job.id);
+                }
+                Conclusion {
+                    ended: Ended::Failed {
+                        retryable: false,
+                        reason,
+                    },
+                    reason: because,
                 }
             }
-            None => Ended::Failed {
-                retryable: false,
-                reason,
-            },
         }
     }
 }

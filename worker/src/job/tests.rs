@@ -193,7 +193,7 @@ async fn a_result_stands_only_if_it_is_good() {
         specification: serde_json::Value::Null,
         notes: Vec::new(),
     };
-    let ended = attempt.finish(Ok(computed), None).await;
+    let ended = attempt.finish(Ok(computed), None).await.map(|c| c.ended);
     assert!(ended.as_ref().is_some_and(is_finished), "{ended:?}");
     let json = scene.get(&key).await.expect("is there");
     let record: Record = serde_json::from_slice(&json).expect("parses");
@@ -241,7 +241,7 @@ async fn outputs_that_no_record_may_have_are_no_result() {
             specification: serde_json::Value::Null,
             notes: Vec::new(),
         };
-        let ended = attempt.finish(Ok(computed), None).await;
+        let ended = attempt.finish(Ok(computed), None).await.map(|c| c.ended);
         let failed = Some(false);
         let retryable = match ended {
             Some(Ended::Failed { retryable, .. }) => Some(retryable),
@@ -345,7 +345,7 @@ async fn a_failure_keeps_the_error_of_the_store() {
     let claim = claim.expect("answers").expect("has the job");
     let (events, _notifications) = events(&scene.job).await;
     let attempt = Attempt::new(scene.job.clone(), scene.context.clone(), events);
-    let failure = attempt.fetch(&claim).await.err().expect("no folder");
+    let failure = attempt.look(&claim).await.err().expect("no folder");
     assert!(matches!(failure, Failure::Store(_)), "{failure:?}");
     let mut sources = std::iter::successors(failure.source(), |&error| error.source());
     let io = sources.find_map(|source| source.downcast_ref::<std::io::Error>());

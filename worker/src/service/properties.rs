@@ -30,6 +30,7 @@ use stylefleet_transport::store::{MemoryStore, Reading, Stat, Store, StoreError,
 use tokio_util::sync::CancellationToken;
 
 use super::{Service, ServiceError};
+use crate::activity::Activity;
 use crate::inputs::Inputs;
 use crate::job::WorkerContext;
 use crate::kinds::{Assignment, Kind, Kinds};
@@ -237,6 +238,7 @@ impl World {
                     engine: engine().await,
                     read_ahead: None,
                     checkpoint_every: Duration::ZERO,
+                    activity: Activity::default(),
                 }),
                 broker: worker.clone(),
                 drain: worker.drain.clone(),
