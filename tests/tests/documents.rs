@@ -3,12 +3,14 @@
 // Helpers of tests may panic as tests do.
 #![allow(clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
 use stylefleet_model::stylize::{Preset, table};
 use stylefleet_model::trained::{Header, Layout};
 use stylefleet_model::{Choice, Heading, Parameter, Validate, train};
+use stylefleet_proto::metrics::{self, Shape};
 
 /// The page about parameters.
 fn parameters() -> String {
@@ -75,20 +77,74 @@ fn list<'a>(page: &mut String, rows: impl Iterator<Item = &'a Parameter>) {
     page.pop();
 }
 
-/// With STYLEFLEET_WRITE_DOCUMENTS in the environment it writes the page anew.
-#[test]
-fn the_page_about_parameters_follows_from_the_table() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/PARAMETERS.md");
-    let page = parameters();
+/// The page about metrics.
+fn metrics() -> String {
+    let mut page = String::from(
+        "# Metrics\n\n\
+         What Prometheus finds at `/metrics`. This page follows from the tables in\n\
+         `proto/src/metrics.rs`. `deploy/dashboards` has alert rules and a dashboard for Grafana,\n\
+         which also read RabbitMQ's own metrics.\n",
+    );
+    page += "\n## Workers\n\n\
+             At the address in `STYLEFLEET_HEALTH`. Whatever is counted begins at 0 with the worker.\n\n\
+             | name | type | labels | |\n| --- | --- | --- | --- |\n";
+    for metric in metrics::WORKER {
+        let labels: Vec<_> = metric
+            .labels
+            .iter()
+            .map(|label| format!("`{}`", label.name))
+            .collect();
+        let (name, shape, labels) = (metric.name, metric.shape.word(), labels.join(", "));
+        writeln!(page, "| `{name}` | {shape} | {labels} | {} |", metric.help).expect("writes");
+    }
+    page += "\n## Labels\n";
+    let mut described = BTreeSet::new();
+    for label in metrics::WORKER.iter().flat_map(|metric| metric.labels) {
+        if !described.insert(label.name) {
+            continue;
+        }
+        writeln!(page, "\n**`{}`**: {}", label.name, label.help).expect("writes");
+        for (index, (value, meaning)) in label.values.iter().enumerate() {
+            let gap = if index == 0 { "\n" } else { "" };
+            writeln!(page, "{gap}- `{value}`: {meaning}").expect("writes");
+        }
+    }
+    page += "\n## Buckets\n\n\
+             The upper bounds of histograms, before `+Inf`:\n\n";
+    for metric in metrics::WORKER {
+        if let Shape::Histogram(bounds) = metric.shape {
+            let bounds: Vec<_> = bounds.iter().map(f64::to_string).collect();
+            writeln!(page, "- `{}`: {}", metric.name, bounds.join(", ")).expect("writes");
+        }
+    }
+    page
+}
+
+/// Fails unless `docs/{name}` is `page`. With STYLEFLEET_WRITE_DOCUMENTS in the environment it
+/// writes it anew.
+fn expect_page(name: &str, page: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs")
+        .join(name);
     if std::env::var_os("STYLEFLEET_WRITE_DOCUMENTS").is_some() {
-        std::fs::write(&path, &page).expect("writes");
+        std::fs::write(&path, page).expect("writes");
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         written == page,
-        "docs/PARAMETERS.md is not what the table says: STYLEFLEET_WRITE_DOCUMENTS=1 cargo test \
+        "docs/{name} is not what the code says: STYLEFLEET_WRITE_DOCUMENTS=1 cargo test \
          --release --workspace --test documents"
     );
+}
+
+#[test]
+fn the_page_about_parameters_follows_from_the_table() {
+    expect_page("PARAMETERS.md", &parameters());
+}
+
+#[test]
+fn the_page_about_metrics_follows_from_the_table() {
+    expect_page("METRICS.md", &metrics());
 }
 
 /// Its header is one, and its table names the convolutions that the header implies.
