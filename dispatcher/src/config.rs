@@ -1,8 +1,10 @@
 //! What the environment says: the only place that reads it.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use stylefleet_telemetry::{LogFormat, Logs};
 use stylefleet_transport::broker::{BrokerError, BrokerOptions};
 use stylefleet_transport::store::{self, Location, StoreError};
 
@@ -18,6 +20,8 @@ pub struct Settings {
     worker: Option<PathBuf>,
     /// `STYLEFLEET_LOG`: what to log to standard error, as in `debug` or `stylefleet=trace`.
     log: Option<String>,
+    /// `STYLEFLEET_LOG_FORMAT`: how its lines look, `text` or `json`.
+    log_format: LogFormat,
     /// `STYLEFLEET_BROKER`: the broker's URL.
     broker: Option<String>,
     /// `STYLEFLEET_STORE`: where the store is.
@@ -58,9 +62,14 @@ impl Settings {
             .try_deserialize()?)
     }
 
-    /// What to log. Unless told otherwise, what libraries say is left out: errors are ours to tell.
-    pub fn log(&self) -> &str {
-        self.log.as_deref().unwrap_or("stylefleet=warn")
+    /// What to log, and how. Unless told otherwise, what libraries say is left out: errors are ours
+    /// to tell.
+    pub fn logs(&self) -> Logs<'_> {
+        Logs {
+            filter: self.log.as_deref().unwrap_or("stylefleet=warn"),
+            format: self.log_format,
+            colours: std::io::stderr().is_terminal(),
+        }
     }
 
     /// Whether a log was asked for.

@@ -30,9 +30,9 @@ mod table;
 pub mod testing;
 mod train;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use stylefleet_telemetry::Telemetry;
 use tokio::runtime::Builder;
 
 pub use cli::Args;
@@ -59,11 +59,7 @@ pub fn main<A: clap::Parser>(
         Ok(settings) => settings,
         Err(error) => return complain(&error, USAGE),
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(settings.log())
-        .with_writer(|| output::Log)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    let _telemetry = Telemetry::start("stylefleet", &settings.logs(), || output::Log);
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,

@@ -5,6 +5,7 @@ use std::pin::pin;
 
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::commands::{self, CommandError, Ending, FleetCommand, RunArgs, SubmitArgs};
 use crate::config::Settings;
@@ -27,7 +28,9 @@ impl Session {
     /// Does jobs on this machine.
     pub async fn run<O: Order>(mut self, args: RunArgs<O>) -> Result<Ending, CommandError> {
         // It has workers to stop, and handles a second signal too.
-        commands::run(args, &self.settings, &mut self.signals).await
+        let span = stylefleet_telemetry::root(tracing::info_span!("run"));
+        let run = commands::run(args, &self.settings, &mut self.signals);
+        run.instrument(span).await
     }
 
     /// Submits jobs to the fleet.

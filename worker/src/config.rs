@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
+use std::io::IsTerminal;
 use std::net::{AddrParseError, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -15,6 +16,7 @@ use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 use stylefleet_engine::{Cause, Description, Options, SETUP_FILE};
 use stylefleet_proto::{Digest, Invalid};
+use stylefleet_telemetry::{LogFormat, Logs};
 use stylefleet_transport::broker::BrokerUrl;
 use stylefleet_transport::store::{self, Location};
 
@@ -57,6 +59,7 @@ pub struct Settings {
     grace_seconds: f64,
     cache_bytes: u64,
     log: String,
+    log_format: LogFormat,
 }
 
 /// A setting that must not be shown.
@@ -272,9 +275,13 @@ impl Settings {
         Duration::from_secs_f64(self.grace_seconds)
     }
 
-    /// What to log.
-    pub fn log(&self) -> &str {
-        &self.log
+    /// What to log to standard error, and how.
+    pub fn logs(&self) -> Logs<'_> {
+        Logs {
+            filter: &self.log,
+            format: self.log_format,
+            colours: std::io::stderr().is_terminal(),
+        }
     }
 
     /// Least time between two checkpoints.
@@ -439,6 +446,7 @@ mod tests {
             ("STYLEFLEET_GRACE_SECONDS", "0"),
             ("STYLEFLEET_HEALTH", "8080"),
             ("STYLEFLEET_WEIGHTS", "store:../x"),
+            ("STYLEFLEET_LOG_FORMAT", "xml"),
         ] {
             let refused = settings(Flags::default(), [variable, ("HOME", "/h")]);
             assert!(refused.is_err(), "{variable:?}");

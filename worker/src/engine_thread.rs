@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use stylefleet_engine::{Description, Engine, Error, Options, Outcome, Task};
 use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
 
 use crate::failure::Failure;
 use crate::watch::Watch;
@@ -30,6 +31,8 @@ struct Work {
     task: Arc<dyn Task>,
     checkpoint: Option<Vec<u8>>,
     watch: Watch,
+    /// The caller's span, which the work belongs to.
+    span: Span,
     reply: oneshot::Sender<Result<Outcome, Failure>>,
 }
 
@@ -80,6 +83,7 @@ impl EngineThread {
             task,
             checkpoint,
             watch,
+            span: Span::current(),
             reply,
         });
         outcome.await.unwrap_or_else(|_| Err(gone()))
@@ -102,10 +106,14 @@ fn serve(mut engine: Engine, mut jobs: mpsc::UnboundedReceiver<Work>) {
             task,
             checkpoint,
             mut watch,
+            span,
             reply,
         } = work;
-        let outcome = guarded(|| task.run(&mut engine, checkpoint.as_deref(), &mut watch));
-        drop(watch); // Ends the writers of checkpoints and previews.
+        let outcome = span.in_scope(|| {
+            let outcome = guarded(|| task.run(&mut engine, checkpoint.as_deref(), &mut watch));
+            drop(watch); // Ends the writers of checkpoints and previews.
+            outcome
+        });
         if matches!(outcome, Err(Failure::Panic(_))) {
             // What the engine holds cannot be trusted any more, not even to be dropped.
             std::mem::forget(engine);

@@ -31,7 +31,7 @@ mod watch;
 mod weights;
 
 use std::fs::File;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -41,6 +41,7 @@ pub use failure::Failure;
 pub use inputs::Inputs;
 pub use kinds::{Assignment, Kind, Kinds};
 pub use stylefleet_engine as engine;
+use stylefleet_telemetry::Telemetry;
 
 use crate::cli::{Cli, Command};
 use crate::config::Settings;
@@ -62,13 +63,9 @@ pub fn main(kinds: Kinds) -> ExitCode {
     }
 }
 
-/// Logs to standard error from here on.
-fn log(settings: &Settings) {
-    tracing_subscriber::fmt()
-        .with_env_filter(settings.log())
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+/// Logs to standard error, and traces if that is wanted, until this is dropped.
+fn telemetry(settings: &Settings) -> Telemetry {
+    Telemetry::start("stylefleet-worker", &settings.logs(), std::io::stderr)
 }
 
 fn run(command: Command, kinds: Kinds) -> Result<ExitCode, (u8, Box<dyn std::error::Error>)> {
@@ -77,14 +74,14 @@ fn run(command: Command, kinds: Kinds) -> Result<ExitCode, (u8, Box<dyn std::err
     match command {
         Command::Local { store, flags } => {
             let settings = settings(&flags)?;
-            log(&settings);
+            let _telemetry = telemetry(&settings);
             local::run(&store, &settings, kinds, out)
                 .map(|()| ExitCode::SUCCESS)
                 .map_err(|e| (if e.is_at_start() { CANNOT_BEGIN } else { 1 }, e.into()))
         }
         Command::Serve { flags } => {
             let settings = settings(&flags)?;
-            log(&settings);
+            let _telemetry = telemetry(&settings);
             serve::run(&settings, kinds)
                 .map(|()| ExitCode::SUCCESS)
                 .map_err(|e| (if e.is_at_start() { CANNOT_BEGIN } else { 1 }, e.into()))

@@ -70,7 +70,13 @@ impl SubmitError {
 }
 
 /// Records what a submit asks for, publishes its jobs, and writes down which of them the broker
-/// took. Leaves out those that are done or with the broker; `again`: only those that are done.
+/// took. Leaves out those that are done or with the broker; `again`: only those that are done. The
+/// jobs are traced as parts of this.
+#[tracing::instrument(
+    name = "publish",
+    skip_all,
+    fields(otel.kind = "producer", batch = %asked.batch, jobs = jobs.len())
+)]
 pub async fn submit(
     store: &dyn Store,
     broker: &dyn DispatcherEnd,
@@ -82,8 +88,10 @@ pub async fn submit(
         return Ok(Submitted::default());
     }
     let identity = store::establish_identity(store).await?;
+    let trace = stylefleet_telemetry::current();
     for job in &mut jobs {
         job.store = Some(identity);
+        job.trace = trace.clone();
     }
     let id = batch::new_submit();
     let known = batch::record(store, asked, &id).await?;

@@ -153,12 +153,14 @@ async fn prepare(
 
     let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
     let ends = state::ends(&**store, &ids).await?;
+    let trace = stylefleet_telemetry::current();
     let mut open = Vec::new();
     for mut job in jobs {
         if ends.get(&job.id) != Some(&End::Done) {
             // What an earlier run gave up is wanted again.
             state::revive(&**store, &job.id).await?;
             job.preview_every = preview_every;
+            job.trace = trace.clone();
             open.push(job);
         }
     }

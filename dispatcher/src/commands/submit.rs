@@ -7,6 +7,7 @@ use stylefleet_fleet::submit::{self, Submitted};
 use stylefleet_proto::{BatchId, Priority};
 use stylefleet_transport::store::Store;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::commands::fetch::Extras;
 use crate::commands::{CommandError, Ending, connect, open_store, preview_every, watch};
@@ -80,7 +81,9 @@ pub async fn run<O: Order>(
         previews: args.preview_every.is_some(),
         curve: args.curve,
     };
-    let Handed { batch, out, ending } = submit_order(args, store.clone(), settings).await?;
+    let span = stylefleet_telemetry::root(tracing::info_span!("submit"));
+    let submitted = submit_order(args, store.clone(), settings).instrument(span);
+    let Handed { batch, out, ending } = submitted.await?;
     if !wait {
         return Ok(ending);
     }

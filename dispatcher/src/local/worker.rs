@@ -194,7 +194,14 @@ async fn remember(stderr: ChildStderr, device: Option<String>) -> VecDeque<Strin
     while let Ok(Some(piece)) = pieces.next_segment().await {
         let line = String::from_utf8_lossy(&piece).trim().to_owned();
         if let Some(device) = &device {
-            Line::Remark(format!("{device}: {line}")).print();
+            // A JSON object is to stay one.
+            let is_json = line.starts_with('{');
+            let shown = if is_json {
+                line.clone()
+            } else {
+                format!("{device}: {line}")
+            };
+            Line::Remark(shown).print();
         }
         if lines.len() == REMEMBERED {
             lines.pop_front();

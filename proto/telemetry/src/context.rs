@@ -27,9 +27,10 @@ pub fn current() -> Trace {
     }
 }
 
-/// Puts a program's outermost span into the trace that the process was started in, if any.
-pub fn root(span: &Span) {
-    join(span, &config::callers_trace());
+/// A program's outermost span, in the trace that the process was started in, if any.
+pub fn root(span: Span) -> Span {
+    join(&span, &config::callers_trace());
+    span
 }
 
 /// Puts the span of an attempt into its job's trace, and links it to the attempt before. What is
