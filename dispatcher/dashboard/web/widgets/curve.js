@@ -1,0 +1,62 @@
+// How the loss of a job falls, by term; what its worker tells is added to what the server has.
+
+import { get, path } from '../api.js';
+import { h } from '../dom.js';
+import { Chart } from './chart.js';
+
+export class Curve {
+  constructor(job, signal) {
+    this.job = job;
+    this.signal = signal;
+    this.chart = new Chart({ label: 'Loss', x: 'steps', log: true }, signal);
+    this.problem = h('p', { class: 'note' });
+    this.element = h('div', {}, this.chart.element, this.problem);
+    this.phases = [];
+    this.steps = [];
+    this.lines = new Map();
+  }
+
+  /** Fetches the curve as it is now. */
+  async load() {
+    try {
+      const curve = await get(path('jobs', this.job, 'curve'), {}, this.signal);
+      this.phases = [...curve.phase];
+      this.steps = [...curve.steps];
+      this.lines = new Map([['loss', [...curve.loss]]]);
+      for (const [term, values] of Object.entries(curve.terms ?? {})) this.lines.set(term, [...values]);
+      this.problem.textContent = '';
+    } catch (error) {
+      if (error.name !== 'AbortError') this.problem.textContent = error.message;
+    }
+    this.#show();
+  }
+
+  /** Adds what a worker tells of its job. */
+  add(progress) {
+    const { steps, figures, phase } = progress;
+    if (!Number.isFinite(figures?.loss) || steps <= (this.steps.at(-1) ?? -1)) return;
+    const began = this.phase !== undefined && this.phase !== phase;
+    this.phase = phase;
+    this.phases.push((this.phases.at(-1) ?? 1) + (began ? 1 : 0));
+    this.steps.push(steps);
+    for (const name of Object.keys(figures)) {
+      const term = name === 'loss' ? name : name.startsWith('loss.') && name.slice('loss.'.length);
+      if (!term) continue;
+      if (!this.lines.has(term)) this.lines.set(term, Array(this.steps.length - 1).fill(null));
+      this.lines.get(term).push(figures[name]);
+    }
+    for (const values of this.lines.values()) {
+      if (values.length < this.steps.length) values.push(null);
+    }
+    this.#show();
+  }
+
+  #show() {
+    const marks = [];
+    this.phases.forEach((phase, index) => {
+      if (index > 0 && phase !== this.phases[index - 1]) marks.push({ index, text: `phase ${phase}` });
+    });
+    const series = [...this.lines].map(([name, values]) => ({ name, values }));
+    this.chart.show(this.steps, series, marks);
+  }
+}
