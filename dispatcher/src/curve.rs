@@ -91,6 +91,7 @@ mod tests {
             phase: vec![1, 1, 2, 2],
             steps: vec![1, 10, 11, 20],
             loss: vec![1e9, 1e5, 1e7, f64::NAN],
+            ..Curve::default()
         };
         let svg = chart("a & b", &curve).expect("draws").expect("has points");
         assert_eq!(svg.matches("<polyline").count() - axes(&svg), 2, "{svg}");
@@ -114,6 +115,7 @@ mod tests {
                 phase: vec![u32::MAX, 0],
                 steps: steps.into(),
                 loss: loss.into(),
+                ..Curve::default()
             };
 
             let svg = chart("a", &curve).expect("draws");

@@ -65,6 +65,7 @@ impl Scene {
             phase: vec![1, 1],
             steps: vec![1, 2],
             loss: vec![2.0, 1.0],
+            ..Curve::default()
         };
         let curve = serde_json::to_vec(&curve).expect("JSON");
         self.add_output(&mut record, number, Curve::ROLE, &curve, "json")

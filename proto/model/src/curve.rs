@@ -1,5 +1,7 @@
 //! How the loss of a job fell.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The output of the role [`Curve::ROLE`]: how the loss fell, oldest first; one entry of each list
@@ -12,6 +14,10 @@ pub struct Curve {
     pub steps: Vec<u64>,
     /// The loss.
     pub loss: Vec<f64>,
+    /// Its terms, by the names that figures have, as in `loss.content`. Not in curves of older
+    /// releases.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub terms: BTreeMap<String, Vec<f64>>,
 }
 
 impl Curve {

@@ -1,8 +1,10 @@
 //! How the loss of a job fell, thinned so that a long job's curve is no longer than a short one's.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use stylefleet_model::Curve;
+use stylefleet_model::{Curve, Figures};
 
 use crate::{Error, Output};
 
@@ -10,7 +12,7 @@ use crate::{Error, Output};
 const MOST: usize = 512;
 
 /// The loss after an iteration. Losses of different phases are those of different objectives.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct CurvePoint {
     /// The phase, from 1.
     pub phase: u32,
@@ -18,6 +20,8 @@ pub(super) struct CurvePoint {
     pub steps: u64,
     /// The loss.
     pub loss: f64,
+    /// Its terms, by name.
+    pub terms: Figures,
 }
 
 /// The loss after iterations: all of them, or every second, every fourth, ...
@@ -65,12 +69,31 @@ impl LossCurve {
     }
 }
 
+/// Terms of a loss as figures: parts of `loss`.
+pub(super) fn figures_of(terms: impl IntoIterator<Item = (String, f64)>) -> Figures {
+    let terms = terms.into_iter();
+    terms
+        .map(|(term, value)| (format!("loss.{term}"), value))
+        .collect()
+}
+
+/// The terms of all points, by name. A term that some point lacks is left out.
+fn terms_of(points: &[CurvePoint]) -> BTreeMap<String, Vec<f64>> {
+    let names = points.first().map(|first| first.terms.keys());
+    let values = |name: &String| {
+        let values = points.iter().map(|point| point.terms.get(name).copied());
+        Some((name.clone(), values.collect::<Option<Vec<_>>>()?))
+    };
+    names.into_iter().flatten().filter_map(values).collect()
+}
+
 /// A curve as an output of a job.
 pub(super) fn output(points: &[CurvePoint]) -> Output {
     let curve = Curve {
         phase: points.iter().map(|point| point.phase).collect(),
         steps: points.iter().map(|point| point.steps).collect(),
         loss: points.iter().map(|point| point.loss).collect(),
+        terms: terms_of(points),
     };
     Output {
         role: Curve::ROLE,
@@ -97,6 +120,7 @@ mod tests {
                 phase: 1,
                 steps,
                 loss: 1.0,
+                terms: Figures::new(),
             });
         }
         let at: Vec<u64> = curve.points().iter().map(|p| p.steps).collect();

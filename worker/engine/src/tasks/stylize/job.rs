@@ -1,5 +1,6 @@
 //! One picture: from scale to scale, iteration by iteration.
 
+use stylefleet_model::Figures;
 use stylefleet_model::stylize::{Format, Precision};
 use tch::Tensor;
 
@@ -16,6 +17,7 @@ use crate::memory::{Fit, Memory};
 use crate::minimize::{Minimizer, Point, Spectrum, Step};
 use crate::objective::{self, Loss, Mode};
 use crate::observer::Halt;
+use crate::tasks::curve::figures_of;
 use crate::vgg::{Vgg, bounds, from_network, to_network};
 use crate::{Cause, Control, Error, Outcome};
 
@@ -128,11 +130,11 @@ impl Job<'_> {
 
     /// The first evaluation of a scale. An interruption waits for the second.
     fn begin_scale(&mut self, start: &Tensor) -> Result<(Loss, Minimizer), Error> {
-        let (loss, point) = self.with_room(|job| job.loss_at(start))?;
+        let (loss, point, terms) = self.with_room(|job| job.loss_at(start))?;
         if !point.loss.is_finite() {
             return Err(Error::NotFinite(point.loss));
         }
-        self.monitor.evaluated(point.loss);
+        self.monitor.evaluated(point.loss, terms);
         self.monitor.commit();
         let minimizer = self.with_room(|job| {
             let spectrum = Spectrum::new(job.monitor.extent(), job.vgg.device())?;
@@ -146,10 +148,10 @@ impl Job<'_> {
     }
 
     /// The objective, and its value at `x`, `[1, 3, H, W]`.
-    fn loss_at(&mut self, x: &Tensor) -> Result<(Loss, Point), Error> {
+    fn loss_at(&mut self, x: &Tensor) -> Result<(Loss, Point, Figures), Error> {
         let loss = self.loss()?;
-        let point = point(self.vgg, &loss, x)?;
-        Ok((loss, point))
+        let (point, terms) = point(self.vgg, &loss, x)?;
+        Ok((loss, point, terms))
     }
 
     /// The objective at the current scale, in the current arithmetic.
@@ -204,8 +206,8 @@ impl Job<'_> {
                     return Ok(None);
                 }
                 let x = x.f_reshape(shape).map_err(Error::from)?;
-                let point = point(vgg, &loss, &x)?;
-                match monitor.evaluated(point.loss) {
+                let (point, terms) = point(vgg, &loss, &x)?;
+                match monitor.evaluated(point.loss, terms) {
                     Control::Continue => Ok(Some(point)),
                     Control::Interrupt => Err(Halt::Interrupted),
                 }
@@ -247,9 +249,9 @@ impl Job<'_> {
         let x = minimizer.best().0;
         let x = x.f_reshape(shape_of(self.monitor.extent()))?;
         match self.with_room(|job| job.unsatisfied_at(&x)) {
-            Ok(Some((loss, point))) => {
+            Ok(Some((loss, point, terms))) => {
                 // An interruption waits for the next evaluation.
-                self.monitor.evaluated(point.loss);
+                self.monitor.evaluated(point.loss, terms);
                 minimizer.reevaluated(point)?;
                 self.monitor.commit();
                 Ok(Some(loss))
@@ -270,7 +272,7 @@ impl Job<'_> {
 
     /// [`Job::loss_at`] a place, unless its loss is low enough to end there. This saves the
     /// gradient, which takes most of the memory.
-    fn unsatisfied_at(&mut self, x: &Tensor) -> Result<Option<(Loss, Point)>, Error> {
+    fn unsatisfied_at(&mut self, x: &Tensor) -> Result<Option<(Loss, Point, Figures)>, Error> {
         let loss = self.loss()?;
         if self.request.parameters.stop_below.is_some() {
             let (exact, _) = loss.score(self.vgg, x)?;
@@ -278,8 +280,8 @@ impl Job<'_> {
                 return Ok(None);
             }
         }
-        let point = point(self.vgg, &loss, x)?;
-        Ok(Some((loss, point)))
+        let (point, terms) = point(self.vgg, &loss, x)?;
+        Ok(Some((loss, point, terms)))
     }
 
     /// The picture that the next scale starts from. Only the change against the start is carried
@@ -329,14 +331,15 @@ fn shape_of(extent: Extent) -> [i64; 4] {
     [1, 3, i64::from(extent.height), i64::from(extent.width)]
 }
 
-/// Evaluates `x`, `[1, 3, H, W]`.
-fn point(vgg: &Vgg, loss: &Loss, x: &Tensor) -> Result<Point, Error> {
+/// Evaluates `x`, `[1, 3, H, W]`. Returns the loss's terms too.
+fn point(vgg: &Vgg, loss: &Loss, x: &Tensor) -> Result<(Point, Figures), Error> {
     let evaluation = loss.evaluate(vgg, x)?;
-    Ok(Point {
+    let point = Point {
         x: x.f_reshape([-1])?,
         loss: evaluation.loss,
         gradient: evaluation.gradient,
-    })
+    };
+    Ok((point, figures_of(evaluation.terms)))
 }
 
 /// An image as a JPEG.

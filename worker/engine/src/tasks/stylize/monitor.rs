@@ -46,6 +46,7 @@ impl<'a> Monitor<'a> {
             evaluation: 0,
             total: 0,
             recent: Vec::new(),
+            terms: Figures::new(),
             curve: LossCurve::default(),
             arithmetic,
             seconds: 0.0,
@@ -130,19 +131,24 @@ impl<'a> Monitor<'a> {
     }
 
     /// Counts an evaluation and reports it to the observer, which may want to stop.
-    pub fn evaluated(&mut self, loss: f64) -> Control {
+    pub fn evaluated(&mut self, loss: f64, terms: Figures) -> Control {
         let extent = self.extent();
         self.position.evaluation += 1;
         self.position.total += 1;
         self.pixels += extent.pixels();
-        self.lowest = self.lowest.min(loss);
+        if loss < self.lowest {
+            self.lowest = loss;
+            self.position.terms = terms;
+        }
+        let mut figures = self.position.terms.clone();
+        figures.insert("loss".to_owned(), self.lowest);
         let progress = Progress {
             phase: self.phase(),
             done: self.position.evaluation.into(),
             total: self.budget(self.position.scale).into(),
             unit: "evaluations".to_owned(),
             steps: self.position.total.into(),
-            figures: Figures::from([("loss".to_owned(), self.lowest)]),
+            figures,
             seconds_left: Some(self.seconds_left()),
         };
         self.observer.progressed(&progress)
@@ -177,6 +183,7 @@ impl<'a> Monitor<'a> {
             phase: self.position.scale as u32 + 1,
             steps: self.position.total.into(),
             loss,
+            terms: self.position.terms.clone(),
         });
         self.position.recent.push(loss);
         if self.position.recent.len() > TOLERANCE_SPAN + 1 {

@@ -63,8 +63,7 @@ impl Picture {
             ("picture.width".to_owned(), self.width.into()),
             ("picture.height".to_owned(), self.height.into()),
         ]);
-        let terms = self.terms.iter();
-        figures.extend(terms.map(|(term, value)| (format!("loss.{term}"), *value)));
+        figures.extend(curve::figures_of(self.terms.clone()));
         figures
     }
 

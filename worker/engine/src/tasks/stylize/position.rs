@@ -1,6 +1,7 @@
 //! Where an unfinished picture stands, and how that is saved.
 
 use serde::{Deserialize, Serialize};
+use stylefleet_model::Figures;
 use tch::Device;
 
 use super::Request;
@@ -26,6 +27,8 @@ pub(super) struct Position {
     pub total: u32,
     /// Losses after the last iterations at this scale, oldest first.
     pub recent: Vec<f64>,
+    /// Terms of the lowest loss at this scale, by name.
+    pub terms: Figures,
     /// The losses of the whole job so far.
     pub curve: LossCurve,
     /// Arithmetic of the network.

@@ -186,10 +186,14 @@ impl<'a> Job<'a> {
         self.learner.learn(&gradient, rate(training, step))?;
         self.position.steps += 1;
         self.position.means.add(&figures);
+        let mut terms = self.position.means.figures();
+        let loss = terms["loss"];
+        terms.retain(|name, _| name.starts_with("loss."));
         self.position.curve.push(CurvePoint {
             phase: 1,
             steps: self.position.steps.into(),
-            loss: self.position.means.figures()["loss"],
+            loss,
+            terms,
         });
         Ok(())
     }
@@ -219,13 +223,9 @@ impl<'a> Job<'a> {
             gradient = gradient.f_mul_scalar(most / norm)?;
             norm = most;
         }
-        let terms = found.terms.into_iter();
-        let terms = terms.map(|(term, value)| (format!("loss.{term}"), value));
-        let others = [("loss".to_owned(), found.loss), (NORM.to_owned(), norm)];
-        Ok(Lesson {
-            gradient,
-            figures: terms.chain(others).collect(),
-        })
+        let mut figures = curve::figures_of(found.terms);
+        figures.extend([("loss".to_owned(), found.loss), (NORM.to_owned(), norm)]);
+        Ok(Lesson { gradient, figures })
     }
 
     /// The next sample, as an image on the device.
