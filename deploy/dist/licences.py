@@ -8,7 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 
-ROOTS = ("stylefleet-dispatcher", "stylefleet-worker")
+ROOTS = ("stylefleet", "stylefleet-worker-program")
 FILES = re.compile(r"(licen[cs]e|copying|copyright|notice|unlicense)", re.IGNORECASE)
 
 

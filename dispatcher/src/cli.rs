@@ -15,23 +15,12 @@ use crate::train::{self, TrainOptions};
 
 /// Redraws pictures in the style of others, on as many devices as there are.
 #[derive(Debug, Parser)]
-#[command(name = "stylefleet", version, after_help = ENVIRONMENT)]
+#[command(name = "stylefleet")]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
     command: Command,
 }
-
-/// What all commands of a fleet read.
-const ENVIRONMENT: &str = "\
-Environment of the fleet's commands, all but `run`, `train`, `apply` and `models`; these read what
-concerns S3 where inputs lie in buckets:
-  STYLEFLEET_BROKER       amqp[s]://user:password@host[:port][,host...]/vhost
-  STYLEFLEET_STORE        s3://bucket[/prefix], or a folder's path
-  STYLEFLEET_S3_ENDPOINT  address of an S3 server that is not AWS's: http[s]://host:port
-  STYLEFLEET_CA           PEM file of further certificate authorities, for both
-  STYLEFLEET_LOG          what to log to standard error, as in debug [default: stylefleet=warn]
-  AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_PROFILE and the rest of AWS's own";
 
 /// The commands.
 #[derive(Debug, Subcommand)]

@@ -1,18 +1,27 @@
-//! What the environment says: the only place that reads it.
+//! What the environment and the file with settings say: the only place that reads either.
 
-use std::io::IsTerminal;
+mod manual;
+
 use std::path::{Path, PathBuf};
 
+use config::{Config, Environment, File, FileFormat, Source};
 use serde::Deserialize;
+use stylefleet_model::did_you_mean;
 use stylefleet_telemetry::{LogFormat, Logs};
 use stylefleet_transport::broker::{BrokerError, BrokerOptions};
 use stylefleet_transport::store::{self, Location, StoreError};
 
+use crate::color;
+
+pub use manual::{SETTINGS, manual, template};
+
 /// The worker's command, as it is called beside our own and in PATH.
 const WORKER: &str = "stylefleet-worker";
+/// The variable that names the file with settings.
+const FILE: &str = "STYLEFLEET_CONFIG";
 
-/// Settings from variables that begin with `STYLEFLEET_`. Not to be printed: the broker's URL
-/// has a password.
+/// Settings from variables that begin with `STYLEFLEET_`, or else from a file. Not to be printed:
+/// the broker's URL has a password.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct Settings {
@@ -32,12 +41,31 @@ pub struct Settings {
     ca: Option<PathBuf>,
 }
 
-/// The environment holds something that cannot be used, or lacks something.
+/// The settings hold something that cannot be used, or lack something.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A variable has a value of the wrong kind.
-    #[error("environment variables STYLEFLEET_*: {0}")]
+    #[error("settings, in variables STYLEFLEET_* or the file: {0}")]
     Environment(#[from] config::ConfigError),
+    /// The file cannot be read, or is no TOML.
+    #[error("settings: {}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        reason: config::ConfigError,
+    },
+    /// The file has something that is no setting.
+    #[error("settings: {}: there is no setting {key}{hint}", path.display())]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// What it calls it.
+        key: String,
+        /// What was probably meant.
+        hint: String,
+    },
     /// There is no broker.
     #[error("no broker is named: set STYLEFLEET_BROKER, as in amqp://user:password@host/vhost")]
     NoBroker,
@@ -53,13 +81,17 @@ pub enum ConfigError {
 }
 
 impl Settings {
-    /// Reads the environment.
+    /// Reads the environment, and the file that it names, or the usual one if it is there.
     pub fn read() -> Result<Self, ConfigError> {
-        let environment = config::Environment::with_prefix("STYLEFLEET").ignore_empty(true);
-        Ok(config::Config::builder()
-            .add_source(environment)
-            .build()?
-            .try_deserialize()?)
+        let named = variable(FILE).map(PathBuf::from);
+        let file = named.or_else(|| usual_file().filter(|path| path.exists()));
+        let environment = Environment::with_prefix("STYLEFLEET").ignore_empty(true);
+        let mut settings = Config::builder();
+        if let Some(path) = file {
+            settings = settings.add_source(read_file(&path)?);
+        }
+        let settings = settings.add_source(environment).build()?;
+        Ok(settings.try_deserialize()?)
     }
 
     /// What to log, and how. Unless told otherwise, what libraries say is left out: errors are ours
@@ -68,7 +100,7 @@ impl Settings {
         Logs {
             filter: self.log.as_deref().unwrap_or("stylefleet=warn"),
             format: self.log_format,
-            colours: std::io::stderr().is_terminal(),
+            colours: color::is_for_log(),
         }
     }
 
@@ -110,5 +142,94 @@ impl Settings {
             endpoint: self.s3_endpoint.clone(),
             ca: self.ca.clone(),
         }
+    }
+}
+
+/// Where a file with settings is looked for: in the user's folder alone, since it may name programs
+/// to start, which whoever filled the working directory must not.
+pub fn usual_file() -> Option<PathBuf> {
+    let folder = variable("XDG_CONFIG_HOME").map(PathBuf::from);
+    let folder = folder.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".config")))?;
+    Some(folder.join("stylefleet/config.toml"))
+}
+
+/// A variable that is set to something.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Reads a file that has nothing but settings in it.
+fn read_file(path: &Path) -> Result<Config, ConfigError> {
+    let refuse = |reason| ConfigError::File {
+        path: path.to_owned(),
+        reason,
+    };
+    let file = File::from(path).format(FileFormat::Toml);
+    let read = Config::builder().add_source(file).build().map_err(refuse)?;
+    let keys = SETTINGS.map(|setting| setting.key);
+    for key in read.collect().map_err(refuse)?.into_keys() {
+        if !keys.contains(&key.as_str()) {
+            return Err(ConfigError::Unknown {
+                path: path.to_owned(),
+                hint: did_you_mean(&key, keys),
+                key,
+            });
+        }
+    }
+    Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config.toml");
+        fs::write(&path, text).expect("writes");
+        (folder, path)
+    }
+
+    fn refusal(text: &str) -> String {
+        let (_folder, path) = file(text);
+        let refused = read_file(&path).err().expect("is refused");
+        let message = refused.to_string();
+        message.replace(&path.display().to_string(), "FILE")
+    }
+
+    #[test]
+    fn the_template_has_every_setting_and_sets_none() {
+        let (_folder, path) = file(&template());
+        let none = read_file(&path).expect("is read").collect();
+        assert!(none.expect("is read").is_empty());
+        // As it would be once somebody had removed the marks of comments.
+        let (_folder, path) = file(&template().replace("\n#", "\n").replace("\n ", "\n# "));
+        let read = read_file(&path).expect("is read");
+        // Fails to compile where there is one that is not tested here.
+        let Settings {
+            worker: Some(_),
+            log: Some(_),
+            log_format: LogFormat::Json,
+            broker: Some(_),
+            store: Some(_),
+            s3_endpoint: Some(_),
+            ca: Some(_),
+        } = read.try_deserialize().expect("are settings")
+        else {
+            panic!("the template leaves out a setting");
+        };
+    }
+
+    #[test]
+    fn a_file_with_anything_else_is_refused() {
+        let message = refusal("brokr = 'amqp://mq/'");
+        assert_eq!(
+            message,
+            "settings: FILE: there is no setting brokr; did you mean broker?"
+        );
+        assert!(refusal("store = ").starts_with("settings: FILE: "));
+        assert!(read_file(Path::new("/nowhere/config.toml")).is_err());
     }
 }

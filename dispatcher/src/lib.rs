@@ -9,9 +9,11 @@
 mod apply;
 mod brokers;
 mod cli;
+mod color;
 mod commands;
 mod config;
 mod curve;
+mod exit;
 mod follow;
 mod images;
 mod local;
@@ -21,6 +23,7 @@ mod order;
 mod output;
 mod output_folder;
 mod pictures;
+mod program;
 mod reporter;
 mod session;
 mod signals;
@@ -32,6 +35,7 @@ mod train;
 
 use std::process::ExitCode;
 
+use stylefleet_proto::Build;
 use stylefleet_telemetry::Telemetry;
 use tokio::runtime::Builder;
 
@@ -45,41 +49,34 @@ pub use session::Session;
 
 use config::Settings;
 
-/// Exit codes beyond success: some results failed or there was trouble, wrong usage, interrupted.
-const FAILED: u8 = 1;
-const USAGE: u8 = 2;
-const INTERRUPTED: u8 = 130;
-
-/// What a program does: reads its arguments and the environment, and has `perform` run the command.
+/// What a program does: reads its arguments and settings, and has `perform` run the command.
 pub fn main<A: clap::Parser>(
+    build: Build,
     perform: impl AsyncFnOnce(A, Session) -> Result<Ending, CommandError>,
 ) -> ExitCode {
-    let args = A::parse();
-    let settings = match Settings::read() {
-        Ok(settings) => settings,
-        Err(error) => return complain(&error, USAGE),
-    };
-    let _telemetry = Telemetry::start("stylefleet", &settings.logs(), || output::Log);
-    let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return complain(&error, FAILED),
-    };
-    let ended = runtime.block_on(async { perform(args, Session::begin(settings)?).await });
-    // A file system may be at a call that never returns; it is not waited for.
-    runtime.shutdown_background();
-    match ended {
-        Ok(Ending::AllDone) => ExitCode::SUCCESS,
-        Ok(Ending::SomeFailed) => ExitCode::from(FAILED),
-        Ok(Ending::Interrupted) => ExitCode::from(INTERRUPTED),
-        Err(error) if error.is_usage() => complain(&error, USAGE),
-        Err(error) => complain(&error, FAILED),
+    color::settle(std::env::args_os());
+    let mut program = program::command::<A>(build);
+    let args = A::from_arg_matches(&program.clone().get_matches());
+    let args = args.unwrap_or_else(|error| error.format(&mut program).exit());
+    let ended = run(program, async |session| perform(args, session).await);
+    if let Err(error) = &ended {
+        // People get one line; this has what lies behind it.
+        tracing::debug!("{}", stylefleet_model::with_sources(error));
+        eprintln!("error: {error}");
     }
+    ExitCode::from(exit::code(&ended))
 }
 
-fn complain(error: &dyn std::error::Error, code: u8) -> ExitCode {
-    // People get one line; this has what lies behind it.
-    tracing::debug!("{}", stylefleet_model::with_sources(error));
-    eprintln!("error: {error}");
-    ExitCode::from(code)
+fn run(
+    program: clap::Command,
+    perform: impl AsyncFnOnce(Session) -> Result<Ending, CommandError>,
+) -> Result<Ending, CommandError> {
+    let settings = Settings::read()?;
+    let _telemetry = Telemetry::start("stylefleet", &settings.logs(), || output::Log);
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(CommandError::Runtime)?;
+    let ended = runtime.block_on(async { perform(Session::begin(settings, program)?).await });
+    // A file system may be at a call that never returns; it is not waited for.
+    runtime.shutdown_background();
+    ended
 }

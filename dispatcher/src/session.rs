@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::pin;
 
+use clap::Command;
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -12,17 +13,23 @@ use crate::config::Settings;
 use crate::order::Order;
 use crate::signals::Signals;
 
-/// What a command works with: the environment's settings, and signals that end it.
+/// What a command works with: settings, signals that end it, and the command line that it is one
+/// of.
 pub struct Session {
     settings: Settings,
     signals: Signals,
+    program: Command,
 }
 
 impl Session {
     /// Takes the signals over.
-    pub(crate) fn begin(settings: Settings) -> Result<Self, CommandError> {
+    pub(crate) fn begin(settings: Settings, program: Command) -> Result<Self, CommandError> {
         let signals = Signals::listen().map_err(CommandError::Signals)?;
-        Ok(Self { settings, signals })
+        Ok(Self {
+            settings,
+            signals,
+            program,
+        })
     }
 
     /// Does jobs on this machine.
@@ -43,7 +50,7 @@ impl Session {
     /// Runs a command of the fleet.
     pub async fn fleet(self, command: FleetCommand) -> Result<Ending, CommandError> {
         let stop = CancellationToken::new();
-        let work = command.run(&self.settings, &stop);
+        let work = command.run(&self.settings, self.program, &stop);
         until_signal(work, self.signals, &stop).await
     }
 }

@@ -1,8 +1,10 @@
 //! The tables of parameters as options of the command line.
 
+use std::ffi::OsStr;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
-use clap::builder::{StyledStr, ValueParser};
+use clap::builder::{PossibleValue, StyledStr, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Command};
 use stylefleet_model::Parameter;
@@ -64,16 +66,19 @@ impl<T: Table> clap::FromArgMatches for TableArgs<T> {
 }
 
 /// The option that sets a parameter of `T`.
-pub fn option<T: Table>(row: &Parameter) -> Arg {
+pub fn option<T: Table + Clone + 'static>(row: &Parameter) -> Arg {
     let brief = row.brief();
     let paragraphs: Vec<_> = [brief.clone()].into_iter().chain(row.details()).collect();
+    let words = row.choices.iter().flat_map(|words| words.split(", "));
+    let words = words.map(str::to_owned);
     let option = Arg::new(row.name())
         .long(row.name())
         .aliases(row.aliases)
         .value_name(row.value)
         .help(brief)
         .help_heading(row.heading.title())
-        .value_parser(parser::<T>(row.name()));
+        .hide_possible_values(true)
+        .value_parser(Reader::<T>::new(row.name(), words));
     let option = if paragraphs.len() > 1 {
         option.long_help(StyledStr::from(paragraphs.join("\n\n")))
     } else {
@@ -90,9 +95,43 @@ pub fn option<T: Table>(row: &Parameter) -> Arg {
 }
 
 /// Keeps what is written for a parameter of `T`, if it can be read.
-pub fn parser<T: Table>(name: String) -> ValueParser {
-    ValueParser::from(move |written: &str| {
-        let read = T::default().give(&name, written);
-        read.map(|_| written.to_owned())
-    })
+#[derive(Clone)]
+pub struct Reader<T> {
+    name: String,
+    words: Vec<String>,
+    table: PhantomData<fn() -> T>,
+}
+
+impl<T> Reader<T> {
+    /// Of the parameter of that name. Shells complete it to one of `words`, if there are any.
+    pub fn new(name: String, words: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            name,
+            words: words.into_iter().collect(),
+            table: PhantomData,
+        }
+    }
+}
+
+impl<T: Table + Clone + 'static> TypedValueParser for Reader<T> {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        option: Option<&Arg>,
+        written: &OsStr,
+    ) -> Result<String, clap::Error> {
+        let name = self.name.clone();
+        let read = move |written: &str| {
+            let read = T::default().give(&name, written);
+            read.map(|_| written.to_owned())
+        };
+        read.parse_ref(command, option, written)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let words = self.words.iter().map(PossibleValue::new);
+        (!self.words.is_empty()).then(|| Box::new(words) as _)
+    }
 }

@@ -5,6 +5,7 @@
 //! Pure: no I/O. What enters from outside passes through a `TryFrom` of this crate, which checks
 //! every field; past that door a value is known to be good.
 
+mod build;
 mod check;
 mod event;
 mod job;
@@ -18,15 +19,18 @@ mod specification;
 pub mod testing;
 mod trace;
 
+pub use build::Build;
 pub use event::{Delivery, Ended, Event, EventKind, Hello, Pulse, ToWorker, Update};
 pub use job::{Input, Job, JobId, MAX_PREVIEW_EVERY, Priority, VERSION};
-pub use records::{Accepted, Asked, Failure, Manifest, ManifestEntry, Output, Record, Start, SubmitId};
+pub use records::{
+    Accepted, Asked, Failure, Manifest, ManifestEntry, Output, Record, Start, SubmitId,
+};
 
 pub use specification::Specification;
-pub use trace::{Trace, TraceParent};
 pub use stylefleet_model::{
     BatchId, Curve, Digest, Figures, Hasher, Invalid, Name, Progress, Role, Valid, headline,
 };
+pub use trace::{Trace, TraceParent};
 
 /// The protobuf messages as prost generates them: unchecked. See `stylefleet.proto`.
 #[allow(missing_docs, clippy::all)]

@@ -2,8 +2,9 @@
 //!
 //! `model <- proto <- transport <- {fleet <- dispatcher, worker} <- tests`, `model <- engine <-
 //! worker`,
-//! `formats <- {fleet, dispatcher, engine}`; and what belongs in one place stays there: libtorch in
-//! the engine, broker and S3 in the transport, the environment in config modules.
+//! `formats <- {fleet, dispatcher, engine}`, `proto <- telemetry <- {fleet, dispatcher, worker}`;
+//! and what belongs in one place stays there: libtorch in the engine, broker and S3 in the transport,
+//! OpenTelemetry in the telemetry, the environment in config modules.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -29,10 +30,11 @@ static METADATA: LazyLock<Metadata> = LazyLock::new(|| {
 const TESTS: [&str; 2] = ["stylefleet-counting", "stylefleet-tests"];
 
 /// What each crate of the house may depend on in the house.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("stylefleet-formats", &[]),
     ("stylefleet-model", &[]),
     ("stylefleet-proto", &["stylefleet-model"]),
+    ("stylefleet-telemetry", &["stylefleet-proto"]),
     (
         "stylefleet-transport",
         &["stylefleet-model", "stylefleet-proto"],
@@ -43,6 +45,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "stylefleet-formats",
             "stylefleet-model",
             "stylefleet-proto",
+            "stylefleet-telemetry",
             "stylefleet-transport",
         ],
     ),
@@ -53,6 +56,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "stylefleet-formats",
             "stylefleet-model",
             "stylefleet-proto",
+            "stylefleet-telemetry",
             "stylefleet-transport",
         ],
     ),
@@ -66,8 +70,15 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "stylefleet-engine",
             "stylefleet-model",
             "stylefleet-proto",
+            "stylefleet-telemetry",
             "stylefleet-transport",
         ],
+    ),
+    // The programs themselves.
+    ("stylefleet", &["stylefleet-dispatcher", "stylefleet-proto"]),
+    (
+        "stylefleet-worker-program",
+        &["stylefleet-proto", "stylefleet-worker"],
     ),
 ];
 
@@ -108,10 +119,17 @@ const OUT_OF_REACH: [(&str, &[&str], &str); 4] = [
 ];
 
 /// Crates that only some of the house may name in their manifests.
-const RESERVED: [(&str, &[&str]); 4] = [
+const RESERVED: [(&str, &[&str]); 7] = [
     // Tests need it to do what the transport would not: break the contract.
     ("lapin", &["stylefleet-transport", "stylefleet-tests"]),
     ("aws-*", &["stylefleet-transport"]),
+    // Tests need what a collector is sent.
+    (
+        "opentelemetry*",
+        &["stylefleet-telemetry", "stylefleet-tests"],
+    ),
+    ("tracing-opentelemetry", &["stylefleet-telemetry"]),
+    ("tracing-subscriber", &["stylefleet-telemetry"]),
     ("tch", &["stylefleet-engine"]),
     // For the build scripts, which hear from it where libtorch is.
     (
@@ -120,6 +138,7 @@ const RESERVED: [(&str, &[&str]); 4] = [
             "stylefleet-counting",
             "stylefleet-engine",
             "stylefleet-worker",
+            "stylefleet-worker-program",
         ],
     ),
 ];

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 /// Settings come from flags, then the environment (STYLEFLEET_ and a setting's name in capitals, as
 /// in STYLEFLEET_MAX_PIXELS), then the file given with --config, then built-in defaults.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "stylefleet-worker")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

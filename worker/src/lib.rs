@@ -34,13 +34,14 @@ use std::fs::File;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 pub use async_trait::async_trait;
 pub use failure::Failure;
 pub use inputs::Inputs;
 pub use kinds::{Assignment, Kind, Kinds};
 pub use stylefleet_engine as engine;
+use stylefleet_proto::Build;
 use stylefleet_telemetry::Telemetry;
 
 use crate::cli::{Cli, Command};
@@ -51,10 +52,13 @@ const CANNOT_BEGIN: u8 = 2;
 
 /// Runs the command that the process was started with, for jobs of these kinds. Call it first of
 /// all, before there are other threads.
-pub fn main(kinds: Kinds) -> ExitCode {
+pub fn main(build: Build, kinds: Kinds) -> ExitCode {
     config::forbid_tf32();
     stylefleet_engine::allocator::keep_what_is_freed();
-    match run(Cli::parse().command, kinds) {
+    let mut program = Cli::command().version(build.to_string());
+    let cli = Cli::from_arg_matches(&program.get_matches_mut());
+    let cli = cli.unwrap_or_else(|error| error.format(&mut program).exit());
+    match run(cli.command, kinds) {
         Ok(code) => code,
         Err((code, error)) => {
             eprintln!("stylefleet-worker: {error}");

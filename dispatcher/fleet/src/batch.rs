@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::de::DeserializeOwned;
+use stylefleet_model::did_you_mean;
 use stylefleet_proto::{Accepted, BatchId, JobId, Manifest, ManifestEntry, Name, SubmitId, keys};
 use stylefleet_transport::store::{Store, StoreError};
 
@@ -27,15 +28,26 @@ pub struct Batch {
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
     /// There is none of that name.
-    #[error("there is no batch {0} in the store: `stylefleet status` lists those there are")]
-    Missing(BatchId),
+    #[error(
+        "there is no batch {batch} in the store: `stylefleet status` lists those there are{hint}"
+    )]
+    Missing {
+        /// What was looked for.
+        batch: BatchId,
+        /// What was probably meant.
+        hint: String,
+    },
     /// It asks for no result of that name.
-    #[error("batch {batch} has no result {name}: `stylefleet status {batch} --jobs` lists them")]
+    #[error(
+        "batch {batch} has no result {name}: `stylefleet status {batch} --jobs` lists them{hint}"
+    )]
     NoResult {
         /// The batch.
         batch: BatchId,
         /// What was looked for.
         name: Name,
+        /// What was probably meant.
+        hint: String,
     },
     /// Two results would have one name.
     #[error(
@@ -57,7 +69,7 @@ impl BatchError {
     /// Whether trying again later may help.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Missing(_) | Self::NoResult { .. } | Self::Taken { .. } => false,
+            Self::Missing { .. } | Self::NoResult { .. } | Self::Taken { .. } => false,
             Self::Document(error) => error.is_retryable(),
         }
     }
@@ -66,15 +78,21 @@ impl BatchError {
 impl Batch {
     /// Reads a batch.
     pub async fn open(store: &dyn Store, batch: &BatchId) -> Result<Self, BatchError> {
-        let keys = store
-            .list(&keys::batch(batch))
-            .await
-            .map_err(DocumentError::from)?;
-        let batch = read(store, batch.clone(), keys).await?;
-        if batch.manifest.jobs.is_empty() {
-            return Err(BatchError::Missing(batch.manifest.batch));
+        let found = Self::find(store, batch).await?;
+        if !found.manifest.jobs.is_empty() {
+            return Ok(found);
         }
-        Ok(batch)
+        let there = listing(store).await.map_err(DocumentError::from)?;
+        Err(BatchError::Missing {
+            batch: batch.clone(),
+            hint: did_you_mean(batch.as_ref(), there.keys().map(AsRef::as_ref)),
+        })
+    }
+
+    /// Reads what there is of a batch: an empty one if there is none of that name.
+    async fn find(store: &dyn Store, batch: &BatchId) -> Result<Self, DocumentError> {
+        let keys = store.list(&keys::batch(batch)).await?;
+        read(store, batch.clone(), keys).await
     }
 
     /// Its jobs, each once, in the order given.
@@ -97,6 +115,10 @@ impl Batch {
             .ok_or_else(|| BatchError::NoResult {
                 batch: self.manifest.batch.clone(),
                 name: name.clone(),
+                hint: did_you_mean(
+                    name.as_ref(),
+                    self.manifest.jobs.iter().map(|entry| entry.name.as_ref()),
+                ),
             })
     }
 
@@ -191,10 +213,7 @@ pub async fn record(
     mut asked: Manifest,
     submit: &SubmitId,
 ) -> Result<Batch, BatchError> {
-    let mut known = match Batch::open(store, &asked.batch).await {
-        Err(BatchError::Missing(batch)) => Batch::empty(batch),
-        opened => opened?,
-    };
+    let mut known = Batch::find(store, &asked.batch).await?;
     let names = known.names();
     let taken = asked
         .jobs

@@ -6,6 +6,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use stylefleet_model::apply::{Apply, Share};
+use stylefleet_model::did_you_mean;
 use stylefleet_model::trained::{Header, StyleName};
 use stylefleet_proto::{Invalid, Name, Valid};
 
@@ -121,7 +122,11 @@ fn parse(written: &str, model: &Header) -> Result<(StyleName, Option<f64>), BadO
     let known = model.styles.iter().find(|style| style.as_ref() == name);
     let style = known.ok_or_else(|| {
         let known: Vec<_> = model.styles.iter().map(AsRef::as_ref).collect();
-        let reason = format!("the model has no \"{name}\": it has {}", known.join(", "));
+        let hint = did_you_mean(name, known.iter().copied());
+        let reason = format!(
+            "the model has no \"{name}\": it has {}{hint}",
+            known.join(", ")
+        );
         BadOption::new("style", reason)
     })?;
     let number = |weight: &str| {
@@ -261,6 +266,8 @@ mod tests {
             message,
             "style: the model has no \"day\": it has night, wave.2"
         );
+        let hint = "; did you mean night?";
+        assert!(refused(asked(&["nigth=2"])).ends_with(hint));
         assert_eq!(refused(asked(&["night=x"])), "style: \"x\" is no weight");
         assert!(refused(asked(&["night=0"])).starts_with("styles.weight: is 0, must be"));
         for styles in [["night=1", "night"], ["night", "night"]] {

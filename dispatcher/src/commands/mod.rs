@@ -1,9 +1,11 @@
 //! The commands, one a file.
 
 mod cancel;
+mod completions;
 mod dead;
 mod doctor;
 mod fetch;
+mod init;
 mod queue;
 mod run;
 mod status;
@@ -16,9 +18,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use cancel::CancelArgs;
+use clap::Command;
+use completions::{CompletionsArgs, ManArgs, ManError};
 use dead::DeadArgs;
 use doctor::DoctorArgs;
 use fetch::FetchArgs;
+use init::{InitArgs, InitError};
 use queue::QueueArgs;
 use run::RunError;
 pub use run::{RunArgs, run};
@@ -79,6 +84,9 @@ pub enum CommandError {
     /// The environment is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Nothing can be run at all.
+    #[error("cannot start: {0}")]
+    Runtime(io::Error),
     /// Signals cannot be caught.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),
@@ -118,6 +126,12 @@ pub enum CommandError {
     /// A model is no use.
     #[error(transparent)]
     Models(#[from] ModelsError),
+    /// There is no new file with settings.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// There are no manual pages.
+    #[error(transparent)]
+    Man(#[from] ManError),
 }
 
 impl CommandError {
@@ -203,6 +217,23 @@ pub enum FleetCommand {
     ///
     /// Exit code 1 if there is a problem.
     Doctor(DoctorArgs),
+
+    /// Write a file with every setting, explained, for you to fill in
+    ///
+    /// Never overwrites a file. Only you can read it.
+    Init(InitArgs),
+
+    /// Print what a shell needs to complete commands and options
+    ///
+    /// Packages install it. Otherwise:
+    ///   bash  stylefleet completions bash >~/.local/share/bash-completion/completions/stylefleet
+    ///   zsh   stylefleet completions zsh >DIR/_stylefleet, DIR being a folder of $fpath
+    ///   fish  stylefleet completions fish >~/.config/fish/completions/stylefleet.fish
+    #[command(verbatim_doc_comment)]
+    Completions(CompletionsArgs),
+
+    /// Write the manual pages into a folder, one for each command
+    Man(ManArgs),
 }
 
 impl FleetCommand {
@@ -210,6 +241,7 @@ impl FleetCommand {
     pub(crate) async fn run(
         self,
         settings: &Settings,
+        program: Command,
         stop: &CancellationToken,
     ) -> Result<Ending, CommandError> {
         match self {
@@ -220,6 +252,9 @@ impl FleetCommand {
             Self::Dead(args) => dead::run(args, settings).await,
             Self::Queue(args) => queue::run(args, settings).await,
             Self::Doctor(args) => doctor::run(args, settings).await,
+            Self::Init(args) => init::run(args),
+            Self::Completions(args) => completions::completions(&args, program),
+            Self::Man(args) => completions::man(&args, program),
         }
     }
 }

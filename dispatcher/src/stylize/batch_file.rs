@@ -197,7 +197,11 @@ mod tests {
     #[test]
     fn says_on_which_line_what_is_wrong() {
         for (text, line, mention) in [
-            ("[[job]]\ncontent = 'a'\nsiez = 3", 3, "siez"),
+            (
+                "[[job]]\ncontent = 'a'\nsiez = 3",
+                3,
+                "siez: see stylefleet run --help; did you mean size?",
+            ),
             ("[[job]]\ncontent = 'a'\n\nsize = 'big'", 4, "big"),
             (
                 "[[job]]\ncontent = 'a'\nstyle-layers = 'conv9_9'",
@@ -205,6 +209,12 @@ mod tests {
                 "conv9_9",
             ),
             ("[[job]]\ncontent = 'a'\npooling = 'min'", 3, "min"),
+            (
+                "[[job]]\ncontent = 'a'\npreset = 'studo'",
+                3,
+                "; did you mean studio?",
+            ),
+            ("[[job]]\ncontnt = 'a'", 2, "; did you mean content?"),
             ("[[job]]\ncontent = 'a'\npreset = 'monet'", 3, "monet"),
             ("[[job]]\ncontent = 'a'\nevaluations = 'x'", 3, "x"),
             ("[[job]]\ncontent = 3", 2, "a path or a list"),

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use clap::Arg;
+use clap::{Arg, Args};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, Visitor};
 use stylefleet_model::stylize::{Overrides, Preset, table};
-use stylefleet_model::{Choice, Parameter};
+use stylefleet_model::{Choice, Parameter, did_you_mean};
 
-use crate::table::{Table, option, parser};
+use crate::stylize::options::Options;
+use crate::table::{Reader, Table, option};
 
 /// The option that names a preset.
 const PRESET: &str = "preset";
@@ -30,13 +31,18 @@ impl Table for Overrides {
 }
 
 /// The option that names a preset, and those that set these parameters, which `all` names.
-pub fn options<T: Table>(all: &str, rows: impl Iterator<Item = &'static Parameter>) -> Vec<Arg> {
+pub fn options<T: Table + Clone + 'static>(
+    all: &str,
+    rows: impl Iterator<Item = &'static Parameter>,
+) -> Vec<Arg> {
     let about = format!("Values of {all} not given: {}", Preset::words());
+    let presets = Preset::ALL.iter().map(|preset| preset.word().to_owned());
     let preset = Arg::new(PRESET)
         .long(PRESET)
         .value_name("P")
         .help(format!("{about} [default: {}]", Preset::default().word()))
-        .value_parser(parser::<T>(PRESET.to_owned()));
+        .hide_possible_values(true)
+        .value_parser(Reader::<T>::new(PRESET.to_owned(), presets));
     [preset].into_iter().chain(rows.map(option::<T>)).collect()
 }
 
@@ -97,8 +103,11 @@ impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for Key<'_, K> {
             return Ok(Found::Parameter(name));
         }
         let unknown = || {
+            let command = Options::augment_args(clap::Command::new(""));
+            let known = command.get_arguments().filter_map(Arg::get_long);
+            let hint = did_you_mean(&name, known.chain(["content", "name"]));
             D::Error::custom(format!(
-                "there is no option {name}: see stylefleet run --help"
+                "there is no option {name}: see stylefleet run --help{hint}"
             ))
         };
         let seed = self.0.take().ok_or_else(unknown)?;

@@ -1,5 +1,7 @@
 //! Parameters that are one of a few words.
 
+use crate::did_you_mean;
+
 /// One of a few values, each known to people by a word and to the contract by a number.
 pub trait Choice: Copy + Eq + 'static {
     /// All of them, in the order of the contract's numbers, from 0.
@@ -20,6 +22,12 @@ pub trait Choice: Copy + Eq + 'static {
     /// The one with that number in the contract.
     fn from_number(number: i32) -> Option<Self> {
         Self::ALL.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// What is wrong with a word that is none of them.
+    fn none_of_them(text: &str) -> String {
+        let hint = did_you_mean(text, Self::ALL.iter().map(|choice| choice.word()));
+        format!("\"{text}\" is none of {}{hint}", Self::words())
     }
 
     /// All words, for messages.
@@ -53,7 +61,7 @@ macro_rules! choice {
             fn from_word(text: &str) -> Result<Self, String> {
                 match text {
                     $($word $(| $alias)* => Ok(Self::$variant),)*
-                    _ => Err(format!("\"{text}\" is none of {}", Self::words())),
+                    _ => Err(<Self as $crate::Choice>::none_of_them(text)),
                 }
             }
         }

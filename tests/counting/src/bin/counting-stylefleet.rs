@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use stylefleet_counting::options::CountingOptions;
 use stylefleet_dispatcher::{FleetCommand, RunArgs, SubmitArgs};
+use stylefleet_proto::Build;
 
 /// Counts, and looks after fleets.
 #[derive(Debug, Parser)]
@@ -18,7 +19,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    stylefleet_dispatcher::main(async |command, session| match command {
+    let build = Build {
+        version: env!("CARGO_PKG_VERSION"),
+        commit: None,
+    };
+    stylefleet_dispatcher::main(build, async |command, session| match command {
         Command::Run(args) => session.run(args).await,
         Command::Submit(args) => session.submit(args).await,
         Command::Fleet(command) => session.fleet(command).await,

@@ -3,8 +3,13 @@
 use std::process::ExitCode;
 
 use stylefleet_counting::task::CountingKind;
+use stylefleet_proto::Build;
 use stylefleet_worker::Kinds;
 
 fn main() -> ExitCode {
-    stylefleet_worker::main(Kinds::standard().with(CountingKind))
+    let build = Build {
+        version: env!("CARGO_PKG_VERSION"),
+        commit: None,
+    };
+    stylefleet_worker::main(build, Kinds::standard().with(CountingKind))
 }
