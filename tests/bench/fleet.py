@@ -173,8 +173,8 @@ class Worker:
         return self.ask("/readyz") is not None
 
     def busy_seconds(self):
-        found = re.search(r"^stylefleet_busy_milliseconds_total (\d+)", self.ask("/metrics"), re.M)
-        return int(found[1]) / 1000 if found else 0.0
+        found = re.search(r'^stylefleet_stage_seconds_sum{.*stage="compute"} (.+)$', self.ask("/metrics"), re.M)
+        return float(found[1]) if found else 0.0
 
 
 class socket_for_health:

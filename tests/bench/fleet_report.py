@@ -18,9 +18,9 @@ How this was measured:
 - **done**: results as a worker writes them, put into the store for every job.
 - **idle to start**: from the moment that `submit` says that a job was accepted to the moment
   that a worker, idle for three seconds, begins it. An idle worker looks for jobs every 0.5 to 1.5 s.
-- **busy share**: `stylefleet_busy_milliseconds_total` over the time from the first job's start to the
-  last one's end, its upload included, both as `watch` hears of them. Fetching the next job and
-  uploading the last picture overlap the work.
+- **busy share**: seconds of the stage `compute` ([metrics](docs/METRICS.md)) over the time from the
+  first job's start to the last one's end, its upload included, both as `watch` hears of them. Fetching
+  the next job and uploading the last picture overlap the work.
 - **redelivery**: from `kill -9` of a worker to the start of its job at another, which is idle.
 - **slices**: one job in one piece, and given back every {slice:.0f} s or so to the queue and taken again, by one worker.
 - **peak memory**: `ru_maxrss` of the process.
