@@ -10,8 +10,8 @@ use lapin::{BasicProperties, Connection, ConnectionProperties};
 use stylefleet_proto::lifecycle::ATTEMPTS;
 use stylefleet_proto::queues::{DELIVERY_LIMIT, JOBS};
 use stylefleet_proto::{
-    Delivery, Ended, Event, EventKind, Figures, Hello, Job, Priority, Progress, ToWorker, Update,
-    testing, wire,
+    Delivery, Ended, Event, EventKind, Figures, Hello, Job, Priority, Progress, ToWorker, Trace,
+    Update, testing, wire,
 };
 use stylefleet_tests::services::{Fleet, Services};
 use stylefleet_transport::broker::{
@@ -114,6 +114,12 @@ fn failed(retryable: bool) -> Ended {
     }
 }
 
+/// A trace with that state, and this span for the attempt before.
+fn trace(state: &str, before: &str) -> Trace {
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    Trace::of(PARENT, state, before)
+}
+
 /// The next job, which has to come.
 async fn claim(worker: &dyn WorkerEnd) -> Claim {
     let stop = CancellationToken::new();
@@ -157,6 +163,7 @@ async fn carries_jobs_and_events(dispatcher: &dyn DispatcherEnd, worker: &dyn Wo
     let mut notifications = followed.expect("follows");
     let mut sent = job(1);
     sent.priority = Priority::High;
+    sent.trace = trace("vendor=1", "");
     submit(dispatcher, std::slice::from_ref(&sent)).await;
     let claim = claim(worker).await;
     assert_eq!(claim.job, sent);
@@ -319,6 +326,36 @@ async fn failures_are_retried_then_set_aside(broker: &Broker) {
     nothing(&*worker).await;
 }
 
+/// Through waits, turns, a worker's death and the dead letters.
+async fn the_trace_stays_with_the_job(broker: &Broker) {
+    const BEFORE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-1111111111111111-01";
+    let dispatcher = broker.dispatcher().await;
+    let (submitted, resumed) = (trace("vendor=1", ""), trace("vendor=1", BEFORE));
+    let traced = Job {
+        trace: submitted.clone(),
+        ..job(1)
+    };
+    submit(&*dispatcher, &[traced]).await;
+    let dying = broker.worker().await;
+    let first = claim(&*dying).await;
+    assert_eq!(first.job.trace, submitted);
+    dying.close().await;
+    drop((first, dying));
+    let worker = broker.worker().await;
+    let mut again = claim(&*worker).await;
+    assert_eq!(again.job.trace, submitted, "redelivered");
+    again.job.trace = resumed.clone();
+    for ended in [failed(true), INTERRUPTED] {
+        settle(&*worker, again, ended).await;
+        again = claim(&*worker).await;
+        assert_eq!(again.job.trace, resumed);
+    }
+    settle(&*worker, again, failed(false)).await;
+    let mut dead = dispatcher.dead_letters().await.expect("reads");
+    dead.retry(0).await.expect("retries");
+    assert_eq!(claim(&*worker).await.job.trace, resumed, "retried");
+}
+
 async fn a_job_that_is_never_settled_is_abandoned(broker: &Broker) {
     let dispatcher = broker.dispatcher().await;
     submit(&*dispatcher, &[job(1)]).await;
@@ -407,6 +444,7 @@ macro_rules! suite {
                 failures_are_retried_then_set_aside,
                 dead_letters_are_retried_discarded_or_go_back,
                 a_job_that_is_never_settled_is_abandoned,
+                the_trace_stays_with_the_job,
                 late_followers_learn_what_happened,
                 many_jobs_go_to_one_worker_each
             );

@@ -29,8 +29,7 @@ impl Events {
     }
 
     /// What happened, as an event of this attempt.
-    pub fn event<K: fmt::Debug>(&self, kind: K) -> Event<K> {
-        tracing::debug!("{self:?}: {kind:?}");
+    pub fn event<K>(&self, kind: K) -> Event<K> {
         Event {
             job: self.job,
             worker: self.worker.to_string(),
@@ -42,6 +41,7 @@ impl Events {
 
     /// Publishes what goes on.
     pub fn publish(&self, update: Update) {
+        log(&update);
         self.broker.publish(self.event(update));
     }
 
@@ -54,6 +54,16 @@ impl Events {
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Events({}, attempt {})", self.job, self.attempt)
+    }
+}
+
+/// Logs what goes on, for those who want to know much: how an attempt ends is logged in any case.
+fn log(update: &Update) {
+    match update {
+        Update::Started { steps, .. } => tracing::debug!(event = "started", steps, "at work"),
+        Update::Progress(at) => tracing::debug!(event = "progress", steps = at.steps, "got so far"),
+        Update::Note(note) => tracing::debug!(event = "note", "{note}"),
+        Update::Previewed { steps } => tracing::debug!(event = "previewed", steps, "is pictured"),
     }
 }
 

@@ -309,13 +309,11 @@ impl Attempt {
         prepared: Prepared,
         signals: &Signals,
     ) -> Result<Computed, Failure> {
-        let (computed, marked) = tokio::join!(
-            self.resume(&prepared, signals),
-            self.mark(&prepared),
-        );
+        let (computed, marked) =
+            tokio::join!(self.resume(&prepared, signals), self.mark(&prepared),);
         // Without the mark, a death is not counted here; but the broker counts too.
         if let Err(failure) = marked {
-            tracing::warn!("{}: {failure}", self.job.id);
+            tracing::warn!("{failure}");
         }
         computed
     }

@@ -24,6 +24,7 @@ mod record;
 mod serve;
 mod service;
 mod signals;
+mod spans;
 mod stdout;
 #[cfg(test)]
 mod testing;

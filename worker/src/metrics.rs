@@ -17,9 +17,11 @@ use stylefleet_proto::metrics::{
 };
 use stylefleet_proto::{Ended, Progress, Record};
 use stylefleet_transport::broker::Claim;
+use tracing::Instrument;
 
 use crate::activity::{Activity, Ages};
 use crate::kinds::Kinds;
+use crate::spans;
 
 /// Starts to collect metrics of a worker for jobs of these kinds. Earlier values are lost.
 pub fn install(kinds: &Kinds, engine: &Description) -> Result<PrometheusHandle, BuildError> {
@@ -65,8 +67,8 @@ fn begin_at_zero(kinds: &Kinds) {
     }
 }
 
-/// Counts a job of that kind that the worker lets go of after an attempt.
-pub fn ended(kind: &'static str, attempt: u32, ended: &Ended, reason: Option<Reason>) {
+/// Counts a job of that kind that the worker lets go of after an attempt. Returns what became of it.
+pub fn ended(kind: &'static str, attempt: u32, ended: &Ended, reason: Option<Reason>) -> Outcome {
     let because = |metric: &'static Metric| {
         let reason = reason.unwrap_or(Reason::Worker).word();
         counter!(metric.name, by(metric, [reason.into()])).increment(1);
@@ -86,6 +88,7 @@ pub fn ended(kind: &'static str, attempt: u32, ended: &Ended, reason: Option<Rea
     };
     let labels = by(&JOBS, [kind.into(), outcome.word().into()]);
     counter!(JOBS.name, labels).increment(1);
+    outcome
 }
 
 /// Counts what a job of that kind made.
@@ -111,10 +114,11 @@ pub fn claimed(claim: &Claim) {
     }
 }
 
-/// Does the `work` of a stage, and notes how long it took, whatever it came to.
+/// Does the `work` of a stage in a span of its own, and notes how long it took, whatever it came
+/// to.
 pub async fn timed<T>(kind: &'static str, stage: Stage, work: impl Future<Output = T>) -> T {
     let began = Instant::now();
-    let done = work.await;
+    let done = work.instrument(spans::stage(stage)).await;
     took(kind, stage, began.elapsed());
     done
 }

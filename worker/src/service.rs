@@ -17,12 +17,14 @@ use stylefleet_transport::broker::{BrokerError, Claim, WorkerEnd};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 use crate::events::Events;
 use crate::failure::Failure;
 use crate::job::{Attempt, Computed, Conclusion, Preparation, Prepared, Why, WorkerContext};
 use crate::metrics;
 use crate::own_store::Refusal;
+use crate::spans;
 use crate::watch::Signals;
 
 /// Time between two checks whether the current job was cancelled.
@@ -67,6 +69,10 @@ struct Ready {
     events: Events,
     prepared: Prepared,
     since: Instant,
+    /// That of the attempt.
+    span: Span,
+    /// That of the time until the engine has the job.
+    waiting: Span,
 }
 
 /// A job that the engine is done with.
@@ -107,9 +113,13 @@ impl Service {
                 events,
                 prepared,
                 since,
+                span,
+                waiting,
             } = ready;
             metrics::took(attempt.kind(), Stage::Wait, since.elapsed());
-            let (computed, why) = self.compute(&claim, &attempt, prepared, &signals).await;
+            drop(waiting);
+            let computing = self.compute(&claim, &attempt, prepared, &signals);
+            let (computed, why) = computing.instrument(span.clone()).await;
             let done = Done {
                 claim,
                 attempt,
@@ -123,7 +133,8 @@ impl Service {
                 ended = Err(ServiceError::Engine);
             }
             // Only one job's outputs are uploaded at a time: more would pile up.
-            if let Some(finishing) = finishing.replace(tokio::spawn(self.clone().finish(done))) {
+            let finish = tokio::spawn(self.clone().finish(done).instrument(span));
+            if let Some(finishing) = finishing.replace(finish) {
                 finishing.await?;
             }
         }
@@ -140,33 +151,44 @@ impl Service {
             () = self.drain.cancelled() => {}
         }
         while let Some(claim) = self.broker.claim(&self.drain).await? {
-            let worker = self.context.worker.clone();
-            let events = Events::new(&claim.job, worker, self.broker.clone());
-            if let Err(refusal) = self.context.own_store.check(&claim.job).await {
-                self.turn_away(claim, &events, refusal).await;
-                continue;
-            }
-            metrics::claimed(&claim);
-            let attempt = Attempt::new(claim.job.clone(), self.context.clone(), events.clone());
-            match attempt.prepare(&claim).await {
-                Preparation::Ready(prepared) => {
-                    return Ok(Some(Ready {
-                        claim,
-                        attempt,
-                        events,
-                        prepared,
-                        since: Instant::now(),
-                    }));
-                }
-                Preparation::Over(conclusion) => self.settle(claim, &events, conclusion).await,
+            let span = spans::attempt(&claim.job);
+            if let Some(ready) = self.prepare(claim).instrument(span).await {
+                return Ok(Some(ready));
             }
         }
         Ok(None)
     }
 
+    /// Fetches a job that was claimed, unless there is nothing to compute.
+    async fn prepare(&self, claim: Claim) -> Option<Ready> {
+        let worker = self.context.worker.clone();
+        let events = Events::new(&claim.job, worker, self.broker.clone());
+        if let Err(refusal) = self.context.own_store.check(&claim.job).await {
+            self.turn_away(claim, &events, refusal).await;
+            return None;
+        }
+        metrics::claimed(&claim);
+        let attempt = Attempt::new(claim.job.clone(), self.context.clone(), events.clone());
+        match attempt.prepare(&claim).await {
+            Preparation::Ready(prepared) => Some(Ready {
+                claim,
+                attempt,
+                events,
+                prepared,
+                since: Instant::now(),
+                span: Span::current(),
+                waiting: spans::stage(Stage::Wait),
+            }),
+            Preparation::Over(conclusion) => {
+                self.settle(claim, &events, conclusion).await;
+                None
+            }
+        }
+    }
+
     /// Leaves a job to workers that have its store. Logs an error, for there may be none.
     async fn turn_away(&self, claim: Claim, events: &Events, refusal: Refusal) {
-        tracing::error!("{} is not taken: {refusal}", title(&claim.job));
+        tracing::error!("is not taken: {refusal}");
         events.note(format!(
             "worker {} does not take it: {refusal}",
             self.context.worker
@@ -189,17 +211,15 @@ impl Service {
         signals: &Signals,
     ) -> (Result<Computed, Failure>, Option<Why>) {
         let _at_work = self.context.activity.begin(prepared.steps);
-        let began = Instant::now();
-        let mut compute = pin!(attempt.compute(prepared, signals));
-        let (computed, why) = tokio::select! {
+        let computing = attempt.compute(prepared, signals);
+        let mut compute = pin!(metrics::timed(attempt.kind(), Stage::Compute, computing));
+        tokio::select! {
             computed = &mut compute => (computed, None),
             why = self.reason_to_stop(claim, attempt, signals) => {
                 signals.stop.cancel();
                 (compute.await, Some(why))
             }
-        };
-        metrics::took(attempt.kind(), Stage::Compute, began.elapsed());
-        (computed, why)
+        }
     }
 
     /// Waits for a reason to interrupt the current job.
@@ -236,7 +256,7 @@ impl Service {
         let finishing = attempt.finish(computed, why);
         match metrics::timed(attempt.kind(), Stage::Upload, finishing).await {
             Some(conclusion) => self.settle(claim, &events, conclusion).await,
-            None => tracing::info!("{}: is another worker's now", title(&claim.job)),
+            None => tracing::info!("is another worker's now"),
         }
     }
 
@@ -244,10 +264,11 @@ impl Service {
     async fn give_back(&self, ready: Ready) {
         let steps = ready.prepared.steps;
         let ended = Ended::Interrupted { steps };
-        self.settle(ready.claim, &ready.events, ended.into()).await;
+        let settling = self.settle(ready.claim, &ready.events, ended.into());
+        settling.instrument(ready.span).await;
     }
 
-    async fn settle(&self, claim: Claim, events: &Events, conclusion: Conclusion) {
+    async fn settle(&self, mut claim: Claim, events: &Events, conclusion: Conclusion) {
         let Conclusion { ended, reason } = conclusion;
         let ended = match ended {
             // A worker that is stopping does not wait until the store answers again. What fails for
@@ -256,30 +277,27 @@ impl Service {
                 retryable: true,
                 reason,
             } if self.drain.is_cancelled() && self.context.engine.is_alive() => {
-                tracing::warn!("{} is given back: {reason}", title(&claim.job));
+                tracing::warn!("is given back: {reason}");
                 Ended::Interrupted { steps: 0 }
             }
             ended => ended,
         };
         let kind = self.context.kinds.label(&claim.job.kind);
-        metrics::ended(kind, claim.job.attempt, &ended, reason);
-        let title = title(&claim.job);
-        log(&title, &claim.job, &ended);
+        let outcome = metrics::ended(kind, claim.job.attempt, &ended, reason);
+        Span::current().record("outcome", outcome.word());
+        tracing::debug!(event = "ended", "is let go of");
+        log(&claim.job, &ended);
+        claim.job.trace = stylefleet_telemetry::after(claim.job.trace);
         let settling = self.broker.settle(claim, events.event(ended));
         if let Err(error) = metrics::timed(kind, Stage::Settle, settling).await {
             // The store has what was done, and the next delivery finds it there.
-            tracing::warn!("{title}: {error}");
+            tracing::warn!("{error}");
         }
     }
 }
 
-/// A job's name in logs.
-fn title(job: &Job) -> String {
-    format!("{}/{} ({})", job.batch, job.name, job.id)
-}
-
 /// Logs one line for each delivery: how it ended, and what happens to the job.
-fn log(title: &str, job: &Job, ended: &Ended) {
+fn log(job: &Job, ended: &Ended) {
     match ended {
         Ended::Finished {
             seconds,
@@ -288,20 +306,19 @@ fn log(title: &str, job: &Job, ended: &Ended) {
         } => {
             let figures = headline(figures).map(|(name, value)| format!(", {name} {value:.3e}"));
             let figures: String = figures.collect();
-            tracing::info!("{title}: done, {steps} steps in {seconds:.1} s{figures}");
+            tracing::info!("done, {steps} steps in {seconds:.1} s{figures}");
         }
         Ended::Interrupted { steps } => {
-            tracing::info!("{title}: given back after {steps} steps");
+            tracing::info!("given back after {steps} steps");
         }
-        Ended::Cancelled => tracing::info!("{title}: cancelled"),
+        Ended::Cancelled => tracing::info!("cancelled"),
         Ended::Failed { reason, .. } => {
             let attempt = job.attempt;
+            stylefleet_telemetry::fail(reason);
             if let Settlement::SetAside { reason } = lifecycle::settle(attempt, ended) {
-                tracing::warn!("{title}: set aside: {reason}");
+                tracing::warn!("set aside: {reason}");
             } else {
-                tracing::warn!(
-                    "{title}: attempt {attempt} of {ATTEMPTS} failed, another follows: {reason}"
-                );
+                tracing::warn!("attempt {attempt} of {ATTEMPTS} failed, another follows: {reason}");
             }
         }
     }

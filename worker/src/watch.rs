@@ -11,6 +11,7 @@ use crate::checkpoints::CheckpointSender;
 use crate::events::Events;
 use crate::metrics::Meter;
 use crate::previews::Previews;
+use crate::spans::Phases;
 
 /// A job with fewer seconds than this left is about to end.
 const NEARLY_DONE: f64 = 15.0;
@@ -37,6 +38,7 @@ pub struct Watch {
     notes: Sender<String>,
     throttle: Throttle,
     meter: Meter,
+    phases: Phases,
 }
 
 impl Watch {
@@ -57,6 +59,7 @@ impl Watch {
             notes,
             throttle: Throttle::default(),
             meter,
+            phases: Phases::within_current(),
         };
         (watch, noted)
     }
@@ -70,7 +73,8 @@ impl Observer for Watch {
     }
 
     fn progressed(&mut self, progress: &Progress) -> Control {
-        tracing::trace!("{:?}: step {}", self.events, progress.steps);
+        self.phases.at(&progress.phase);
+        tracing::trace!(event = "step", steps = progress.steps, "got further");
         self.meter.stepped(progress);
         if self.throttle.lets_pass(&progress.phase, Instant::now()) {
             self.events.publish(Update::Progress(progress.clone()));

@@ -5,8 +5,10 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use serde::Deserialize;
+
 /// Bytes that hold the last lines of a log.
-const TAIL: i64 = 1000;
+const TAIL: i64 = 10_000;
 
 /// What workers did.
 #[derive(Debug, Default)]
@@ -32,20 +34,33 @@ pub fn read(folder: &Path) -> Work {
         let path = entry.expect("an entry").path();
         let text = fs::read_to_string(path).expect("a log");
         let mut at_work = HashSet::new();
-        for (job, what) in text.lines().filter_map(line) {
-            if what.starts_with("step ") {
-                work.steps += 1;
-            } else if let Some(rest) = what.strip_prefix("Started { steps: ") {
-                let (spared, _) = rest.split_once(',').expect("more fields");
-                let spared: usize = spared.parse().expect("a number");
-                work.attempts += 1;
-                work.resumed += usize::from(spared > 0);
-                work.spared += spared;
-                at_work.insert(job);
-            } else if what.starts_with("Finished") {
-                work.found_done += usize::from(!at_work.remove(job));
-            } else if what.starts_with("Interrupted") {
-                work.given_back += usize::from(at_work.remove(job));
+        for line in text.lines().filter_map(line) {
+            match line {
+                Line { event: "step", .. } => work.steps += 1,
+                Line {
+                    event: "started",
+                    steps: Some(spared),
+                    job,
+                    ..
+                } => {
+                    work.attempts += 1;
+                    work.resumed += usize::from(spared > 0);
+                    work.spared += spared as usize;
+                    at_work.insert(job);
+                }
+                Line {
+                    event: "ended",
+                    outcome: Some("finished"),
+                    job,
+                    ..
+                } => work.found_done += usize::from(!at_work.remove(job)),
+                Line {
+                    event: "ended",
+                    outcome: Some("interrupted"),
+                    job,
+                    ..
+                } => work.given_back += usize::from(at_work.remove(job)),
+                _ => {}
             }
         }
     }
@@ -64,14 +79,21 @@ pub fn step(log: &Path) -> Option<u32> {
     };
     let end = end()?;
     let text = String::from_utf8_lossy(&end);
-    let (_, what) = text.lines().filter_map(line).next_back()?;
-    what.strip_prefix("step ")?.parse().ok()
+    let last = text.lines().filter_map(line).next_back()?;
+    (last.event == "step").then_some(last.steps?)
 }
 
-/// The job that a line is of, and what it says: "... Events(JOB, attempt 1): WHAT".
-fn line(line: &str) -> Option<(&str, &str)> {
-    let (_, rest) = line.split_once(" Events(")?;
-    let (job, rest) = rest.split_once(',')?;
-    let (_, what) = rest.split_once("): ")?;
-    Some((job, what))
+/// A line about a job.
+#[derive(Deserialize)]
+struct Line<'a> {
+    job: &'a str,
+    event: &'a str,
+    steps: Option<u32>,
+    #[serde(borrow)]
+    outcome: Option<&'a str>,
+}
+
+/// What a line says, if it is about a job. It may be cut off.
+fn line(line: &str) -> Option<Line<'_>> {
+    serde_json::from_str(line).ok()
 }

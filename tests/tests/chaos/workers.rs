@@ -117,7 +117,7 @@ impl Workers {
                 .env("STYLEFLEET_GRACE_SECONDS", GRACE_SECONDS)
                 .env("STYLEFLEET_CACHE_BYTES", "0") // every job asks the store for its inputs
                 .env("STYLEFLEET_LOG", "info,stylefleet_worker=trace")
-                .env("NO_COLOR", "1");
+                .env("STYLEFLEET_LOG_FORMAT", "json");
             Place {
                 command,
                 relays,

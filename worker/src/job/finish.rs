@@ -120,7 +120,7 @@ impl Attempt {
     /// How a failed attempt ended. If no other follows, the reason goes into the store.
     pub(super) async fn fail(&self, failure: Failure) -> Conclusion {
         // People get one line; this has what lies behind it.
-        tracing::debug!("{}: {}", self.job.id, with_sources(&failure));
+        tracing::debug!("{}", with_sources(&failure));
         let because = Some(failure.class());
         let retryable = failure.is_retryable();
         let reason = failure.to_string();
@@ -158,7 +158,7 @@ impl Attempt {
             }
             refused => {
                 if let Some(error) = refused {
-                    tracing::warn!("{}: {error}", self.job.id);
+                    tracing::warn!("{error}");
                 }
                 Conclusion {
                     ended: Ended::Failed {
