@@ -6,23 +6,23 @@ import { confirm, toast } from './widgets/dialogs.js';
 
 /** Retries a job. */
 export function retryJob(job) {
-  return act('api/retry', { jobs: [job] });
+  return retryDead({ ids: [job] });
 }
 
-/** Retries every failed and cancelled job of a batch. */
+/** Retries every failed job of a batch. */
 export function retryBatch(batch) {
-  return act('api/retry', { batch });
+  return retryDead({ batch });
 }
 
 /** Cancels a job, once that is confirmed. */
 export async function cancelJob(job, name) {
-  const text = `“${name}” is not made, and a worker at it goes on to another job. It can be retried later.`;
+  const text = `“${name}” is not made, and a worker at it goes on to another job. Submitted again, it is made after all.`;
   if (await confirm('Cancel this job?', text, 'Cancel the job')) await act('api/cancel', { jobs: [job] });
 }
 
 /** Cancels what waits of a batch. */
 export async function cancelWaiting(batch, number) {
-  const text = `${plural(number, 'job')} of “${batch}” that wait are cancelled. Those under way go on.`;
+  const text = `What waits of “${batch}” is cancelled: ${plural(number, 'job')}. What is under way goes on.`;
   if (await confirm('Cancel what waits?', text, 'Cancel what waits')) {
     await act('api/cancel', { batch, only_waiting: true });
   }
@@ -30,7 +30,7 @@ export async function cancelWaiting(batch, number) {
 
 /** Cancels all of a batch that is not over. */
 export async function cancelBatch(batch, number) {
-  const text = `${plural(number, 'job')} of “${batch}” that are not over are cancelled, those under way too.`;
+  const text = `What is not over of “${batch}” is cancelled, also what is under way: ${plural(number, 'job')}.`;
   if (await confirm('Cancel the batch?', text, 'Cancel all')) await act('api/cancel', { batch });
 }
 
@@ -41,7 +41,7 @@ export function retryDead(which) {
 
 /** Drops dead letters, once that is confirmed. */
 export async function dropDead(which, number) {
-  const text = `${plural(number, 'letter')} are dropped. Their jobs stay failed; the store keeps the reasons.`;
+  const text = `What is dropped cannot be retried any more: ${plural(number, 'letter')}. The store keeps the reasons.`;
   if (await confirm('Drop dead letters?', text, 'Drop them')) await act('api/dead/drop', which);
 }
 

@@ -1,5 +1,7 @@
 // The server's API: requests, and what the server tells by itself.
 
+import { setClock } from './format.js';
+
 /** Why a request failed: the server's own line, or that it cannot be reached. */
 export class ApiError extends Error {
   constructor(message, status) {
@@ -64,6 +66,7 @@ async function request(where, options) {
     if (error.name === 'AbortError') throw error;
     throw new ApiError('The dashboard does not answer: is it still running?', 0);
   }
+  setClock(response.headers.get('date'));
   const text = await response.text();
   let answer = null;
   try {

@@ -64,7 +64,7 @@ async function route() {
   const at = place(here);
   const name = at.parts[0] ?? '';
   const show = Object.hasOwn(VIEWS, name) ? VIEWS[name] : VIEWS[''];
-  events.watch(followedBy(at.parts));
+  if (fleet.may('read')) events.watch(followedBy(at.parts));
   main.replaceChildren();
   view = show({ ...at, main, signal });
   document.title = `${view.title} – Stylefleet`;
@@ -93,12 +93,11 @@ function showFleet() {
     byId(id).hidden = !number;
     setText(place, count(number));
   };
-  const { queue, workers } = known;
-  const waiting = queue ? queue.high + queue.normal + queue.low : 0;
-  badge('waiting', waiting);
-  badge('dead', queue?.dead ?? 0);
-  badge('busy', workers.busy, byId('busy').firstElementChild);
-  setText(byId('busy').lastElementChild, `/${count(workers.total)}`);
+  const { waiting, workers = 0, busy = 0 } = known;
+  badge('waiting', waiting ? waiting.high + waiting.normal + waiting.low : 0);
+  badge('dead', waiting?.dead ?? 0);
+  badge('busy', busy, byId('busy').firstElementChild);
+  setText(byId('busy').lastElementChild, `/${count(workers)}`);
   byId('login').hidden = !known.needs_token || fleet.offersActions;
   byId('read-only').hidden = fleet.offersActions || known.needs_token;
   showConnection();
@@ -107,9 +106,11 @@ function showFleet() {
 let lost = false;
 function showConnection() {
   const sign = byId('connection');
-  const away = fleet.document?.broker === 'away';
-  sign.hidden = !lost && !away;
-  setText(sign, lost ? 'Connection lost' : away ? 'Broker away' : '');
+  const { store_trouble: store, broker_trouble: broker } = fleet.document ?? {};
+  const word = lost ? 'Connection lost' : store ? 'Store away' : broker ? 'Broker away' : '';
+  sign.hidden = word === '';
+  sign.title = lost ? '' : (store ?? broker ?? '');
+  setText(sign, word);
 }
 
 async function logIn() {
@@ -193,8 +194,8 @@ showTheme(theme());
 async function start() {
   try {
     await fleet.load();
+    if (!fleet.may('read')) await logIn();
   } catch (error) {
-    if (error.status === 401 && (await askForToken(openSession))) return start();
     toast(error.message, { bad: true });
   }
   return route();

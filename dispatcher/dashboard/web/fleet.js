@@ -5,7 +5,7 @@ import { events, get } from './api.js';
 class Fleet extends EventTarget {
   document = null;
 
-  /** Fetches it, with the history of the last hour. */
+  /** Fetches it. */
   async load() {
     const document = await get('api/fleet');
     this.#take(document);

@@ -2,6 +2,21 @@
 
 import { h } from './dom.js';
 
+// How far the server's clock is ahead of this one: a phone's may be wrong by minutes.
+let ahead = 0;
+
+/** Takes the time from an answer. */
+export function setClock(date) {
+  const difference = Date.parse(date) - Date.now();
+  // Dates of answers are whole seconds, and under way for a while.
+  if (Number.isFinite(difference)) ahead = Math.abs(difference) > 2000 ? difference : 0;
+}
+
+/** Now, by the server's clock, in milliseconds. */
+export function now() {
+  return Date.now() + ahead;
+}
+
 const whole = new Intl.NumberFormat('en');
 
 /** 12,345 */
@@ -59,7 +74,7 @@ export function clock(unixMillis) {
 }
 
 function since(date) {
-  const seconds = (Date.now() - date) / 1000;
+  const seconds = (now() - date) / 1000;
   return seconds < 5 ? 'now' : `${duration(seconds)} ago`;
 }
 

@@ -104,9 +104,8 @@ function batchHeader(name) {
     if (!when.hasChildNodes()) fill(when, ago(batch.unix_seconds));
     setStates(bar, batch.states, batch.results);
     const acts = fleet.offersActions;
-    const again = batch.states.failed + batch.states.cancelled;
-    retry.hidden = !acts || again === 0;
-    setText(retry, batch.states.cancelled ? `Retry ${count(again)} failed or cancelled` : `Retry ${count(again)} failed`);
+    retry.hidden = !acts || batch.states.failed === 0;
+    setText(retry, `Retry ${count(batch.states.failed)} failed`);
     waiting.hidden = !acts || waits() === 0;
     all.hidden = !acts || waits() + batch.states.running === 0;
   };

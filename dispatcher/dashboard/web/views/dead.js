@@ -70,7 +70,11 @@ export function deadView({ main, signal }) {
     }
   };
   const reload = atMostEach(1000, load);
-  events.addEventListener('changed', ({ detail }) => detail.dead && reload(), { signal });
+  let known = fleet.document?.waiting?.dead;
+  events.addEventListener('fleet', ({ detail }) => {
+    if (detail.waiting?.dead !== known) reload();
+    known = detail.waiting?.dead;
+  }, { signal });
   main.append(viewHeader('Dead letters', number), problem, empty, toolbar, list.element);
   return { title: 'Dead letters', list, reload, ready: load() };
 }

@@ -18,6 +18,6 @@ const KEYS = [
 export function helpDialog() {
   const rows = KEYS.map(([keys, what]) => h('tr', {}, h('th', { scope: 'row' }, h('kbd', {}, keys)), h('td', {}, what)));
   const known = fleet.document;
-  const about = known && `Stylefleet ${known.version}, contract ${known.contract}. Store: ${known.store}. Broker: ${known.broker}.`;
+  const about = known && `Stylefleet ${known.version}, contract ${known.contract}. Store: ${known.store}.`;
   return show('Keys', [h('table', { class: 'keys' }, h('tbody', {}, ...rows)), h('p', { class: 'note' }, about)], [h('button', { value: '', autofocus: true }, 'Close')]);
 }

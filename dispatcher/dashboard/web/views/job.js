@@ -2,7 +2,7 @@
 
 import { cancelJob, retryJob } from '../actions.js';
 import { events, get, path } from '../api.js';
-import { atMostEach, fill, h, setText } from '../dom.js';
+import { fill, h, setText } from '../dom.js';
 import { fleet } from '../fleet.js';
 import { ago, bytes, clock, count, duration, figure } from '../format.js';
 import { Curve } from '../widgets/curve.js';
@@ -11,8 +11,8 @@ import { Stage } from '../widgets/stage.js';
 import { progressBar, setProgress, setState, stateMark } from '../widgets/states.js';
 import { Strip } from '../widgets/strip.js';
 
-const EVENTS_KEPT = 100;
-const TOLD = new Set(['progress']); // what changes nothing but the progress
+const INPUTS_LISTED = 20;
+const ENDINGS = { 'image/png': 'png', 'image/jpeg': 'jpg', 'image/tiff': 'tiff', 'video/mp4': 'mp4', 'video/webm': 'webm', 'application/json': 'json' };
 
 export function jobView({ main, parts: [, id = ''], signal }) {
   const [problem, tell] = problemLine();
@@ -26,18 +26,27 @@ export function jobView({ main, parts: [, id = ''], signal }) {
   const all = h('div', { hidden: true }, stage.element, strip.element, curveSection, facts, log.element);
   main.append(header.element, problem, all);
   let state = null;
+  let told = null;
 
+  // Written anew only where something is new, or nobody could select a text.
+  const showFacts = (job) => {
+    const now = JSON.stringify([job.record, job.specification, job.attempt, job.checkpoint, job.inputs.length]);
+    if (now === told) return;
+    told = now;
+    fill(facts, ...factsOf(job));
+  };
   const show = async (job) => {
     all.hidden = false;
     header.show(job);
     stage.set(job);
     strip.set(job.previews);
-    fill(facts, ...factsOf(job));
-    log.set(job.events);
-    const changed = state !== job.state;
+    showFacts(job);
+    log.set(job.diary);
+    const changed = state !== job.state || curveSection.hidden;
     state = job.state;
     curveSection.hidden = !job.has_curve;
     if (job.has_curve && changed) await curve.load();
+    else if (job.progress) curve.add(job.progress);
   };
   const load = async () => {
     try {
@@ -47,16 +56,7 @@ export function jobView({ main, parts: [, id = ''], signal }) {
       if (error.name !== 'AbortError') tell(error);
     }
   };
-  const reload = atMostEach(1500, load);
-  events.addEventListener('job', ({ detail }) => {
-    if (detail.job !== id) return;
-    if (detail.progress) {
-      header.progress(detail.progress);
-      if (!curveSection.hidden) curve.add(detail.progress);
-    }
-    if (detail.event) log.add(detail.event);
-    if (!TOLD.has(detail.event?.what)) reload();
-  }, { signal });
+  events.addEventListener('job', ({ detail }) => detail.job === id && show(detail), { signal });
   return { title: id.slice(0, 12), reload: () => Promise.all([load(), curveSection.hidden || curve.load()]), ready: load() };
 }
 
@@ -73,23 +73,21 @@ function jobHeader(id) {
   cancel.addEventListener('click', () => cancelJob(id, title.textContent));
   const element = h('div', {}, head, where, h('div', { class: 'overall' }, bar, detail), reason);
 
-  const progress = (now) => {
-    setProgress(bar, now);
-    setText(detail, now ? told(now) : '');
-  };
   const show = (job) => {
     const [first] = job.names;
     setText(title, first?.name ?? id.slice(0, 12));
     document.title = `${title.textContent} – Stylefleet`;
     setState(state, job.state);
     fill(where, ...job.names.slice(0, 5).map(({ batch }) => h('a', { href: hash(['batches', batch]) }, batch)), job.kind && h('span', {}, job.kind), job.worker && h('span', {}, `at ${job.worker}`), job.since && h('span', {}, 'since ', ago(job.since)), job.deaths > 0 && h('span', { class: 'stuck' }, `${job.deaths} workers died over it`));
-    progress(job.state === 'running' ? job.progress : null);
+    const progress = job.state === 'running' ? job.progress : null;
+    setProgress(bar, progress);
+    setText(detail, progress ? told(progress) : '');
     reason.hidden = !job.failure;
     setText(reason, job.failure ? `${job.failure.reason} (after ${job.failure.attempts === 1 ? '1 attempt' : `${job.failure.attempts} attempts`})` : '');
-    retry.hidden = !fleet.offersActions || !['failed', 'cancelled'].includes(job.state);
+    retry.hidden = !fleet.offersActions || job.state !== 'failed';
     cancel.hidden = !fleet.offersActions || !['running', 'waiting', 'stopped', 'not-accepted'].includes(job.state);
   };
-  return { element, show, progress };
+  return { element, show };
 }
 
 function told(progress) {
@@ -115,7 +113,7 @@ function factsOf(job) {
     Attempt: record ? null : job.attempt,
     Checkpoint: checkpoint && [bytes(checkpoint.bytes), ' ', ago(checkpoint.unix_seconds)],
   };
-  const files = [...job.outputs.map((output) => link(output.role, output)), ...job.inputs.slice(0, 20).map((input) => link(input.role, input))];
+  const files = [...job.outputs.map((output) => link(output, fileName(job, output))), ...job.inputs.slice(0, INPUTS_LISTED).map((input) => link(input, input.name))];
   return [
     table('Outcome', { ...outcome, ...now }),
     table('Parameters', { ...job.labels, ...values(flatten(job.specification)) }),
@@ -126,7 +124,11 @@ function factsOf(job) {
   ];
 }
 
-function link(role, { url, name }) {
+function fileName(job, { role, media_type: type }) {
+  return `${job.names[0]?.name ?? job.job.slice(0, 12)}.${ENDINGS[type] ?? role}`;
+}
+
+function link({ role, url }, name) {
   return h('li', {}, h('span', { class: 'note' }, `${role} `), h('a', { href: url, download: name }, name));
 }
 
@@ -165,16 +167,12 @@ function eventLog() {
   const lines = h('ol', { class: 'events', reversed: true });
   const element = h('section', { 'aria-label': 'Attempts and events' }, h('h2', {}, 'Attempts and events'), lines);
   const line = (event) => h('li', { class: `event-${event.what}` }, h('span', { class: 'note' }, clock(event.unix_millis)), h('b', {}, event.what), event.text && h('span', {}, event.text), h('span', { class: 'note' }, [event.worker, event.attempt && `attempt ${event.attempt}`].filter(Boolean).join(', ')));
+  let shown = 0;
   const set = (events) => {
-    element.hidden = events.length === 0;
-    fill(lines, ...[...events].reverse().slice(0, EVENTS_KEPT).map(line));
+    if (events.length === shown) return;
+    shown = events.length;
+    element.hidden = shown === 0;
+    fill(lines, ...[...events].reverse().map(line));
   };
-  const add = (event) => {
-    element.hidden = false;
-    // Of progress one line is kept, the latest.
-    if (event.what === 'progress' && lines.firstElementChild?.className === 'event-progress') lines.firstElementChild.remove();
-    lines.prepend(line(event));
-    while (lines.children.length > EVENTS_KEPT) lines.lastElementChild.remove();
-  };
-  return { element, set, add };
+  return { element, set };
 }

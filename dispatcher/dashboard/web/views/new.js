@@ -14,11 +14,12 @@ import { Dials } from './dials.js';
 // What a preview is made with: small and soon over.
 const PREVIEW = { size: '256', evaluations: '30' };
 const PREVIEW_CONTENTS = 1;
+const PREVIEW_EVERY = 10;
 
 // What was dropped and chosen stays while other views are looked at.
 const contents = new Uploads();
 const styles = new Uploads();
-const draft = { offered: new Set(), blend: false, name: '', priority: 'normal', preset: null, parameters: {} };
+const draft = { offered: new Set(), blend: false, name: '', every: '', priority: 'normal', preset: null, parameters: {} };
 
 export function newView({ main, signal }) {
   const [problem, tell] = problemLine();
@@ -133,7 +134,7 @@ function createUpload(uploads) {
 function updateUpload(element, item) {
   const { parts } = element;
   element.upload = item;
-  setPicture(parts.image, item.thumbnail ?? null);
+  setPicture(parts.image, item.url);
   setText(parts.name, item.name);
   parts.name.title = item.name;
   setText(parts.note, item.state === 'done' ? `${item.width}×${item.height}` : (item.reason ?? item.state));
@@ -144,7 +145,7 @@ function updateUpload(element, item) {
 
 function styleTile(style, changed) {
   const image = picture();
-  setPicture(image, style.url);
+  setPicture(image, path('styles', style.name));
   const tile = h('button', { type: 'button', class: 'tile', 'aria-pressed': draft.offered.has(style.name) }, h('span', { class: 'picture' }, image), h('span', { class: 'name' }, style.name));
   tile.addEventListener('click', () => {
     if (!draft.offered.delete(style.name)) draft.offered.add(style.name);
@@ -170,6 +171,10 @@ function submitSection(options, signal) {
   const priority = h('select', {}, ...['high', 'normal', 'low'].map((word) => h('option', { selected: word === draft.priority }, word)));
   priority.addEventListener('change', () => {
     draft.priority = priority.value;
+  });
+  const every = h('input', { value: draft.every, placeholder: 'none', inputmode: 'numeric', autocomplete: 'off' });
+  every.addEventListener('input', () => {
+    draft.every = every.value.trim();
   });
   const preview = h('button', { type: 'button' }, 'Try it small');
   const submit = h('button', { type: 'button', class: 'main' }, 'Submit');
@@ -205,11 +210,12 @@ function submitSection(options, signal) {
     preset: draft.preset,
     parameters: draft.parameters,
     priority: draft.priority,
+    preview_every: Number(draft.every) || null,
   });
   preview.addEventListener('click', async () => {
     const answer = await send(preview, async () => {
       const full = await order();
-      return { ...full, name: `preview-${Date.now().toString(36)}`, contents: full.contents.slice(0, PREVIEW_CONTENTS), parameters: { ...full.parameters, ...PREVIEW }, priority: 'high' };
+      return { ...full, name: `preview-${Date.now().toString(36)}`, contents: full.contents.slice(0, PREVIEW_CONTENTS), parameters: { ...full.parameters, ...PREVIEW }, priority: 'high', preview_every: PREVIEW_EVERY };
     });
     if (answer) trial.follow(answer.batch);
   });
@@ -221,7 +227,7 @@ function submitSection(options, signal) {
     draft.name = '';
     location.hash = hash(['batches', answer.batch]);
   });
-  const element = h('section', {}, h('h2', {}, 'Submit'), h('div', { class: 'dials' }, h('label', {}, 'Name of the batch', name), h('label', {}, 'Priority', priority)), summary, problem, h('p', { class: 'buttons' }, preview, submit), trial.element);
+  const element = h('section', {}, h('h2', {}, 'Submit'), h('div', { class: 'dials' }, h('label', {}, 'Name of the batch', name), h('label', {}, 'Priority', priority), h('label', {}, 'Steps between previews', every)), summary, problem, h('p', { class: 'buttons' }, preview, submit), trial.element);
   return { element, show };
 }
 
@@ -239,7 +245,7 @@ async function chosenStyles(options) {
 
 async function offeredStyle(style) {
   if (!uploaded.has(style.name)) {
-    const file = await (await fetch(style.url)).blob();
+    const file = await (await fetch(path('styles', style.name))).blob();
     uploaded.set(style.name, picked(await upload(file, style.name)));
   }
   return uploaded.get(style.name);

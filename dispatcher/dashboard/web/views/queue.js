@@ -1,7 +1,7 @@
 // What waits: depths by queue and over the last hour, rates, and how long it will take.
 
-import { events } from '../api.js';
-import { fill, h } from '../dom.js';
+import { events, get } from '../api.js';
+import { fill, h, setText } from '../dom.js';
 import { fleet } from '../fleet.js';
 import { count, duration, figure } from '../format.js';
 import { Chart } from '../widgets/chart.js';
@@ -20,41 +20,40 @@ export function queueView({ main, signal }) {
   let history = [];
 
   const show = (known) => {
-    const { queue, rates, workers } = known;
-    const waiting = queue ? queue.high + queue.normal + queue.low + (queue.retrying ?? 0) : known.jobs.waiting;
-    const toEmpty = waiting === 0 ? 'empty' : rates.finished_per_hour > 0 ? duration((3600 * waiting) / rates.finished_per_hour) : '–';
-    const depths = Object.entries(QUEUES).filter(([name]) => queue && name in queue);
+    const { waiting, rates, workers = 0, busy = 0, seconds_to_empty: left } = known;
+    const depths = waiting ? Object.entries(QUEUES) : [];
     fill(
       cards,
-      ...depths.map(([name, word]) => card(word, count(queue[name]), name === 'dead' && queue.dead > 0 ? '#/dead' : null)),
-      queue ? null : card('Waiting', count(waiting)),
-      card('Busy workers', `${count(workers.busy)}/${count(workers.total)}`, '#/workers'),
-      card('Finished an hour', figure(Math.round(rates.finished_per_hour))),
-      card('Failed an hour', figure(Math.round(rates.failed_per_hour))),
-      card('Time to empty', toEmpty),
+      ...depths.map(([name, word]) => card(word, count(waiting[name]), name === 'dead' && waiting.dead > 0 ? '#/dead' : null)),
+      card('Busy workers', `${count(busy)}/${count(workers)}`, '#/workers'),
+      rates && card('Finished an hour', figure(Math.round(rates.finished_per_hour))),
+      rates && card('Failed an hour', figure(Math.round(rates.failed_per_hour))),
+      card('Time to empty', Number.isFinite(left) ? duration(left) : '–'),
     );
-    note.textContent = `Rates are those of the last ${duration(rates.seconds)}.`;
-    if (!queue) note.textContent += known.broker === 'none' ? ' There is no broker: jobs wait in this program.' : ' The broker does not answer: only the store is known.';
+    setText(note, rates ? `Rates are those of the last ${duration(rates.seconds)}.` : '');
+    tell(known.broker_trouble ? { message: known.broker_trouble } : null);
     const now = Math.round(Date.now() / 1000);
-    if (now - (history.at(-1)?.[0] ?? 0) >= EVERY) {
-      history.push([now, waiting, workers.busy, queue?.dead ?? 0]);
+    if (waiting && now - (history.at(-1)?.unix_seconds ?? 0) >= EVERY) {
+      history.push({ unix_seconds: now, ...waiting, busy });
       draw();
     }
   };
   const draw = () => {
     history = history.slice(-KEPT);
-    const line = (name, place) => ({ name, values: history.map((point) => point[place]) });
-    chart.show(history.map(([unix]) => unix), [line('waiting', 1), line('busy', 2), line('dead', 3)]);
+    const line = (name, value) => ({ name, values: history.map(value) });
+    chart.show(history.map(({ unix_seconds: unix }) => unix), [
+      line('waiting', ({ high, normal, low, retrying }) => high + normal + low + retrying),
+      line('busy', ({ busy }) => busy),
+      line('dead', ({ dead }) => dead),
+    ]);
   };
   const load = async () => {
     try {
-      const known = await fleet.load();
-      history = [...(known.history ?? [])];
-      show(known);
+      [history] = await Promise.all([get('api/history', {}, signal), fleet.load()]);
       draw();
-      tell(null);
+      show(fleet.document);
     } catch (error) {
-      tell(error);
+      if (error.name !== 'AbortError') tell(error);
     }
   };
   events.addEventListener('fleet', () => show(fleet.document), { signal });

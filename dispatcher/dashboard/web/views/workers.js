@@ -2,7 +2,8 @@
 
 import { events, get } from '../api.js';
 import { atMostEach, h, setText } from '../dom.js';
-import { bytes, count, duration, figure } from '../format.js';
+import { fleet } from '../fleet.js';
+import { bytes, count, duration, figure, now } from '../format.js';
 import { WindowedList } from '../widgets/list.js';
 import { hash, onNarrow, problemLine, viewHeader } from '../widgets/parts.js';
 import { progressBar, setProgress } from '../widgets/states.js';
@@ -11,7 +12,7 @@ const SILENT = 15_000; // milliseconds after which a worker that pulses each sec
 
 export function workersView({ main, signal }) {
   const [problem, tell] = problemLine();
-  const numbers = h('span', { class: 'note', role: 'status' });
+  const numbers = h('span', { class: 'note' });
   const search = h('input', { type: 'search', placeholder: 'Name or device', 'aria-label': 'Search workers', autocomplete: 'off', spellcheck: 'false' });
   const empty = h('p', { class: 'empty', hidden: true }, 'No worker has been heard of. Start one with ', h('code', {}, 'stylefleet-worker serve'), '.');
   const height = (narrow) => (narrow ? 104 : 56);
@@ -22,8 +23,7 @@ export function workersView({ main, signal }) {
     create: createWorker,
     update: updateWorker,
     fetchPage: async (offset, limit, abort) => {
-      const { total, busy, workers } = await get('api/workers', { offset, limit, q: search.value.trim() }, abort);
-      setText(numbers, `${count(busy)} of ${count(total)} busy`);
+      const { total, workers } = await get('api/workers', { offset, limit, q: search.value.trim() }, abort);
       return { total, items: workers };
     },
     onTotal: (total) => {
@@ -32,8 +32,13 @@ export function workersView({ main, signal }) {
     onError: tell,
   }, signal);
   const reload = atMostEach(2000, () => list.reload());
+  const showNumbers = () => {
+    const { busy = 0, workers = 0 } = fleet.document ?? {};
+    setText(numbers, `${count(busy)} of ${count(workers)} busy`);
+  };
+  fleet.addEventListener('change', showNumbers, { signal });
   events.addEventListener('fleet', reload, { signal });
-  events.addEventListener('changed', ({ detail }) => detail.workers && reload(), { signal });
+  showNumbers();
   search.addEventListener('input', atMostEach(250, () => list.reload({ clear: true })));
   const heads = h('div', { class: 'worker heads', 'aria-hidden': 'true' }, ...['Worker', 'Job', 'Progress', 'Speed', 'Memory', 'Last pulse'].map((head) => h('span', {}, head)));
   main.append(viewHeader('Workers', numbers), problem, h('div', { class: 'toolbar' }, search), empty, heads, list.element);
@@ -80,7 +85,7 @@ function updateWorker(element, worker) {
   parts.idle.hidden = Boolean(worker.job);
   if (worker.job) {
     parts.job.href = hash(['jobs', worker.job]);
-    setText(parts.job, worker.name_of_job ?? worker.job.slice(0, 12));
+    setText(parts.job, worker.result ?? worker.job.slice(0, 12));
     parts.batch.hidden = !worker.batch;
     parts.batch.href = hash(['batches', worker.batch ?? '']);
     setText(parts.batch, worker.batch ?? '');
@@ -89,7 +94,7 @@ function updateWorker(element, worker) {
   setText(parts.done, worker.progress ? `${worker.progress.phase}: ${count(worker.progress.done)}/${count(worker.progress.total)}` : '');
   setText(parts.speed, worker.steps_per_second ? `${figure(Number(worker.steps_per_second.toPrecision(3)))} steps/s` : '–');
   setText(parts.memory, worker.memory_bytes ? bytes(worker.memory_bytes) : '–');
-  const silent = Math.max(0, Date.now() - worker.last_pulse);
+  const silent = Math.max(0, now() - worker.last_pulse_unix_millis);
   setText(parts.pulse, silent < 5000 ? 'now' : `${duration(silent / 1000)} ago`);
   element.classList.toggle('silent', silent > SILENT);
 }

@@ -22,8 +22,11 @@ export class Curve {
       const curve = await get(path('jobs', this.job, 'curve'), {}, this.signal);
       this.phases = [...curve.phase];
       this.steps = [...curve.steps];
-      this.lines = new Map([['loss', [...curve.loss]]]);
-      for (const [term, values] of Object.entries(curve.terms ?? {})) this.lines.set(term, [...values]);
+      this.lines = new Map();
+      for (const [name, values] of Object.entries(curve.figures)) {
+        const term = termOf(name);
+        if (term) this.lines.set(term, [...values]);
+      }
       this.problem.textContent = '';
     } catch (error) {
       if (error.name !== 'AbortError') this.problem.textContent = error.message;
@@ -40,7 +43,7 @@ export class Curve {
     this.phases.push((this.phases.at(-1) ?? 1) + (began ? 1 : 0));
     this.steps.push(steps);
     for (const name of Object.keys(figures)) {
-      const term = name === 'loss' ? name : name.startsWith('loss.') && name.slice('loss.'.length);
+      const term = termOf(name);
       if (!term) continue;
       if (!this.lines.has(term)) this.lines.set(term, Array(this.steps.length - 1).fill(null));
       this.lines.get(term).push(figures[name]);
@@ -59,4 +62,10 @@ export class Curve {
     const series = [...this.lines].map(([name, values]) => ({ name, values }));
     this.chart.show(this.steps, series, marks);
   }
+}
+
+// loss is the whole, loss.content a term of it; other figures are no part of it.
+function termOf(name) {
+  if (name === 'loss') return name;
+  return name.startsWith('loss.') ? name.slice('loss.'.length) : null;
 }

@@ -107,7 +107,7 @@ export class WindowedList {
     const below = top + this.options.height - innerHeight + margin;
     if (below > 0) scrollBy(0, below);
     this.#render();
-    this.shown.get(index)?.querySelector('a, button')?.focus({ preventScroll: true });
+    this.shown.get(index)?.querySelector('a.name, button')?.focus({ preventScroll: true });
   }
 
   #layout() {

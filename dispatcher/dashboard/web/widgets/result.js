@@ -3,7 +3,7 @@
 import { cancelJob, retryJob } from '../actions.js';
 import { h, setAttribute, setText } from '../dom.js';
 import { fleet } from '../fleet.js';
-import { count, duration } from '../format.js';
+import { count, duration, now } from '../format.js';
 import { hash, picture, setPicture } from './parts.js';
 import { progressBar, setProgress, setState, stateMark } from './states.js';
 
@@ -47,7 +47,7 @@ export function updateResult(element, result) {
   setPicture(parts.image, result.thumbnail ?? result.preview);
   setState(parts.state, result.state);
   const runs = result.state === 'running';
-  const since = result.since && Date.now() / 1000 - result.since;
+  const since = result.since && now() / 1000 - result.since;
   parts.stuck.hidden = !result.stuck;
   setText(parts.stuck, since ? `stuck, ${duration(since)}` : 'stuck');
   setText(parts.detail, runs ? detail(result) : '');
@@ -55,7 +55,7 @@ export function updateResult(element, result) {
   setText(parts.reason, result.reason ?? '');
   parts.reason.title = result.reason ?? '';
   const { offersActions } = fleet;
-  parts.retry.hidden = !offersActions || !['failed', 'cancelled'].includes(result.state);
+  parts.retry.hidden = !offersActions || result.state !== 'failed';
   parts.cancel.hidden = !offersActions || !['running', 'waiting', 'stopped'].includes(result.state);
   setAttribute(parts.retry, 'aria-label', `Retry ${result.name}`);
   setAttribute(parts.cancel, 'aria-label', `Cancel ${result.name}`);

@@ -22,7 +22,7 @@ export class Stage {
     this.element = h(
       'section',
       { 'aria-label': 'Pictures' },
-      h('div', { class: 'toolbar' }, this.switch = h('span', { class: 'switch', role: 'group', 'aria-label': 'How to compare' }, ...this.modes), h('span', { class: 'switch', role: 'group', 'aria-label': 'Zoom' }, zoomed('Closer', '+', () => this.zoom.by(1.5)), zoomed('Farther', '−', () => this.zoom.by(1 / 1.5)), zoomed('Whole picture', 'Fit', () => this.zoom.reset())), this.caption, this.back),
+      h('div', { class: 'toolbar' }, this.switch = h('span', { class: 'switch', role: 'group', 'aria-label': 'How to compare' }, ...this.modes), h('span', { class: 'switch', role: 'group', 'aria-label': 'Zoom' }, zoomed('Closer', '+', () => this.zoom.by(1.5)), zoomed('Farther', '−', () => this.zoom.by(1 / 1.5)), zoomed('Fit the whole picture', 'Fit', () => this.zoom.reset())), this.caption, this.back),
       this.pictures,
     );
   }
@@ -65,7 +65,7 @@ export class Stage {
     this.result = null;
     const parts = [];
     if (isVideo) {
-      parts.push(figureOf('Result', h('video', { controls: true, preload: 'metadata', src: latest.url }), latest.output.name));
+      parts.push(figureOf('Result', h('video', { controls: true, preload: 'metadata', src: latest.url }), ''));
       if (content) parts.push(this.#figure('Content', this.#inputImage(content), content.name));
     } else if (latest && content && this.mode === 'slider') {
       this.result = this.#image('Result');
@@ -77,7 +77,7 @@ export class Stage {
       if (content) parts.push(this.#figure('Content', this.#inputImage(content), content.name));
       if (latest) {
         this.result = this.#image('Result');
-        parts.push(this.#figure('Result', this.result, latest.output?.name ?? ''));
+        parts.push(this.#figure('Result', this.result, ''));
       } else {
         parts.push(h('figure', {}, h('div', { class: 'pane nothing' }, h('span', {}, this.job.state === 'failed' ? 'No result' : 'No picture yet')), h('figcaption', {}, h('b', {}, 'Result'))));
       }

@@ -6,14 +6,14 @@ const AT_ONCE = 3;
 const IMAGE = /\.(jpe?g|png|tiff?|webp|gif|bmp|avif|heic|heif|jxl)$/i;
 
 export class Uploads extends EventTarget {
-  /** Each `{ name, file, state, sha256, thumbnail, reason }`; `state` is waiting, under way, done or failed. */
+  /** Each `{ name, file, url, state, sha256, reason }`; `state` is waiting, under way, done or failed. */
   items = [];
   #active = 0;
 
   /** Adds files; those that are no pictures by their names are passed over. Says how many those were. */
   add(files) {
     const pictures = [...files].filter((file) => file.type.startsWith('image/') || IMAGE.test(file.name));
-    for (const file of pictures) this.items.push({ name: file.name, file, state: 'waiting' });
+    for (const file of pictures) this.items.push({ name: file.name, file, url: URL.createObjectURL(file), state: 'waiting' });
     this.#go();
     return files.length - pictures.length;
   }
@@ -21,11 +21,13 @@ export class Uploads extends EventTarget {
   /** Takes one off the list. */
   remove(item) {
     this.items = this.items.filter((other) => other !== item);
+    URL.revokeObjectURL(item.url);
     this.#changed();
   }
 
   /** Removes all. */
   clear() {
+    for (const { url } of this.items) URL.revokeObjectURL(url);
     this.items = [];
     this.#changed();
   }
@@ -60,7 +62,6 @@ export class Uploads extends EventTarget {
     this.#active += 1;
     try {
       Object.assign(item, await upload(item.file, item.name), { state: 'done' });
-      item.file = null; // a thousand of them are not kept
     } catch (error) {
       Object.assign(item, { state: 'failed', reason: error.message });
     }
