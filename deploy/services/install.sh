@@ -82,12 +82,12 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 # nothing of the system changes. No package's scripts run.
 install_rabbitmq_4() {
     { [ -e $keyring ] && command -v apt-get >/dev/null && [ -L /bin ]; } ||
-        unavailable "its packages are Debian's, and this is no Debian (12 or later)"
+        unavailable 'RabbitMQ 4' "its packages are Debian's, and this is no Debian (12 or later)"
     part=$debian13.part
     rm -rf "$debian13" "$part"
     mkdir -p "$part/usr" "$part/lists/partial" "$part/cache/archives/partial"
     usr=/usr "$here/with_usr.sh" true 2>"$part/log" ||
-        unavailable "this machine lets nobody make a mount namespace ($(tail -n 1 "$part/log")): be root, in containers with --cap-add SYS_ADMIN"
+        unavailable 'RabbitMQ 4' "this machine lets nobody make a mount namespace ($(tail -n 1 "$part/log")): be root, in containers with --cap-add SYS_ADMIN"
     say "fetching RabbitMQ 4 and Erlang from Debian 13: a download of 75 MB, 160 MB in $debian13"
     # The machine's own mirror, where it has one.
     mirror=$(apt-get update --print-uris | sed -n "\|/debian/dists/|{s|^'\(.*\)/dists/.*|\1|p;q}")
@@ -111,9 +111,17 @@ apt_13() {
 }
 
 # Its own exit code, 69: whoever runs tests skips those.
-unavailable() {
-    say "RabbitMQ 4 cannot be had here: $*"
+unavailable() { # what, why
+    say "$1 cannot be had here: $2"
     exit 69
+}
+
+# For tests of the dashboard's page: a browser, and the program through which tests steer it.
+install_browser() {
+    ! command -v chromedriver >/dev/null || return 0
+    { [ "$(id -u)" = 0 ] && [ -e $keyring ] && command -v apt-get >/dev/null; } ||
+        unavailable 'A browser' 'chromedriver is missing: install Chromium with it, on Debian by  sudo apt-get install chromium-driver'
+    need chromedriver chromium-driver 'Chromium with its driver (a download of 133 MB, 440 MB on disk)'
 }
 
 install_store() {

@@ -12,6 +12,8 @@
 #   services.sh rabbitmqctl ...          RabbitMQ's own command, for this broker
 #   services.sh rabbitmq-plugins ...     and its command for plugins
 #   services.sh install [broker|store]   only installs what is missing (start does that too)
+#   services.sh install browser          installs Chromium and its driver, for tests of the dashboard's
+#                                        page; the exit code is 69 where they are not available
 #
 #   --dir DIR        before the action: the folder, by default .services in this checkout. Another folder
 #                    means another pair of servers.
@@ -48,9 +50,9 @@ action=${1:-}
 [ -z "$action" ] || shift
 case $action in
 start | stop | kill | status | install)
-    case $* in
-    '') services='broker store' ;;
-    broker | store) services=$1 ;;
+    case $action-$* in
+    *-) services='broker store' ;;
+    *-broker | *-store | install-browser) services=$1 ;;
     *) usage "$* is not known" ;;
     esac
     ;;
