@@ -39,6 +39,8 @@ pub struct Settings {
     s3_endpoint: Option<String>,
     /// `STYLEFLEET_CA`: PEM file of further certificate authorities, for broker and store.
     ca: Option<PathBuf>,
+    /// `STYLEFLEET_DASHBOARD_TOKEN`: what people need to act in the dashboard.
+    dashboard_token: Option<String>,
 }
 
 /// The settings hold something that cannot be used, or lack something.
@@ -134,6 +136,11 @@ impl Settings {
     pub fn store(&self) -> Result<Location, ConfigError> {
         let location = self.store.as_ref().ok_or(ConfigError::NoStore)?;
         location.parse().map_err(ConfigError::Store)
+    }
+
+    /// What people need to act in the dashboard.
+    pub fn dashboard_token(&self) -> Option<&str> {
+        self.dashboard_token.as_deref()
     }
 
     /// How to reach S3 stores.

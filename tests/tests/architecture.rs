@@ -30,7 +30,7 @@ static METADATA: LazyLock<Metadata> = LazyLock::new(|| {
 const TESTS: [&str; 2] = ["stylefleet-counting", "stylefleet-tests"];
 
 /// What each crate of the house may depend on in the house.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("stylefleet-formats", &[]),
     ("stylefleet-model", &[]),
     ("stylefleet-proto", &["stylefleet-model"]),
@@ -50,8 +50,18 @@ const ARROWS: [(&str, &[&str]); 11] = [
         ],
     ),
     (
+        "stylefleet-dashboard",
+        &[
+            "stylefleet-fleet",
+            "stylefleet-formats",
+            "stylefleet-proto",
+            "stylefleet-transport",
+        ],
+    ),
+    (
         "stylefleet-dispatcher",
         &[
+            "stylefleet-dashboard",
             "stylefleet-fleet",
             "stylefleet-formats",
             "stylefleet-model",

@@ -9,7 +9,7 @@ use stylefleet_transport::store::{Store, StoreError};
 use crate::state::{self, AT_ONCE};
 
 /// How many jobs were cancelled: `stylefleet cancel --json`.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Cancelled {
     /// Jobs that are not wanted any more.
     pub cancelled: usize,

@@ -53,18 +53,21 @@ pub struct DeadList<'a> {
 
 /// The dead letters of one id: `stylefleet dead show --json`. The same job may have been set aside
 /// more than once.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct DeadJob {
     /// The job's id, or the digest of a message that is no job.
     pub id: String,
     /// Absent where the message is no job; such a one can only be dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub batch: Option<BatchId>,
     /// What its result is called.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub name: Option<Name>,
     /// The file names of its inputs, by role.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
     pub inputs: Option<BTreeMap<Role, Name>>,
     /// The attempt after which it was set aside.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,7 +93,7 @@ pub struct DeadJob {
 }
 
 /// What became of a job after it was set aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Since {
     /// Its result is in the store.
@@ -102,7 +105,7 @@ pub enum Since {
 }
 
 /// What was decided: `stylefleet dead retry --json` and `drop --json`.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Decided {
     /// Jobs that were submitted again.
     pub retried: usize,

@@ -24,7 +24,9 @@ use crate::state;
 
 pub use board::{Board, Filter};
 pub use diary::{Entry, What};
-pub use documents::{BatchSummary, Depth, FleetSummary, ResultSummary, Window, WorkerSummary};
+pub use documents::{
+    BatchSummary, Depth, FleetSummary, LiveCurve, ResultSummary, Window, WorkerSummary,
+};
 
 /// How often at most the store is looked at.
 const PAUSE: Duration = Duration::from_secs(15);

@@ -23,9 +23,10 @@ pub struct BatchList {
 }
 
 /// A batch whose documents cannot be used.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct DamagedBatch {
     /// The batch.
+    #[schema(value_type = String)]
     pub batch: BatchId,
     /// What is wrong with them.
     pub reason: String,

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod completions;
+mod dashboard;
 mod dead;
 mod doctor;
 mod fetch;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use cancel::CancelArgs;
 use clap::Command;
 use completions::{CompletionsArgs, ManArgs, ManError};
+use dashboard::DashboardArgs;
 use dead::DeadArgs;
 use doctor::DoctorArgs;
 use fetch::FetchArgs;
@@ -28,6 +30,7 @@ use queue::QueueArgs;
 use run::RunError;
 pub use run::{RunArgs, run};
 use status::StatusArgs;
+use stylefleet_dashboard::{AccessError, DashboardError};
 use stylefleet_fleet::batch::BatchError;
 use stylefleet_fleet::dead::DeadError;
 use stylefleet_fleet::documents::DocumentError;
@@ -123,6 +126,12 @@ pub enum CommandError {
     /// Store or broker cannot be checked.
     #[error(transparent)]
     Health(#[from] HealthError),
+    /// Access to the dashboard cannot be given so.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The dashboard ends.
+    #[error(transparent)]
+    Dashboard(#[from] DashboardError),
     /// A model is no use.
     #[error(transparent)]
     Models(#[from] ModelsError),
@@ -141,6 +150,7 @@ impl CommandError {
             self,
             Self::Order(OrderError::Usage(_))
                 | Self::Config(_)
+                | Self::Access(_)
                 | Self::Store(StoreError::Setting { .. } | StoreError::Authorities(_))
                 | Self::Broker(BrokerError::Url(_) | BrokerError::Authorities(_))
                 | Self::Present(PresentError::Follow(FollowError::Broker(
@@ -213,6 +223,19 @@ pub enum FleetCommand {
     /// Listens to the workers for some seconds. Rates are those of the last ten minutes.
     Queue(QueueArgs),
 
+    /// Show the fleet on a web page, and to other programs as JSON
+    ///
+    /// Prints the page's address, and answers until it is stopped. Whoever reaches it may do
+    /// everything that your settings let you do, so it listens to this machine alone; elsewhere
+    /// actions need the token in STYLEFLEET_DASHBOARD_TOKEN. The API is described at
+    /// api/openapi.json.
+    ///
+    /// Examples:
+    ///   stylefleet dashboard
+    ///   stylefleet dashboard --listen 0.0.0.0:8780 --host fleet.example.org
+    #[command(verbatim_doc_comment)]
+    Dashboard(DashboardArgs),
+
     /// Check broker, store and clocks, and say what to mend
     ///
     /// Exit code 1 if there is a problem.
@@ -251,6 +274,7 @@ impl FleetCommand {
             Self::Cancel(args) => cancel::run(args, settings).await,
             Self::Dead(args) => dead::run(args, settings).await,
             Self::Queue(args) => queue::run(args, settings).await,
+            Self::Dashboard(args) => dashboard::run(args, settings).await,
             Self::Doctor(args) => doctor::run(args, settings).await,
             Self::Init(args) => init::run(args),
             Self::Completions(args) => completions::completions(&args, program),

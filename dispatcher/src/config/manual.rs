@@ -15,7 +15,7 @@ pub struct Setting {
 }
 
 /// Every setting.
-pub const SETTINGS: [Setting; 7] = [
+pub const SETTINGS: [Setting; 8] = [
     Setting {
         key: "broker",
         about: "the broker, amqp[s]://user:password@host[:port][,host...]/vhost",
@@ -39,6 +39,12 @@ pub const SETTINGS: [Setting; 7] = [
         about: "PEM file of further certificate authorities, for both",
         example: "/etc/ssl/own-ca.pem",
         caution: "",
+    },
+    Setting {
+        key: "dashboard_token",
+        about: "what people need to act in the dashboard, 16 characters at least",
+        example: "",
+        caution: "A secret: better kept in the environment. `openssl rand -hex 16` makes one.",
     },
     Setting {
         key: "worker",

@@ -580,6 +580,11 @@ impl Board {
         Some(self.summary_of(name, batch, now))
     }
 
+    /// How many batches there are.
+    pub fn batch_count(&self) -> usize {
+        self.batches.len()
+    }
+
     /// Batches whose documents cannot be used.
     pub fn damaged(&self) -> Vec<DamagedBatch> {
         let damaged = self.damaged.iter();

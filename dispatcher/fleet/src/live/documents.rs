@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use stylefleet_proto::{BatchId, JobId, Name, Progress, Role};
+use stylefleet_proto::{BatchId, Curve, JobId, Name, Progress, Role};
 use stylefleet_transport::broker::Depths;
 
 use crate::activity::Rates;
@@ -108,6 +108,7 @@ pub struct ResultSummary {
     /// Steps of its latest progress picture, while a worker is at it.
     pub previewed: Option<u64>,
     /// A worker should be at it, but nothing has moved for ten minutes.
+    #[serde(rename = "stuck")]
     pub is_stuck: bool,
     /// Why the latest attempt failed, if one did and it is not done.
     pub reason: Option<String>,
@@ -150,4 +151,18 @@ pub struct LiveCurve {
     pub steps: Vec<u64>,
     /// Values by the figure's name; null where it was not told.
     pub figures: BTreeMap<String, Vec<Option<f64>>>,
+}
+
+impl From<Curve> for LiveCurve {
+    fn from(curve: Curve) -> Self {
+        let values = |values: Vec<f64>| values.into_iter().map(Some).collect::<Vec<_>>();
+        let terms = curve.terms.into_iter();
+        let figures = terms.map(|(name, of_term)| (name, values(of_term)));
+        let loss = ("loss".to_owned(), values(curve.loss));
+        Self {
+            phase: curve.phase,
+            steps: curve.steps,
+            figures: figures.chain([loss]).collect(),
+        }
+    }
 }

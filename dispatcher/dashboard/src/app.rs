@@ -1,0 +1,65 @@
+//! What all answers work with.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use stylefleet_fleet::clock::millis;
+use stylefleet_fleet::live::Live;
+
+use crate::access::Access;
+use crate::submit::Orders;
+use crate::thumbnails::Thumbnails;
+
+/// A dashboard over a fleet.
+pub struct Dashboard {
+    pub(crate) live: Live,
+    pub(crate) access: Access,
+    pub(crate) orders: Option<Arc<dyn Orders>>,
+    pub(crate) thumbnails: Thumbnails,
+    /// Begins and ends with a slash.
+    base_path: String,
+    /// What the page shows as the program's version.
+    pub(crate) version: &'static str,
+}
+
+impl Dashboard {
+    /// A dashboard of `live`, which answers those whom `access` lets in.
+    pub fn new(live: Live, access: Access) -> Self {
+        Self {
+            live,
+            access,
+            orders: None,
+            thumbnails: Thumbnails::default(),
+            base_path: "/".to_owned(),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+
+    /// The same, below a path: a proxy passes on what comes there, path and all.
+    pub fn below(self, path: &str) -> Self {
+        let path = path.trim_matches('/');
+        let base_path = if path.is_empty() {
+            "/".to_owned()
+        } else {
+            format!("/{path}/")
+        };
+        Self { base_path, ..self }
+    }
+
+    /// The same, which also submits jobs.
+    pub fn taking(self, orders: Arc<dyn Orders>) -> Self {
+        Self {
+            orders: Some(orders),
+            ..self
+        }
+    }
+
+    pub(crate) fn base_path(&self) -> &str {
+        &self.base_path
+    }
+}
+
+/// Milliseconds since 1970-01-01 UTC.
+pub(crate) fn now() -> u64 {
+    millis(SystemTime::now())
+}
