@@ -6,8 +6,8 @@
 #   check.sh --run   instead starts deploy/compose.yaml on the local Docker engine, if one runs, and
 #                    tries the fleet: run_compose.py
 #
-# Its tools come from PyPI, once, into the cache (deploy/setup/tools.sh). If docker compose is installed, it
-# checks the compose files too.
+# Its tools come from PyPI and Debian, once, into the cache (deploy/setup/tools.sh, promtool.sh). If docker
+# compose is installed, it checks the compose files too.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -36,7 +36,10 @@ cd "$here/../.."
 "$tools/check-jsonschema" --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 "$tools/hadolint" deploy/docker/Dockerfile
 find deploy -name '*.sh' -o -name '*.sbatch' -o -path 'deploy/dist/files/bin/*' | sort | xargs "$tools/shellcheck" --external-sources
-PATH=$tools:$PATH "$tools/python" -B -m unittest discover --start-directory deploy/check
+promtool=$("$here/promtool.sh")
+"$promtool" check rules deploy/dashboards/alerts.yaml >/dev/null
+"$promtool" test rules deploy/dashboards/alerts.test.yaml >/dev/null
+PATH=$tools:$PATH PROMTOOL=$promtool "$tools/python" -B -m unittest discover --start-directory deploy/check
 if docker compose version >/dev/null 2>&1; then
     passwords=$(mktemp)
     trap 'rm -f "$passwords"' EXIT

@@ -187,9 +187,9 @@ const DEVICE: Label = Label::new("device", "where it computes: `cpu`, `cuda:0`, 
 const SECONDS: &[f64] = &[
     0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0,
 ];
-/// From a second to a day. Messages tell their time to the second.
+/// From a tenth of a second, as a network takes, to a day.
 const LONG: &[f64] = &[
-    1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0, 30_000.0, 100_000.0,
+    0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0, 30_000.0, 100_000.0,
 ];
 const BYTES: &[f64] = &[1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10];
 
@@ -227,7 +227,8 @@ pub const DEAD_LETTERS: Metric = Metric::counter(
 pub const QUEUE_WAIT: Metric = Metric::histogram(
     LONG,
     "stylefleet_queue_wait_seconds",
-    "How long jobs waited in the queue, whether submitted or interrupted; retries not counted",
+    "How long jobs waited in the queue, to the second, whether submitted or interrupted; those to be \
+     tried again are not counted",
 )
 .by(&[PRIORITY]);
 /// Time by stage.

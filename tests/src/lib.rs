@@ -7,6 +7,7 @@
 pub mod cluster;
 pub mod events;
 pub mod fleet;
+pub mod health;
 mod pictures;
 pub mod processes;
 pub mod relay;

@@ -87,7 +87,7 @@ fn metrics() -> String {
     );
     page += "\n## Workers\n\n\
              At the address in `STYLEFLEET_HEALTH`. Whatever is counted begins at 0 with the worker.\n\n\
-             | name | type | labels | |\n| --- | --- | --- | --- |\n";
+             | name | type | unit | labels | |\n| --- | --- | --- | --- | --- |\n";
     for metric in metrics::WORKER {
         let labels: Vec<_> = metric
             .labels
@@ -95,7 +95,13 @@ fn metrics() -> String {
             .map(|label| format!("`{}`", label.name))
             .collect();
         let (name, shape, labels) = (metric.name, metric.shape.word(), labels.join(", "));
-        writeln!(page, "| `{name}` | {shape} | {labels} | {} |", metric.help).expect("writes");
+        let unit = metric.unit().unwrap_or_default();
+        writeln!(
+            page,
+            "| `{name}` | {shape} | {unit} | {labels} | {} |",
+            metric.help
+        )
+        .expect("writes");
     }
     page += "\n## Labels\n";
     let mut described = BTreeSet::new();

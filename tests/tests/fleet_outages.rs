@@ -7,9 +7,10 @@ use serde_json::Value;
 use stylefleet_proto::keys;
 use stylefleet_tests::events::job;
 use stylefleet_tests::fleet::Workshop;
-use stylefleet_tests::processes::{wait_until, wait_until_it_catches};
+use stylefleet_tests::health::Health;
+use stylefleet_tests::processes::wait_until_it_catches;
 use stylefleet_tests::relay::Relay;
-use stylefleet_tests::services::{Server, Services, curl};
+use stylefleet_tests::services::{Server, Services};
 use stylefleet_tests::{PATIENCE, Run};
 
 /// Some seconds of work.
@@ -49,27 +50,6 @@ fn expect_first_attempts(workshop: &Workshop<'_>, watch: Run, count: usize) {
     workshop.expect_nothing_waits();
 }
 
-/// What a worker's health address answers: the status and the text.
-fn health(address: &str, path: &str) -> (String, String) {
-    let url = format!("http://{address}{path}");
-    let answer = curl(&["--no-fail", "-w", "\n%{http_code}", &url]);
-    let (text, status) = answer.rsplit_once('\n').expect("a line of ours");
-    (status.to_owned(), text.trim().to_owned())
-}
-
-/// A free address.
-fn address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("is bound").to_string()
-}
-
-fn wait_until_ready(address: &str, status: &str, text: &str) {
-    let answer = (status.to_owned(), text.to_owned());
-    wait_until(&format!("/readyz says {answer:?}"), || {
-        health(address, "/readyz") == answer
-    });
-}
-
 #[test]
 fn a_broker_that_restarts_loses_nothing() {
     let services = Services::private();
@@ -90,18 +70,15 @@ fn a_picture_waits_for_a_store_that_is_away() {
     let workshop = Workshop::new(&services);
     let batch = workshop.submit(&["boat.png", LONG]);
     let mut watch = workshop.watch(&batch);
-    let address = address();
-    let mut worker = workshop.start_worker(&[
-        ("STYLEFLEET_HEALTH", &address),
-        ("STYLEFLEET_CHECKPOINT_SECONDS", "86400"),
-    ]);
+    let health = Health::at_a_free_address();
+    let mut worker =
+        workshop.start_worker(&[health.setting(), ("STYLEFLEET_CHECKPOINT_SECONDS", "86400")]);
     watch.wait_for("the start", started);
     services.stop(Server::Store);
     // Counted once the device is done with the job.
-    wait_until("the picture is computed", || {
-        health(&address, "/metrics")
-            .1
-            .contains("stylefleet_busy_milliseconds_total")
+    let computed = r#"stylefleet_stage_seconds_count{kind="stylize",stage="compute"}"#;
+    health.wait_for_metrics("the picture is computed", |told| {
+        told.value(computed) == 1.0
     });
     worker.wait_for_line("trying again until it works");
     services.start(Server::Store);
@@ -115,10 +92,10 @@ fn a_second_signal_ends_a_worker_at_once_and_its_job_goes_on_from_the_last_check
     let store = Relay::before(services.setting("STYLEFLEET_S3_ENDPOINT"));
     let batch = workshop.submit(&["boat.png", LONG]);
     let mut watch = workshop.watch(&batch);
-    let address = address();
+    let health = Health::at_a_free_address();
     let worker = workshop.start_worker(&[
         ("STYLEFLEET_S3_ENDPOINT", &store.url),
-        ("STYLEFLEET_HEALTH", &address),
+        health.setting(),
         ("STYLEFLEET_GRACE_SECONDS", "3600"),
     ]);
     let job = job(&watch.wait_for("the start", started));
@@ -126,7 +103,7 @@ fn a_second_signal_ends_a_worker_at_once_and_its_job_goes_on_from_the_last_check
     // It cannot stop in good order: the store does not answer.
     store.hold();
     worker.signal("TERM");
-    wait_until_ready(&address, "503", "draining");
+    health.wait_until_ready("503", "draining");
     worker.signal("TERM");
     let ended = worker.end();
     assert_eq!(ended.status.signal(), Some(KILLED), "{}", ended.so_far());
@@ -183,53 +160,64 @@ fn a_worker_says_how_it_is() {
     let workshop = Workshop::new(services);
     let broker = Relay::before(&workshop.fleet.worker);
     let store = Relay::before(services.setting("STYLEFLEET_S3_ENDPOINT"));
-    let address = address();
+    let health = Health::at_a_free_address();
     let worker = workshop.start_worker(&[
         ("STYLEFLEET_BROKER", &broker.url),
         ("STYLEFLEET_S3_ENDPOINT", &store.url),
-        ("STYLEFLEET_HEALTH", &address),
+        health.setting(),
     ]);
-    wait_until_ready(&address, "200", "ready");
+    health.wait_until_ready("200", "ready");
     broker.block();
-    wait_until_ready(&address, "503", "the broker is away");
-    assert_eq!(health(&address, "/healthz").0, "200");
-    assert!(
-        health(&address, "/metrics")
-            .1
-            .contains("stylefleet_connected 0")
-    );
+    health.wait_until_ready("503", "the broker is away");
+    assert_eq!(health.ask("/healthz").0, "200");
+    let connected = |to| {
+        let series = format!(r#"stylefleet_connected{{to="{to}"}}"#);
+        health.metrics().get(&series)
+    };
+    assert_eq!(connected("broker"), Some(0.0));
+    assert_eq!(connected("store"), Some(1.0));
     broker.open();
-    wait_until_ready(&address, "200", "ready");
+    health.wait_until_ready("200", "ready");
     // Neither refuses anything; they only say nothing any more.
     store.hold();
-    wait_until_ready(&address, "503", "the store is away");
+    health.wait_until_ready("503", "the store is away");
+    assert_eq!(connected("broker"), Some(1.0));
+    assert_eq!(connected("store"), Some(0.0));
     store.open();
-    wait_until_ready(&address, "200", "ready");
+    health.wait_until_ready("200", "ready");
     broker.hold();
-    wait_until_ready(&address, "503", "the broker is away");
+    health.wait_until_ready("503", "the broker is away");
     broker.open();
-    wait_until_ready(&address, "200", "ready");
+    health.wait_until_ready("200", "ready");
 
     let batch = workshop.submit(&["boat.png", SHORT]);
     workshop.watch(&batch).end().expect_code(0);
-    wait_until("the job is counted", || {
-        let numbers = health(&address, "/metrics").1;
-        let lines = [
-            r#"stylefleet_jobs_total{kind="stylize",outcome="finished"} 1"#,
-            r#"stylefleet_steps_total{kind="stylize"} 2"#,
-            "stylefleet_connected 1",
+    health.wait_for_metrics("the job is counted", |told| {
+        let series = [
+            (
+                r#"stylefleet_jobs_total{kind="stylize",outcome="finished"}"#,
+                1.0,
+            ),
+            (
+                r#"stylefleet_outputs_total{kind="stylize",role="picture"}"#,
+                1.0,
+            ),
+            (
+                r#"stylefleet_steps_total{kind="stylize",unit="evaluations"}"#,
+                2.0,
+            ),
         ];
-        lines
+        series
             .iter()
-            .all(|line| numbers.lines().any(|there| there == *line))
+            .all(|(series, value)| told.get(series) == Some(*value))
     });
 
     let batch = workshop.submit(&["boat.png", ENDLESS]);
     workshop.watch(&batch).wait_for("the start", started);
     store.hold();
     worker.signal("TERM");
-    wait_until_ready(&address, "503", "draining");
-    assert_eq!(health(&address, "/healthz").0, "200");
+    health.wait_until_ready("503", "draining");
+    assert_eq!(health.ask("/healthz").0, "200");
     store.open();
     worker.end().expect_code(0);
 }
