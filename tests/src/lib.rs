@@ -4,6 +4,7 @@
 //! Nothing here waits for a length of time. Tests wait for something to happen, and fail with all
 //! output so far if it does not happen within [`PATIENCE`].
 
+pub mod browser;
 pub mod cluster;
 pub mod events;
 pub mod fleet;

@@ -100,6 +100,18 @@ impl Run {
         }
     }
 
+    /// Waits for the next line of standard output, which need not be JSON.
+    pub fn wait_for_output(&mut self) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        while self.seen == self.stdout.len() {
+            if let Err(reason) = self.read(deadline) {
+                panic!("waited for a line: {reason}\n{}", self.so_far());
+            }
+        }
+        self.seen += 1;
+        self.stdout[self.seen - 1].clone()
+    }
+
     /// Waits for the next line of standard error that has these words in it. Earlier ones are
     /// passed over.
     pub fn wait_for_line(&mut self, words: &str) -> String {
