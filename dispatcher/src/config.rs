@@ -223,6 +223,7 @@ mod tests {
             store: Some(_),
             s3_endpoint: Some(_),
             ca: Some(_),
+            dashboard_token: Some(_),
         } = read.try_deserialize().expect("are settings")
         else {
             panic!("the template leaves out a setting");

@@ -1,7 +1,7 @@
 //! What a kind of job adds to `run` and `submit`: options of the command line, and how jobs come of
 //! them. Whatever else the two commands do knows no kind.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::{self, Write};
 use std::future::Future;
 use std::path::PathBuf;
@@ -11,7 +11,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use stylefleet_fleet::clock::millis;
 use stylefleet_proto::{
-    BatchId, Digest, Input, Invalid, Job, Manifest, ManifestEntry, Name, Specification, keys,
+    BatchId, Digest, Input, Invalid, Job, Labels, Manifest, ManifestEntry, Name, Specification,
+    keys,
 };
 use stylefleet_transport::store::{Store, StoreError};
 
@@ -117,7 +118,7 @@ pub fn on_this_machine(out: PathBuf) -> Result<PathBuf, OrderError> {
 #[derive(Debug)]
 pub struct Request {
     job: Job,
-    labels: BTreeMap<String, String>,
+    labels: Labels,
 }
 
 impl Request {
@@ -135,14 +136,16 @@ impl Request {
         let nameless = "nameless".parse()?;
         Ok(Self {
             job: Job::new(nameless, name, specification, inputs)?,
-            labels: BTreeMap::new(),
+            labels: Labels::default(),
         })
     }
 
     /// The same, with something that is worth knowing of how it was asked for.
-    pub fn labelled(mut self, label: &str, value: &str) -> Self {
-        self.labels.insert(label.to_owned(), value.to_owned());
-        self
+    pub fn labelled(self, label: &str, value: &str) -> Self {
+        Self {
+            labels: self.labels.with(label, value),
+            ..self
+        }
     }
 }
 
@@ -400,7 +403,7 @@ mod tests {
         let entries = &ordered.manifest.jobs;
         let names: Vec<_> = entries.iter().map(|entry| entry.name.as_ref()).collect();
         assert_eq!(names, ["a", "b"]);
-        assert_eq!(entries[0].labels["way"], "plain");
+        assert_eq!(entries[0].labels["way"], *"plain");
     }
 
     #[test]

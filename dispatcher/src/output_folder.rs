@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 use stylefleet_fleet::documents::{self, DocumentError, damaged};
-use stylefleet_proto::{Curve, JobId, ManifestEntry, Output, Record, Role, keys};
+use stylefleet_proto::{Curve, JobId, Labels, ManifestEntry, Output, Record, Role, keys};
 use stylefleet_transport::store::{FolderStore, Store, StoreError};
 use tokio::sync::Mutex;
 
@@ -103,7 +103,7 @@ struct WrittenRecord<'a> {
     /// The files of all outputs.
     files: BTreeMap<&'a Role, &'a str>,
     /// What else is known of how it was asked for.
-    labels: &'a BTreeMap<String, String>,
+    labels: &'a Labels,
     #[serde(flatten)]
     record: &'a Record,
 }

@@ -10,6 +10,7 @@ mod check;
 mod event;
 mod job;
 pub mod keys;
+mod labels;
 pub mod lifecycle;
 pub mod metrics;
 mod parameters;
@@ -22,6 +23,7 @@ mod trace;
 pub use build::Build;
 pub use event::{Delivery, Ended, Event, EventKind, Hello, Pulse, ToWorker, Update};
 pub use job::{Input, Job, JobId, MAX_PREVIEW_EVERY, Priority, VERSION};
+pub use labels::Labels;
 pub use records::{
     Accepted, Asked, Failure, Manifest, ManifestEntry, Output, Record, Start, SubmitId,
 };

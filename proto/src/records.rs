@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{figures, number};
-use crate::{Input, JobId, keys};
+use crate::{Input, JobId, Labels, keys};
 use stylefleet_model::{BatchId, Digest, Figures, Invalid, Name, Role};
 
 /// Tells one submit from all others. Written out, later ones sort after earlier ones, as far as
@@ -49,8 +49,8 @@ pub struct ManifestEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<Role>,
     /// What else is worth knowing of how it was asked for, as in `preset`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
 }
 
 /// `batches/<batch>/<submit>.accepted.json`: the jobs of a submit that the broker has taken for

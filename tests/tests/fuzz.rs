@@ -16,9 +16,9 @@ use stylefleet_model::stylize::{Format, Init, KeepColors, Precision, Preset, Siz
 use stylefleet_model::train::{Photograph, Photographs, Train, Training};
 use stylefleet_model::trained::{FORMAT, HEADER, Header, Layout, StyleName};
 use stylefleet_proto::{
-    Accepted, Asked, Delivery, Digest, Ended, Event, EventKind, Failure, Figures, Hello, Job, Manifest,
-    ManifestEntry, Output, Progress, Pulse, Record, Role, Specification, Start, ToWorker, Update,
-    Valid, testing, wire,
+    Accepted, Asked, Delivery, Digest, Ended, Event, EventKind, Failure, Figures, Hello, Job,
+    Labels, Manifest, ManifestEntry, Output, Progress, Pulse, Record, Role, Specification, Start,
+    ToWorker, Update, Valid, testing, wire,
 };
 
 #[path = "../fuzz/entries.rs"]
@@ -332,7 +332,7 @@ fn contract() -> BTreeMap<(&'static str, String), Vec<u8>> {
         job: job.id,
         name: name.parse().expect("a name"),
         kind: Some(job.kind.clone()),
-        labels: [("preset".to_owned(), "gatys".to_owned())].into(),
+        labels: Labels::default().with("preset", "gatys"),
     };
     let manifest = Manifest {
         batch: job.batch.clone(),

@@ -312,6 +312,7 @@ fn check(manifest: &Manifest, batch: &BatchId) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use stylefleet_proto::Labels;
     use stylefleet_transport::store::MemoryStore;
 
     use super::*;
@@ -321,7 +322,7 @@ mod tests {
             job: format!("{job:064x}").parse().expect("an id"),
             name: name.parse().expect("a name"),
             kind: None,
-            labels: BTreeMap::new(),
+            labels: Labels::default(),
         };
         Manifest {
             batch: batch.parse().expect("a name"),

@@ -291,10 +291,9 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use bytes::Bytes;
-    use stylefleet_proto::{Accepted, Manifest, SubmitId};
+    use stylefleet_proto::{Accepted, Labels, Manifest, SubmitId};
     use stylefleet_transport::store::MemoryStore;
 
     use super::*;
@@ -309,7 +308,7 @@ mod tests {
             job: job(number),
             name: format!("result-{number}").parse().expect("a name"),
             kind: None,
-            labels: BTreeMap::new(),
+            labels: Labels::default(),
         };
         let batch: BatchId = name.parse().expect("a batch");
         let asked = Manifest {

@@ -253,10 +253,9 @@ impl Submission<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use bytes::Bytes;
-    use stylefleet_proto::{ManifestEntry, testing};
+    use stylefleet_proto::{Labels, ManifestEntry, testing};
     use stylefleet_transport::broker::{MemoryBroker, WorkerEnd};
     use stylefleet_transport::store::MemoryStore;
     use tokio_util::sync::CancellationToken;
@@ -289,7 +288,7 @@ mod tests {
                 job: job.id,
                 name: job.name.clone(),
                 kind: None,
-                labels: BTreeMap::new(),
+                labels: Labels::default(),
             };
             let asked = Manifest {
                 batch: self.batch.clone(),

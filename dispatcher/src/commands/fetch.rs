@@ -216,7 +216,7 @@ mod tests {
     use bytes::Bytes;
     use stylefleet_fleet::documents;
     use stylefleet_proto::testing::record;
-    use stylefleet_proto::{Accepted, Manifest, SubmitId, keys};
+    use stylefleet_proto::{Accepted, Labels, Manifest, SubmitId, keys};
     use stylefleet_transport::store::MemoryStore;
 
     use super::*;
@@ -232,7 +232,7 @@ mod tests {
             job: job(number),
             name: name.parse().expect("a name"),
             kind: None,
-            labels: [("preset".to_owned(), "studio".to_owned())].into(),
+            labels: Labels::default().with("preset", "studio"),
         };
         let batch: BatchId = "b".parse().expect("a name");
         let manifest = Manifest {

@@ -43,7 +43,7 @@ pub const SETTINGS: [Setting; 8] = [
     Setting {
         key: "dashboard_token",
         about: "what people need to act in the dashboard, 16 characters at least",
-        example: "",
+        example: "a4d1...",
         caution: "A secret: better kept in the environment. `openssl rand -hex 16` makes one.",
     },
     Setting {
@@ -75,7 +75,7 @@ impl Setting {
 
 /// The settings for help texts.
 pub fn manual() -> String {
-    let line = |setting: &Setting| format!("  {:22}  {}\n", setting.variable(), setting.about);
+    let line = |setting: &Setting| format!("  {:26}  {}\n", setting.variable(), setting.about);
     let lines: String = SETTINGS.iter().map(line).collect();
     format!(
         "\

@@ -1,7 +1,7 @@
 use std::fs;
 
 use futures_util::future::join_all;
-use stylefleet_proto::{Digest, Name, testing};
+use stylefleet_proto::{Digest, Labels, Name, testing};
 use stylefleet_transport::store::MemoryStore;
 use tempfile::TempDir;
 
@@ -22,7 +22,7 @@ fn entry(number: u8, name: &str) -> ManifestEntry {
         job: job(number),
         name: name.parse().expect("a name"),
         kind: None,
-        labels: [("preset".to_owned(), "studio".to_owned())].into(),
+        labels: Labels::default().with("preset", "studio"),
     }
 }
 

@@ -118,7 +118,7 @@ mod tests {
         };
         let names = manifest.jobs.iter().map(|entry| {
             assert_eq!(entry.job, job.id);
-            assert_eq!(entry.labels[PRESET], "studio");
+            assert_eq!(entry.labels[PRESET], *"studio");
             entry.name.as_ref()
         });
         assert_eq!(names.collect::<Vec<_>>(), ["a.a", "b.a"]);

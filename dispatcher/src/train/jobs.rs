@@ -193,7 +193,7 @@ mod tests {
             (job.kind.as_ref(), job.name.as_ref(), failed),
             ("train", "sea", 0)
         );
-        assert_eq!(ordered.manifest.jobs[0].labels[PRESET], "studio");
+        assert_eq!(ordered.manifest.jobs[0].labels[PRESET], *"studio");
         let list = job.input(&Train::photographs()).expect("has one");
         let list = store.get(&keys::input(&list.sha256)).await.expect("reads");
         let list = Photographs::read(&list.expect("is there")).expect("is a list");

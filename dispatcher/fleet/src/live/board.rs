@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use stylefleet_proto::lifecycle::settle;
-use stylefleet_proto::{BatchId, Ended, Event, EventKind, JobId, Name, Pulse, Role, Update};
+use stylefleet_proto::{
+    BatchId, Ended, Event, EventKind, JobId, Labels, Name, Pulse, Role, Update,
+};
 use stylefleet_transport::broker::{Depths, Notification};
 
 use super::diary::{Diaries, Entry};
@@ -81,7 +83,7 @@ struct KnownResult {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Traits {
     kind: Option<Role>,
-    labels: BTreeMap<String, String>,
+    labels: Labels,
 }
 
 #[derive(Debug)]
@@ -303,7 +305,7 @@ impl Board {
         }
     }
 
-    fn traits_of(&mut self, kind: Option<Role>, labels: BTreeMap<String, String>) -> Arc<Traits> {
+    fn traits_of(&mut self, kind: Option<Role>, labels: Labels) -> Arc<Traits> {
         let traits = Arc::new(Traits { kind, labels });
         if let Some(known) = self.traits.get(&traits) {
             return known.clone();

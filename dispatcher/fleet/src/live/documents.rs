@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use stylefleet_proto::{BatchId, Curve, JobId, Name, Progress, Role};
+use stylefleet_proto::{BatchId, Curve, JobId, Labels, Name, Progress, Role};
 use stylefleet_transport::broker::Depths;
 
 use crate::activity::Rates;
@@ -98,7 +98,8 @@ pub struct ResultSummary {
     #[schema(value_type = Option<String>)]
     pub kind: Option<Role>,
     /// What else is known of how it was asked for, as in `preset`.
-    pub labels: BTreeMap<String, String>,
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub labels: Labels,
     /// Where it stands; null: no worker is at it.
     pub progress: Option<Progress>,
     /// The worker that is at it.
