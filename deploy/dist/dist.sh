@@ -3,7 +3,8 @@
 #
 #   dist.sh BIN OUT     BIN holds stylefleet and stylefleet-worker; OUT is emptied first
 #
-#   stylefleet-V-MACHINE-linux.tar.gz   both executables, licences, install.sh
+#   stylefleet-V-MACHINE-linux.tar.gz   both executables, manual pages, what shells complete, licences,
+#                                       install.sh
 #   stylefleet_V_ARCH.deb               the same as a Debian package, under /usr
 #   stylefleet-V-py3-none-....whl       the dispatcher alone, for pip
 #
@@ -30,6 +31,13 @@ stage() {
         cp "$root/deploy/setup/$file" "$tree/lib/stylefleet/setup/"
     done
     cp "$root/README.md" "$root/LICENSE" "$tree/share/doc/stylefleet/"
+    mkdir -p "$tree/share/man" "$tree/share/bash-completion/completions" \
+        "$tree/share/zsh/site-functions" "$tree/share/fish/vendor_completions.d"
+    "$bin/stylefleet" man "$tree/share/man/man1" >/dev/null
+    gzip -9n "$tree"/share/man/man1/*.1
+    "$bin/stylefleet" completions bash >"$tree/share/bash-completion/completions/stylefleet"
+    "$bin/stylefleet" completions zsh >"$tree/share/zsh/site-functions/_stylefleet"
+    "$bin/stylefleet" completions fish >"$tree/share/fish/vendor_completions.d/stylefleet.fish"
     "$python" -B "$here/licences.py" >"$tree/share/doc/stylefleet/LICENSES-THIRD-PARTY"
     chmod -R u=rwX,go=rX "$tree"
 }
@@ -49,6 +57,8 @@ deb() {
     mkdir -p "$package/DEBIAN"
     cp -R "$tree" "$package/usr"
     mv "$package/usr/share/doc/stylefleet/LICENSE" "$package/usr/share/doc/stylefleet/copyright"
+    # Where Debian's zsh looks in /usr.
+    mv "$package/usr/share/zsh/site-functions" "$package/usr/share/zsh/vendor-completions"
     glibc=$(newest_glibc "$tree/bin/stylefleet" "$tree/lib/stylefleet/stylefleet-worker")
     cat >"$package/DEBIAN/control" <<EOF
 Package: stylefleet

@@ -3,6 +3,7 @@
 The tarball is installed under a folder of its own, the .deb unpacked, the wheel installed into a venv.
 """
 import glob
+import gzip
 import os
 import subprocess
 import sys
@@ -58,6 +59,15 @@ class Dist(unittest.TestCase):
         self.assertRegex(self.done(worker, "--version", STYLEFLEET_CACHE=cache), r"^stylefleet-worker \d")
         self.done(command, "run", *self.pictures(), "--out", self.path("out"), STYLEFLEET_CACHE=cache)
         self.assertEqual(len(glob.glob(self.path("out", "*.png"))), 1)
+        share = os.path.join(self.prefix, "share")
+        for page in ("stylefleet", "stylefleet-run", "stylefleet-dead-retry"):
+            with gzip.open(os.path.join(share, "man/man1", page + ".1.gz"), "rt") as file:
+                self.assertIn(f".TH {page} 1", file.read().replace("\\", ""))
+        for shell, script in (("bash", "bash-completion/completions/stylefleet"), ("zsh", "zsh/*/_stylefleet"),
+                              ("fish", "fish/vendor_completions.d/stylefleet.fish")):
+            [found] = glob.glob(os.path.join(share, script))
+            with open(found) as file:
+                self.assertIn("submit-train", file.read(), shell)
         with open(os.path.join(self.prefix, "share/doc/stylefleet/LICENSES-THIRD-PARTY")) as file:
             licences = file.read()
         for crate in ("tch", "lapin", "aws-sdk-s3", "ring", "image"):

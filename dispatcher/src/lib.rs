@@ -24,6 +24,7 @@ mod output;
 mod output_folder;
 mod pictures;
 mod program;
+mod report;
 mod reporter;
 mod session;
 mod signals;

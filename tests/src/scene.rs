@@ -105,6 +105,8 @@ impl Scene {
                 command.env_remove(&*name);
             }
         }
+        // Where whoever runs the tests has settings of their own.
+        command.env("XDG_CONFIG_HOME", self.path(".config"));
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         command
     }

@@ -5,12 +5,13 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::stderr;
 use std::net::{AddrParseError, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use anstream::{AutoStream, ColorChoice};
 use bytesize::ByteSize;
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
@@ -280,7 +281,7 @@ impl Settings {
         Logs {
             filter: &self.log,
             format: self.log_format,
-            colours: std::io::stderr().is_terminal(),
+            colours: AutoStream::choice(&stderr()) != ColorChoice::Never,
         }
     }
 

@@ -8,6 +8,7 @@ mod doctor;
 mod fetch;
 mod init;
 mod queue;
+mod report;
 mod run;
 mod status;
 mod submit;
@@ -27,6 +28,7 @@ use doctor::DoctorArgs;
 use fetch::FetchArgs;
 use init::{InitArgs, InitError};
 use queue::QueueArgs;
+use report::ReportArgs;
 use run::RunError;
 pub use run::{RunArgs, run};
 use status::StatusArgs;
@@ -51,6 +53,7 @@ use crate::local::LocalError;
 use crate::models::ModelsError;
 use crate::order::OrderError;
 use crate::output_folder::FolderError;
+use crate::report::ReportError;
 use crate::reporter::Tally;
 use crate::stores;
 
@@ -135,6 +138,9 @@ pub enum CommandError {
     /// A model is no use.
     #[error(transparent)]
     Models(#[from] ModelsError),
+    /// There is no report.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// There is no new file with settings.
     #[error(transparent)]
     Init(#[from] InitError),
@@ -192,6 +198,17 @@ pub enum FleetCommand {
     /// Example: stylefleet fetch nightly --out pictures
     #[command(verbatim_doc_comment)]
     Fetch(FetchArgs),
+
+    /// Write a report: one HTML file with a gallery of a batch's results, curves and reasons
+    ///
+    /// It needs nothing else to be looked at, and stays below 50 MB: pictures are in it in a size
+    /// for the screen, and linked.
+    ///
+    /// Examples:
+    ///   stylefleet report nightly --out nightly.html
+    ///   stylefleet report --folder out      what `run` made there
+    #[command(verbatim_doc_comment)]
+    Report(ReportArgs),
 
     /// Cancel jobs
     ///
@@ -271,6 +288,7 @@ impl FleetCommand {
             Self::Watch(args) => watch::run(args, settings, stop).await,
             Self::Status(args) => status::run(args, settings).await,
             Self::Fetch(args) => fetch::run(args, settings).await,
+            Self::Report(args) => report::run(args, settings).await,
             Self::Cancel(args) => cancel::run(args, settings).await,
             Self::Dead(args) => dead::run(args, settings).await,
             Self::Queue(args) => queue::run(args, settings).await,

@@ -26,7 +26,7 @@ use crate::reporter::Reporter;
 use crate::signals::Signals;
 
 /// The store's folder, in the folder of results.
-const STORE: &str = ".stylefleet";
+pub const STORE: &str = ".stylefleet";
 /// What a run holds on to, in the store's folder.
 const LOCK: &str = "lock";
 

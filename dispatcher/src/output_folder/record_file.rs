@@ -43,6 +43,11 @@ impl RecordFile {
         self.outputs
     }
 
+    /// The files of the outputs, beside the record, by role.
+    pub fn files(&self) -> &BTreeMap<Role, String> {
+        &self.files
+    }
+
     /// Whether the file of that name is an output's.
     fn names(&self, file: &str) -> bool {
         self.files.values().any(|name| name == file)
