@@ -2,15 +2,16 @@
 //! fleet.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Arg, Parser, Subcommand};
 
 use crate::apply::{self, ApplyOptions};
-use crate::commands::{CommandError, Ending, FleetCommand, RunArgs, SubmitArgs};
+use crate::commands::{CommandError, DashboardArgs, Ending, FleetCommand, RunArgs, SubmitArgs};
 use crate::models::{self, ModelsArgs};
 use crate::pictures::SubmitOptions;
 use crate::session::Session;
-use crate::stylize::{self, RunOptions};
+use crate::stylize::{self, PictureOrders, RunOptions};
 use crate::train::{self, TrainOptions};
 
 /// Redraws pictures in the style of others, on as many devices as there are.
@@ -85,6 +86,19 @@ enum Command {
     /// Look at model files, and write them in another form
     Models(ModelsArgs),
 
+    /// Show the fleet on a web page, and to other programs as JSON
+    ///
+    /// Prints the page's address, and answers until it is stopped. Whoever reaches it may do
+    /// everything that your settings let you do, so it listens to this machine alone; elsewhere
+    /// actions need the token in STYLEFLEET_DASHBOARD_TOKEN. The API is described at
+    /// api/openapi.json.
+    ///
+    /// Examples:
+    ///   stylefleet dashboard
+    ///   stylefleet dashboard --listen 0.0.0.0:8780 --host fleet.example.org
+    #[command(verbatim_doc_comment)]
+    Dashboard(DashboardArgs),
+
     #[command(flatten)]
     Fleet(FleetCommand),
 }
@@ -115,6 +129,10 @@ impl Args {
             Command::SubmitTrain(args) => session.submit(*args).await,
             Command::Apply(args) => session.run(*args).await,
             Command::Models(args) => Ok(models::run(args)?),
+            Command::Dashboard(args) => {
+                let orders = |store, broker| Arc::new(PictureOrders::new(store, broker)) as _;
+                session.dashboard(args, orders).await
+            }
             Command::Fleet(command) => session.fleet(command).await,
         }
     }

@@ -2,7 +2,7 @@
 //! is found, checked and uploaded.
 
 pub mod buckets;
-mod check;
+pub mod check;
 pub mod contents;
 pub mod expand;
 mod pattern;

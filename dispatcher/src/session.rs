@@ -2,13 +2,19 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 
 use clap::Command;
 use futures_util::FutureExt;
+use stylefleet_dashboard::Orders;
+use stylefleet_transport::broker::BrokerOptions;
+use stylefleet_transport::store::Store;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::commands::{self, CommandError, Ending, FleetCommand, RunArgs, SubmitArgs};
+use crate::commands::{
+    self, CommandError, DashboardArgs, Ending, FleetCommand, RunArgs, SubmitArgs,
+};
 use crate::config::Settings;
 use crate::order::Order;
 use crate::signals::Signals;
@@ -45,6 +51,17 @@ impl Session {
         let stop = CancellationToken::new();
         let work = commands::submit(args, &self.settings, &stop);
         until_signal(work, self.signals, &stop).await
+    }
+
+    /// Shows the fleet on a web page. `orders` makes what takes orders there, for the fleet of a
+    /// store and a broker.
+    pub async fn dashboard(
+        self,
+        args: DashboardArgs,
+        orders: impl FnOnce(Arc<dyn Store>, BrokerOptions) -> Arc<dyn Orders>,
+    ) -> Result<Ending, CommandError> {
+        let work = commands::dashboard(args, &self.settings, orders);
+        until_signal(work, self.signals, &CancellationToken::new()).await
     }
 
     /// Runs a command of the fleet.

@@ -5,6 +5,7 @@ pub mod batch_file;
 mod jobs;
 pub mod manual;
 pub mod options;
+mod orders;
 pub mod parameters;
 pub mod plan;
 pub mod styles;
@@ -15,6 +16,7 @@ use crate::images::buckets::Buckets;
 use crate::order::{Order, OrderError};
 
 use options::Options;
+pub use orders::PictureOrders;
 use plan::{Asked, PicturePlan, PlanError};
 
 /// The options of `run` for pictures in the style of others.

@@ -39,8 +39,6 @@ pub struct Offer {
 pub struct PresetOffer {
     /// Its name.
     pub name: String,
-    /// What it is for.
-    pub help: String,
 }
 
 /// A parameter.
@@ -54,6 +52,8 @@ pub struct ParameterOffer {
     pub value: String,
     /// Under which heading the command line has it.
     pub heading: String,
+    /// The words that are allowed; empty, where it is no word.
+    pub choices: Vec<String>,
     /// Its value in each preset, by the preset's name.
     pub defaults: BTreeMap<String, String>,
 }

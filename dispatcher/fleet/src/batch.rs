@@ -287,9 +287,11 @@ async fn read_each<T: DeserializeOwned>(
     ending: &str,
 ) -> Result<Vec<(String, T)>, DocumentError> {
     let keys = keys.iter().filter(|key| key.ends_with(ending));
-    let read = async |key: &String| {
-        let document = documents::read(store, key).await?;
-        Ok::<_, DocumentError>(document.map(|document| (key.clone(), document)))
+    // Owned: a future that borrows from what it is made of can be sent to no other thread.
+    let keys: Vec<_> = keys.cloned().collect();
+    let read = |key: String| async move {
+        let document = documents::read(store, &key).await?;
+        Ok::<_, DocumentError>(document.map(|document| (key, document)))
     };
     let documents: Vec<Option<_>> = stream::iter(keys)
         .map(read)

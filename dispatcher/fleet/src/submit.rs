@@ -187,11 +187,12 @@ impl Submission<'_> {
     /// Those of the done jobs whose results cannot be used: a worker makes them anew.
     async fn without_record(&self, ends: &HashMap<JobId, End>) -> Result<Vec<JobId>, SubmitError> {
         let done = ends.iter().filter(|(_, end)| **end == End::Done);
-        let look = |(job, _)| async move {
-            match state::record(self.store, job).await {
+        let done: Vec<JobId> = done.map(|(job, _)| *job).collect();
+        let look = |job| async move {
+            match state::record(self.store, &job).await {
                 Err(DocumentError::Store(error)) => Err(error),
                 Ok(Some(_)) => Ok(None),
-                Ok(None) | Err(DocumentError::Damaged { .. }) => Ok(Some(*job)),
+                Ok(None) | Err(DocumentError::Damaged { .. }) => Ok(Some(job)),
             }
         };
         let looks: Vec<_> = stream::iter(done)

@@ -1,9 +1,12 @@
 //! `stylefleet dashboard`: a web page over a fleet, and a JSON API.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use stylefleet_dashboard::{Access, Dashboard, Token};
+use stylefleet_dashboard::{Access, Dashboard, Orders, Token};
 use stylefleet_fleet::live::{Connect, Live};
+use stylefleet_transport::broker::BrokerOptions;
+use stylefleet_transport::store::Store;
 
 use crate::brokers;
 use crate::commands::{CommandError, Ending, open_store};
@@ -31,13 +34,20 @@ pub struct DashboardArgs {
 }
 
 /// Runs the command.
-pub async fn run(args: DashboardArgs, settings: &Settings) -> Result<Ending, CommandError> {
+pub async fn run(
+    args: DashboardArgs,
+    settings: &Settings,
+    orders: impl FnOnce(Arc<dyn Store>, BrokerOptions) -> Arc<dyn Orders>,
+) -> Result<Ending, CommandError> {
     let token = settings.dashboard_token().map(Token::new).transpose()?;
     let access = Access::new(args.listen, token, args.read_without_token, args.hosts)?;
     let options = settings.broker()?;
     let store = open_store(settings).await?;
+    let orders = orders(store.clone(), options.clone());
     let connect: Connect = Box::new(move || Box::pin(brokers::open(options.clone())));
-    let dashboard = Dashboard::new(Live::new(store, connect), access).below(&args.base_path);
+    let dashboard = Dashboard::new(Live::new(store, connect), access)
+        .below(&args.base_path)
+        .taking(orders);
     let listening = dashboard.listen(args.listen).await?;
     Line::Result(listening.url()?).print();
     listening.serve().await?;

@@ -64,7 +64,16 @@ pub fn check_object(path: &Path, bytes: Option<Bytes>, max_pixels: u64) -> Resul
     let checked = match bytes {
         None => Err(not_there(path)),
         Some(bytes) if bytes.is_empty() => Err(Reason::Empty),
-        Some(bytes) => check(&bytes, max_pixels).map(|()| bytes),
+        Some(bytes) => check(&bytes, max_pixels).map(|_| bytes),
+    };
+    checked.map_err(|reason| refuse(path, reason))
+}
+
+/// Width and height of an image that people know by this path, under the same conditions.
+pub fn checked(path: &Path, bytes: &[u8], max_pixels: u64) -> Result<(u32, u32), Refusal> {
+    let checked = match bytes {
+        [] => Err(Reason::Empty),
+        bytes => check(bytes, max_pixels),
     };
     checked.map_err(|reason| refuse(path, reason))
 }
@@ -102,7 +111,7 @@ fn read(path: &Path, max_pixels: u64) -> Result<Bytes, Reason> {
     Ok(bytes.into())
 }
 
-fn check(image: &[u8], max_pixels: u64) -> Result<(), Reason> {
+fn check(image: &[u8], max_pixels: u64) -> Result<(u32, u32), Reason> {
     let (width, height) = dimensions(image)?;
     if width == 0 || height == 0 {
         return Err(Reason::NoPixels { width, height });
@@ -114,7 +123,7 @@ fn check(image: &[u8], max_pixels: u64) -> Result<(), Reason> {
             limit: max_pixels,
         });
     }
-    Ok(())
+    Ok((width, height))
 }
 
 fn damaged(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Reason {

@@ -15,7 +15,7 @@ use crate::reporter::Reporter;
 use crate::stylize::plan::{Picture, PicturePlan};
 
 /// The label that says what a picture's parameters are based on.
-const PRESET: &str = "preset";
+pub const PRESET: &str = "preset";
 
 impl Plan for PicturePlan {
     fn machine(&self) -> Machine {

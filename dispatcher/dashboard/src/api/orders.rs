@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::response::Response;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Deserialize;
 
@@ -53,7 +54,12 @@ pub(super) async fn style(
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
     let image = orders(&dashboard)?.style(&name).ok_or_else(files::gone)?;
-    Ok(files::jpeg(image, "private, max-age=3600"))
+    let media_type = files::media_type(&image);
+    let headers = [
+        (CONTENT_TYPE, media_type),
+        (CACHE_CONTROL, "private, max-age=3600"),
+    ];
+    Ok((headers, image).into_response())
 }
 
 /// What a picture is called.
