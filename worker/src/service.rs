@@ -17,6 +17,7 @@ use stylefleet_transport::broker::{BrokerError, Claim, WorkerEnd};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::field::display;
 use tracing::{Instrument, Span};
 
 use crate::events::Events;
@@ -284,7 +285,7 @@ impl Service {
         };
         let kind = self.context.kinds.label(&claim.job.kind);
         let outcome = metrics::ended(kind, claim.job.attempt, &ended, reason);
-        Span::current().record("outcome", outcome.word());
+        Span::current().record("outcome", display(outcome.word()));
         tracing::debug!(event = "ended", "is let go of");
         log(&claim.job, &ended);
         claim.job.trace = stylefleet_telemetry::after(claim.job.trace);

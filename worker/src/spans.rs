@@ -11,7 +11,7 @@ pub fn attempt(job: &Job) -> Span {
         "attempt",
         otel.kind = "consumer",
         batch = %job.batch,
-        name = job.name.as_ref(),
+        result = job.name.as_ref(),
         job = %job.id,
         kind = %job.kind,
         attempt = job.attempt,

@@ -46,7 +46,7 @@ pub fn follow(span: &Span, trace: &Trace) {
     }
     let begun = of(&span.context()).parent;
     if let Some(parent) = begun.as_ref().or(trace.parent.as_ref()) {
-        span.record("trace_id", parent.trace_id());
+        span.record("trace_id", tracing::field::display(parent.trace_id()));
     }
 }
 

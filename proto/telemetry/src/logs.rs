@@ -1,12 +1,15 @@
 //! Logs, as text for people or as JSON for machines.
 
+use std::fmt;
+
 use serde::Deserialize;
+use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Subscriber};
-use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::format::debug_fn;
+use tracing_subscriber::fmt::format::{FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer};
 
@@ -45,24 +48,12 @@ where
         .with_max_level_hint(LevelFilter::from_level(Level::INFO));
     let filter = EnvFilter::new(logs.filter).or(spans);
     match logs.format {
-        LogFormat::Text => {
-            // What is there for OpenTelemetry says nothing to people.
-            let fields = debug_fn(|writer, field, value| {
-                if field.name() == "message" {
-                    write!(writer, "{value:?}")
-                } else if field.name().starts_with("otel.") {
-                    Ok(())
-                } else {
-                    write!(writer, "{field}={value:?}")
-                }
-            });
-            tracing_subscriber::fmt::layer()
-                .with_writer(writer)
-                .with_ansi(logs.colours)
-                .fmt_fields(fields.delimited(" "))
-                .with_filter(filter)
-                .boxed()
-        }
+        LogFormat::Text => tracing_subscriber::fmt::layer()
+            .with_writer(writer)
+            .with_ansi(logs.colours)
+            .fmt_fields(TextFields)
+            .with_filter(filter)
+            .boxed(),
         LogFormat::Json => json_subscriber::fmt::layer()
             .flatten_event(true)
             .with_span_list(false)
@@ -71,5 +62,41 @@ where
             .with_writer(writer)
             .with_filter(filter)
             .boxed(),
+    }
+}
+
+/// Writes fields for people: without those that tell OpenTelemetry something.
+struct TextFields;
+
+impl<'writer> FormatFields<'writer> for TextFields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut text = Text {
+            writer,
+            is_begun: false,
+            written: Ok(()),
+        };
+        fields.record(&mut text);
+        text.written
+    }
+}
+
+/// Fields, one after the other.
+struct Text<'writer> {
+    writer: Writer<'writer>,
+    is_begun: bool,
+    written: fmt::Result,
+}
+
+impl Visit for Text<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if self.written.is_err() || field.name().starts_with("otel.") {
+            return;
+        }
+        let blank = if self.is_begun { " " } else { "" };
+        self.is_begun = true;
+        self.written = match field.name() {
+            "message" => write!(self.writer, "{blank}{value:?}"),
+            name => write!(self.writer, "{blank}{name}={value:?}"),
+        };
     }
 }

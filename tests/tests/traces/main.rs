@@ -7,7 +7,6 @@ use std::net::TcpListener;
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::{Value, json};
-use stylefleet_tests::events::is;
 use stylefleet_tests::fleet::{Workshop, started};
 use stylefleet_tests::services::Services;
 use stylefleet_tests::{Ended, Programs, Run};
@@ -15,7 +14,7 @@ use stylefleet_tests::{Ended, Programs, Run};
 use collector::{Collector, Span};
 
 /// Two scales, over in a moment.
-const SHORT: &str = "--style wave.png --size 32 --scales 2 --coarse-evaluations 3 --evaluations 3 \
+const SHORT: &str = "--style wave.png --size 64 --scales 2 --coarse-evaluations 3 --evaluations 3 \
                      --precision f32";
 /// The trace that commands are started in, and the span.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -111,7 +110,7 @@ fn one_trace_leads_from_the_submit_through_each_stage() {
     );
     for (name, value) in [
         ("batch", "nightly"),
-        ("name", "boat.wave"),
+        ("result", "boat.wave"),
         ("job", job.as_str().expect("an id")),
         ("kind", "stylize"),
         ("attempt", "1"),
@@ -141,7 +140,7 @@ fn one_trace_leads_from_the_submit_through_each_stage() {
         .iter()
         .map(|scale| &*scale.attributes["phase"])
         .collect();
-    assert_eq!(phases, ["scale 1/2, 16x12", "scale 2/2, 32x24"]);
+    assert_eq!(phases, ["scale 1/2, 32x24", "scale 2/2, 64x48"]);
     assert!(
         scales.iter().all(|scale| scale.parent == stages[3].id),
         "{scales:#?}"
@@ -165,7 +164,7 @@ fn one_trace_leads_from_the_submit_through_each_stage() {
         assert_eq!((batch, id), (&json!("nightly"), &job), "{line}");
         assert_eq!((attempt, trace), (&json!(1), &json!(TRACE)), "{line}");
     }
-    assert_eq!(says("got further")["phase"], "scale 1/2, 16x12");
+    assert_eq!(says("got further")["phase"], phases[0]);
 }
 
 #[test]
@@ -179,7 +178,9 @@ fn attempts_and_slices_are_linked_to_those_before() {
         format!("stumble {}", scene.path("flag").display()),
     );
     traced.ask(&["submit stumble --batch retried --to 1"]);
-    let worker = traced.start_worker(&[]);
+    // Little is logged, but it says what it is about.
+    let little = "stylefleet=warn,stylefleet_worker::serve=info";
+    let worker = traced.start_worker(&[("STYLEFLEET_LOG", little)]);
     traced.workshop.watch("retried").end().expect_code(0);
     let attempts = traced.collector.wait_for("attempt", 2);
     let [first, second] = &attempts[..] else {
@@ -207,7 +208,9 @@ fn attempts_and_slices_are_linked_to_those_before() {
     assert_eq!(dead.attributes["outcome"], "set_aside");
     assert_eq!((&again.trace, &again.parent), (&dead.trace, &dead.parent));
     expect_link(again, dead);
-    stop(worker);
+    let lines = lines_about_jobs(&stop(worker));
+    let batches: Vec<_> = lines.iter().map(|line| &line["batch"]).collect();
+    assert_eq!(batches, ["retried", "dead", "dead"], "{lines:#?}");
 
     // Two jobs that take turns.
     traced.ask(&["submit smooth --batch slices --to 300 --pause 10"]);
@@ -309,8 +312,7 @@ fn a_collector_that_is_away_holds_nobody_up() {
         let mut submit = workshop.command(&["submit smooth --batch b --to 5 --json"]);
         submit.envs(settings);
         Run::start(submit).end().expect_code(0);
-        let mut watch = workshop.watch("b");
-        watch.wait_for("the end", is("finished"));
+        workshop.watch("b").end().expect_code(0);
         let lost = worker.wait_for_line("traces are lost");
         assert!(
             lost.contains("OTEL_EXPORTER_OTLP_ENDPOINT"),
