@@ -28,11 +28,9 @@ const ACTION: HeaderName = HeaderName::from_static("x-stylefleet");
 const SESSION: &str = "stylefleet-session";
 /// Fewest bytes of a token.
 const SHORTEST: usize = 16;
-/// What the page may load: itself, and pictures of the store.
+/// What the page may load, apart from pictures and films: itself.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-                      font-src 'self'; media-src 'self' blob: http: https:; \
-                      img-src 'self' blob: data: http: https:; manifest-src 'self'; \
-                      base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
+                      manifest-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
 
 /// Who may do what.
 #[derive(Debug, Default)]
@@ -211,6 +209,14 @@ impl Access {
     }
 }
 
+/// What the page may load. Pictures may come from `origin` too, where the store has one.
+pub(crate) fn policy(origin: Option<&str>) -> HeaderValue {
+    let origin = origin.unwrap_or_default();
+    let policy =
+        format!("{POLICY}; img-src 'self' blob: data: {origin}; media-src 'self' blob: {origin}");
+    policy.parse().unwrap_or(HeaderValue::from_static(POLICY))
+}
+
 /// Lets requests through that may be answered.
 pub(crate) async fn guard(
     State(dashboard): State<Arc<Dashboard>>,
@@ -233,10 +239,12 @@ pub(crate) async fn guard(
             headers.insert(name, HeaderValue::from_static(value));
         }
     };
-    usual(CONTENT_SECURITY_POLICY, POLICY);
     usual(X_CONTENT_TYPE_OPTIONS, "nosniff");
     usual(X_FRAME_OPTIONS, "DENY");
     usual(REFERRER_POLICY, "no-referrer");
     usual(CACHE_CONTROL, "no-store");
+    if !headers.contains_key(CONTENT_SECURITY_POLICY) {
+        headers.insert(CONTENT_SECURITY_POLICY, dashboard.policy.clone());
+    }
     response
 }

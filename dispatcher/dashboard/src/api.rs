@@ -11,6 +11,7 @@ mod orders;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::response::Redirect;
 use axum::routing::get;
@@ -40,6 +41,9 @@ struct Api;
 
 /// The addresses of the API, below the base path.
 fn routes() -> OpenApiRouter<Arc<Dashboard>> {
+    let images = OpenApiRouter::new()
+        .routes(routes!(orders::image))
+        .layer(DefaultBodyLimit::max(orders::MAX_IMAGE));
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(fleet::log_in, fleet::log_out))
         .routes(routes!(fleet::fleet))
@@ -61,7 +65,7 @@ fn routes() -> OpenApiRouter<Arc<Dashboard>> {
         .routes(routes!(actions::cancel))
         .routes(routes!(orders::offer))
         .routes(routes!(orders::style))
-        .routes(routes!(orders::image))
+        .merge(images)
         .routes(routes!(orders::submit))
         .routes(routes!(events::events))
 }

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use axum::http::{HeaderValue, Uri};
 use stylefleet_fleet::clock::millis;
 use stylefleet_fleet::live::Live;
+use stylefleet_proto::{Digest, keys};
 
-use crate::access::Access;
+use crate::access::{Access, policy};
+use crate::files::LIFETIME;
 use crate::submit::Orders;
 use crate::thumbnails::Thumbnails;
 
@@ -18,6 +21,8 @@ pub struct Dashboard {
     pub(crate) thumbnails: Thumbnails,
     /// Begins and ends with a slash.
     base_path: String,
+    /// What browsers let the page do.
+    pub(crate) policy: HeaderValue,
     /// What the page shows as the program's version.
     pub(crate) version: &'static str,
 }
@@ -31,6 +36,7 @@ impl Dashboard {
             orders: None,
             thumbnails: Thumbnails::default(),
             base_path: "/".to_owned(),
+            policy: policy(None),
             version: env!("CARGO_PKG_VERSION"),
         }
     }
@@ -52,6 +58,18 @@ impl Dashboard {
             orders: Some(orders),
             ..self
         }
+    }
+
+    /// Has browsers load pictures from where the store serves them, if it does.
+    pub(crate) async fn admit_store(&mut self) {
+        let any = keys::input(&Digest::of(b""));
+        let url = self.live.store().presigned_url(&any, LIFETIME).await;
+        let url = url.ok().flatten().and_then(|url| url.parse::<Uri>().ok());
+        let origin = url.and_then(|url| {
+            let (scheme, authority) = (url.scheme_str()?, url.authority()?);
+            Some(format!("{scheme}://{authority}"))
+        });
+        self.policy = policy(origin.as_deref());
     }
 
     pub(crate) fn base_path(&self) -> &str {

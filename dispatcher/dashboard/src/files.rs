@@ -20,7 +20,7 @@ use crate::error::ApiError;
 /// Bytes that are read from the store at once.
 const PART: u64 = 4 << 20;
 /// How long an address of the store works.
-const LIFETIME: Duration = Duration::from_secs(3600);
+pub(crate) const LIFETIME: Duration = Duration::from_secs(3600);
 /// What lies under a key that holds a hash never changes.
 pub(crate) const FOREVER: &str = "private, max-age=31536000, immutable";
 /// What came from outside must not act in this page's name, whatever it is.

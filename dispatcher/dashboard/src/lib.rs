@@ -49,7 +49,8 @@ pub struct Listening {
 
 impl Dashboard {
     /// Listens at `address`; port 0 is any that is free.
-    pub async fn listen(self, address: SocketAddr) -> Result<Listening, DashboardError> {
+    pub async fn listen(mut self, address: SocketAddr) -> Result<Listening, DashboardError> {
+        self.admit_store().await;
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|source| DashboardError::Listen { address, source })?;
         Ok(Listening {

@@ -1,23 +1,34 @@
 //! `stylefleet dashboard`: a web page over a fleet, and a JSON API.
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use stylefleet_dashboard::{Access, Dashboard, Orders, Token};
+use stylefleet_dashboard::{Access, Dashboard, DashboardError, Listening, Orders, Token};
 use stylefleet_fleet::live::{Connect, Live};
-use stylefleet_transport::broker::BrokerOptions;
-use stylefleet_transport::store::Store;
+use stylefleet_transport::broker::{BrokerOptions, DispatcherEnd, MemoryBroker};
+use stylefleet_transport::store::{FolderStore, Store};
 
 use crate::brokers;
+use crate::commands::run::STORE;
 use crate::commands::{CommandError, Ending, open_store};
 use crate::config::Settings;
+use crate::local::Context;
 use crate::output::Line;
+
+/// Where it listens unless told otherwise.
+pub const ADDRESS: &str = "127.0.0.1:8780";
 
 /// Arguments of `stylefleet dashboard`.
 #[derive(Debug, clap::Args)]
 pub struct DashboardArgs {
+    /// Show what `run`, `train` or `apply` made in DIR instead; needs no store and no broker
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+
     /// Where it listens; port 0 is any that is free
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8780")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = ADDRESS)]
     listen: SocketAddr,
 
     /// A name that browsers reach it by, beside localhost and IP addresses; repeat it for more
@@ -39,17 +50,67 @@ pub async fn run(
     settings: &Settings,
     orders: impl FnOnce(Arc<dyn Store>, BrokerOptions) -> Arc<dyn Orders>,
 ) -> Result<Ending, CommandError> {
-    let token = settings.dashboard_token().map(Token::new).transpose()?;
+    let token = token(settings)?;
     let access = Access::new(args.listen, token, args.read_without_token, args.hosts)?;
-    let options = settings.broker()?;
-    let store = open_store(settings).await?;
-    let orders = orders(store.clone(), options.clone());
-    let connect: Connect = Box::new(move || Box::pin(brokers::open(options.clone())));
-    let dashboard = Dashboard::new(Live::new(store, connect), access)
-        .below(&args.base_path)
-        .taking(orders);
-    let listening = dashboard.listen(args.listen).await?;
+    let dashboard = match args.folder {
+        Some(folder) => {
+            let store = Arc::new(FolderStore::new(folder.join(STORE)));
+            Dashboard::new(Live::new(store, to(MemoryBroker::default())), access)
+        }
+        None => {
+            let options = settings.broker()?;
+            let store = open_store(settings).await?;
+            let orders = orders(store.clone(), options.clone());
+            let connect: Connect = Box::new(move || Box::pin(brokers::open(options.clone())));
+            Dashboard::new(Live::new(store, connect), access).taking(orders)
+        }
+    };
+    let listening = dashboard.below(&args.base_path).listen(args.listen).await?;
     Line::Result(listening.url()?).print();
     listening.serve().await?;
     Ok(Ending::AllDone)
+}
+
+/// Opens the dashboard of a run on this machine.
+pub async fn open_local(
+    address: SocketAddr,
+    settings: &Settings,
+    context: &Context,
+) -> Result<Listening, CommandError> {
+    let access = Access::new(address, token(settings)?, false, Vec::new())?;
+    let live = Live::new(context.store.clone(), to(context.broker.clone()));
+    Ok(Dashboard::new(live, access).listen(address).await?)
+}
+
+/// Works, and serves a page meanwhile, if there is one.
+pub async fn beside<T>(
+    page: Option<Listening>,
+    work: impl Future<Output = T>,
+) -> Result<T, DashboardError> {
+    let serve = async {
+        match page {
+            Some(page) => page.serve().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        outcome = work => Ok(outcome),
+        served = serve => match served {
+            Err(error) => Err(error),
+            // It never ends by itself.
+            Ok(()) => std::future::pending().await,
+        },
+    }
+}
+
+fn token(settings: &Settings) -> Result<Option<Token>, CommandError> {
+    Ok(settings.dashboard_token().map(Token::new).transpose()?)
+}
+
+/// A broker of this process is there already.
+fn to(broker: MemoryBroker) -> Connect {
+    Box::new(move || {
+        let broker: Arc<dyn DispatcherEnd> = Arc::new(broker.clone());
+        Box::pin(async move { Ok(broker) })
+    })
 }

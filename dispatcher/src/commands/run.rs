@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -14,11 +15,11 @@ use stylefleet_transport::broker::{DispatcherEnd, MemoryBroker};
 use stylefleet_transport::store::{FolderStore, Store};
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::{CommandError, Ending, preview_every};
+use crate::commands::{CommandError, Ending, dashboard, preview_every};
 use crate::config::Settings;
 use crate::follow::Presenter;
 use crate::images::buckets::Buckets;
-use crate::local::{self, Context, Devices, Launch, Machine};
+use crate::local::{self, Context, Devices, Launch, Machine, WHOLE};
 use crate::order::{Order, OrderError, Ordered, Plan, Title, Uploader, on_this_machine};
 use crate::output;
 use crate::output_folder::OutputFolder;
@@ -53,6 +54,20 @@ pub struct RunArgs<O: Order> {
     /// Print one JSON object per event, one a line, on standard output, and nothing else there
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Show it on a web page too, while it lasts, at ADDRESS:PORT of this machine [default:
+    /// 127.0.0.1:8780]
+    ///
+    /// Afterwards `stylefleet dashboard --folder DIR` shows the same.
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = dashboard::ADDRESS,
+        help_heading = WHOLE
+    )]
+    dashboard: Option<SocketAddr>,
 }
 
 /// Why a run cannot begin.
@@ -130,7 +145,15 @@ pub async fn run<O: Order>(
         store,
         drain: CancellationToken::new(),
     };
-    let outcome = local::work(&jobs, &devices, context, &mut presenter, signals).await;
+    let page = match args.dashboard {
+        Some(address) => Some(dashboard::open_local(address, settings, &context).await?),
+        None => None,
+    };
+    if let Some(url) = page.as_ref().map(|page| page.url()).transpose()? {
+        presenter.reporter.remark(&format!("it is shown at {url}"));
+    }
+    let work = local::work(&jobs, &devices, context, &mut presenter, signals);
+    let outcome = dashboard::beside(page, work).await?;
     let tally = presenter.reporter.close();
     outcome?;
     Ok(Ending::of(&tally))

@@ -47,13 +47,11 @@ pub async fn work(
         return Ok(());
     }
     context.broker.submit(jobs, &mut |_| {}).await?;
-    let drain = context.drain.clone();
+    let (drain, broker) = (context.drain.clone(), context.broker.clone());
     let mut lanes = pin!(lanes::run(devices, jobs.len(), context));
     let mut ended = None;
     let followed = loop {
         tokio::select! {
-            // Once all lanes have ended, nobody holds the broker, and nothing happens after what
-            // was published.
             next = presenter.follower.next() => match next {
                 Ok(Some(happening)) => {
                     if let Err(error) = presenter.show(happening).await {
@@ -63,7 +61,11 @@ pub async fn work(
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(PresentError::from(error)),
             },
-            outcome = &mut lanes, if ended.is_none() => ended = Some(outcome),
+            outcome = &mut lanes, if ended.is_none() => {
+                ended = Some(outcome);
+                // Nothing happens after what was published.
+                broker.close().await;
+            }
             () = signals.recv() => {
                 if drain.is_cancelled() {
                     return Ok(());

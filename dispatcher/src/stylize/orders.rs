@@ -155,7 +155,7 @@ impl Orders for PictureOrders {
             let choices = row.choices.iter().flat_map(|words| words.split(", "));
             ParameterOffer {
                 field: row.field.to_owned(),
-                help: row.details().join("\n\n"),
+                help: [vec![row.brief()], row.details()].concat().join("\n\n"),
                 value: row.value.to_owned(),
                 heading: row.heading.title().to_owned(),
                 choices: choices.map(str::to_owned).collect(),

@@ -14,6 +14,9 @@ use crate::error::{ApiError, ErrorDocument};
 use crate::files;
 use crate::submit::{ImageDocument, Offer, Ordered, Orders, Refused, Wish};
 
+/// Largest picture that is taken, in bytes.
+pub(super) const MAX_IMAGE: usize = 256 << 20;
+
 impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         match refused {

@@ -294,7 +294,10 @@ impl DispatcherEnd for MemoryBroker {
         Ok(())
     }
 
-    async fn close(&self) {}
+    /// Ends what followers hear. The broker itself lives as long as somebody holds it.
+    async fn close(&self) {
+        self.shared.state().followers.clear();
+    }
 }
 
 impl Drop for Receipt {
