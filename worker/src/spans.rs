@@ -55,6 +55,7 @@ impl Phases {
         if self.current.as_ref().is_some_and(|(at, _)| at == phase) {
             return;
         }
+        self.current = None;
         let span = info_span!(parent: &self.within, "phase", phase);
         stylefleet_telemetry::rename(&span, name(phase));
         self.current = Some((phase.to_owned(), span));

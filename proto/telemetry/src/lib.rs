@@ -47,7 +47,9 @@ impl Telemetry {
             tracing_opentelemetry::layer::<Registry>()
                 .with_tracer(provider.tracer(program))
                 .with_location(false)
+                .with_target(false)
                 .with_threads(false)
+                .with_tracked_inactivity(false)
                 .with_filter(filter_fn(is_ours).with_max_level_hint(LevelFilter::INFO))
         });
         tracing_subscriber::registry()
