@@ -160,6 +160,11 @@ pub fn usual_file() -> Option<PathBuf> {
     Some(folder.join("stylefleet/config.toml"))
 }
 
+/// What the program was called with.
+pub fn arguments() -> std::env::ArgsOs {
+    std::env::args_os()
+}
+
 /// A variable that is set to something.
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

@@ -55,7 +55,7 @@ pub fn main<A: clap::Parser>(
     build: Build,
     perform: impl AsyncFnOnce(A, Session) -> Result<Ending, CommandError>,
 ) -> ExitCode {
-    color::settle(std::env::args_os());
+    color::settle(config::arguments());
     let mut program = program::command::<A>(build);
     let args = A::from_arg_matches(&program.clone().get_matches());
     let args = args.unwrap_or_else(|error| error.format(&mut program).exit());

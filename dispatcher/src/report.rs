@@ -62,7 +62,7 @@ pub enum ReportError {
         source: std::io::Error,
     },
     /// There is nothing to report on.
-    #[error("nothing was made in {}: name the folder that `run` was given with --out", .0.display())]
+    #[error("nothing was made in {}: name the folder that `run` wrote into", .0.display())]
     Nothing(PathBuf),
     /// The file is something else.
     #[error("{} is there and no report: name another file with --out", .0.display())]

@@ -11,6 +11,8 @@ use stylefleet_model::stylize::{Preset, table};
 use stylefleet_model::trained::{Header, Layout};
 use stylefleet_model::{Choice, Heading, Parameter, Validate, train};
 use stylefleet_proto::metrics::{self, Shape};
+use stylefleet_tests::services::root;
+use stylefleet_tests::{Run, Scene, stylefleet, worker};
 
 /// The page about parameters.
 fn parameters() -> String {
@@ -185,4 +187,91 @@ fn the_page_about_models_describes_their_files() {
         };
         assert!(page.contains(&row), "{row}");
     }
+}
+
+/// The page about commands: what the programs say of themselves.
+fn reference() -> String {
+    let mut page = String::from(
+        "# Reference\n\n\
+         Every command with its options, settings, exit codes, and the JSON that `--json` prints.\n\
+         This page is what the programs say of themselves. [PARAMETERS.md](PARAMETERS.md) explains\n\
+         the parameters of pictures, [METRICS.md](METRICS.md) the metrics.\n",
+    );
+    page += "\n## stylefleet\n";
+    describe(&mut page, &stylefleet(), &[]);
+    page += "\n## stylefleet-worker\n";
+    describe(&mut page, &worker(), &[]);
+    writeln!(page, "\n### Settings of the worker\n").expect("writes");
+    fenced(&mut page, "toml", &said(&worker(), &["settings"]));
+    page += "\n## JSON documents\n\n\
+             An example of each. Fields may be added, none goes away or changes its meaning within a\n\
+             version of the contract.\n";
+    page += "\n### Events: run, train, apply, submit, watch --json\n\nOne object a line.\n\n";
+    let events = root().join("dispatcher/src/output/events.example.jsonl");
+    fenced(
+        &mut page,
+        "json",
+        &std::fs::read_to_string(events).expect("reads"),
+    );
+    let folder = root().join("dispatcher/fleet/tests/schema");
+    let mut files: Vec<_> = std::fs::read_dir(&folder).expect("lists").collect();
+    files.sort_by_key(|file| file.as_ref().expect("an entry").file_name());
+    for file in files {
+        let path = file.expect("an entry").path();
+        let name = path.file_stem().expect("a name").to_string_lossy();
+        let title = name.replace('-', " ");
+        writeln!(page, "\n### stylefleet {title} --json\n").expect("writes");
+        fenced(
+            &mut page,
+            "json",
+            &std::fs::read_to_string(&path).expect("reads"),
+        );
+    }
+    page
+}
+
+/// The long help of a program's command, and of those below it.
+fn describe(page: &mut String, program: &Path, command: &[&str]) {
+    let help = said(program, &[command, &["--help"]].concat());
+    if !command.is_empty() {
+        let name = program.file_name().expect("a name").to_string_lossy();
+        writeln!(page, "\n### {name} {}", command.join(" ")).expect("writes");
+    }
+    page.push('\n');
+    fenced(page, "text", &help);
+    let commands = help.split("\nCommands:\n").nth(1).unwrap_or_default();
+    // Each stands in a line of its own; what it is may go on in the next.
+    let names = commands.lines().take_while(|line| !line.is_empty());
+    let names = names.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    for name in names.filter(|name| !name.is_empty() && *name != "help") {
+        describe(page, program, &[command, &[name]].concat());
+    }
+}
+
+/// What a program prints, where there is no terminal and nobody's settings.
+fn said(program: &Path, args: &[&str]) -> String {
+    let scene = Scene::new();
+    let mut command = scene.command(program);
+    command.args(args).env("COLUMNS", "100");
+    let ended = Run::start(command).end().expect_code(0);
+    ended.stdout.join("\n")
+}
+
+fn fenced(page: &mut String, language: &str, text: &str) {
+    let lines: Vec<_> = text.trim_end().lines().map(str::trim_end).collect();
+    writeln!(page, "```{language}\n{}\n```", lines.join("\n")).expect("writes");
+}
+
+#[test]
+fn the_page_about_commands_is_what_they_say_of_themselves() {
+    let page = reference();
+    for words in [
+        "Exit codes:",
+        "STYLEFLEET_BROKER",
+        "stylefleet dead retry",
+        "checkpoint_seconds",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
+    expect_page("REFERENCE.md", &page);
 }

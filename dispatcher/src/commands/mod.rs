@@ -22,7 +22,7 @@ use std::sync::Arc;
 use cancel::CancelArgs;
 use clap::Command;
 use completions::{CompletionsArgs, ManArgs, ManError};
-use dashboard::DashboardArgs;
+pub use dashboard::{DashboardArgs, run as dashboard};
 use dead::DeadArgs;
 use doctor::DoctorArgs;
 use fetch::FetchArgs;
@@ -199,7 +199,7 @@ pub enum FleetCommand {
     #[command(verbatim_doc_comment)]
     Fetch(FetchArgs),
 
-    /// Write a report: one HTML file with a gallery of a batch's results, curves and reasons
+    /// Write a report: one HTML file with a batch's results, curves and reasons
     ///
     /// It needs nothing else to be looked at, and stays below 50 MB: pictures are in it in a size
     /// for the screen, and linked.
@@ -240,19 +240,6 @@ pub enum FleetCommand {
     /// Listens to the workers for some seconds. Rates are those of the last ten minutes.
     Queue(QueueArgs),
 
-    /// Show the fleet on a web page, and to other programs as JSON
-    ///
-    /// Prints the page's address, and answers until it is stopped. Whoever reaches it may do
-    /// everything that your settings let you do, so it listens to this machine alone; elsewhere
-    /// actions need the token in STYLEFLEET_DASHBOARD_TOKEN. The API is described at
-    /// api/openapi.json.
-    ///
-    /// Examples:
-    ///   stylefleet dashboard
-    ///   stylefleet dashboard --listen 0.0.0.0:8780 --host fleet.example.org
-    #[command(verbatim_doc_comment)]
-    Dashboard(DashboardArgs),
-
     /// Check broker, store and clocks, and say what to mend
     ///
     /// Exit code 1 if there is a problem.
@@ -292,7 +279,6 @@ impl FleetCommand {
             Self::Cancel(args) => cancel::run(args, settings).await,
             Self::Dead(args) => dead::run(args, settings).await,
             Self::Queue(args) => queue::run(args, settings).await,
-            Self::Dashboard(args) => dashboard::run(args, settings).await,
             Self::Doctor(args) => doctor::run(args, settings).await,
             Self::Init(args) => init::run(args),
             Self::Completions(args) => completions::completions(&args, program),

@@ -48,7 +48,7 @@ pub const SETTINGS: [Setting; 8] = [
     },
     Setting {
         key: "worker",
-        about: "the worker of `run` [default: stylefleet-worker, beside this or in PATH]",
+        about: "the worker of `run` [default: the one beside this or in PATH]",
         example: "/opt/stylefleet/bin/stylefleet-worker",
         caution: "",
     },

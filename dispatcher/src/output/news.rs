@@ -165,3 +165,139 @@ impl Serialize for Files {
 fn lossy<S: Serializer>(path: &&Path, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&path.to_string_lossy())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What programs read, an event a line.
+    const EXAMPLES: &str = include_str!("events.example.jsonl");
+
+    /// Fails to compile where there is an event more.
+    fn word(news: &News<'_>) -> &'static str {
+        match news {
+            News::Started { .. } => "started",
+            News::Progress { .. } => "progress",
+            News::Note { .. } => "note",
+            News::Previewed { .. } => "previewed",
+            News::Finished { .. } => "finished",
+            News::Kept { .. } => "kept",
+            News::Failed { .. } => "failed",
+            News::Cancelled { .. } => "cancelled",
+            News::PassedOver { .. } => "passed-over",
+            News::LeftOut { .. } => "left-out",
+            News::Submitted { .. } => "submitted",
+            News::Stopping => "stopping",
+            News::Interrupted { .. } => "interrupted",
+            News::Summary { .. } => "summary",
+        }
+    }
+
+    #[test]
+    fn events_are_what_programs_read() {
+        let job: JobId = "0123456789abcdef".repeat(4).parse().expect("an id");
+        let name = "boat.wave";
+        let files = Files(vec!["out/boat.wave.png".into()]);
+        let several = Files(vec!["out/a.safetensors".into(), "out/a.sample.jpg".into()]);
+        let figures: Figures = [("loss".to_owned(), 1234.5), ("loss.tv".to_owned(), 2.5)].into();
+        let progress = Progress {
+            phase: "scale 2/2, 512x384".to_owned(),
+            done: 12,
+            total: 100,
+            unit: "evaluations".to_owned(),
+            steps: 62,
+            figures: figures.clone(),
+            seconds_left: Some(30.5),
+        };
+        let batch: BatchId = "nightly".parse().expect("a name");
+        let endings = PassedOver::default();
+        let events = [
+            News::Submitted {
+                batch: &batch,
+                accepted: 1,
+                pending: 0,
+                done: 0,
+                refused: 0,
+            },
+            News::PassedOver {
+                content: Path::new("photos"),
+                files: 0,
+                endings: &endings,
+            },
+            News::LeftOut {
+                input: Path::new("photos/torn.jpg"),
+                reason: "photos/torn.jpg: is damaged or cut off",
+            },
+            News::Started {
+                job,
+                name,
+                device: "cuda:0",
+                attempt: 1,
+                steps: 0,
+            },
+            News::Note {
+                job,
+                name,
+                text: "boat.jpg: its colours are read as sRGB",
+            },
+            News::Progress {
+                job,
+                name,
+                progress: &progress,
+            },
+            News::Previewed {
+                job,
+                name,
+                file: Path::new("out/boat.wave.previews/000050.jpg"),
+                steps: 50,
+            },
+            News::Stopping,
+            News::Interrupted {
+                job,
+                name,
+                steps: 62,
+            },
+            News::Finished {
+                job,
+                name,
+                files: &files,
+                seconds: 12.5,
+                steps: 150,
+                figures: &figures,
+            },
+            News::Kept {
+                job,
+                name,
+                files: &several,
+            },
+            News::Failed {
+                job: Some(job),
+                name,
+                reason: "it ran out of memory: give the worker more, or lower --size",
+                attempts: 5,
+            },
+            News::Cancelled { job, name },
+            News::Summary {
+                done: 1,
+                kept: 1,
+                failed: 1,
+                cancelled: 1,
+                unfinished: 0,
+                seconds: 60.5,
+            },
+        ];
+        let lines: Vec<_> = events
+            .iter()
+            .map(|event| serde_json::to_string(event).expect("is written"))
+            .collect();
+        assert_eq!(
+            lines.join("\n"),
+            EXAMPLES.trim_end(),
+            "{}",
+            lines.join("\n")
+        );
+        for (event, line) in events.iter().zip(&lines) {
+            assert!(line.starts_with(&format!("{{\"event\":\"{}\"", word(event))));
+        }
+    }
+}

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use stylefleet_fleet::thumbnail::{self, MAX_PIXELS, ThumbnailError};
-use stylefleet_formats::{HEAD, readable};
+use stylefleet_formats::{HEAD, Unread, readable};
 use stylefleet_transport::store::{Store, StoreError};
 use tokio::task::spawn_blocking;
 
@@ -27,8 +27,8 @@ const SMALL_BYTES: usize = 20 << 10;
 /// The same where there are so many that this counts.
 const TINY: u32 = 160;
 const TINY_BYTES: usize = 6 << 10;
-/// Longer sides that a picture to look at may have, the best first.
-const LARGE: [u32; 6] = [1600, 1200, 900, 720, 560, 420];
+/// Longer sides that a picture to look at may have.
+const LARGE: [u32; 6] = [420, 560, 720, 900, 1200, 1600];
 /// Largest file that is decoded.
 const MAX_FILE: u64 = 128 << 20;
 /// Pictures that are decoded at once: each may take a few hundred megabytes.
@@ -120,8 +120,10 @@ async fn bytes(store: &dyn Store, key: &str) -> Result<Result<bytes::Bytes, Stri
         return Ok(missing());
     };
     // A model may be large, and is no picture.
-    if let Err(unread) = readable(&head) {
-        return Ok(Err(unread.to_string()));
+    match readable(&head) {
+        Ok(_) => {}
+        Err(Unread::Unknown) => return Ok(Err("is no picture".to_owned())),
+        Err(unread) => return Ok(Err(unread.to_string())),
     }
     Ok(store.get(key).await?.map_or_else(missing, Ok))
 }
@@ -150,18 +152,21 @@ fn shrink(file: &[u8], small: bool, limits: Limits) -> Result<Picture, Thumbnail
     })
 }
 
-/// The best of the picture's versions that has no more bytes than that, if any.
+/// The largest of the picture's versions that has no more bytes than that, if any.
 fn large(picture: &thumbnail::Picture, most: usize) -> Result<Option<Vec<u8>>, ThumbnailError> {
-    if most == 0 {
-        return Ok(None);
-    }
+    let (width, height) = picture.size();
+    let mut best = None;
     for side in LARGE {
         let file = picture.jpeg(side)?;
-        if file.len() <= most {
-            return Ok(Some(file));
+        if file.len() > most {
+            break;
+        }
+        best = Some(file);
+        if side >= width.max(height) {
+            break;
         }
     }
-    Ok(None)
+    Ok(best)
 }
 
 #[cfg(test)]
@@ -238,7 +243,7 @@ mod tests {
         assert_eq!(pictures.len(), 3);
         assert!(pictures[0].small.is_some() && pictures[0].large.is_some());
         let reason = |index: usize| pictures[index].reason.as_deref().expect("has one");
-        assert!(reason(1).contains("no image"), "{}", reason(1));
+        assert_eq!(reason(1), "is no picture");
         assert_eq!(reason(2), "is missing in the store");
     }
 }
