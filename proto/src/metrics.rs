@@ -180,6 +180,7 @@ const PRIORITY: Label = Label::new("priority", "`high`, `normal` or `low`");
 const UNIT: Label = Label::new("unit", "what the job counts, as in `evaluations`");
 const ROLE: Label = Label::new("role", "what the file is to the job, as in `picture`");
 const VERSION: Label = Label::new("version", "of the worker");
+const COMMIT: Label = Label::new("commit", "that the worker was built from; empty if unknown");
 const LIBTORCH: Label = Label::new("libtorch", "its version");
 const DEVICE: Label = Label::new("device", "where it computes: `cpu`, `cuda:0`, ...");
 
@@ -198,7 +199,7 @@ pub const BUILD: Metric = Metric::gauge(
     "stylefleet_build_info",
     "Always 1: there is one for each worker, and its labels say what it is",
 )
-.by(&[VERSION, LIBTORCH, DEVICE]);
+.by(&[VERSION, COMMIT, LIBTORCH, DEVICE]);
 /// Whether broker and store can be reached.
 pub const CONNECTED: Metric = Metric::gauge(
     "stylefleet_connected",

@@ -159,6 +159,9 @@ fn a_worker_counts_what_it_does() {
     // The second attempt at one job waited for other reasons.
     let waits = r#"stylefleet_queue_wait_seconds_count{priority="normal"}"#;
     expect(waits, 3.0);
+    let version = env!("CARGO_PKG_VERSION");
+    let build = format!(r#"version="{version}",commit="",libtorch="2.13.0",device="cpu""#);
+    expect(&format!("stylefleet_build_info{{{build}}}"), 1.0);
     let kind = r#"kind="counting""#;
     expect(&format!("stylefleet_job_work_seconds_count{{{kind}}}"), 2.0);
     for role in ["sum", "table"] {

@@ -59,7 +59,7 @@ pub fn main(build: Build, kinds: Kinds) -> ExitCode {
     let mut program = Cli::command().version(build.to_string());
     let cli = Cli::from_arg_matches(&program.get_matches_mut());
     let cli = cli.unwrap_or_else(|error| error.format(&mut program).exit());
-    match run(cli.command, kinds) {
+    match run(cli.command, build, kinds) {
         Ok(code) => code,
         Err((code, error)) => {
             eprintln!("stylefleet-worker: {error}");
@@ -73,7 +73,11 @@ fn telemetry(settings: &Settings) -> Telemetry {
     Telemetry::start("stylefleet-worker", &settings.logs(), std::io::stderr)
 }
 
-fn run(command: Command, kinds: Kinds) -> Result<ExitCode, (u8, Box<dyn std::error::Error>)> {
+fn run(
+    command: Command,
+    build: Build,
+    kinds: Kinds,
+) -> Result<ExitCode, (u8, Box<dyn std::error::Error>)> {
     let out = stdout::claim().map_err(|e| (CANNOT_BEGIN, e.into()))?;
     let settings = |flags| Settings::load(flags).map_err(|e| (CANNOT_BEGIN, e.into()));
     match command {
@@ -87,7 +91,7 @@ fn run(command: Command, kinds: Kinds) -> Result<ExitCode, (u8, Box<dyn std::err
         Command::Serve { flags } => {
             let settings = settings(&flags)?;
             let _telemetry = telemetry(&settings);
-            serve::run(&settings, kinds)
+            serve::run(&settings, build, kinds)
                 .map(|()| ExitCode::SUCCESS)
                 .map_err(|e| (if e.is_at_start() { CANNOT_BEGIN } else { 1 }, e.into()))
         }

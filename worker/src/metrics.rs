@@ -15,7 +15,7 @@ use stylefleet_proto::metrics::{
     MEMORY_USED, Metric, OUTPUTS, Outcome, QUEUE_WAIT, RETRIES, Reason, STAGES, STEP_AGE, STEPS,
     Service, Shape, Stage, WORK, WORKER,
 };
-use stylefleet_proto::{Ended, Progress, Record};
+use stylefleet_proto::{Build, Ended, Progress, Record};
 use stylefleet_transport::broker::Claim;
 use tracing::Instrument;
 
@@ -23,8 +23,12 @@ use crate::activity::{Activity, Ages};
 use crate::kinds::Kinds;
 use crate::spans;
 
-/// Starts to collect metrics of a worker for jobs of these kinds. Earlier values are lost.
-pub fn install(kinds: &Kinds, engine: &Description) -> Result<PrometheusHandle, BuildError> {
+/// Starts to collect metrics of such a worker for jobs of these kinds. Earlier values are lost.
+pub fn install(
+    build: Build,
+    kinds: &Kinds,
+    engine: &Description,
+) -> Result<PrometheusHandle, BuildError> {
     let mut builder = PrometheusBuilder::new();
     for metric in WORKER {
         if let Shape::Histogram(bounds) = metric.shape {
@@ -40,13 +44,13 @@ pub fn install(kinds: &Kinds, engine: &Description) -> Result<PrometheusHandle, 
             Shape::Histogram(_) => describe_histogram!(metric.name, metric.help),
         }
     }
-    let version = env!("CARGO_PKG_VERSION").into();
-    let (libtorch, device) = (engine.libtorch.clone(), engine.device.clone());
-    gauge!(
-        BUILD.name,
-        by(&BUILD, [version, libtorch.into(), device.into()])
-    )
-    .set(1.0);
+    let program = [
+        build.version.into(),
+        build.commit.unwrap_or_default().into(),
+        engine.libtorch.clone().into(),
+        engine.device.clone().into(),
+    ];
+    gauge!(BUILD.name, by(&BUILD, program)).set(1.0);
     begin_at_zero(kinds);
     Ok(handle)
 }

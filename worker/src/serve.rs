@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use stylefleet_proto::Build;
 use stylefleet_transport::broker::{BrokerError, BrokerOptions, RabbitWorker};
 use stylefleet_transport::store::{self, Patience, PatientStore, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -69,21 +70,21 @@ impl ServeError {
 }
 
 /// Works until told to stop.
-pub fn run(settings: &Settings, kinds: Kinds) -> Result<(), ServeError> {
+pub fn run(settings: &Settings, build: Build, kinds: Kinds) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let ended = runtime.block_on(serve(settings, kinds));
+    let ended = runtime.block_on(serve(settings, build, kinds));
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(settings: &Settings, kinds: Kinds) -> Result<(), ServeError> {
+async fn serve(settings: &Settings, build: Build, kinds: Kinds) -> Result<(), ServeError> {
     let drain = CancellationToken::new();
     signals::listen(&drain, Some(settings.grace()))?;
     let service = tokio::select! {
-        begun = begin(settings, kinds, &drain) => begun?,
+        begun = begin(settings, build, kinds, &drain) => begun?,
         // It has no job to give back.
         () = drain.cancelled() => return Ok(()),
     };
@@ -93,6 +94,7 @@ async fn serve(settings: &Settings, kinds: Kinds) -> Result<(), ServeError> {
 /// Sets up what a worker needs, and checks that all of it works.
 async fn begin(
     settings: &Settings,
+    build: Build,
     kinds: Kinds,
     drain: &CancellationToken,
 ) -> Result<Service, ServeError> {
@@ -135,12 +137,13 @@ async fn begin(
         activity: Activity::default(),
     });
     if let Some(address) = settings.health()? {
+        let numbers = metrics::install(build, &context.kinds, context.engine.description())?;
         let health = Health {
             context: context.clone(),
             broker: broker.clone(),
             store,
             drain: drain.clone(),
-            numbers: metrics::install(&context.kinds, context.engine.description())?,
+            numbers,
         };
         let answering = health::serve(address, health).await;
         answering.map_err(|source| ServeError::Health { address, source })?;
