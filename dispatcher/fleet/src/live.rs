@@ -5,6 +5,8 @@
 mod board;
 mod diary;
 mod documents;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +32,8 @@ pub use documents::{
 
 /// How often at most the store is looked at.
 const PAUSE: Duration = Duration::from_secs(15);
+/// How often at most it is looked at where there is a reason to.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(2);
 /// A store that takes long to answer rests so many times as long.
 const REST: u32 = 10;
 /// Jobs whose states are read at once, which bounds the memory that takes.
@@ -137,6 +141,7 @@ impl Live {
             let looked = self.look_at_store().await;
             self.update(|board| board.store_answered(looked.map_err(|error| error.to_string())));
             let rest = PAUSE.max(begun.elapsed() * REST);
+            sleep(SHORTEST_PAUSE).await;
             // Woken or not, it is looked at again.
             let _ = timeout(rest, self.wake.notified()).await;
         }
@@ -197,10 +202,16 @@ impl Live {
                         board.take(first);
                         take_waiting(board, &mut notifications);
                     });
+                    if self.read(Board::has_news_of_strangers) {
+                        self.look();
+                    }
                 }
                 _ = depths.tick() => {
                     let depths = broker.depths().await?;
                     self.update(|board| board.depths(depths, millis(SystemTime::now())));
+                    if self.read(Board::has_more_waiting) {
+                        self.look();
+                    }
                 }
             }
         }

@@ -55,6 +55,8 @@ pub struct Board {
     store_trouble: Option<String>,
     broker_trouble: Option<String>,
     has_looked: bool,
+    /// Workers told of jobs that no known batch wants: somebody has submitted some.
+    has_strangers: bool,
 }
 
 #[derive(Debug)]
@@ -148,6 +150,7 @@ impl Board {
             store_trouble: None,
             broker_trouble: Some("not connected yet".to_owned()),
             has_looked: false,
+            has_strangers: false,
         }
     }
 
@@ -338,6 +341,7 @@ impl Board {
 
     /// Whether the store answered.
     pub(super) fn store_answered(&mut self, answered: Result<(), String>) {
+        self.has_strangers = false;
         let was_new = !self.has_looked;
         self.has_looked |= answered.is_ok();
         let trouble = answered.err();
@@ -398,6 +402,7 @@ impl Board {
         self.version += 1;
         self.diaries.add(&event);
         self.note_change(event.job);
+        self.has_strangers |= !self.jobs.contains_key(&event.job);
         let job = event.job;
         let is_news = event.unix_millis > self.begun;
         let state = match &event.kind {
@@ -484,6 +489,18 @@ impl Board {
             workers: summary.0,
             busy: summary.1,
         });
+    }
+
+    /// Whether workers told of jobs that no known batch wants.
+    pub(super) fn has_news_of_strangers(&self) -> bool {
+        self.has_strangers
+    }
+
+    /// Whether more jobs wait than the last time: somebody has submitted some.
+    pub(super) fn has_more_waiting(&self) -> bool {
+        let mut latest = self.depths.iter().rev().map(|depth| depth.depths.waiting());
+        let (now, before) = (latest.next(), latest.next());
+        now > before
     }
 
     /// Notes that the broker cannot be reached.
