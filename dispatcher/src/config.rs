@@ -56,7 +56,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// What is wrong with it.
         #[source]
-        reason: config::ConfigError,
+        reason: Box<config::ConfigError>,
     },
     /// The file has something that is no setting.
     #[error("settings: {}: there is no setting {key}{hint}", path.display())]
@@ -174,7 +174,7 @@ fn variable(name: &str) -> Option<String> {
 fn read_file(path: &Path) -> Result<Config, ConfigError> {
     let refuse = |reason| ConfigError::File {
         path: path.to_owned(),
-        reason,
+        reason: Box::new(reason),
     };
     let file = File::from(path).format(FileFormat::Toml);
     let read = Config::builder().add_source(file).build().map_err(refuse)?;
@@ -206,7 +206,7 @@ mod tests {
 
     fn refusal(text: &str) -> String {
         let (_folder, path) = file(text);
-        let refused = read_file(&path).err().expect("is refused");
+        let refused = read_file(&path).expect_err("is refused");
         let message = refused.to_string();
         message.replace(&path.display().to_string(), "FILE")
     }

@@ -22,7 +22,7 @@ mod tests {
 
     #[test]
     fn the_nearest_word_is_meant_if_any_is_near() {
-        let words = ["evaluations", "tv-weight", "seed", "a", "b"];
+        let words = ["evaluations", "tv-weight", "seed", "none", "a", "b"];
         for (written, meant) in [
             ("evalutions", Some("evaluations")),
             ("tv_weight", Some("tv-weight")),
