@@ -144,7 +144,8 @@ class Kubernetes(unittest.TestCase):
             for manifest in build(overlay):
                 with self.subTest(overlay=overlay, kind=manifest["kind"]):
                     validate(manifest)
-        base = [p for p in DEPLOY.glob("kubernetes/base/*.yaml") if p.name != "kustomization.yaml"]
+        base = [p for folder in ("base", "dashboard") for p in DEPLOY.glob(f"kubernetes/{folder}/*.yaml")
+                if p.name != "kustomization.yaml"]
         for path in [*base, DEPLOY / "kubernetes/examples/secrets.yaml"]:
             for manifest in documents(path):
                 with self.subTest(path=path.name, kind=manifest["kind"]):
@@ -187,7 +188,7 @@ class Kubernetes(unittest.TestCase):
         for secret in documents("deploy/kubernetes/examples/secrets.yaml"):
             for name, value in secret["stringData"].items():
                 if "ID" not in name:
-                    self.assertRegex(value, "PASSWORD|^SECRET$")
+                    self.assertRegex(value, "PASSWORD|^SECRET$|^TOKEN$")
 
     def test_the_port_is_the_images(self):
         worker = one(documents("deploy/kubernetes/base/worker.yaml"), "Deployment")["spec"]["template"]["spec"]
@@ -202,6 +203,24 @@ class Kubernetes(unittest.TestCase):
         self.assertEqual(policy["ingress"][0]["ports"][0]["port"], port["containerPort"])
         self.assertEqual(monitor["podMetricsEndpoints"][0]["port"], port["name"])
         self.assertIn(f"--uid {worker['securityContext']['runAsUser']} ", dockerfile)
+
+
+    def test_the_dashboard_is_found_where_it_listens(self):
+        objects = list(documents("deploy/kubernetes/dashboard/dashboard.yaml"))
+        pod = one(objects, "Deployment")["spec"]["template"]
+        (container,) = pod["spec"]["containers"]
+        (port,) = container["ports"]
+        self.assertIn(f"0.0.0.0:{port['containerPort']}", container["args"])
+        service = one(objects, "Service")["spec"]
+        self.assertEqual(service["ports"][0]["targetPort"], port["name"])
+        self.assertEqual(service["selector"], pod["metadata"]["labels"])
+        policy = one(objects, "NetworkPolicy")["spec"]
+        self.assertEqual(policy["podSelector"]["matchLabels"], pod["metadata"]["labels"])
+        self.assertEqual(policy["ingress"][0]["ports"][0]["port"], port["containerPort"])
+        secrets = {s["metadata"]["name"]: s["stringData"] for s in documents("deploy/kubernetes/examples/secrets.yaml")}
+        self.assertIn("STYLEFLEET_DASHBOARD_TOKEN", secrets[container["envFrom"][1]["secretRef"]["name"]])
+        (compose,) = document("deploy/compose.yaml")["services"]["dashboard"]["ports"]
+        self.assertTrue(compose.endswith(f":{port['containerPort']}"))
 
 
 class Compose(unittest.TestCase):
@@ -219,7 +238,7 @@ class Compose(unittest.TestCase):
         made = set(re.findall(r"^(\w+)=\$\(secret\)$", text("deploy/compose/env.sh"), re.M))
         used = set()
         for path in self.FILES:
-            for name, rest in re.findall(r"\$\{(\w*(?:PASSWORD|SECRET))([^}]*)\}", text(path)):
+            for name, rest in re.findall(r"\$\{(\w*(?:PASSWORD|SECRET|TOKEN))([^}]*)\}", text(path)):
                 self.assertTrue(rest.startswith(":?"), f"{path}: {name} has a default or none")
                 used.add(name)
         self.assertEqual(used, made)
@@ -277,6 +296,18 @@ class Everywhere(unittest.TestCase):
         taken = {line[1:] for line in text("deploy/docker/Dockerfile.dockerignore").splitlines() if line.startswith("!")}
         for member in members:
             for path in (f"{member}/Cargo.toml", f"{member}/src"):
+                above = {"/".join(path.split("/")[:depth]) for depth in range(1, 9)}
+                self.assertTrue(above & taken, f"Dockerfile.dockerignore leaves out {path}")
+
+    def test_images_are_built_with_what_programs_contain(self):
+        taken = {line[1:] for line in text("deploy/docker/Dockerfile.dockerignore").splitlines() if line.startswith("!")}
+        root = DEPLOY.parent.resolve()
+        sources = [source for crate in ("dispatcher", "proto", "worker") for source in (root / crate).rglob("*.rs")
+                   if "#[test]" not in source.read_text().partition("#[cfg(test)]")[0]] # a file of tests alone
+        for source in sources:
+            program = source.read_text().partition("#[cfg(test)]")[0]
+            for file in re.findall(r'include_(?:bytes|str)!\(\s*"([^"]+)"', program):
+                path = (source.parent / file).resolve().relative_to(root).as_posix()
                 above = {"/".join(path.split("/")[:depth]) for depth in range(1, 9)}
                 self.assertTrue(above & taken, f"Dockerfile.dockerignore leaves out {path}")
 

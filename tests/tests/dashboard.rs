@@ -147,7 +147,7 @@ impl Drop for Listener {
 #[test]
 fn it_tells_what_the_fleet_does_as_it_does_it() {
     let workshop = Workshop::new(Services::shared());
-    let (dashboard, url) = dashboard(&workshop, |_| {});
+    let (shown, url) = dashboard(&workshop, |_| {});
     let mut events = Listener::new(&format!("{url}api/events?batch=nightly"));
     events.wait_for("fleet", |fleet| fleet["batches"] == 0);
     let batch = ["boat.png", "car.png", SHORT, "--batch", "nightly"];
@@ -195,11 +195,14 @@ fn it_tells_what_the_fleet_does_as_it_does_it() {
         assert_eq!(values.map(Vec::len), Some(points), "{term}");
     }
 
-    // Files come from the store itself, by addresses that expire; small ones are made here.
     let picture = get(&format!("{url}api/jobs/{id}/outputs/picture"));
-    assert_eq!(picture.code, 307);
-    let from_store = get(picture.header("location").expect("an address"));
-    assert!(from_store.body.starts_with(b"\x89PNG"));
+    assert_eq!(picture.header("content-type"), Some("image/png"));
+    assert!(picture.body.starts_with(b"\x89PNG"));
+    let part = ask(
+        &format!("{url}api/jobs/{id}/outputs/picture"),
+        &["-H", "Range: bytes=1-3"],
+    );
+    assert_eq!((part.code, &part.body[..]), (206, &b"PNG"[..]));
     for small in [
         "thumbnail?side=64",
         "outputs/picture?side=64",
@@ -211,8 +214,22 @@ fn it_tells_what_the_fleet_does_as_it_does_it() {
     }
     worker.signal("TERM");
     worker.end().expect_code(0);
-    dashboard.signal("TERM");
-    dashboard.end().expect_code(130);
+    shown.signal("TERM");
+    shown.end().expect_code(130);
+
+    // Or they come from the store itself, by addresses that expire.
+    let (_sparing, url) = dashboard(&workshop, |command| {
+        command.arg("--pictures-from-store");
+    });
+    let picture = get(&format!("{url}api/jobs/{id}/outputs/picture"));
+    assert_eq!(picture.code, 307);
+    let address = picture.header("location").expect("an address");
+    assert!(get(address).body.starts_with(b"\x89PNG"));
+    let origin = address.split('/').take(3).collect::<Vec<_>>().join("/");
+    let page = get(&url);
+    let policy = page.header("content-security-policy").expect("a policy");
+    let pictures = format!("img-src 'self' blob: data: {origin};");
+    assert!(policy.contains(&pictures), "{policy}");
 }
 
 #[test]

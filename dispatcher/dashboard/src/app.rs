@@ -21,6 +21,8 @@ pub struct Dashboard {
     pub(crate) thumbnails: Thumbnails,
     /// Begins and ends with a slash.
     base_path: String,
+    /// Whether browsers get pictures from the store itself.
+    pub(crate) redirects: bool,
     /// What browsers let the page do.
     pub(crate) policy: HeaderValue,
     /// What the page shows as the program's version.
@@ -36,6 +38,7 @@ impl Dashboard {
             orders: None,
             thumbnails: Thumbnails::default(),
             base_path: "/".to_owned(),
+            redirects: false,
             policy: policy(None),
             version: env!("CARGO_PKG_VERSION"),
         }
@@ -52,6 +55,12 @@ impl Dashboard {
         Self { base_path, ..self }
     }
 
+    /// The same; `redirects`: browsers get pictures from the store itself, if it serves them, by
+    /// addresses that expire.
+    pub fn redirecting(self, redirects: bool) -> Self {
+        Self { redirects, ..self }
+    }
+
     /// The same, which also submits jobs.
     pub fn taking(self, orders: Arc<dyn Orders>) -> Self {
         Self {
@@ -60,8 +69,11 @@ impl Dashboard {
         }
     }
 
-    /// Has browsers load pictures from where the store serves them, if it does.
+    /// Lets browsers load pictures from where the store serves them, if they are to.
     pub(crate) async fn admit_store(&mut self) {
+        if !self.redirects {
+            return;
+        }
         let any = keys::input(&Digest::of(b""));
         let url = self.live.store().presigned_url(&any, LIFETIME).await;
         let url = url.ok().flatten().and_then(|url| url.parse::<Uri>().ok());

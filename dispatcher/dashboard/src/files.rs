@@ -34,7 +34,9 @@ pub(crate) async fn file(
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
     let store = dashboard.live.store().clone();
-    if let Some(url) = store.presigned_url(key, LIFETIME).await? {
+    if dashboard.redirects
+        && let Some(url) = store.presigned_url(key, LIFETIME).await?
+    {
         let headers = [
             (LOCATION, url),
             (CACHE_CONTROL, "private, max-age=600".into()),

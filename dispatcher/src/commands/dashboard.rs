@@ -39,6 +39,11 @@ pub struct DashboardArgs {
     #[arg(long, value_name = "PATH", default_value = "/")]
     base_path: String,
 
+    /// Have browsers fetch pictures from the bucket itself, by addresses that expire, which spares
+    /// this program the work; they must be able to reach it
+    #[arg(long)]
+    pictures_from_store: bool,
+
     /// Let people look who have no token; actions need it all the same
     #[arg(long)]
     read_without_token: bool,
@@ -65,7 +70,10 @@ pub async fn run(
             Dashboard::new(Live::new(store, connect), access).taking(orders)
         }
     };
-    let listening = dashboard.below(&args.base_path).listen(args.listen).await?;
+    let dashboard = dashboard
+        .below(&args.base_path)
+        .redirecting(args.pictures_from_store);
+    let listening = dashboard.listen(args.listen).await?;
     Line::Result(listening.url()?).print();
     listening.serve().await?;
     Ok(Ending::AllDone)
