@@ -29,7 +29,7 @@ const OPTIONS: [&str; 8] = [
     "--disable-sync",
 ];
 
-/// A browser with one tab. It closes when this is dropped.
+/// A browser with one tab. It closes when this is dropped; if a test fails, after a picture of it.
 pub struct Browser {
     /// None only while it is dropped.
     driver: Option<WebDriver>,
@@ -183,8 +183,9 @@ impl Browser {
             return;
         };
         let file = Path::new(&folder).join(format!("{name}.png"));
-        let kept = self.runtime.block_on(self.driver().screenshot(&file));
-        kept.unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        if let Err(e) = self.runtime.block_on(self.driver().screenshot(&file)) {
+            skip(&format!("a picture in {}", file.display()), &e.to_string());
+        }
     }
 
     fn driver(&self) -> &WebDriver {
@@ -206,6 +207,10 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let test = std::thread::current();
+            self.screenshot(&format!("failed-{}", test.name().unwrap_or("test")));
+        }
         if let Some(driver) = self.driver.take() {
             // A browser that is gone by itself needs no closing.
             let _ = self.runtime.block_on(driver.quit());

@@ -24,10 +24,10 @@ const TOKEN: &str = "correct horse battery";
 
 /// A fleet, its dashboard, and a browser that shows it.
 struct Shown<'a> {
-    workshop: Workshop<'a>,
+    browser: Browser, // first: it is closed before what it shows
     dashboard: Run,
     url: String,
-    browser: Browser,
+    workshop: Workshop<'a>,
 }
 
 impl<'a> Shown<'a> {
@@ -58,9 +58,9 @@ impl<'a> Shown<'a> {
     }
 
     /// Adds half a picture, which looks like one until a worker reads it.
-    fn add_torn(&self, name: &str) {
-        let boat = self.workshop.scene.read("boat.png");
-        self.workshop.scene.write(name, &boat[..boat.len() / 2]);
+    fn add_half(&self, picture: &str, name: &str) {
+        let whole = self.workshop.scene.read(picture);
+        self.workshop.scene.write(name, &whole[..whole.len() / 2]);
     }
 
     /// Submits a batch that a worker then ends.
@@ -117,7 +117,7 @@ fn a_batch_is_followed_from_its_submission_to_its_pictures() {
     browser.wait_until(is_there);
     let lines = browser.count(".legend button");
     assert!(lines > 3, "the loss has {lines} lines, not one a term");
-    browser.wait_for(".facts", "made with");
+    browser.wait_for(".facts", "Made with");
     browser.click("nav [data-view=batches]");
     browser.wait_for(".batch .share", "2/2");
     browser.wait_until("document.querySelector('.batch img')?.naturalWidth > 0");
@@ -176,8 +176,8 @@ fn buttons_retry_drop_and_cancel() {
         return;
     };
     let browser = &shown.browser;
-    shown.add_torn("torn.png");
-    shown.add_torn("shred.png");
+    shown.add_half("boat.png", "torn.png");
+    shown.add_half("car.png", "shred.png");
     shown.finish("b", "torn.png shred.png boat.png");
 
     // The reason stands in the list. One is retried: with no worker, it waits.
@@ -291,7 +291,7 @@ fn who_has_no_token_may_look_and_no_more() {
         return;
     };
     let browser = &shown.browser;
-    shown.add_torn("torn.png");
+    shown.add_half("boat.png", "torn.png");
     shown.finish("b", "torn.png boat.png");
     for view in ["#/batches/b", "#/dead"] {
         shown.go(view);
@@ -332,11 +332,11 @@ fn names_that_look_like_markup_are_names() {
     let file = scene.path(format!("{hostile}.png"));
     std::fs::copy(scene.path("boat.png"), file).expect("copies a picture");
     let torn = format!("{hostile}<b>torn.png");
-    shown.add_torn(&torn);
+    shown.add_half("boat.png", &torn);
     scene.write(
         "batch.toml",
         format!(
-            "style = [\"wave.png\"]\nsize = 16\nevaluations = 2\n\
+            "[defaults]\nstyle = [\"wave.png\"]\nsize = 16\nevaluations = 2\n\
              [[job]]\ncontent = \"{hostile}.png\"\n[[job]]\ncontent = \"{torn}\"\n"
         ),
     );
@@ -365,7 +365,7 @@ fn every_view_fits_a_phone_weighs_little_and_complains_of_nothing() {
         return;
     };
     let browser = &shown.browser;
-    shown.add_torn("torn.png");
+    shown.add_half("boat.png", "torn.png");
     shown.finish(
         "a-batch-with-a-rather-long-name-as-people-give-them",
         "torn.png boat.png",
@@ -374,7 +374,8 @@ fn every_view_fits_a_phone_weighs_little_and_complains_of_nothing() {
     let batch = "#/batches/a-batch-with-a-rather-long-name-as-people-give-them";
     shown.go(batch);
     browser.wait_for(".result .state", "done");
-    let job = browser.ask("return document.querySelector('.result a.name').hash");
+    let done = "document.querySelector('.result:has([data-state=done]) a.name').hash";
+    let job = browser.ask(&format!("return {done}"));
     let job = job.as_str().expect("an address");
     let views = [
         ("batches", "", ".batch"),
@@ -493,7 +494,9 @@ fn a_hundred_thousand_results_are_a_window_of_them() {
     let key = "batches/huge/01790000000000-0000000000000001.manifest.json";
     shown.workshop.put(key, &scene.path("manifest.json"));
 
-    shown.go("#/batches/huge");
+    shown.go("");
+    browser.wait_for(".batch .share", "0/100,000");
+    browser.click(".batch a.name");
     browser.wait_for(".filters", "100,000");
     browser.wait_for(".result .name", "picture-1");
     browser.ask("scrollTo(0, document.documentElement.scrollHeight)");

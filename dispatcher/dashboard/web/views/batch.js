@@ -66,7 +66,12 @@ export function batchView({ main, parts: [, name], query, signal }) {
   const reload = atMostEach(2000, () => list.reload());
   const isFiltered = () => state !== null || search.value.trim() !== '';
 
-  events.addEventListener('batch', ({ detail }) => detail.batch === name && show(detail), { signal });
+  events.addEventListener('batch', ({ detail }) => {
+    if (detail.batch !== name) return;
+    show(detail);
+    // The page may have been opened before the dashboard knew of the batch.
+    if (list.total === null || (!isFiltered() && list.total !== detail.results)) reload();
+  }, { signal });
   events.addEventListener('result', ({ detail }) => {
     if (detail.batch !== name) return;
     const before = list.find(detail.job + detail.name);

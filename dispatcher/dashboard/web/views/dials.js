@@ -35,7 +35,8 @@ export class Dials extends EventTarget {
 
   #dial(parameter) {
     const { field, help, value } = parameter;
-    const [short, ...more] = help.split('\n\n');
+    const [first, ...more] = help.split('\n\n');
+    const short = first.replace(/ \[default: .*\]$/, ''); // the field shows it
     const choices = choicesOf(parameter);
     const id = `dial-${field}`;
     const described = h('span', { class: 'note', id }, short);

@@ -56,7 +56,11 @@ export function jobView({ main, parts: [, id = ''], signal }) {
       if (error.name !== 'AbortError') tell(error);
     }
   };
-  events.addEventListener('job', ({ detail }) => detail.job === id && show(detail), { signal });
+  events.addEventListener('job', ({ detail }) => {
+    if (detail.job !== id) return;
+    tell(null); // it may have been unknown when the page was opened
+    show(detail);
+  }, { signal });
   return { title: id.slice(0, 12), reload: () => Promise.all([load(), curveSection.hidden || curve.load()]), ready: load() };
 }
 
@@ -116,7 +120,7 @@ function factsOf(job) {
   const files = [...job.outputs.map((output) => link(output, fileName(job, output))), ...job.inputs.slice(0, INPUTS_LISTED).map((input) => link(input, input.name))];
   return [
     table('Outcome', { ...outcome, ...now }),
-    table('Parameters', { ...job.labels, ...values(flatten(job.specification)) }),
+    table('Parameters', { ...job.names[0]?.labels, ...values(flatten(job.specification)) }),
     record && table('Made with', record.made_with),
     files.length > 0 && h('section', {}, h('h2', {}, 'Files'), h('ul', { class: 'plain' }, ...files)),
     record?.notes.length > 0 && h('section', {}, h('h2', {}, 'Notes'), h('ul', {}, ...record.notes.map((note) => h('li', {}, note)))),

@@ -151,7 +151,7 @@ export class WindowedList {
     // The item with the focus stays, or the focus would be lost by scrolling.
     const kept = this.shown.get(this.current)?.contains(document.activeElement) ? this.current : -1;
     for (const [index, element] of this.shown) {
-      if ((index < first || index >= last || index >= this.total) && index !== kept) {
+      if (index >= this.total || ((index < first || index >= last) && index !== kept)) {
         element.remove();
         this.shown.delete(index);
       }
