@@ -50,15 +50,16 @@ impl Phases {
         }
     }
 
-    /// The job is at this phase now. A new one ends the last.
-    pub fn at(&mut self, phase: &str) {
-        if self.current.as_ref().is_some_and(|(at, _)| at == phase) {
-            return;
+    /// The span of this phase, which the job is at now. A new one ends the last.
+    pub fn at(&mut self, phase: &str) -> Span {
+        match &self.current {
+            Some((at, span)) if at == phase => return span.clone(),
+            _ => self.current = None,
         }
-        self.current = None;
         let span = info_span!(parent: &self.within, "phase", phase);
         stylefleet_telemetry::rename(&span, name(phase));
-        self.current = Some((phase.to_owned(), span));
+        self.current = Some((phase.to_owned(), span.clone()));
+        span
     }
 }
 

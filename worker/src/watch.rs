@@ -73,7 +73,8 @@ impl Observer for Watch {
     }
 
     fn progressed(&mut self, progress: &Progress) -> Control {
-        self.phases.at(&progress.phase);
+        let phase = self.phases.at(&progress.phase);
+        let _phase = phase.enter();
         tracing::trace!(event = "step", steps = progress.steps, "got further");
         self.meter.stepped(progress);
         if self.throttle.lets_pass(&progress.phase, Instant::now()) {

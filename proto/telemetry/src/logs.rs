@@ -100,3 +100,63 @@ impl Visit for Text<'_> {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    #[derive(Debug, Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("is not poisoned").write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What a warning and less look like, in a span of a job, where only warnings are logged.
+    fn logged(format: LogFormat) -> String {
+        let lines = Lines::default();
+        let logs = Logs {
+            filter: "stylefleet=warn",
+            format,
+            colours: false,
+        };
+        let writer = lines.clone();
+        let layer = layer(&logs, move || writer.clone());
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || {
+            let of_kind = "consumer";
+            let span = tracing::info_span!("attempt", otel.kind = of_kind, job = 7, name = "a b");
+            span.in_scope(|| {
+                tracing::info!("hardly worth a word");
+                tracing::warn!(steps = 5, "it failed");
+            });
+        });
+        let bytes = lines.0.lock().expect("is not poisoned").clone();
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn a_line_says_what_it_is_about_though_little_is_logged() {
+        let text = logged(LogFormat::Text);
+        let said = r#"WARN attempt{job=7 name="a b"}: stylefleet_telemetry::logs::tests: "#;
+        assert!(text.contains(said), "{text}");
+        assert!(text.ends_with("it failed steps=5\n"), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let json = logged(LogFormat::Json);
+        for said in [r#""job":7"#, r#""message":"it failed""#, r#""steps":5"#] {
+            assert!(json.contains(said), "{json}");
+        }
+        assert_eq!(json.lines().count(), 1, "{json}");
+    }
+}
