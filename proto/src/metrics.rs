@@ -228,8 +228,8 @@ pub const DEAD_LETTERS: Metric = Metric::counter(
 pub const QUEUE_WAIT: Metric = Metric::histogram(
     LONG,
     "stylefleet_queue_wait_seconds",
-    "How long jobs waited in the queue, to the second, whether submitted or interrupted; those to be \
-     tried again are not counted",
+    "How long jobs waited in the queue, to the second, whether submitted or interrupted; those \
+     to be tried again are not counted",
 )
 .by(&[PRIORITY]);
 /// Time by stage.

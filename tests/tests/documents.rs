@@ -11,7 +11,7 @@ use stylefleet_model::stylize::{Preset, table};
 use stylefleet_model::trained::{Header, Layout};
 use stylefleet_model::{Choice, Heading, Parameter, Validate, train};
 use stylefleet_proto::metrics::{self, Shape};
-use stylefleet_tests::services::root;
+use stylefleet_tests::services::{curl, root};
 use stylefleet_tests::{Run, Scene, stylefleet, worker};
 
 /// The page about parameters.
@@ -88,7 +88,8 @@ fn metrics() -> String {
          which also read RabbitMQ's own metrics.\n",
     );
     page += "\n## Workers\n\n\
-             At the address in `STYLEFLEET_HEALTH`. Whatever is counted begins at 0 with the worker.\n\n\
+             At the address in `STYLEFLEET_HEALTH`. Whatever is counted begins at 0 with the \
+             worker.\n\n\
              | name | type | unit | labels | |\n| --- | --- | --- | --- | --- |\n";
     for metric in metrics::WORKER {
         let labels: Vec<_> = metric
@@ -274,4 +275,18 @@ fn the_page_about_commands_is_what_they_say_of_themselves() {
         assert!(page.contains(words), "{words}");
     }
     expect_page("REFERENCE.md", &page);
+}
+
+#[test]
+fn the_dashboards_api_is_described() {
+    let scene = Scene::new();
+    let mut command = scene.command(stylefleet());
+    command.args(["dashboard", "--folder", "out", "--listen", "127.0.0.1:0"]);
+    let mut dashboard = Run::start(command);
+    let url = dashboard.wait_for_output();
+    let description: serde_json::Value =
+        serde_json::from_str(&curl(&[&format!("{url}api/openapi.json")])).expect("JSON");
+    let mut page = serde_json::to_string_pretty(&description).expect("writes");
+    page.push('\n');
+    expect_page("openapi.json", &page);
 }

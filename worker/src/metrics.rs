@@ -71,7 +71,8 @@ fn begin_at_zero(kinds: &Kinds) {
     }
 }
 
-/// Counts a job of that kind that the worker lets go of after an attempt. Returns what became of it.
+/// Counts a job of that kind that the worker lets go of after an attempt. Returns what became of
+/// it.
 pub fn ended(kind: &'static str, attempt: u32, ended: &Ended, reason: Option<Reason>) -> Outcome {
     let because = |metric: &'static Metric| {
         let reason = reason.unwrap_or(Reason::Worker).word();
