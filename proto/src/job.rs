@@ -10,8 +10,8 @@ use stylefleet_model::{BatchId, Digest, Invalid, Name, Role};
 
 use crate::check::{enumerated, number, optional};
 use crate::specification::{Specification, check_inputs};
-use crate::{Trace, wire};
 pub use crate::wire::Priority;
+use crate::{Trace, wire};
 
 /// Version of the contract that this crate speaks.
 pub const VERSION: u32 = 2;
