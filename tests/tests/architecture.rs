@@ -1,10 +1,10 @@
 //! The arrows of the house: who may depend on whom.
 //!
-//! `model <- proto <- transport <- {fleet <- dispatcher, worker} <- tests`, `model <- engine <-
-//! worker`,
-//! `formats <- {fleet, dispatcher, engine}`, `proto <- telemetry <- {fleet, dispatcher, worker}`;
-//! and what belongs in one place stays there: libtorch in the engine, broker and S3 in the transport,
-//! OpenTelemetry in the telemetry, the environment in config modules.
+//! `model <- proto <- transport <- {fleet <- dashboard <- dispatcher, worker} <- tests`,
+//! `model <- engine <- worker`, `formats <- {fleet, dashboard, dispatcher, engine}`,
+//! `proto <- telemetry <- {fleet, dispatcher, worker}`; and what belongs in one place stays there:
+//! libtorch in the engine, broker and S3 in the transport, OpenTelemetry in the telemetry, the
+//! environment in config modules.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;

@@ -195,8 +195,9 @@ fn reference() -> String {
     let mut page = String::from(
         "# Reference\n\n\
          Every command with its options, settings, exit codes, and the JSON that `--json` prints.\n\
-         This page is what the programs say of themselves. [PARAMETERS.md](PARAMETERS.md) explains\n\
-         the parameters of pictures, [METRICS.md](METRICS.md) the metrics.\n",
+         This page is what the programs say of themselves.\n\
+         [PARAMETERS.md](PARAMETERS.md) explains the parameters of pictures,\n\
+         [METRICS.md](METRICS.md) the metrics.\n",
     );
     page += "\n## stylefleet\n";
     describe(&mut page, &stylefleet(), &[]);
@@ -205,8 +206,8 @@ fn reference() -> String {
     writeln!(page, "\n### Settings of the worker\n").expect("writes");
     fenced(&mut page, "toml", &said(&worker(), &["settings"]));
     page += "\n## JSON documents\n\n\
-             An example of each. Fields may be added, none goes away or changes its meaning within a\n\
-             version of the contract.\n";
+             An example of each. Fields may be added, none goes away or changes its meaning\n\
+             within a version of the contract.\n";
     page += "\n### Events: run, train, apply, submit, watch --json\n\nOne object a line.\n\n";
     let events = root().join("dispatcher/src/output/events.example.jsonl");
     fenced(

@@ -63,8 +63,8 @@ impl Phases {
     }
 }
 
-/// What phases of a sort are called, so that they can be compared: the first word, as in "scale 2/3,
-/// 512x384".
+/// What phases of a sort are called, so that they can be compared: the first word, as in
+/// "scale 2/3, 512x384".
 fn name(phase: &str) -> &str {
     let word = phase.split(' ').next().unwrap_or_default();
     if word.chars().all(char::is_alphabetic) {

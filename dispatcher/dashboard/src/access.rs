@@ -29,8 +29,9 @@ const SESSION: &str = "stylefleet-session";
 /// Fewest bytes of a token.
 const SHORTEST: usize = 16;
 /// What the page may load, apart from pictures and films: itself.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-                      manifest-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+                      connect-src 'self'; manifest-src 'self'; base-uri 'self'; \
+                      form-action 'none'; frame-ancestors 'none'";
 
 /// Who may do what.
 #[derive(Debug, Default)]
@@ -87,8 +88,8 @@ impl fmt::Debug for Token {
 }
 
 impl Access {
-    /// For a dashboard at `address`. With a token, whoever has it may act, and read; `reads_freely`:
-    /// others may read. Without one everybody may do everything, which only this machine may do.
+    /// For a dashboard at `address`. With a token, whoever has it may act, and read;
+    /// `reads_freely`: others may read. Without one everybody may do everything, which only this machine may do.
     /// `hosts`: names that the dashboard goes by, beside `localhost` and IP addresses.
     pub fn new(
         address: SocketAddr,

@@ -24,16 +24,18 @@ use crate::access::guard;
 use crate::app::Dashboard;
 use crate::assets;
 
+const DESCRIPTION: &str = "\
+What a fleet does, and what people do with its jobs. Times are seconds since 1970-01-01 UTC unless \
+their names say otherwise. An error is an object with one line, `error`. Actions, which are all \
+requests but GET, need the header `X-Stylefleet: 1`, and where the dashboard has a token, \
+`Authorization: Bearer TOKEN` or the cookie that `POST api/session` gives.";
+
 /// What the description says of the whole API.
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Stylefleet dashboard",
-        description = "What a fleet does, and what people do with its jobs. Times are seconds since \
-                       1970-01-01 UTC unless their names say otherwise. An error is an object with \
-                       one line, `error`. Actions, which are all requests but GET, need the header \
-                       `X-Stylefleet: 1`, and where the dashboard has a token, `Authorization: \
-                       Bearer TOKEN` or the cookie that `POST api/session` gives.",
+        description = DESCRIPTION,
     ),
     servers((url = "./"))
 )]
