@@ -35,11 +35,10 @@ impl Answer {
 
     fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.headers.lines();
-        let found = lines.find_map(|line| {
+        lines.find_map(|line| {
             let (known, value) = line.split_once(": ")?;
             known.eq_ignore_ascii_case(name).then_some(value.trim())
-        });
-        found
+        })
     }
 }
 

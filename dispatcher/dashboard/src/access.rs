@@ -89,7 +89,8 @@ impl fmt::Debug for Token {
 
 impl Access {
     /// For a dashboard at `address`. With a token, whoever has it may act, and read;
-    /// `reads_freely`: others may read. Without one everybody may do everything, which only this machine may do.
+    /// `reads_freely`: others may read. Without one everybody may do everything, which only this
+    /// machine may do.
     /// `hosts`: names that the dashboard goes by, beside `localhost` and IP addresses.
     pub fn new(
         address: SocketAddr,

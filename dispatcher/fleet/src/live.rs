@@ -118,8 +118,7 @@ impl Live {
         // It is closed when this is dropped, which nobody sees who holds it.
         let _ = versions.wait_for(|now| *now > version).await;
         sleep(GATHER).await;
-        let now = *versions.borrow();
-        now
+        *versions.borrow()
     }
 
     fn update(&self, update: impl FnOnce(&mut Board)) {

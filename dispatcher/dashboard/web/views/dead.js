@@ -23,8 +23,13 @@ export function deadView({ main, signal }) {
   const drop = h('button', { type: 'button', class: 'danger' });
   const toolbar = h('div', { class: 'toolbar' }, h('label', {}, all, ' All'), words, h('span', { class: 'buttons' }, retry, drop));
   const which = () => (chosen.size === 0 ? { all: true } : { ids: [...chosen] });
-  retry.addEventListener('click', () => retryDead(which()));
-  drop.addEventListener('click', () => dropDead(which(), chosen.size || letters.length));
+  // The broker's counts lag behind: what was done here is looked at by itself.
+  const act = {
+    retry: (which) => retryDead(which).then(() => reload()),
+    drop: (which, number) => dropDead(which, number).then(() => reload()),
+  };
+  retry.addEventListener('click', () => act.retry(which()));
+  drop.addEventListener('click', () => act.drop(which(), chosen.size || letters.length));
 
   const choose = (id, on) => {
     if (on) chosen.add(id);
@@ -45,7 +50,7 @@ export function deadView({ main, signal }) {
     label: 'Dead letters',
     height: height(onNarrow((narrow) => list.resize(height(narrow)), signal)),
     key: (letter) => letter.id,
-    create: () => createLetter(choose),
+    create: () => createLetter(choose, act),
     update: (element, letter) => updateLetter(element, letter, chosen),
     fetchPage: (offset, limit) => pagesOf(letters)(offset, limit),
   }, signal);
@@ -79,7 +84,7 @@ export function deadView({ main, signal }) {
   return { title: 'Dead letters', list, reload, ready: load() };
 }
 
-function createLetter(choose) {
+function createLetter(choose, act) {
   const element = h('div', { class: 'item letter' });
   const parts = {
     check: h('input', { type: 'checkbox' }),
@@ -93,8 +98,8 @@ function createLetter(choose) {
   };
   const id = () => element.letter.id;
   parts.check.addEventListener('change', () => choose(id(), parts.check.checked));
-  parts.retry.addEventListener('click', () => retryDead({ ids: [id()] }));
-  parts.drop.addEventListener('click', () => dropDead({ ids: [id()] }, 1));
+  parts.retry.addEventListener('click', () => act.retry({ ids: [id()] }));
+  parts.drop.addEventListener('click', () => act.drop({ ids: [id()] }, 1));
   element.parts = parts;
   element.append(
     h('label', { class: 'check' }, h('span', { class: 'hidden' }, 'Choose'), parts.check),
