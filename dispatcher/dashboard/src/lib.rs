@@ -1,7 +1,7 @@
 //! A web page over a fleet, and the JSON API that it uses, for people and for other programs:
 //! batches, jobs, workers, queues and dead letters, as [`stylefleet_fleet`] reads them.
 //!
-//! [`Dashboard::serve`] answers until it is dropped. [`openapi`] describes the API.
+//! [`Listening::serve`] answers until it is dropped. [`openapi`] describes the API.
 
 mod access;
 mod api;
