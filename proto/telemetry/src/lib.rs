@@ -2,7 +2,7 @@
 //!
 //! Every line that a job causes says which one, for it is written inside the job's span. The spans
 //! also make traces, one from the submit to the last attempt, if the environment names a collector
-//! (see [`config`]); otherwise nothing of OpenTelemetry is started.
+//! (see `config.rs`); otherwise nothing of OpenTelemetry is started.
 
 mod config;
 mod context;
