@@ -235,10 +235,14 @@ fn it_tells_what_the_fleet_does_as_it_does_it() {
 fn jobs_are_cancelled_and_those_set_aside_are_tried_again() {
     let workshop = Workshop::new(Services::shared());
     let (_dashboard, url) = dashboard(&workshop, |_| {});
+    assert_eq!(get(&format!("{url}api/batches/endless")).code, 404);
     let boat = workshop.scene.read("boat.png");
     workshop.scene.write("torn.png", &boat[..boat.len() / 2]);
     workshop.submit(&["torn.png", SHORT, "--batch bad"]);
     workshop.submit(&["boat.png car.png", ENDLESS, "--batch endless"]);
+    // It is known at once to whoever asks for it by name.
+    let endless = get(&format!("{url}api/batches/endless"));
+    assert_eq!((endless.code, &endless.json()["results"]), (200, &json!(2)));
     let _worker = workshop.start_worker(&[]);
     let results = format!("{url}api/batches/bad/results");
     let failed = wait_for(&results, "a failure", |found| {

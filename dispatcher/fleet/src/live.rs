@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use stylefleet_proto::JobId;
+use stylefleet_proto::{BatchId, JobId, keys};
 use stylefleet_transport::broker::{BrokerError, DispatcherEnd};
 use stylefleet_transport::store::{Store, StoreError};
 use tokio::sync::{Notify, mpsc, watch};
@@ -97,6 +97,21 @@ impl Live {
     /// Has the store looked at now: something was just changed there.
     pub fn look(&self) {
         self.wake.notify_one();
+    }
+
+    /// Makes a batch known that was submitted just now, if it is not.
+    pub async fn learn(&self, batch: &BatchId) -> Result<(), DocumentError> {
+        if self.read(|board| board.has(batch)) {
+            return Ok(());
+        }
+        let keys = self.store.list(&keys::batch(batch)).await?;
+        if !keys.is_empty() {
+            let read = batch::read(&*self.store, batch.clone(), keys.clone()).await?;
+            self.update(|board| board.add(&read, keys));
+            // For the states of its jobs.
+            self.look();
+        }
+        Ok(())
     }
 
     /// Reads what is known. Must be short: everybody else waits.

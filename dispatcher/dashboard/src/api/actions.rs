@@ -141,6 +141,7 @@ pub(super) async fn cancel(
         }
         (None, Some(batch)) => {
             let batch: BatchId = batch.parse()?;
+            live.learn(&batch).await?;
             let jobs = live.read(|board| board.jobs_of(&batch, only_waiting));
             jobs.ok_or_else(|| missing(&batch))?
         }

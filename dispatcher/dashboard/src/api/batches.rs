@@ -56,6 +56,7 @@ pub(super) async fn batch(
     Path(batch): Path<String>,
 ) -> Result<Json<BatchDocument>, ApiError> {
     let name: BatchId = batch.parse()?;
+    dashboard.live.learn(&name).await?;
     let found = dashboard.live.read(|board| board.batch(&name, now()));
     let found = found.ok_or_else(|| missing(&name))?;
     Ok(Json(BatchDocument::new(found)))
@@ -91,6 +92,7 @@ pub(super) async fn results(
         text: page.text(),
     };
     let live = &dashboard.live;
+    live.learn(&name).await?;
     let found = live.read(|board| board.results(&name, &filter, page.offset, page.limit(), now()));
     Ok(Json(ResultsDocument::new(
         found.ok_or_else(|| missing(&name))?,

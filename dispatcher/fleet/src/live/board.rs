@@ -187,6 +187,11 @@ impl Board {
 
     // What the store says.
 
+    /// Whether it was read, whatever has changed since.
+    pub(super) fn has(&self, batch: &BatchId) -> bool {
+        self.batches.contains_key(batch)
+    }
+
     /// Whether the documents under these keys were read, and will not change.
     pub(super) fn knows(&self, batch: &BatchId, keys: &[String]) -> bool {
         let known = self.batches.get(batch);
