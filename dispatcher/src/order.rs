@@ -11,8 +11,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use stylefleet_fleet::clock::millis;
 use stylefleet_proto::{
-    BatchId, Digest, Input, Invalid, Job, Labels, Manifest, ManifestEntry, Name, Specification,
-    keys,
+    BatchId, Digest, Input, Invalid, Job, Labels, Manifest, ManifestEntry, Name, Priority,
+    Specification, keys,
 };
 use stylefleet_transport::store::{Store, StoreError};
 
@@ -187,6 +187,12 @@ impl Uploader {
         }
         Ok(digest)
     }
+}
+
+/// The priority of that name.
+pub fn priority_of(word: &str) -> Option<Priority> {
+    let mut known = Priority::ORDER.into_iter();
+    known.find(|priority| priority.word() == word)
 }
 
 /// What a batch is called.

@@ -88,6 +88,13 @@ fn dashboard(workshop: &Workshop, change: impl FnOnce(&mut Command)) -> (Run, St
     )
 }
 
+/// The address at which a run shows itself.
+fn page_of(run: &mut Run) -> String {
+    let line = run.wait_for_line("http://");
+    let address = line.split_whitespace().last();
+    address.expect("an address").to_owned()
+}
+
 /// Waits until what the address says is as wanted.
 fn wait_for(url: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     wait_until(what, || {
@@ -509,12 +516,7 @@ fn a_run_shows_itself_and_its_folder_later() {
     let mut command = scene.run_command(&["boat.png", ENDLESS, "--dashboard=127.0.0.1:0"]);
     command.arg("--preview-every").arg("5");
     let mut run = Run::start(command);
-    let line = run.wait_for_line("http://");
-    let url = line
-        .split_whitespace()
-        .last()
-        .expect("an address")
-        .to_owned();
+    let url = page_of(&mut run);
     let batches = wait_for(&format!("{url}api/batches"), "the batch", |batches| {
         batches["batches"][0]["states"]["running"] == 1
     });
@@ -527,15 +529,9 @@ fn a_run_shows_itself_and_its_folder_later() {
         found["results"][0]["preview"].is_string()
     });
     let preview = results["results"][0]["preview"].as_str().expect("a path");
-    let preview = get(&format!("{url}{preview}"));
-    assert_eq!(preview.header("content-type"), Some("image/jpeg"));
-    let part = ask(
-        &format!(
-            "{url}{}",
-            results["results"][0]["preview"].as_str().expect("a path")
-        ),
-        &["-H", "Range: bytes=0-3"],
-    );
+    let preview = format!("{url}{preview}");
+    assert_eq!(get(&preview).header("content-type"), Some("image/jpeg"));
+    let part = ask(&preview, &["-H", "Range: bytes=0-3"]);
     assert_eq!((part.code, part.body.len()), (206, 4));
     // Somebody who looks on does not keep it from ending.
     let _listener = Listener::new(&format!("{url}api/events"));
@@ -555,12 +551,7 @@ fn an_interrupted_run_ends_though_somebody_looks_on() {
     let scene = Scene::with_pictures();
     let command = scene.run_command(&["boat.png", ENDLESS, "--dashboard=127.0.0.1:0"]);
     let mut run = Run::start(command);
-    let line = run.wait_for_line("http://");
-    let url = line
-        .split_whitespace()
-        .last()
-        .expect("an address")
-        .to_owned();
+    let url = page_of(&mut run);
     let mut listener = Listener::new(&format!("{url}api/events"));
     listener.wait_for("fleet", |fleet| fleet["jobs"]["running"] == 1);
     run.signal("INT");

@@ -13,7 +13,9 @@ use crate::commands::fetch::Extras;
 use crate::commands::{CommandError, Ending, connect, open_store, preview_every, watch};
 use crate::config::Settings;
 use crate::images::buckets::Buckets;
-use crate::order::{Order, OrderError, Ordered, Plan, Title, Uploader, on_this_machine};
+use crate::order::{
+    Order, OrderError, Ordered, Plan, Title, Uploader, on_this_machine, priority_of,
+};
 use crate::output::{self, Line, News};
 use crate::reporter::Reporter;
 
@@ -63,10 +65,7 @@ pub struct SubmitArgs<O: Order> {
 }
 
 fn priority(text: &str) -> Result<Priority, String> {
-    let mut known = Priority::ORDER.into_iter();
-    known
-        .find(|priority| priority.word() == text)
-        .ok_or_else(|| "it is none of high, normal, low".to_owned())
+    priority_of(text).ok_or_else(|| "it is none of high, normal, low".to_owned())
 }
 
 /// Runs the command.

@@ -61,12 +61,9 @@ pub fn read_file(path: &Path, max_pixels: u64) -> Result<Bytes, Refusal> {
 
 /// The bytes of an image in a bucket, if they are there, under the same conditions.
 pub fn check_object(path: &Path, bytes: Option<Bytes>, max_pixels: u64) -> Result<Bytes, Refusal> {
-    let checked = match bytes {
-        None => Err(not_there(path)),
-        Some(bytes) if bytes.is_empty() => Err(Reason::Empty),
-        Some(bytes) => check(&bytes, max_pixels).map(|_| bytes),
-    };
-    checked.map_err(|reason| refuse(path, reason))
+    let bytes = bytes.ok_or_else(|| refuse(path, not_there(path)))?;
+    checked(path, &bytes, max_pixels)?;
+    Ok(bytes)
 }
 
 /// Width and height of an image that people know by this path, under the same conditions.

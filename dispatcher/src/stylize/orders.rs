@@ -12,7 +12,7 @@ use stylefleet_dashboard::{
 use stylefleet_fleet::submit::{SubmitError, submit};
 use stylefleet_model::Choice;
 use stylefleet_model::stylize::{Overrides, Preset, Start, Stylize, table};
-use stylefleet_proto::{BatchId, Invalid, MAX_PREVIEW_EVERY, Name, Priority, Valid, keys};
+use stylefleet_proto::{BatchId, Invalid, MAX_PREVIEW_EVERY, Priority, Valid, keys};
 use stylefleet_transport::broker::BrokerOptions;
 use stylefleet_transport::store::Store;
 
@@ -21,9 +21,10 @@ use crate::images::buckets::Buckets;
 use crate::images::check::checked;
 use crate::images::upload::Image;
 use crate::local::Machine;
-use crate::names::{Names, of_file, stem};
-use crate::order::{Ordered, Request, Title, Uploader};
+use crate::names::{Names, of_file};
+use crate::order::{Ordered, Request, Title, Uploader, priority_of};
 use crate::stylize::jobs::PRESET;
+use crate::stylize::plan::name;
 
 /// Most results of one request.
 const MOST: usize = 100_000;
@@ -75,29 +76,27 @@ impl PictureOrders {
         } else {
             styles.chunks(1).collect()
         };
-        let specification = |blend: &[Image]| {
-            let weights = vec![1.0; blend.len()];
-            let parameters = overrides.parameters();
-            Valid::new(Stylize {
-                weights,
-                parameters,
-            })
-            .map_err(invalid)
-        };
+        let mut specified = Vec::with_capacity(blends.len());
+        for blend in blends {
+            let asked = Stylize {
+                weights: vec![1.0; blend.len()],
+                parameters: overrides.parameters(),
+            };
+            specified.push((blend, Valid::new(asked).map_err(invalid)?));
+        }
         let mut names = Names::default();
-        let mut requests = Vec::with_capacity(contents.len() * blends.len());
+        let mut requests = Vec::with_capacity(contents.len() * specified.len());
         for content in contents {
-            for blend in &blends {
-                let name = names
-                    .apart(Path::new(""), &name(content, blend))
-                    .map_err(invalid)?;
+            for (blend, specification) in &specified {
+                let styles = blend.iter().map(|style| Path::new(style.name.as_ref()));
+                let name = name(Path::new(content.name.as_ref()), styles);
+                let name = names.apart(Path::new(""), &name).map_err(invalid)?;
                 let inputs = blend.iter().enumerate();
                 let inputs =
                     inputs.map(|(index, style)| style.clone().input(Stylize::style(index)));
                 let content = content.clone().input(Stylize::content());
                 let inputs = std::iter::once(content).chain(inputs).collect();
-                let request =
-                    Request::new(name, &specification(blend)?, inputs).map_err(invalid)?;
+                let request = Request::new(name, specification, inputs).map_err(invalid)?;
                 requests.push(request.labelled(PRESET, preset.word()));
             }
         }
@@ -254,15 +253,8 @@ fn priority(wish: &Wish) -> Result<Priority, Refused> {
     let Some(word) = &wish.priority else {
         return Ok(Priority::Normal);
     };
-    let mut known = Priority::ORDER.into_iter();
-    let found = known.find(|priority| priority.word() == word);
-    found.ok_or_else(|| Refused::Invalid("priority: is none of high, normal, low".to_owned()))
-}
-
-fn name(content: &Image, blend: &[Image]) -> String {
-    let stem = |name: &Name| stem(Path::new(name.as_ref()));
-    let styles: Vec<_> = blend.iter().map(|style| stem(&style.name)).collect();
-    format!("{}.{}", stem(&content.name), styles.join("+"))
+    priority_of(word)
+        .ok_or_else(|| Refused::Invalid("priority: is none of high, normal, low".to_owned()))
 }
 
 fn invalid(invalid: Invalid) -> Refused {

@@ -226,7 +226,7 @@ fn picture(
 }
 
 /// The name of a picture of `content` in `styles`, without an ending and without a folder.
-fn name<'a>(content: &Path, styles: impl Iterator<Item = &'a Path>) -> String {
+pub fn name<'a>(content: &Path, styles: impl Iterator<Item = &'a Path>) -> String {
     let styles: Vec<_> = styles.map(stem).collect();
     format!("{}.{}", stem(content), styles.join("+"))
 }

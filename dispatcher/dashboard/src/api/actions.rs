@@ -58,6 +58,12 @@ impl Chosen {
     }
 }
 
+/// Takes all dead jobs, until what this returns is dropped.
+async fn take(dashboard: &Dashboard) -> Result<DeadJobs, ApiError> {
+    let broker = dashboard.live.broker().await?;
+    Ok(DeadJobs::take(&*broker, &**dashboard.live.store()).await?)
+}
+
 /// Jobs that were set aside
 #[utoipa::path(
     get,
@@ -68,9 +74,7 @@ impl Chosen {
 pub(super) async fn dead(
     State(dashboard): State<Arc<Dashboard>>,
 ) -> Result<Json<DeadDocument>, ApiError> {
-    let broker = dashboard.live.broker().await?;
-    let store = dashboard.live.store();
-    let dead = DeadJobs::take(&*broker, &**store).await?;
+    let dead = take(&dashboard).await?;
     Ok(Json(DeadDocument {
         dead: dead.list().dead.to_vec(),
     }))
@@ -89,11 +93,9 @@ pub(super) async fn retry(
     Json(chosen): Json<Chosen>,
 ) -> Result<Json<Decided>, ApiError> {
     let choice = chosen.choice()?;
-    let broker = dashboard.live.broker().await?;
-    let store = dashboard.live.store();
-    let mut dead = DeadJobs::take(&*broker, &**store).await?;
+    let mut dead = take(&dashboard).await?;
     let chosen = dead.choose(&choice)?;
-    let decided = dead.retry(&chosen, &**store).await?;
+    let decided = dead.retry(&chosen, &**dashboard.live.store()).await?;
     dashboard.live.look();
     Ok(Json(decided))
 }
@@ -111,9 +113,7 @@ pub(super) async fn discard(
     Json(chosen): Json<Chosen>,
 ) -> Result<Json<Decided>, ApiError> {
     let choice = chosen.choice()?;
-    let broker = dashboard.live.broker().await?;
-    let store = dashboard.live.store();
-    let mut dead = DeadJobs::take(&*broker, &**store).await?;
+    let mut dead = take(&dashboard).await?;
     let chosen = dead.choose(&choice)?;
     Ok(Json(dead.discard(&chosen).await?))
 }

@@ -196,9 +196,7 @@ pub(super) async fn curve(
 }
 
 fn curve_of(record: &Record) -> Option<&str> {
-    let mut outputs = record.outputs.iter();
-    let curve = outputs.find(|output| output.role.as_ref() == Curve::ROLE);
-    curve.map(|curve| curve.key.as_str())
+    record.output(Curve::ROLE).map(|curve| curve.key.as_str())
 }
 
 /// A small picture of a job: of what it made, or of how it looks so far
@@ -258,10 +256,7 @@ pub(super) async fn output(
     let (job, role): (JobId, Role) = (job.parse()?, role.parse()?);
     let store = dashboard.live.store();
     let record = state::record(&**store, &job).await?.ok_or_else(gone)?;
-    let mut outputs = record.outputs.iter();
-    let output = outputs
-        .find(|output| output.role == role)
-        .ok_or_else(gone)?;
+    let output = record.output(role.as_ref()).ok_or_else(gone)?;
     if let Some(side) = size.side {
         let file = dashboard.thumbnails.get(store, &output.key, side).await?;
         return Ok(files::jpeg(file, FOREVER));

@@ -39,6 +39,8 @@ pub struct Board {
     batches: BTreeMap<BatchId, KnownBatch>,
     damaged: BTreeMap<BatchId, String>,
     jobs: HashMap<JobId, KnownJob>,
+    /// Those jobs by state.
+    counts: Counts,
     /// Kinds and labels, each once: most results of a batch share them.
     traits: HashSet<Arc<Traits>>,
     workers: Workers,
@@ -63,6 +65,8 @@ pub struct Board {
 struct KnownBatch {
     unix_seconds: u64,
     results: Vec<KnownResult>,
+    /// The kinds of its jobs.
+    kinds: Vec<Role>,
     /// The keys of its documents.
     keys: Vec<String>,
     /// Whether the broker has all its jobs.
@@ -138,6 +142,7 @@ impl Board {
             batches: BTreeMap::new(),
             damaged: BTreeMap::new(),
             jobs: HashMap::new(),
+            counts: Counts::default(),
             traits: HashSet::new(),
             workers: Workers::default(),
             diaries: Diaries::default(),
@@ -217,12 +222,21 @@ impl Board {
             return;
         };
         self.version += 1;
-        for result in batch.results {
-            if let Some(job) = self.jobs.get_mut(&result.job) {
-                job.batches.retain(|other| other != name);
-                if job.batches.is_empty() {
-                    self.jobs.remove(&result.job);
-                }
+        self.release(name, batch.results);
+    }
+
+    /// Forgets the jobs of these results of a batch that no result wants any more.
+    fn release(&mut self, name: &BatchId, results: Vec<KnownResult>) {
+        for result in results {
+            let Some(job) = self.jobs.get_mut(&result.job) else {
+                continue;
+            };
+            if let Some(place) = job.batches.iter().position(|batch| batch == name) {
+                job.batches.remove(place);
+            }
+            if job.batches.is_empty() {
+                *self.counts.of_state(job.state) -= 1;
+                self.jobs.remove(&result.job);
             }
         }
     }
@@ -242,43 +256,39 @@ impl Board {
         if unchanged {
             return self.accept(batch, keys);
         }
-        let states: HashMap<JobId, KnownJob> = batch
-            .manifest
-            .jobs
-            .iter()
-            .filter_map(|entry| {
-                self.jobs
-                    .get(&entry.job)
-                    .map(|known| (entry.job, known.clone()))
-            })
-            .collect();
-        let before = self
-            .batches
-            .get(name)
-            .map(|known| (known.finished.clone(), known.latest));
-        self.remove(name);
-        let (finished, latest) = before.unwrap_or_default();
+        let before = self.batches.remove(name);
+        let finished = before.as_ref().map(|known| known.finished.clone());
+        let latest = before.as_ref().and_then(|known| known.latest);
         let mut known = KnownBatch {
             unix_seconds: batch.manifest.unix_seconds,
             results: Vec::with_capacity(batch.manifest.jobs.len()),
+            kinds: Vec::new(),
             keys: Vec::new(),
             is_accepted: false,
             counts: Counts::default(),
-            finished,
+            finished: finished.unwrap_or_default(),
             latest,
             version: 0,
         };
         for entry in &batch.manifest.jobs {
-            let job = self.jobs.entry(entry.job).or_insert_with(|| KnownJob {
-                batches: Vec::new(),
-                ..states.get(&entry.job).cloned().unwrap_or(KnownJob {
+            let counts = &mut self.counts;
+            let job = self.jobs.entry(entry.job).or_insert_with(|| {
+                *counts.of_state(State::NotAccepted) += 1;
+                KnownJob {
                     state: State::NotAccepted,
                     accepted: false,
                     batches: Vec::new(),
-                })
+                }
             });
             job.batches.push(name.clone());
             *known.counts.of_state(job.state) += 1;
+            if let Some(kind) = entry
+                .kind
+                .as_ref()
+                .filter(|kind| !known.kinds.contains(kind))
+            {
+                known.kinds.push(kind.clone());
+            }
             let traits = self.traits_of(entry.kind.clone(), entry.labels.clone());
             known.results.push(KnownResult {
                 job: entry.job,
@@ -287,6 +297,10 @@ impl Board {
             });
         }
         self.batches.insert(name.clone(), known);
+        // Only now: what is known of jobs that it wants still is kept.
+        if let Some(before) = before {
+            self.release(name, before.results);
+        }
         self.accept(batch, keys);
     }
 
@@ -365,6 +379,8 @@ impl Board {
             return;
         }
         let before = std::mem::replace(&mut known.state, state);
+        *self.counts.of_state(before) -= 1;
+        *self.counts.of_state(state) += 1;
         self.version += 1;
         for name in &known.batches {
             if let Some(batch) = self.batches.get_mut(name) {
@@ -532,10 +548,6 @@ impl Board {
     /// All of the fleet, in numbers.
     pub fn summary(&self, now: u64) -> FleetSummary {
         let (workers, busy) = self.workers.count();
-        let mut jobs = Counts::default();
-        for known in self.jobs.values() {
-            *jobs.of_state(known.state) += 1;
-        }
         let latest = self.depths.back().filter(|_| self.broker_trouble.is_none());
         let rates = self.rates(now);
         let waiting = latest.map(|depth| depth.depths);
@@ -548,7 +560,7 @@ impl Board {
             workers,
             busy,
             batches: self.batches.len(),
-            jobs,
+            jobs: self.counts,
             store_trouble: self.store_trouble.clone(),
             broker_trouble: self.broker_trouble.clone(),
         }
@@ -634,22 +646,12 @@ impl Board {
                 .then(|| left.reduce(f64::max))
                 .flatten()
         };
-        let mut kinds: Vec<Role> = Vec::new();
-        for kind in batch
-            .results
-            .iter()
-            .filter_map(|result| result.traits.kind.as_ref())
-        {
-            if !kinds.contains(kind) {
-                kinds.push(kind.clone());
-            }
-        }
         BatchSummary {
             batch: name.clone(),
             unix_seconds: batch.unix_seconds,
             results: batch.results.len(),
             states: counts,
-            kinds,
+            kinds: batch.kinds.clone(),
             finished_per_hour: rate,
             seconds_left: match (open, rate) {
                 (0, _) => None,
@@ -815,16 +817,6 @@ impl Board {
     /// Whether no worker is at a job.
     pub fn waits(&self, job: &JobId) -> bool {
         self.state(job) != Some(State::Running)
-    }
-}
-
-impl Clone for KnownJob {
-    fn clone(&self) -> Self {
-        Self {
-            state: self.state,
-            accepted: self.accepted,
-            batches: self.batches.clone(),
-        }
     }
 }
 
