@@ -156,16 +156,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_has_some_of_its_machines_memory() {
-        let before = DeviceMemory::of("cpu").expect("is told");
-        assert!((1 << 20..before.size).contains(&before.used), "{before:?}");
-        let more = vec![1u8; 64 << 20];
-        let after = DeviceMemory::of("cpu").expect("is told");
-        assert!(
-            after.used > before.used + (32 << 20),
-            "{before:?} {after:?}"
-        );
-        assert_eq!(more[more.len() - 1], 1);
+    fn a_process_has_what_it_has_written_to() {
+        // Other tests of this process take memory and give it back meanwhile: only what this one
+        // holds is certain.
+        let held = std::hint::black_box(vec![1u8; 256 << 20]);
+        let memory = DeviceMemory::of("cpu").expect("is told");
+        let least = held.len() as u64;
+        assert!((least..memory.size).contains(&memory.used), "{memory:?}");
+        std::hint::black_box(held);
+    }
+
+    #[test]
+    fn what_is_no_device_has_no_memory() {
         assert_eq!(DeviceMemory::of("cuda:x"), None);
     }
 }
