@@ -39,6 +39,11 @@ export function openSession(token) {
   return request('api/session', action({ body: JSON.stringify({ token }), headers }));
 }
 
+/** Logs out: the browser forgets the cookie. */
+export function closeSession() {
+  return request('api/session', action({ method: 'DELETE' }));
+}
+
 /** A path made of parts that may hold anything. */
 export function path(...parts) {
   return ['api', ...parts.map(encodeURIComponent)].join('/');
@@ -55,7 +60,7 @@ async function act(where, options) {
 
 // No form of another site can send this header.
 function action(options) {
-  return { ...options, method: 'POST', headers: { ...options.headers, 'x-stylefleet': '1' } };
+  return { method: 'POST', ...options, headers: { ...options.headers, 'x-stylefleet': '1' } };
 }
 
 async function request(where, options) {

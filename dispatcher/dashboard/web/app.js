@@ -1,6 +1,6 @@
 // The page: which view the address asks for, the header, and the keys.
 
-import { events, login, openSession } from './api.js';
+import { closeSession, events, login, openSession } from './api.js';
 import { setText } from './dom.js';
 import { fleet } from './fleet.js';
 import { count } from './format.js';
@@ -99,6 +99,7 @@ function showFleet() {
   badge('busy', busy, byId('busy').firstElementChild);
   setText(byId('busy').lastElementChild, `/${count(workers)}`);
   byId('login').hidden = !known.needs_token || fleet.offersActions;
+  byId('logout').hidden = !known.needs_token || !fleet.offersActions;
   byId('read-only').hidden = fleet.offersActions || known.needs_token;
   showConnection();
 }
@@ -117,6 +118,16 @@ async function logIn() {
   const done = await askForToken(openSession);
   if (done) await fleet.load();
   return done;
+}
+
+// Loaded anew, the page shows what people see who have no token.
+async function logOut() {
+  try {
+    await closeSession();
+    location.reload();
+  } catch (error) {
+    toast(error.message, { bad: true });
+  }
 }
 
 login.ask = logIn;
@@ -179,6 +190,7 @@ byId('skip').addEventListener('click', (event) => {
   main.focus();
 });
 byId('login').addEventListener('click', logIn);
+byId('logout').addEventListener('click', logOut);
 byId('help').addEventListener('click', helpDialog);
 byId('theme').addEventListener('click', () => showTheme(nextTheme()));
 byId('search').addEventListener('submit', (event) => {

@@ -37,9 +37,10 @@ export function figure(number) {
   return size >= 1e5 || size < 1e-3 ? number.toExponential(2).replace('+', '') : String(Number(number.toPrecision(4)));
 }
 
-/** 12 s, 3 min, 2 h 5 min, 4 d */
+/** 0.2 s, 12 s, 3 min, 2 h 5 min, 4 d */
 export function duration(seconds) {
-  if (seconds < 59.5) return `${Math.max(0, Math.round(seconds))} s`;
+  if (seconds < 0.95) return `${Math.max(0, seconds).toFixed(1)} s`;
+  if (seconds < 59.5) return `${Math.round(seconds)} s`;
   const minutes = Math.round(seconds / 60);
   if (minutes < 60) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);

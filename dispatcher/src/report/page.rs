@@ -11,8 +11,19 @@ use sha2::{Digest, Sha256};
 use super::document::Document;
 
 const PAGE: &str = include_str!("report.html");
-const STYLE: &str = include_str!("report.css");
-const SCRIPT: &str = include_str!("report.js");
+const STYLE: &str = concat!(
+    include_str!("../../dashboard/web/widgets.css"),
+    include_str!("report.css")
+);
+/// The dashboard's widgets, each after those that it imports, and what the report does with them.
+const MODULES: [&str; 6] = [
+    include_str!("../../dashboard/web/dom.js"),
+    include_str!("../../dashboard/web/format.js"),
+    include_str!("../../dashboard/web/widgets/zoom.js"),
+    include_str!("../../dashboard/web/widgets/compare.js"),
+    include_str!("../../dashboard/web/widgets/chart.js"),
+    include_str!("report.js"),
+];
 
 /// What every report begins with, and nothing else does.
 const MARK: &str = "<!doctype html>\n<!-- A report of Stylefleet -->\n";
@@ -22,13 +33,22 @@ pub fn is_report(file: &[u8]) -> bool {
     file.starts_with(MARK.as_bytes())
 }
 
+/// All modules as one: there is nothing to import from within a file.
+fn script() -> String {
+    let lines = MODULES.iter().flat_map(|module| module.lines());
+    let lines = lines.filter(|line| !line.starts_with("import "));
+    let lines = lines.flat_map(|line| [line.strip_prefix("export ").unwrap_or(line), "\n"]);
+    lines.collect()
+}
+
 /// The page.
 pub fn html(document: &Document) -> Result<String, serde_json::Error> {
+    let script = script();
     let policy = format!(
         "default-src 'none'; img-src data:; style-src '{}'; script-src '{}'; base-uri 'none'; \
          form-action 'none'",
         hash(STYLE),
-        hash(SCRIPT)
+        hash(&script)
     );
     // No tag begins within the data, whatever is in it.
     let data = serde_json::to_string(document)?.replace('<', "\\u003c");
@@ -39,7 +59,7 @@ pub fn html(document: &Document) -> Result<String, serde_json::Error> {
         ("{policy}", policy.as_str()),
         ("{style}", STYLE),
         ("{data}", data.as_str()),
-        ("{script}", SCRIPT),
+        ("{script}", &script),
     ] {
         // In this order; what was filled in is not looked at again.
         if let Some((before, after)) = rest.split_once(place) {
@@ -95,8 +115,8 @@ mod tests {
         let page = html(&document("{script}{style}")).expect("is put together");
         assert!(is_report(page.as_bytes()) && !is_report(b"<!doctype html>"));
         assert_eq!(page.matches(STYLE).count(), 1);
-        assert_eq!(page.matches(SCRIPT).count(), 1);
-        assert!(page.contains(&hash(SCRIPT)) && page.contains(&hash(STYLE)));
+        assert_eq!(page.matches(&script()).count(), 1);
+        assert!(page.contains(&hash(&script())) && page.contains(&hash(STYLE)));
         assert!(!page.contains("{policy}") && !page.contains("{data}"));
         assert!(page.trim_end().ends_with("</html>"));
     }
@@ -122,7 +142,7 @@ mod tests {
             "document.write",
             "eval(",
         ] {
-            assert!(!SCRIPT.contains(word), "{word}");
+            assert!(!script().contains(word), "{word}");
         }
         let page = html(&document("plain")).expect("is put together");
         for word in ["http://", "https://", "src=\"", "@import", "url("] {

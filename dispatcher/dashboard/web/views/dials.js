@@ -10,8 +10,8 @@ export class Dials extends EventTarget {
     super();
     this.options = options;
     this.draft = draft;
-    this.help = h('p', { class: 'note' });
-    const preset = h('select', {}, ...options.presets.map(({ name }) => h('option', { selected: name === draft.preset }, name)));
+    this.help = h('p', { class: 'note', id: 'preset-help' });
+    const preset = h('select', { 'aria-describedby': 'preset-help' }, ...options.presets.map(({ name }) => h('option', { selected: name === draft.preset }, name)));
     preset.addEventListener('change', () => {
       draft.preset = preset.value;
       this.#show();

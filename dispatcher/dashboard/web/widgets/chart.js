@@ -36,10 +36,11 @@ export class Chart {
   }
 
   /**
-   * Shows `series`, each `{ name, values }` with a value or null for each of `xs`. `marks` are
-   * `{ index, text }`: where the line breaks and something new begins.
+   * Shows `series`, each `{ name, values }` with a value or null for each of `xs`. `phases` has the
+   * number of the phase of each; where one begins, lines break.
    */
-  show(xs, series, marks = []) {
+  show(xs, series, phases = []) {
+    const marks = phases.flatMap((phase, index) => (index > 0 && phase !== phases[index - 1] ? [{ index, text: `phase ${phase}` }] : []));
     Object.assign(this, { xs, series, marks });
     if (this.at !== null && this.at >= xs.length) this.at = null;
     this.#drawLegend();

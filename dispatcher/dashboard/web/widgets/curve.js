@@ -55,12 +55,8 @@ export class Curve {
   }
 
   #show() {
-    const marks = [];
-    this.phases.forEach((phase, index) => {
-      if (index > 0 && phase !== this.phases[index - 1]) marks.push({ index, text: `phase ${phase}` });
-    });
     const series = [...this.lines].map(([name, values]) => ({ name, values }));
-    this.chart.show(this.steps, series, marks);
+    this.chart.show(this.steps, series, this.phases);
   }
 }
 

@@ -5,7 +5,7 @@ import { path } from '../api.js';
 import { fill, h } from '../dom.js';
 import { count } from '../format.js';
 import { compare } from './compare.js';
-import { Zoom } from './zoom.js';
+import { Zoom, fit } from './zoom.js';
 
 const STYLES_SHOWN = 6;
 const SIDE = 2048; // of what replaces a picture that a browser cannot show
@@ -72,7 +72,7 @@ export class Stage {
       const pane = compare(this.#inputImage(content), this.result, this.zoom);
       this.zoom.add(pane);
       parts.push(h('figure', { class: 'wide' }, pane, h('figcaption', {}, `${content.name} left of the divider, the result right of it`)));
-      fit(this.result, pane);
+      fit(pane, this.result);
     } else {
       if (content) parts.push(this.#figure('Content', this.#inputImage(content), content.name));
       if (latest) {
@@ -104,7 +104,7 @@ export class Stage {
   #figure(word, image, name) {
     const pane = h('div', { class: 'pane', tabindex: 0, role: 'group', 'aria-label': `${word}: + and − zoom, arrows move` }, image);
     this.zoom.add(pane);
-    fit(image, pane);
+    fit(pane, image);
     return h('figure', {}, pane, h('figcaption', {}, h('b', {}, word), ` ${name}`));
   }
 
@@ -129,11 +129,6 @@ export class Stage {
 
 function figureOf(word, content, name) {
   return h('figure', {}, content, h('figcaption', {}, h('b', {}, word), ` ${name}`));
-}
-
-// A pane takes the shape of the picture in it.
-function fit(image, pane) {
-  image.addEventListener('load', () => pane.style.setProperty('aspect-ratio', `${image.naturalWidth} / ${image.naturalHeight}`));
 }
 
 function after(preview) {

@@ -110,3 +110,8 @@ export class Zoom {
     }
   }
 }
+
+/** Gives a pane the shape of the picture in it, once that has loaded. */
+export function fit(pane, image) {
+  image.addEventListener('load', () => pane.style.setProperty('--shape', `${image.naturalWidth} / ${image.naturalHeight}`));
+}
