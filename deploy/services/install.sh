@@ -124,6 +124,33 @@ install_browser() {
     need chromedriver chromium-driver 'Chromium with its driver (a download of 133 MB, 440 MB on disk)'
 }
 
+axe_version=4.14.1
+axe_sha256=e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745
+axe=$cache/axe-core-$axe_version.js
+
+# The rules of accessibility that the page is held to: one script, of axe-core's npm package.
+install_axe() {
+    lock_cache
+    [ -e "$axe" ] || fetch_axe
+    unlock_cache
+    echo "$axe" >&3
+}
+
+fetch_axe() {
+    command -v npm >/dev/null || unavailable axe-core 'npm is missing, which fetches it: install Node.js with npm'
+    say "fetching axe-core $axe_version from npm: a download of 0.7 MB"
+    part=$axe.part
+    rm -rf "$part"
+    mkdir "$part"
+    (cd "$part" && npm pack --loglevel error "axe-core@$axe_version") ||
+        unavailable axe-core 'npm could not fetch it (see above)'
+    package=$part/axe-core-$axe_version.tgz
+    echo "$axe_sha256  $package" | sha256sum --check --quiet || die "$package is not what it was: run this again"
+    tar -xzf "$package" -C "$part" package/axe.min.js
+    mv "$part/package/axe.min.js" "$axe" # last: a half install is redone
+    rm -rf "$part"
+}
+
 install_store() {
     install_common
     [ ! -e "$weed" ] || return 0

@@ -14,6 +14,8 @@
 #   services.sh install [broker|store]   only installs what is missing (start does that too)
 #   services.sh install browser          installs Chromium and its driver, for tests of the dashboard's
 #                                        page; the exit code is 69 where they are not available
+#   services.sh install axe              fetches axe-core, whose rules those tests hold the page to, and
+#                                        prints where its script is; 69 as above
 #
 #   --dir DIR        before the action: the folder, by default .services in this checkout. Another folder
 #                    means another pair of servers.
@@ -23,7 +25,7 @@
 # in a folder STYLEFLEET_TEST_RABBITMQ=4: RabbitMQ 4 of Debian 13, beside the system's. If that is not
 # available, the exit code is 69.
 set -eu
-exec 3>&1 1>&2 # all talk goes to stderr: env and RabbitMQ's commands alone write to stdout
+exec 3>&1 1>&2 # all talk goes to stderr: what is asked for alone goes to stdout
 umask 077      # passwords and keys lie in these folders
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -52,7 +54,7 @@ case $action in
 start | stop | kill | status | install)
     case $action-$* in
     *-) services='broker store' ;;
-    *-broker | *-store | install-browser) services=$1 ;;
+    *-broker | *-store | install-browser | install-axe) services=$1 ;;
     *) usage "$* is not known" ;;
     esac
     ;;
