@@ -12,7 +12,7 @@ SERVICES = deploy/services/services.sh
 # Where set-up put libtorch and the weights; a LIBTORCH or STYLEFLEET_WEIGHTS of your own wins.
 WITH_ENV = env=$$(deploy/setup/setup.sh --env) && eval "$$env" &&
 
-.PHONY: help setup build demo dist dist-check services services-stop test test-rabbitmq4 chaos deploy-check deploy-run lint arrows fmt fuzz bench bench-networks bench-fleet model clean
+.PHONY: help setup build demo dashboard-demo dist dist-check services services-stop test test-rabbitmq4 chaos deploy-check deploy-run lint arrows fmt fuzz bench bench-networks bench-fleet model clean
 .DEFAULT_GOAL := help
 
 help: ## list these names
@@ -38,6 +38,9 @@ demo: build ## redraw the sample pictures, with a network at once and then by op
 	@echo "The pictures are in out/."
 
 dist: build ## pack a tarball, a .deb and a wheel into dist/, for machines that do not build
+dashboard-demo: build ## show the dashboard while sample pictures are made, in out/dashboard, until Ctrl-C
+	@$(WITH_ENV) deploy/samples/dashboard.sh $(BIN) out/dashboard 127.0.0.1:8780 --size 320
+
 	@deploy/dist/dist.sh $(BIN) dist
 
 dist-check: dist ## install what `make dist` packs into temporary folders and run it

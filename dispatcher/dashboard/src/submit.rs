@@ -40,6 +40,8 @@ pub struct PresetOffer {
     /// Its name.
     pub name: String,
 }
+    /// What it is.
+    pub help: String,
 
 /// A parameter.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]

