@@ -9,7 +9,8 @@ import unittest
 from source import constant, document, text
 
 QUEUES = {name: constant("proto/src/queues.rs", name) for name in ("JOBS", "ABANDONED", "DEAD")}
-JOBS = {f"{QUEUES['JOBS']}.{priority}" for priority in ("high", "normal", "low")}
+PRIORITIES = {"high", "normal", "low"}
+JOBS = {f"{QUEUES['JOBS']}.{priority}" for priority in PRIORITIES}
 
 # The page follows from the code's table; tests/tests/documents.rs holds it to that.
 PAGE = text("docs/METRICS.md")
@@ -20,10 +21,9 @@ METRICS = {
 }
 HISTOGRAMS = {name for name in METRICS if "le" in METRICS[name]}
 # Values by label, where they are few and fixed.
-VALUES = {
-    label: set(re.findall(r"^- `(\w+)`", rest, re.M))
-    for label, rest in re.findall(r"^\*\*`(\w+)`\*\*(.*?)(?=^\*\*|^## |\Z)", PAGE, re.M | re.S)
-}
+VALUES = {}
+for label, rest in re.findall(r"^\*\*`(\w+)`\*\*(.*?)(?=^\*\*|^## |\Z)", PAGE, re.M | re.S):
+    VALUES.setdefault(label, set()).update(re.findall(r"^- `(\w+)`", rest, re.M))
 
 DASHBOARD = json.loads(text("deploy/dashboards/stylefleet.json"))
 RULES = [rule for group in document("deploy/dashboards/alerts.yaml")["groups"] for rule in group["rules"]]
@@ -59,14 +59,14 @@ class Dashboards(unittest.TestCase):
                     known = set.union(*(METRICS[name] for name in ours))
                     for names in re.findall(r"\b(?:by|on) \(([^)]*)\)", expression):
                         self.assertLessEqual({name.strip() for name in names.split(",") if name}, known)
-                for label, value in re.findall(r'\b(\w+)="([^"]*)"', expression):
-                    if label == "queue":
-                        self.assertIn(value, QUEUES.values())
-                    else:
-                        self.assertIn(value, VALUES[label])
-                for pattern in re.findall(r'queue=~"([^"]*)"', expression):
-                    pattern = pattern.replace("\\\\", "\\")
-                    self.assertEqual({name for name in {*JOBS, *QUEUES.values()} if re.fullmatch(pattern, name)}, JOBS)
+                for series, labels in re.findall(r"(\w+)\{([^}]*)\}", expression):
+                    is_ours = series.startswith("stylefleet_")
+                    queues, waiting = (VALUES["queue"], PRIORITIES) if is_ours else ({*JOBS, *QUEUES.values()}, JOBS)
+                    for label, value in re.findall(r'\b(\w+)="([^"]*)"', labels):
+                        self.assertIn(value, queues if label == "queue" else VALUES[label])
+                    for pattern in re.findall(r'queue=~"([^"]*)"', labels):
+                        pattern = pattern.replace("\\\\", "\\")
+                        self.assertEqual({name for name in queues if re.fullmatch(pattern, name)}, waiting)
 
     def test_histograms_are_asked_for_by_their_series_and_counters_by_their_growth(self):
         for expression in EXPRESSIONS:

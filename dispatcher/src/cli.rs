@@ -130,7 +130,7 @@ impl Args {
             Command::Apply(args) => session.run(*args).await,
             Command::Models(args) => Ok(models::run(args)?),
             Command::Dashboard(args) => {
-                let orders = |store, broker| Arc::new(PictureOrders::new(store, broker)) as _;
+                let orders = |store| Arc::new(PictureOrders::new(store)) as _;
                 session.dashboard(args, orders).await
             }
             Command::Fleet(command) => session.fleet(command).await,

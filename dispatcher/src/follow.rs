@@ -1,6 +1,7 @@
 //! Shows people what happens to jobs that are followed, and saves what they make: `watch` follows
 //! the jobs of a fleet, `run` those of its own workers.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub struct Presenter<'a> {
     folder: Option<OutputFolder>,
     /// Whether jobs that were over before have been told of.
     has_caught_up: bool,
+    /// Jobs that a worker is at.
+    at_work: HashSet<JobId>,
 }
 
 /// Why jobs cannot be followed, or what they make not be saved.
@@ -53,6 +56,7 @@ impl<'a> Presenter<'a> {
             store,
             folder,
             has_caught_up: false,
+            at_work: HashSet::new(),
         }
     }
 
@@ -91,6 +95,7 @@ impl<'a> Presenter<'a> {
         let Event { job, attempt, .. } = event;
         match event.kind {
             Update::Started { steps, device } => {
+                self.at_work.insert(job);
                 self.reporter.report_job(job, |name| News::Started {
                     job,
                     name,
@@ -113,7 +118,10 @@ impl<'a> Presenter<'a> {
     /// An attempt is over, and another follows.
     fn attempt_ended(&mut self, event: Event<Ended>) {
         let job = event.job;
+        let had_begun = self.at_work.remove(&job);
         match event.kind {
+            // It was only held ready, and nobody knows that.
+            Ended::Interrupted { .. } if !had_begun => {}
             Ended::Interrupted { steps } => {
                 let news = |name| News::Interrupted { job, name, steps };
                 self.reporter.report_job(job, news);
@@ -236,7 +244,7 @@ mod tests {
     use std::sync::Mutex;
 
     use stylefleet_fleet::documents;
-    use stylefleet_proto::{keys, testing};
+    use stylefleet_proto::{EventKind, keys, testing};
     use stylefleet_transport::broker::Notification;
     use stylefleet_transport::store::MemoryStore;
     use tokio::sync::mpsc;
@@ -263,15 +271,64 @@ mod tests {
         written.expect("writes");
     }
 
-    #[tokio::test]
-    async fn a_job_goes_by_its_first_name_until_it_is_over() {
-        let job = |number: u8| format!("{number:064x}").parse().expect("an id");
-        let entry = |number, name: &str| ManifestEntry {
+    fn job(number: u8) -> JobId {
+        format!("{number:064x}").parse().expect("an id")
+    }
+
+    fn entry(number: u8, name: &str) -> ManifestEntry {
+        ManifestEntry {
             job: job(number),
             name: name.parse().expect("a name"),
             kind: None,
             labels: Default::default(),
-        };
+        }
+    }
+
+    fn started() -> Update {
+        Update::Started {
+            steps: 0,
+            device: "cpu".to_owned(),
+        }
+    }
+
+    /// Something that a worker says of a job.
+    fn said(number: u8, kind: EventKind) -> Notification {
+        Notification::Event(Event {
+            job: job(number),
+            worker: "w".to_owned(),
+            attempt: 1,
+            unix_millis: 1,
+            kind,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_job_that_was_only_held_ready_is_not_told_to_be_stopped() {
+        let store = Arc::new(MemoryStore::default());
+        let (publish, notifications) = mpsc::channel(4);
+        let shown = Shown::default();
+        let reporter = Reporter::new(2, Box::new(shown.clone()));
+        let jobs = [job(1), job(2)];
+        let follower = Follower::of_own_workers(notifications, jobs, store.clone());
+        let entries = [entry(1, "a"), entry(2, "b")];
+        let mut presenter = Presenter::new(follower, reporter, &entries, store, None);
+        let interrupted = Ended::Interrupted { steps: 0 };
+        for (number, kind) in [
+            (1, started().into()),
+            (1, interrupted.clone().into()),
+            (2, interrupted.into()),
+        ] {
+            let sent = publish.send(said(number, kind)).await;
+            sent.expect("is followed");
+        }
+        drop(publish);
+        presenter.run().await.expect("follows");
+        let lines = shown.0.lock().expect("whole").clone();
+        assert_eq!(lines, ["started a", "interrupted a"]);
+    }
+
+    #[tokio::test]
+    async fn a_job_goes_by_its_first_name_until_it_is_over() {
         let entries = [entry(1, "a"), entry(2, "b"), entry(2, "also b")];
         let store = Arc::new(MemoryStore::default());
         finish(&store, job(1)).await;
@@ -284,24 +341,13 @@ mod tests {
         presenter.catch_up().await.expect("follows");
 
         finish(&store, job(2)).await;
-        let started = Update::Started {
-            steps: 0,
-            device: "cpu".to_owned(),
-        };
         let finished = Ended::Finished {
             seconds: 1.0,
             steps: 1,
             figures: Default::default(),
         };
-        for kind in [started.into(), finished.into()] {
-            let event = Event {
-                job: job(2),
-                worker: "w".to_owned(),
-                attempt: 1,
-                unix_millis: 1,
-                kind,
-            };
-            let sent = publish.send(Notification::Event(event)).await;
+        for kind in [started().into(), finished.into()] {
+            let sent = publish.send(said(2, kind)).await;
             sent.expect("is followed");
         }
         presenter.run().await.expect("follows");

@@ -59,7 +59,7 @@ pub fn main<A: clap::Parser>(
     let mut program = program::command::<A>(build);
     let args = A::from_arg_matches(&program.clone().get_matches());
     let args = args.unwrap_or_else(|error| error.format(&mut program).exit());
-    let ended = run(program, async |session| perform(args, session).await);
+    let ended = run(build, program, async |session| perform(args, session).await);
     if let Err(error) = &ended {
         // People get one line; this has what lies behind it.
         tracing::debug!("{}", stylefleet_model::with_sources(error));
@@ -69,6 +69,7 @@ pub fn main<A: clap::Parser>(
 }
 
 fn run(
+    build: Build,
     program: clap::Command,
     perform: impl AsyncFnOnce(Session) -> Result<Ending, CommandError>,
 ) -> Result<Ending, CommandError> {
@@ -76,7 +77,8 @@ fn run(
     let _telemetry = Telemetry::start("stylefleet", &settings.logs(), || output::Log);
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(CommandError::Runtime)?;
-    let ended = runtime.block_on(async { perform(Session::begin(settings, program)?).await });
+    let ended =
+        runtime.block_on(async { perform(Session::begin(settings, build, program)?).await });
     // A file system may be at a call that never returns; it is not waited for.
     runtime.shutdown_background();
     ended

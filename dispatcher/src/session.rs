@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Command;
 use futures_util::FutureExt;
 use stylefleet_dashboard::Orders;
-use stylefleet_transport::broker::BrokerOptions;
+use stylefleet_proto::Build;
 use stylefleet_transport::store::Store;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -24,16 +24,22 @@ use crate::signals::Signals;
 pub struct Session {
     settings: Settings,
     signals: Signals,
+    build: Build,
     program: Command,
 }
 
 impl Session {
     /// Takes the signals over.
-    pub(crate) fn begin(settings: Settings, program: Command) -> Result<Self, CommandError> {
+    pub(crate) fn begin(
+        settings: Settings,
+        build: Build,
+        program: Command,
+    ) -> Result<Self, CommandError> {
         let signals = Signals::listen().map_err(CommandError::Signals)?;
         Ok(Self {
             settings,
             signals,
+            build,
             program,
         })
     }
@@ -42,7 +48,7 @@ impl Session {
     pub async fn run<O: Order>(mut self, args: RunArgs<O>) -> Result<Ending, CommandError> {
         // It has workers to stop, and handles a second signal too.
         let span = stylefleet_telemetry::root(tracing::info_span!("run"));
-        let run = commands::run(args, &self.settings, &mut self.signals);
+        let run = commands::run(args, &self.settings, self.build, &mut self.signals);
         run.instrument(span).await
     }
 
@@ -53,14 +59,14 @@ impl Session {
         until_signal(work, self.signals, &stop).await
     }
 
-    /// Shows the fleet on a web page. `orders` makes what takes orders there, for the fleet of a
-    /// store and a broker.
+    /// Shows the fleet on a web page. `orders` makes what takes orders there, for a fleet with a
+    /// store.
     pub async fn dashboard(
         self,
         args: DashboardArgs,
-        orders: impl FnOnce(Arc<dyn Store>, BrokerOptions) -> Arc<dyn Orders>,
+        orders: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Orders>,
     ) -> Result<Ending, CommandError> {
-        let work = commands::dashboard(args, &self.settings, orders);
+        let work = commands::dashboard(args, &self.settings, self.build, orders);
         until_signal(work, self.signals, &CancellationToken::new()).await
     }
 

@@ -251,6 +251,17 @@ pub struct Pulse {
     pub progress: Option<Event<Progress>>,
     /// The identity of its store, if it knows that.
     pub store: Option<Digest>,
+    /// How the memory of its device stands, if it knows that.
+    pub memory: Option<Memory>,
+}
+
+/// Memory of a worker's device, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// What is taken: on a GPU by anybody, on a CPU by the worker.
+    pub used: u64,
+    /// What there is: the GPU's, the machine's, or the container's.
+    pub size: u64,
 }
 
 impl TryFrom<wire::Pulse> for Pulse {
@@ -262,6 +273,9 @@ impl TryFrom<wire::Pulse> for Pulse {
             device: from.device,
             progress: from.progress.map(progress_event).transpose()?,
             store: optional("store", &from.store)?,
+            memory: from
+                .memory
+                .map(|wire::Memory { used, size }| Memory { used, size }),
         })
     }
 }
@@ -275,6 +289,9 @@ impl From<Pulse> for wire::Pulse {
                 .progress
                 .map(|event| event.map(Update::Progress).into()),
             store: from.store.map(String::from).unwrap_or_default(),
+            memory: from
+                .memory
+                .map(|Memory { used, size }| wire::Memory { used, size }),
         }
     }
 }

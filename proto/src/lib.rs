@@ -21,7 +21,7 @@ pub mod testing;
 mod trace;
 
 pub use build::Build;
-pub use event::{Delivery, Ended, Event, EventKind, Hello, Pulse, ToWorker, Update};
+pub use event::{Delivery, Ended, Event, EventKind, Hello, Memory, Pulse, ToWorker, Update};
 pub use job::{Input, Job, JobId, MAX_PREVIEW_EVERY, Priority, VERSION};
 pub use labels::Labels;
 pub use records::{

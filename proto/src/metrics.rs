@@ -151,6 +151,7 @@ label! {
     /// Why an attempt failed.
     Reason, "reason", "why the attempt failed" {
         Input = "input": "An input is missing, altered, or cannot be used.",
+        Message = "message": "The message is no valid job.",
         Request = "request": "What the job asks for is invalid.",
         Kind = "kind": "The worker does not know the kind of job.",
         Numbers = "numbers": "The computation came to numbers that are not finite.",
@@ -165,10 +166,52 @@ label! {
 }
 
 label! {
-    /// What a worker is connected to.
-    Service, "to", "what the worker needs" {
+    /// What a program is connected to.
+    Service, "to", "what the program needs" {
         Broker = "broker": "RabbitMQ.",
         Store = "store": "The bucket or folder.",
+    }
+}
+
+label! {
+    /// Where jobs are that no worker holds.
+    Queue, "queue", "where the jobs are" {
+        High = "high": "They wait for a worker, first of all.",
+        Normal = "normal": "They wait for a worker.",
+        Low = "low": "They wait for a worker, last of all.",
+        Retrying = "retrying": "An attempt failed; they are tried again within seconds.",
+        Abandoned = "abandoned": "Worker after worker died over them; the next sets them aside.",
+        Dead = "dead": "They were given up, and people decide: dead letters.",
+    }
+}
+
+label! {
+    /// What a worker does.
+    WorkerState, "state", "of a worker" {
+        Busy = "busy": "It has a job.",
+        Idle = "idle": "It has none.",
+    }
+}
+
+label! {
+    /// How far a batch is.
+    BatchState, "state", "of a batch" {
+        Open = "open": "Results of it are still to come.",
+        Over = "over": "Each of its results is done, failed or cancelled.",
+        Damaged = "damaged": "Its documents cannot be read.",
+    }
+}
+
+label! {
+    /// What has become of a result.
+    ResultState, "state", "of a result" {
+        Done = "done": "It is in the store.",
+        Failed = "failed": "It was given up.",
+        Cancelled = "cancelled": "It is not wanted any more.",
+        Running = "running": "A worker is at it, or died over it.",
+        Stopped = "stopped": "It was begun, and waits for its next turn.",
+        Waiting = "waiting": "It waits for a worker.",
+        NotAccepted = "not_accepted": "The broker was never known to have its job.",
     }
 }
 
@@ -179,8 +222,8 @@ const KIND: Label = Label::new(
 const PRIORITY: Label = Label::new("priority", "`high`, `normal` or `low`");
 const UNIT: Label = Label::new("unit", "what the job counts, as in `evaluations`");
 const ROLE: Label = Label::new("role", "what the file is to the job, as in `picture`");
-const VERSION: Label = Label::new("version", "of the worker");
-const COMMIT: Label = Label::new("commit", "that the worker was built from; empty if unknown");
+const VERSION: Label = Label::new("version", "of the program");
+const COMMIT: Label = Label::new("commit", "that it was built from; empty if unknown");
 const LIBTORCH: Label = Label::new("libtorch", "its version");
 const DEVICE: Label = Label::new("device", "where it computes: `cpu`, `cuda:0`, ...");
 
@@ -221,7 +264,7 @@ pub const RETRIES: Metric = Metric::counter(
 /// Jobs that were given up.
 pub const DEAD_LETTERS: Metric = Metric::counter(
     "stylefleet_dead_letters_total",
-    "Jobs that the worker set aside",
+    "Jobs that the worker set aside, and messages that were none",
 )
 .by(&[Reason::LABEL]);
 /// Waiting in the queue.
@@ -289,6 +332,45 @@ pub const MEMORY_SIZE: Metric = Metric::gauge(
     "Memory that there is: the GPU's, the machine's, or the container's",
 );
 
+/// What program shows the fleet.
+pub const FLEET_BUILD: Metric = Metric::gauge(
+    "stylefleet_fleet_build_info",
+    "Always 1: there is one for each dashboard, and its labels say what it is",
+)
+.by(&[VERSION, COMMIT]);
+/// Whether it reaches broker and store.
+pub const FLEET_CONNECTED: Metric = Metric::gauge(
+    "stylefleet_fleet_connected",
+    "1 while the dashboard reaches what it needs, else 0",
+)
+.by(&[Service::LABEL]);
+/// Jobs that no worker holds.
+pub const FLEET_QUEUES: Metric = Metric::gauge(
+    "stylefleet_fleet_queue_jobs",
+    "Jobs that no worker holds; absent while the broker is away",
+)
+.by(&[Queue::LABEL]);
+/// Workers that live.
+pub const FLEET_WORKERS: Metric = Metric::gauge(
+    "stylefleet_fleet_workers",
+    "Workers that were heard of within 15 seconds",
+)
+.by(&[WorkerState::LABEL]);
+/// Batches in the store.
+pub const FLEET_BATCHES: Metric =
+    Metric::gauge("stylefleet_fleet_batches", "Batches in the store").by(&[BatchState::LABEL]);
+/// What has become of what was asked for.
+pub const FLEET_RESULTS: Metric = Metric::gauge(
+    "stylefleet_fleet_results",
+    "Results that these batches ask for; several may share a job",
+)
+.by(&[ResultState::LABEL]);
+/// Jobs that do not get ahead.
+pub const FLEET_STUCK: Metric = Metric::gauge(
+    "stylefleet_fleet_stuck_jobs",
+    "Jobs that a worker should be at, and that got no further for ten minutes",
+);
+
 /// What a worker tells at /metrics.
 pub const WORKER: &[Metric] = &[
     BUILD,
@@ -309,13 +391,26 @@ pub const WORKER: &[Metric] = &[
     MEMORY_SIZE,
 ];
 
+/// What a dashboard tells at /metrics. No label names a batch, a job or a worker: there may be too
+/// many of them.
+pub const FLEET: &[Metric] = &[
+    FLEET_BUILD,
+    FLEET_CONNECTED,
+    FLEET_QUEUES,
+    FLEET_WORKERS,
+    FLEET_BATCHES,
+    FLEET_RESULTS,
+    FLEET_STUCK,
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_keep_to_the_conventions() {
-        for (index, metric) in WORKER.iter().enumerate() {
+        let all: Vec<_> = WORKER.iter().chain(FLEET).collect();
+        for (index, metric) in all.iter().enumerate() {
             let name = metric.name;
             assert!(name.starts_with("stylefleet_"), "{name}");
             let grows = matches!(metric.shape, Shape::Counter);
@@ -323,7 +418,7 @@ mod tests {
             let measures = matches!(metric.shape, Shape::Histogram(_));
             assert!(!measures || metric.unit().is_some(), "{name}");
             assert!(!metric.help.ends_with('.'), "{name}");
-            assert!(WORKER[..index].iter().all(|other| other.name != name));
+            assert!(all[..index].iter().all(|other| other.name != name));
         }
         assert_eq!(BUSY.unit(), Some("seconds"));
         assert_eq!(JOBS.unit(), None);

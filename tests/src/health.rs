@@ -1,7 +1,15 @@
 //! What a worker answers at the address in `STYLEFLEET_HEALTH`.
 
+use std::net::TcpListener;
+
 use crate::processes::wait_until;
 use crate::services::curl;
+
+/// An address of this machine with a port that is free.
+pub fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("is bound").to_string()
+}
 
 /// A worker's address for questions about its health.
 #[derive(Debug)]
@@ -13,9 +21,9 @@ pub struct Health {
 impl Health {
     /// At a free address.
     pub fn at_a_free_address() -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("is bound").to_string();
-        Self { address }
+        Self {
+            address: free_address(),
+        }
     }
 
     /// The setting that has a worker answer there.
@@ -41,9 +49,7 @@ impl Health {
 
     /// Its metrics.
     pub fn metrics(&self) -> Metrics {
-        let (status, text) = self.ask("/metrics");
-        assert_eq!(status, "200");
-        Metrics { text }
+        Metrics::at(&format!("http://{}/metrics", self.address))
     }
 
     /// Waits until its metrics are so.
@@ -60,6 +66,12 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// Those at an address.
+    pub fn at(url: &str) -> Self {
+        let text = curl(&[url]);
+        Self { text }
+    }
+
     /// The value of a series, with its labels in the order of the table; none if it is not there.
     pub fn get(&self, series: &str) -> Option<f64> {
         self.samples()

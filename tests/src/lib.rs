@@ -4,6 +4,7 @@
 //! Nothing here waits for a length of time. Tests wait for something to happen, and fail with all
 //! output so far if it does not happen within [`PATIENCE`].
 
+pub mod amqp;
 pub mod browser;
 pub mod cluster;
 pub mod events;
@@ -64,11 +65,16 @@ impl Programs {
     }
 }
 
-/// An executable beside the folder that this test runs from: target/release/deps.
-fn built(name: &str) -> PathBuf {
+/// The folder above the one that this test runs from, target/release/deps.
+fn build_folder() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
-    let profile = test.parent().and_then(|deps| deps.parent());
-    let program = profile.expect("tests lie two folders deep").join(name);
+    let folder = test.ancestors().nth(2);
+    folder.expect("tests lie two folders deep").to_owned()
+}
+
+/// An executable that was built.
+fn built(name: &str) -> PathBuf {
+    let program = build_folder().join(name);
     assert!(
         program.is_file(),
         "{} is not built: run `make test`, which builds it",

@@ -27,6 +27,15 @@ pub fn limit_memory(process: u32, more: u64) {
     assert!(status.is_ok_and(|s| s.success()), "{prlimit:?} failed");
 }
 
+/// The most memory that a process has had so far, in bytes.
+pub fn peak_memory(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("is alive");
+    let had = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let had = had.and_then(|size| size.trim().strip_suffix(" kB"));
+    let had: u64 = had.expect("Linux tells").parse().expect("a number");
+    had << 10
+}
+
 /// Waits until a process catches a signal, by its number, which would end it before.
 pub fn wait_until_it_catches(process: u32, number: u32) {
     wait_until(&format!("it catches signal {number}"), || {

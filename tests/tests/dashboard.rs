@@ -2,12 +2,21 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
+use lapin::BasicProperties;
+use lapin::options::BasicPublishOptions;
+use prost::Message;
 use serde_json::{Value, json};
+use stylefleet_proto::queues::PROGRESS;
+use stylefleet_proto::{Event, JobId, Memory, Progress, Pulse, wire};
+use stylefleet_tests::amqp;
 use stylefleet_tests::fleet::Workshop;
-use stylefleet_tests::processes::wait_until;
+use stylefleet_tests::processes::{peak_memory, wait_until};
 use stylefleet_tests::services::Services;
 use stylefleet_tests::{Run, Scene, stylefleet};
+use tokio::runtime::Runtime;
+use tokio::time::interval;
 
 /// Over in a moment.
 const SHORT: &str = "--style wave.png --size 16 --scales 1 --evaluations 2";
@@ -374,6 +383,131 @@ fn pictures_are_submitted() {
     assert_eq!(watched.events_of("finished")[0]["name"], "boat_.wave");
 }
 
+/// The pulse of a worker that is at the job of this number.
+fn pulse(number: u64, steps: u64) -> Vec<u8> {
+    let worker = format!("worker-{number:04}");
+    let progress = Event {
+        job: job_of(number),
+        worker: worker.clone(),
+        attempt: 1,
+        unix_millis: 1_790_000_000_000 + 1000 * steps,
+        kind: Progress {
+            phase: "scale 1/1, 512x384".to_owned(),
+            done: steps,
+            total: 1000,
+            unit: "evaluations".to_owned(),
+            steps,
+            figures: [("loss".to_owned(), 1.0)].into(),
+            seconds_left: None,
+        },
+    };
+    let pulse = Pulse {
+        worker,
+        device: "cuda:0".to_owned(),
+        progress: Some(progress),
+        store: None,
+        memory: Some(Memory { used: 2, size: 3 }),
+    };
+    wire::Pulse::from(pulse).encode_to_vec()
+}
+
+fn job_of(number: u64) -> JobId {
+    format!("{number:064x}").parse().expect("an id")
+}
+
+/// Has so many workers tell every second that they live, for as long as this is polled.
+async fn be_workers(broker: String, workers: u64) {
+    let channel = amqp::connect(&broker).await;
+    let mut seconds = interval(Duration::from_secs(1));
+    for steps in 1.. {
+        seconds.tick().await;
+        for number in 1..=workers {
+            let (options, properties) =
+                (BasicPublishOptions::default(), BasicProperties::default());
+            let body = pulse(number, steps);
+            let sent =
+                channel.basic_publish(PROGRESS.into(), "".into(), options, &body, properties);
+            sent.await.expect("sends");
+        }
+    }
+}
+
+/// How long the server takes to answer, in milliseconds: the middle of several times.
+fn milliseconds(url: &str) -> f64 {
+    let time = || -> f64 {
+        let args = [
+            "-sS",
+            "--fail",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{time_total}",
+            url,
+        ];
+        let output = Command::new("curl").args(args).output().expect("curl runs");
+        let seconds = String::from_utf8(output.stdout).expect("text");
+        1000.0 * seconds.parse::<f64>().expect("a number")
+    };
+    let mut times: Vec<_> = (0..21).map(|_| time()).collect();
+    times.sort_by(f64::total_cmp);
+    times[10]
+}
+
+#[test]
+fn a_thousand_workers_at_a_hundred_thousand_jobs_are_shown() {
+    let workshop = Workshop::new(Services::shared());
+    let entry = |number| json!({"job": job_of(number), "name": format!("picture-{number}")});
+    let jobs: Vec<_> = (1..=100_000).rev().map(entry).collect();
+    let manifest = json!({"batch": "huge", "jobs": jobs, "unix_seconds": 1_790_000_000});
+    workshop.scene.write("manifest.json", manifest.to_string());
+    let key = "batches/huge/01790000000000-0000000000000001.manifest.json";
+    workshop.put(key, &workshop.scene.path("manifest.json"));
+    let (dashboard, url) = dashboard(&workshop, |_| {});
+    let runtime = Runtime::new().expect("a runtime");
+    runtime.spawn(be_workers(workshop.fleet.worker.clone(), 1000));
+
+    let workers = format!("{url}api/workers");
+    let all = wait_for(&format!("{workers}?limit=1000"), "all workers", |found| {
+        let shown = found["workers"].as_array().expect("a list");
+        shown.len() == 1000 && shown.iter().all(|worker| worker["result"].is_string())
+    });
+    assert_eq!(all["total"], 1000);
+    let worker = &all["workers"][41];
+    for (field, value) in [
+        ("name", json!("worker-0042")),
+        ("batch", json!("huge")),
+        ("result", json!("picture-42")),
+        ("memory_bytes", json!(2)),
+        ("memory_size_bytes", json!(3)),
+    ] {
+        assert_eq!(worker[field], value, "{worker}");
+    }
+    let fleet = get(&format!("{url}api/fleet")).json();
+    assert_eq!(
+        (&fleet["workers"], &fleet["busy"]),
+        (&json!(1000), &json!(1000))
+    );
+    assert_eq!(fleet["jobs"]["running"], 1000);
+    // It said that it got ahead within the last seconds.
+    assert_eq!(fleet["stuck"], 0);
+    let found = get(&format!("{workers}?q=worker-00&limit=10")).json();
+    assert_eq!(found["total"], 99);
+
+    for path in [
+        "",
+        "api/batches",
+        "api/batches/huge/results",
+        "api/workers",
+        "api/workers?limit=1000",
+        "metrics",
+    ] {
+        println!("{path:?}: {:.1} ms", milliseconds(&format!("{url}{path}")));
+    }
+    let memory = peak_memory(dashboard.id());
+    println!("memory: at most {:.0} MB", memory as f64 / 1e6);
+    assert!(memory < 150_000_000, "{memory} bytes");
+}
+
 #[test]
 fn only_those_are_let_in_who_may() {
     let workshop = Workshop::new(Services::shared());
@@ -441,6 +575,7 @@ fn only_those_are_let_in_who_may() {
         "api/dead",
         "api/options",
         "api/history",
+        "metrics",
     ] {
         assert_eq!(get(&format!("{url}{path}")).code, 401, "{path}");
     }
@@ -471,7 +606,9 @@ fn only_those_are_let_in_who_may() {
             .env("STYLEFLEET_DASHBOARD_TOKEN", TOKEN)
             .arg("--read-without-token");
     });
-    assert_eq!(get(&format!("{url}api/batches")).code, 200);
+    for path in ["api/batches", "metrics"] {
+        assert_eq!(get(&format!("{url}{path}")).code, 200, "{path}");
+    }
     assert_eq!(
         post(&format!("{url}api/cancel"), &json!({"batch": "nightly"})).code,
         401

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use lapin::options::{
-    BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions,
-    ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions,
-    QueueDeleteOptions, QueuePurgeOptions,
+    BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ExchangeDeclareOptions,
+    ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+    QueuePurgeOptions,
 };
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::FieldTable;
@@ -15,6 +15,7 @@ use serde_json::Value;
 use stylefleet_model::stylize::{Preset, Size, Stylize};
 use stylefleet_proto::queues::{self, ABANDONED, DEAD, EVENTS, JOBS, PROGRESS, WATCH};
 use stylefleet_proto::{Digest, Input, Job, JobId, Priority, Record, Role, Valid, keys, wire};
+use stylefleet_tests::amqp::{connect, publish};
 use stylefleet_tests::fleet::Workshop;
 use stylefleet_tests::processes::wait_until;
 use stylefleet_tests::relay::Relay;
@@ -23,27 +24,6 @@ use stylefleet_tests::{Run, png_header};
 
 /// Over in a moment.
 const SHORT: &str = "--style wave.png --size 16 --scales 1 --evaluations 2 --precision f32";
-
-async fn connect(url: &str) -> Channel {
-    let connection = Connection::connect(url, ConnectionProperties::default()).await;
-    let channel = connection.expect("connects").create_channel().await;
-    channel.expect("a channel")
-}
-
-/// Publishes anything anywhere, and waits until the broker has it.
-async fn publish(
-    channel: &Channel,
-    exchange: &str,
-    key: &str,
-    body: &[u8],
-) -> Result<(), lapin::Error> {
-    let confirms = ConfirmSelectOptions::default();
-    channel.confirm_select(confirms).await?;
-    let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
-    let sent = channel.basic_publish(exchange.into(), key.into(), options, body, properties);
-    sent.await?.await?;
-    Ok(())
-}
 
 /// Brings a file of the scene into the store, as an input.
 fn input(workshop: &Workshop<'_>, role: Role, file: &str) -> Input {

@@ -17,8 +17,8 @@ use stylefleet_model::train::{Photograph, Photographs, Train, Training};
 use stylefleet_model::trained::{FORMAT, HEADER, Header, Layout, StyleName};
 use stylefleet_proto::{
     Accepted, Asked, Delivery, Digest, Ended, Event, EventKind, Failure, Figures, Hello, Job,
-    Labels, Manifest, ManifestEntry, Output, Progress, Pulse, Record, Role, Specification, Start,
-    ToWorker, Update, Valid, testing, wire,
+    Labels, Manifest, ManifestEntry, Memory, Output, Progress, Pulse, Record, Role, Specification,
+    Start, ToWorker, Update, Valid, testing, wire,
 };
 
 #[path = "../fuzz/entries.rs"]
@@ -282,6 +282,10 @@ fn contract() -> BTreeMap<(&'static str, String), Vec<u8>> {
         device: "cpu".to_owned(),
         progress: Some(event.clone()),
         store: None,
+        memory: Some(Memory {
+            used: 1 << 30,
+            size: 1 << 34,
+        }),
     };
     let hello = Hello {
         worker: "worker".to_owned(),

@@ -1,15 +1,19 @@
-//! What a real worker tells Prometheus.
+//! What real workers and a real dashboard tell Prometheus.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use stylefleet_proto::metrics::{self, Label, Metric, Reason, Shape, Stage};
+use stylefleet_proto::metrics::{FLEET, Label, Metric, Reason, Shape, Stage, WORKER};
+use stylefleet_proto::queues::JOBS;
+use stylefleet_tests::amqp;
 use stylefleet_tests::events::is;
 use stylefleet_tests::fleet::Workshop;
 use stylefleet_tests::health::{Health, Metrics};
+use stylefleet_tests::processes::wait_until;
 use stylefleet_tests::services::{Services, root};
-use stylefleet_tests::{Programs, skip};
+use stylefleet_tests::{Programs, Run, skip};
+use tokio::runtime::Runtime;
 
 /// A second of work.
 const SHORT: &str = "--to 10 --pause 100";
@@ -28,9 +32,9 @@ fn workshop() -> Workshop<'static> {
 }
 
 /// The metric that a series belongs to, if the table has it.
-fn metric_of(series: &str) -> Option<&'static Metric> {
+fn metric_of(table: &'static [Metric], series: &str) -> Option<&'static Metric> {
     let suffixes = ["", "_bucket", "_sum", "_count"];
-    metrics::WORKER.iter().find(|metric| {
+    table.iter().find(|metric| {
         let rest = series.strip_prefix(metric.name);
         rest.is_some_and(|rest| match metric.shape {
             Shape::Histogram(_) => suffixes[1..].contains(&rest),
@@ -50,8 +54,8 @@ fn labels_of(labels: &str) -> BTreeMap<&str, &str> {
 }
 
 /// Fails unless all that is told stands in the table: names, types, help, labels and their values.
-fn expect_table(told: &Metrics) {
-    for metric in metrics::WORKER {
+fn expect_table(table: &'static [Metric], told: &Metrics) {
+    for metric in table {
         let (name, word) = (metric.name, metric.shape.word());
         for line in [
             format!("# TYPE {name} {word}"),
@@ -66,7 +70,8 @@ fn expect_table(told: &Metrics) {
     }
     for (series, _) in told.samples() {
         let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-        let metric = metric_of(name).unwrap_or_else(|| panic!("{series} is not in the table"));
+        let metric =
+            metric_of(table, name).unwrap_or_else(|| panic!("{series} is not in the table"));
         let mut labels = labels_of(labels);
         assert_eq!(labels.remove("le").is_some(), name.ends_with("_bucket"));
         let known: BTreeSet<_> = metric.labels.iter().map(|label| label.name).collect();
@@ -115,6 +120,12 @@ fn a_worker_counts_what_it_does() {
     let workshop = workshop();
     let health = Health::at_a_free_address();
     let batch = workshop.submit(&["smooth stumble fail", SHORT]);
+    let garbage = async {
+        let channel = amqp::connect(&workshop.fleet.dispatcher).await;
+        amqp::publish(&channel, JOBS, "high", b"no job").await
+    };
+    let sent = Runtime::new().expect("a runtime").block_on(garbage);
+    sent.expect("is taken");
     let watch = workshop.watch(&batch);
     let _worker = workshop.start_worker(&[health.setting()]);
     watch.end().expect_code(1);
@@ -143,12 +154,13 @@ fn a_worker_counts_what_it_does() {
         expect(&format!("stylefleet_jobs_total{labels}"), count);
     }
     for reason in Reason::ALL {
-        let mut because = |metric, other| {
+        let mut because = |metric, others: &[Reason]| {
             let series = format!(r#"{metric}{{reason="{}"}}"#, reason.word());
-            expect(&series, if *reason == other { 1.0 } else { 0.0 });
+            expect(&series, if others.contains(reason) { 1.0 } else { 0.0 });
         };
-        because("stylefleet_retries_total", Reason::Engine);
-        because("stylefleet_dead_letters_total", Reason::Request);
+        because("stylefleet_retries_total", &[Reason::Engine]);
+        let dead = [Reason::Request, Reason::Message];
+        because("stylefleet_dead_letters_total", &dead);
     }
     for stage in Stage::ALL {
         let labels = format!(r#"{{kind="counting",stage="{}"}}"#, stage.word());
@@ -181,7 +193,57 @@ fn a_worker_counts_what_it_does() {
     assert!(wrong.is_empty(), "{wrong:#?}\n{}", told.text);
     let memory = |what| told.value(&format!("stylefleet_device_memory_{what}_bytes"));
     assert!(0.0 < memory("used") && memory("used") < memory("size"));
-    expect_table(&told);
+    expect_table(WORKER, &told);
+    expect_conventions(&told);
+}
+
+#[test]
+fn a_dashboard_tells_how_the_fleet_stands() {
+    let workshop = workshop();
+    let mut dashboard = Run::start(workshop.command(&["dashboard --listen 127.0.0.1:0"]));
+    let url = format!("{}metrics", dashboard.wait_for_output());
+    let wait_for = |series: &str, value: f64| {
+        wait_until(&format!("{series} is {value}"), || {
+            Metrics::at(&url).get(series) == Some(value)
+        });
+    };
+    let batch = workshop.submit(&["smooth fail", SHORT]);
+    workshop.submit(&["smooth", SLOW, "--batch slow"]);
+    wait_for(r#"stylefleet_fleet_queue_jobs{queue="normal"}"#, 3.0);
+    wait_for(r#"stylefleet_fleet_results{state="waiting"}"#, 3.0);
+    wait_for(r#"stylefleet_fleet_batches{state="open"}"#, 2.0);
+    let told = Metrics::at(&url);
+    let workers = told.get(r#"stylefleet_fleet_workers{state="idle"}"#);
+    assert_eq!(workers, Some(0.0), "that there is none is told");
+
+    let _worker = workshop.start_worker(&[]);
+    workshop.watch(&batch).end().expect_code(1);
+    wait_for(r#"stylefleet_fleet_workers{state="busy"}"#, 1.0);
+    wait_for(r#"stylefleet_fleet_results{state="running"}"#, 1.0);
+    wait_for(r#"stylefleet_fleet_queue_jobs{queue="dead"}"#, 1.0);
+    let told = Metrics::at(&url);
+    let version = env!("CARGO_PKG_VERSION");
+    for (series, value) in [
+        (
+            format!(r#"build_info{{version="{version}",commit=""}}"#),
+            1.0,
+        ),
+        (r#"connected{to="broker"}"#.to_owned(), 1.0),
+        (r#"connected{to="store"}"#.to_owned(), 1.0),
+        (r#"queue_jobs{queue="normal"}"#.to_owned(), 0.0),
+        (r#"workers{state="idle"}"#.to_owned(), 0.0),
+        (r#"batches{state="open"}"#.to_owned(), 1.0),
+        (r#"batches{state="over"}"#.to_owned(), 1.0),
+        (r#"batches{state="damaged"}"#.to_owned(), 0.0),
+        (r#"results{state="done"}"#.to_owned(), 1.0),
+        (r#"results{state="failed"}"#.to_owned(), 1.0),
+        (r#"results{state="waiting"}"#.to_owned(), 0.0),
+        ("stuck_jobs".to_owned(), 0.0),
+    ] {
+        let series = format!("stylefleet_fleet_{series}");
+        assert_eq!(told.get(&series), Some(value), "{series}\n{}", told.text);
+    }
+    expect_table(FLEET, &told);
     expect_conventions(&told);
 }
 

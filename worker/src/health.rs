@@ -9,7 +9,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
-use stylefleet_engine::DeviceMemory;
 use stylefleet_proto::metrics::Service;
 use stylefleet_proto::{Digest, keys};
 use stylefleet_transport::broker::RabbitWorker;
@@ -19,6 +18,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::job::WorkerContext;
+use crate::memory;
 use crate::metrics;
 
 /// Time between two checks whether the store answers.
@@ -90,8 +90,7 @@ async fn numbers(State(health): State<Health>) -> String {
     metrics::connected(Service::Broker, health.broker.is_connected());
     metrics::connected(Service::Store, !health.store.is_away());
     let device = health.context.engine.description().device.clone();
-    // A driver may be slow to answer.
-    let memory = tokio::task::spawn_blocking(move || DeviceMemory::of(&device)).await;
-    metrics::device(health.context.activity.ages(), memory.ok().flatten());
+    metrics::device(health.context.activity.ages(), memory::of(device).await);
+    metrics::refused(health.broker.refused());
     health.numbers.render()
 }

@@ -310,7 +310,7 @@ impl Attempt {
         signals: &Signals,
     ) -> Result<Computed, Failure> {
         let (computed, marked) =
-            tokio::join!(self.resume(&prepared, signals), self.mark(&prepared),);
+            tokio::join!(self.resume(&prepared, signals), self.mark(&prepared));
         // Without the mark, a death is not counted here; but the broker counts too.
         if let Err(failure) = marked {
             tracing::warn!("{failure}");

@@ -18,6 +18,7 @@ mod job;
 mod kinds;
 mod local;
 mod metrics;
+mod memory;
 mod own_store;
 mod previews;
 mod record;

@@ -8,14 +8,14 @@ use metrics::{
     histogram,
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use stylefleet_engine::{Description, DeviceMemory};
+use stylefleet_engine::Description;
 use stylefleet_proto::lifecycle::{self, Settlement};
 use stylefleet_proto::metrics::{
     BUILD, BUSY, CHECKPOINT_AGE, CHECKPOINT_SIZE, CONNECTED, DEAD_LETTERS, JOBS, MEMORY_SIZE,
     MEMORY_USED, Metric, OUTPUTS, Outcome, QUEUE_WAIT, RETRIES, Reason, STAGES, STEP_AGE, STEPS,
     Service, Shape, Stage, WORK, WORKER,
 };
-use stylefleet_proto::{Build, Ended, Progress, Record};
+use stylefleet_proto::{Build, Ended, Memory, Progress, Record};
 use stylefleet_transport::broker::Claim;
 use tracing::Instrument;
 
@@ -141,14 +141,20 @@ pub fn stored(kind: &'static str, bytes: usize) {
 }
 
 /// Notes how the device stands.
-pub fn device(ages: Ages, memory: Option<DeviceMemory>) {
+pub fn device(ages: Ages, memory: Option<Memory>) {
     counter!(BUSY.name).absolute(ages.busy.as_secs());
     gauge!(STEP_AGE.name).set(ages.step);
     gauge!(CHECKPOINT_AGE.name).set(ages.checkpoint);
-    if let Some(DeviceMemory { used, size }) = memory {
+    if let Some(Memory { used, size }) = memory {
         gauge!(MEMORY_USED.name).set(used as f64);
         gauge!(MEMORY_SIZE.name).set(size as f64);
     }
+}
+
+/// Notes how many messages were set aside that were no jobs.
+pub fn refused(messages: u64) {
+    let labels = by(&DEAD_LETTERS, [Reason::Message.word().into()]);
+    counter!(DEAD_LETTERS.name, labels).absolute(messages);
 }
 
 /// Notes whether a service can be reached.

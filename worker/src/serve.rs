@@ -16,6 +16,7 @@ use crate::health::{self, Health};
 use crate::inputs::{Cache, Inputs};
 use crate::job::WorkerContext;
 use crate::kinds::Kinds;
+use crate::memory;
 use crate::metrics;
 use crate::own_store::OwnStore;
 use crate::service::{Service, ServiceError};
@@ -123,6 +124,10 @@ async fn begin(
     let identity = own_store.identity().await?;
     let broker = RabbitWorker::connect(broker, name.clone(), device, identity).await?;
     let broker = Arc::new(broker);
+    tokio::spawn(memory::tell(
+        engine.description().device.clone(),
+        broker.clone(),
+    ));
 
     let cache = Cache::new(settings.cache().join("inputs"), settings.cache_bytes());
     let context = Arc::new(WorkerContext {

@@ -23,6 +23,7 @@ use utoipa_axum::routes;
 use crate::access::guard;
 use crate::app::Dashboard;
 use crate::assets;
+use crate::metrics::metrics;
 
 const DESCRIPTION: &str = "\
 What a fleet does, and what people do with its jobs. Times are seconds since 1970-01-01 UTC unless \
@@ -88,6 +89,7 @@ pub(crate) fn router(dashboard: Arc<Dashboard>) -> Router {
     let here = api
         .route("/", get(assets::index))
         .route("/api/openapi.json", get(described))
+        .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/{*path}", get(assets::file))
         .with_state(dashboard.clone());

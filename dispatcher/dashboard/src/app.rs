@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use axum::http::{HeaderValue, Uri};
 use stylefleet_fleet::clock::millis;
 use stylefleet_fleet::live::Live;
-use stylefleet_proto::{Digest, keys};
+use stylefleet_proto::{Build, Digest, keys};
 
 use crate::access::{Access, policy};
 use crate::files::LIFETIME;
@@ -25,13 +25,13 @@ pub struct Dashboard {
     pub(crate) redirects: bool,
     /// What browsers let the page do.
     pub(crate) policy: HeaderValue,
-    /// What the page shows as the program's version.
-    pub(crate) version: &'static str,
+    /// What program this is.
+    pub(crate) build: Build,
 }
 
 impl Dashboard {
-    /// A dashboard of `live`, which answers those whom `access` lets in.
-    pub fn new(live: Live, access: Access) -> Self {
+    /// A dashboard of `live` in such a program, which answers those whom `access` lets in.
+    pub fn new(live: Live, access: Access, build: Build) -> Self {
         Self {
             live,
             access,
@@ -40,7 +40,7 @@ impl Dashboard {
             base_path: "/".to_owned(),
             redirects: false,
             policy: policy(None),
-            version: env!("CARGO_PKG_VERSION"),
+            build,
         }
     }
 

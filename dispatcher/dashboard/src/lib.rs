@@ -9,6 +9,7 @@ mod app;
 mod assets;
 mod error;
 mod files;
+mod metrics;
 mod submit;
 mod thumbnails;
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use stylefleet_fleet::live::Live;
 
 /// Takes what people ask for.
 #[async_trait]
@@ -19,8 +20,8 @@ pub trait Orders: Send + Sync {
     /// Checks a picture, and brings it into the store.
     async fn image(&self, name: &str, bytes: Bytes) -> Result<ImageDocument, Refused>;
 
-    /// Submits jobs.
-    async fn submit(&self, wish: Wish) -> Result<Ordered, Refused>;
+    /// Submits jobs to a fleet.
+    async fn submit(&self, wish: Wish, fleet: &Live) -> Result<Ordered, Refused>;
 }
 
 /// What may be asked for.
@@ -39,9 +40,9 @@ pub struct Offer {
 pub struct PresetOffer {
     /// Its name.
     pub name: String,
-}
     /// What it is.
     pub help: String,
+}
 
 /// A parameter.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]

@@ -40,6 +40,10 @@ pub struct WorkerStatus {
     pub job: Option<JobId>,
     /// Where the job stands.
     pub progress: Option<Progress>,
+    /// Memory of its device that is taken, in bytes; null: it does not say.
+    pub memory_bytes: Option<u64>,
+    /// Memory of its device, in bytes; null: it does not say.
+    pub memory_size_bytes: Option<u64>,
 }
 
 /// What happened of late.
@@ -100,6 +104,8 @@ impl Activity {
                     device: pulse.device,
                     job: None,
                     progress: None,
+                    memory_bytes: pulse.memory.map(|memory| memory.used),
+                    memory_size_bytes: pulse.memory.map(|memory| memory.size),
                 };
                 if let Some(store) = pulse.store {
                     self.stores.insert(pulse.worker.clone(), store);
@@ -120,7 +126,7 @@ impl Activity {
 
 #[cfg(test)]
 mod tests {
-    use stylefleet_proto::{Event, Figures, Pulse};
+    use stylefleet_proto::{Event, Figures, Memory, Pulse};
 
     use super::*;
 
@@ -167,11 +173,14 @@ mod tests {
                 device: "cpu".to_owned(),
                 progress,
                 store: None,
+                memory: Some(Memory { used: 2, size: 3 }),
             };
             activity.take(Notification::Pulse(pulse), 0);
         }
         let worker = &activity.workers["w"];
         assert!(worker.job.is_some() && worker.progress.is_some());
+        let memory = (worker.memory_bytes, worker.memory_size_bytes);
+        assert_eq!(memory, (Some(2), Some(3)));
         assert!(
             activity.skews["w"] < -1_000_000_000,
             "its clock stands in 1970"

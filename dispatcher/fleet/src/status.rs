@@ -283,6 +283,11 @@ impl Counts {
         }
     }
 
+    /// Those that are still to come.
+    pub fn open(&self) -> usize {
+        self.running + self.idle() + self.not_accepted
+    }
+
     /// Those that wait for a worker, and that the broker should have.
     pub fn idle(&self) -> usize {
         self.waiting + self.stopped

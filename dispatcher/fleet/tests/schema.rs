@@ -192,6 +192,8 @@ fn queue() {
                 seconds_left: Some(60.0),
                 ..Progress::default()
             }),
+            memory_bytes: Some(1),
+            memory_size_bytes: Some(2),
         }],
         rates: Rates::default(),
         seconds_to_empty: Some(3600.0),

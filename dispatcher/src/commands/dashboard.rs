@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use stylefleet_dashboard::{Access, Dashboard, DashboardError, Listening, Orders, Token};
 use stylefleet_fleet::live::{Connect, Live};
-use stylefleet_transport::broker::{BrokerOptions, DispatcherEnd, MemoryBroker};
+use stylefleet_proto::Build;
+use stylefleet_transport::broker::{DispatcherEnd, MemoryBroker};
 use stylefleet_transport::store::{FolderStore, Store};
 
 use crate::brokers;
@@ -53,21 +54,22 @@ pub struct DashboardArgs {
 pub async fn run(
     args: DashboardArgs,
     settings: &Settings,
-    orders: impl FnOnce(Arc<dyn Store>, BrokerOptions) -> Arc<dyn Orders>,
+    build: Build,
+    orders: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Orders>,
 ) -> Result<Ending, CommandError> {
     let token = token(settings)?;
     let access = Access::new(args.listen, token, args.read_without_token, args.hosts)?;
     let dashboard = match args.folder {
         Some(folder) => {
             let store = Arc::new(FolderStore::new(folder.join(STORE)));
-            Dashboard::new(Live::new(store, to(MemoryBroker::default())), access)
+            Dashboard::new(Live::new(store, to(MemoryBroker::default())), access, build)
         }
         None => {
             let options = settings.broker()?;
             let store = open_store(settings).await?;
-            let orders = orders(store.clone(), options.clone());
+            let orders = orders(store.clone());
             let connect: Connect = Box::new(move || Box::pin(brokers::open(options.clone())));
-            Dashboard::new(Live::new(store, connect), access).taking(orders)
+            Dashboard::new(Live::new(store, connect), access, build).taking(orders)
         }
     };
     let dashboard = dashboard
@@ -83,11 +85,12 @@ pub async fn run(
 pub async fn open_local(
     address: SocketAddr,
     settings: &Settings,
+    build: Build,
     context: &Context,
 ) -> Result<Listening, CommandError> {
     let access = Access::new(address, token(settings)?, false, Vec::new())?;
     let live = Live::new(context.store.clone(), to(context.broker.clone()));
-    Ok(Dashboard::new(live, access).listen(address).await?)
+    Ok(Dashboard::new(live, access, build).listen(address).await?)
 }
 
 /// Works, and serves a page meanwhile, if there is one.

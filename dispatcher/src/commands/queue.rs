@@ -1,5 +1,6 @@
 //! `stylefleet queue`: how many jobs wait, who works, how fast.
 
+use bytesize::ByteSize;
 use stylefleet_fleet::activity::{Rates, WorkerStatus};
 use stylefleet_fleet::queue::QueueStatus;
 use stylefleet_transport::broker::Depths;
@@ -59,7 +60,15 @@ fn print(queue: &QueueStatus) {
             (Some(job), None) => short(job),
             (None, _) => "idle".to_owned(),
         };
-        [format!("  {name}"), device, doing]
+        [format!("  {name}"), device, memory(worker), doing]
     };
     output::table(&queue.workers.iter().map(row).collect::<Vec<_>>());
+}
+
+fn memory(worker: &WorkerStatus) -> String {
+    let bytes = |bytes| ByteSize(bytes).display().si();
+    match (worker.memory_bytes, worker.memory_size_bytes) {
+        (Some(used), Some(size)) => format!("{} of {}", bytes(used), bytes(size)),
+        _ => "-".to_owned(),
+    }
 }

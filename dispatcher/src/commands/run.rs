@@ -10,7 +10,7 @@ use std::time::UNIX_EPOCH;
 use stylefleet_fleet::batch;
 use stylefleet_fleet::follow::Follower;
 use stylefleet_fleet::state::{self, End};
-use stylefleet_proto::{Job, ManifestEntry};
+use stylefleet_proto::{Build, Job, ManifestEntry};
 use stylefleet_transport::broker::{DispatcherEnd, MemoryBroker};
 use stylefleet_transport::store::{FolderStore, Store};
 use tokio_util::sync::CancellationToken;
@@ -93,6 +93,7 @@ pub enum RunError {
 pub async fn run<O: Order>(
     args: RunArgs<O>,
     settings: &Settings,
+    build: Build,
     signals: &mut Signals,
 ) -> Result<Ending, CommandError> {
     let buckets = Buckets::new(settings.s3());
@@ -146,7 +147,7 @@ pub async fn run<O: Order>(
         drain: CancellationToken::new(),
     };
     let page = match args.dashboard {
-        Some(address) => Some(dashboard::open_local(address, settings, &context).await?),
+        Some(address) => Some(dashboard::open_local(address, settings, build, &context).await?),
         None => None,
     };
     if let Some(url) = page.as_ref().map(|page| page.url()).transpose()? {

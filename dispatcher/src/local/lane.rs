@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use stylefleet_fleet::clock::millis;
 use stylefleet_fleet::documents::{self, DocumentError};
 use stylefleet_proto::{
-    Delivery, Ended, Event, EventKind, Hello, Job, Start, ToWorker, Update, keys,
+    Delivery, Ended, Event, EventKind, Hello, Job, Start, ToWorker, Trace, Update, keys,
 };
 use stylefleet_transport::broker::{BrokerError, Claim, MemoryBroker, WorkerEnd};
 use stylefleet_transport::store::Store;
@@ -239,14 +239,14 @@ impl Lane {
                     continue;
                 }
             };
-            let event = match event {
+            let (event, trace) = match event {
                 // It was to end, and what it has not begun it leaves to others.
                 Err(Fault::Closed) if is_draining && !handed.iter().any(|job| job.has_begun) => {
                     return Ok(false);
                 }
                 event => event?,
             };
-            if let Some((ended, had_begun)) = self.pass_on(event, handed).await? {
+            if let Some((ended, had_begun)) = self.pass_on(event, trace, handed).await? {
                 self.count_setbacks(&ended, is_draining);
                 if !is_fit_after(&ended, had_begun) {
                     is_fit = false;
@@ -259,11 +259,12 @@ impl Lane {
         Ok(is_fit)
     }
 
-    /// Passes on what a worker publishes of a job. Returns how the attempt ended, if it did, and
-    /// whether it had begun to compute.
+    /// Passes on what a worker publishes of a job, and the trace for the next attempt. Returns how
+    /// this one ended, if it did, and whether it had begun to compute.
     async fn pass_on(
         &self,
         event: Event,
+        trace: Option<Trace>,
         handed: &mut Vec<Handed>,
     ) -> Result<Option<(Ended, bool)>, Trouble> {
         let place = handed.iter().position(|job| job.claim.job.id == event.job);
@@ -276,8 +277,13 @@ impl Lane {
             }
             EventKind::Ended(ended) => {
                 let Handed {
-                    claim, has_begun, ..
+                    mut claim,
+                    has_begun,
+                    ..
                 } = handed.remove(place);
+                if let Some(trace) = trace {
+                    claim.job.trace = trace;
+                }
                 let event = event.map(|_| ended.clone());
                 self.context.broker.settle(claim, event).await?;
                 Ok(Some((ended, has_begun)))

@@ -11,7 +11,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use stylefleet_proto::{Event, Hello, Invalid, ToWorker, wire};
+use stylefleet_proto::wire::{self, from_worker::Frame};
+use stylefleet_proto::{Event, Hello, Invalid, ToWorker, Trace};
 use stylefleet_transport::pipe::{PipeError, Receiver, Sender};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
@@ -124,23 +125,24 @@ impl Worker {
 
     /// Waits until it is ready.
     pub async fn hello(&mut self) -> Result<Hello, Fault> {
-        match self.frame().await? {
-            wire::from_worker::Frame::Hello(hello) => Ok(hello.try_into()?),
-            wire::from_worker::Frame::Event(_) => Err(Fault::Unexpected),
+        match self.message().await?.frame {
+            Some(Frame::Hello(hello)) => Ok(hello.try_into()?),
+            _ => Err(Fault::Unexpected),
         }
     }
 
-    /// Waits for its next event. Safe to cancel.
-    pub async fn event(&mut self) -> Result<Event, Fault> {
-        match self.frame().await? {
-            wire::from_worker::Frame::Event(event) => Ok(event.try_into()?),
-            wire::from_worker::Frame::Hello(_) => Err(Fault::Unexpected),
+    /// Waits for its next event, which has the trace for the next attempt with it if this one is
+    /// over. Safe to cancel.
+    pub async fn event(&mut self) -> Result<(Event, Option<Trace>), Fault> {
+        let message = self.message().await?;
+        match message.frame {
+            Some(Frame::Event(event)) => Ok((event.try_into()?, message.trace.map(Into::into))),
+            _ => Err(Fault::Unexpected),
         }
     }
 
-    async fn frame(&mut self) -> Result<wire::from_worker::Frame, Fault> {
-        let message = self.from.recv().await?.ok_or(Fault::Closed)?;
-        message.frame.ok_or(Fault::Unexpected)
+    async fn message(&mut self) -> Result<wire::FromWorker, Fault> {
+        self.from.recv().await?.ok_or(Fault::Closed)
     }
 
     /// Sends it a message.

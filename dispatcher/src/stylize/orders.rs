@@ -9,14 +9,13 @@ use stylefleet_dashboard::{
     ImageDocument, Offer, Ordered as OrderedDocument, Orders, ParameterOffer, Picked, PresetOffer,
     Refused, StyleOffer, Wish,
 };
+use stylefleet_fleet::live::Live;
 use stylefleet_fleet::submit::{SubmitError, submit};
 use stylefleet_model::Choice;
 use stylefleet_model::stylize::{Overrides, Preset, Start, Stylize, table};
 use stylefleet_proto::{BatchId, Invalid, MAX_PREVIEW_EVERY, Priority, Valid, keys};
-use stylefleet_transport::broker::BrokerOptions;
 use stylefleet_transport::store::Store;
 
-use crate::brokers;
 use crate::images::buckets::Buckets;
 use crate::images::check::checked;
 use crate::images::upload::Image;
@@ -47,19 +46,17 @@ const STYLES: [(&str, &[u8]); 3] = [
 /// Takes orders of pictures for a fleet.
 pub struct PictureOrders {
     store: Arc<dyn Store>,
-    broker: BrokerOptions,
     uploader: Uploader,
 }
 
 impl PictureOrders {
-    /// For the fleet of this store and broker.
-    pub fn new(store: Arc<dyn Store>, broker: BrokerOptions) -> Self {
+    /// Takes them for a fleet with this store.
+    pub fn new(store: Arc<dyn Store>) -> Self {
         // Nothing is read from buckets: people send the pictures.
         let buckets = Buckets::new(Default::default());
         Self {
             uploader: Uploader::new(store.clone(), buckets, false),
             store,
-            broker,
         }
     }
 
@@ -141,10 +138,10 @@ impl PictureOrders {
 
 #[async_trait]
 impl Orders for PictureOrders {
-            help: preset.about().to_owned(),
     fn offer(&self) -> Offer {
         let preset = |preset: &Preset| PresetOffer {
             name: preset.word().to_owned(),
+            help: preset.about().to_owned(),
         };
         let shown = |preset: &Preset| preset.parameters().show();
         let defaults: Vec<_> = Preset::ALL.iter().map(shown).collect();
@@ -191,7 +188,7 @@ impl Orders for PictureOrders {
         })
     }
 
-    async fn submit(&self, wish: Wish) -> Result<OrderedDocument, Refused> {
+    async fn submit(&self, wish: Wish, fleet: &Live) -> Result<OrderedDocument, Refused> {
         let results = wish.contents.len().saturating_mul(wish.styles.len());
         if results == 0 || results > MOST {
             let reason = format!("name contents and styles, for 1 to {MOST} results");
@@ -201,9 +198,8 @@ impl Orders for PictureOrders {
         let styles = self.images(&wish.styles).await?;
         let Ordered { jobs, manifest } = self.ordered(&wish, &contents, &styles)?;
         let (batch, results) = (manifest.batch.to_string(), manifest.jobs.len());
-        let broker = brokers::open(self.broker.clone()).await.map_err(away)?;
+        let broker = fleet.broker().await.map_err(away)?;
         let submitted = submit(&*self.store, &*broker, manifest, jobs, false).await;
-        broker.close().await;
         let submitted = submitted.map_err(|error| match error {
             SubmitError::Batch(error) if !error.is_retryable() => {
                 Refused::Invalid(error.to_string())

@@ -50,7 +50,7 @@ struct CountingTask {
     identity: String,
     asked: Counting,
     /// `smooth`; `fail`: for good; `stumble PATH`: for a passing reason, unless there is a file at
-    /// PATH, which is made; `die`: the worker ends.
+    /// PATH, which is made; `say WORD`: notes it; `die`: the worker ends.
     course: String,
 }
 
@@ -78,7 +78,7 @@ impl Task for CountingTask {
             Some(bytes) => checkpoint::read(bytes, owner)?.state()?,
             None => Count::default(),
         };
-        self.begin()?;
+        self.begin(observer)?;
         let clock = Instant::now();
         let earlier = count.seconds;
         while count.number < self.asked.to {
@@ -106,7 +106,7 @@ impl Task for CountingTask {
 
 impl CountingTask {
     /// Does what the course says, if that is more than to count.
-    fn begin(&self) -> Result<(), Error> {
+    fn begin(&self, observer: &mut dyn Observer) -> Result<(), Error> {
         let mut words = self.course.split_whitespace();
         match (words.next(), words.next()) {
             (Some("fail"), _) => Err(Error::Request("the course says: fail".to_owned())),
@@ -117,6 +117,10 @@ impl CountingTask {
             }
             (Some("stumble"), Some(path)) if File::create_new(path).is_ok() => {
                 Err(Error::Torch("the course says: stumble".into()))
+            }
+            (Some("say"), Some(word)) => {
+                observer.noted(word);
+                Ok(())
             }
             _ => Ok(()),
         }

@@ -1,13 +1,15 @@
-//! A small collector: what it is sent over HTTP, in the encoding of OTLP.
+//! A small collector: what it is sent over HTTP or HTTPS, in the encoding of OTLP.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::post;
+use axum::serve::Listener;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
@@ -16,8 +18,14 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{self, span, status};
 use prost::Message;
 use stylefleet_tests::processes::wait_until;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::server::TlsStream;
 
 /// A span that arrived.
 #[derive(Debug, Clone)]
@@ -40,13 +48,37 @@ pub struct Span {
 
 /// A collector at work.
 pub struct Collector {
-    address: SocketAddr,
+    url: String,
     spans: Arc<Mutex<Vec<Span>>>,
     _runtime: Runtime,
 }
 
 impl Collector {
+    /// One that speaks HTTP.
     pub fn start() -> Self {
+        Self::at("http", |listener| listener)
+    }
+
+    /// One that speaks HTTPS, with the certificate `server.pem` and the key `server.key` in a
+    /// folder.
+    pub fn with_tls(folder: &Path) -> Self {
+        let certificate = CertificateDer::from_pem_file(folder.join("server.pem"));
+        let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).expect("is a key");
+        let config = ServerConfig::builder_with_provider(ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .expect("ring has them")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.expect("is a certificate")], key)
+            .expect("they belong together");
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Self::at("https", |listener| TlsListener { listener, acceptor })
+    }
+
+    fn at<L>(scheme: &str, listener: impl FnOnce(TcpListener) -> L) -> Self
+    where
+        L: Listener,
+        L::Addr: std::fmt::Debug,
+    {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -56,12 +88,13 @@ impl Collector {
         let router = Router::new()
             .route("/v1/traces", post(receive))
             .with_state(spans.clone());
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"));
-        let listener = listener.expect("a port");
-        let address = listener.local_addr().expect("an address");
+        let bound = runtime.block_on(TcpListener::bind("127.0.0.1:0"));
+        let bound = bound.expect("a port");
+        let address = bound.local_addr().expect("an address");
+        let listener = listener(bound);
         runtime.spawn(async move { axum::serve(listener, router).await });
         Self {
-            address,
+            url: format!("{scheme}://{address}"),
             spans,
             _runtime: runtime,
         }
@@ -69,8 +102,7 @@ impl Collector {
 
     /// What tells a program to export to it.
     pub fn variable(&self) -> (&'static str, String) {
-        let url = format!("http://{}", self.address);
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", self.url.clone())
     }
 
     /// What arrived so far, the earliest first.
@@ -92,6 +124,30 @@ impl Collector {
         let what = format!("{count} spans {name} have arrived");
         wait_until(&what, || self.named(name).len() >= count);
         self.named(name)
+    }
+}
+
+/// Takes connections that speak TLS; whoever does not is turned away.
+struct TlsListener {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
+        loop {
+            let (stream, address) = Listener::accept(&mut self.listener).await;
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
     }
 }
 

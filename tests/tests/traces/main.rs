@@ -4,6 +4,7 @@ mod collector;
 
 use std::fs;
 use std::net::TcpListener;
+use std::path::Path;
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::{Value, json};
@@ -246,6 +247,88 @@ fn on_one_machine_too() {
     let attempts = traced.collector.wait_for("attempt", 1);
     let attempt = only(&attempts);
     assert_eq!((&attempt.trace, &attempt.parent), (&run.trace, &run.id));
+}
+
+#[test]
+fn a_retry_is_linked_to_the_attempt_before_on_one_machine_too() {
+    let programs = Programs::counting();
+    let traced = Traced::new(programs.clone());
+    let scene = &traced.workshop.scene;
+    let course = format!("stumble {}", scene.path("flag").display());
+    scene.write("stumble", course);
+    let mut command = scene.command(programs.dispatcher);
+    command.args(["run", "stumble", "--to", "1", "--device", "cpu"]);
+    let (name, url) = traced.collector.variable();
+    command
+        .env(name, url)
+        .env("STYLEFLEET_WORKER", programs.worker);
+    Run::start(command).end().expect_code(0);
+    let attempts = traced.collector.wait_for("attempt", 2);
+    let [first, second] = &attempts[..] else {
+        panic!("{attempts:#?}");
+    };
+    assert_eq!(first.attributes["outcome"], "retried");
+    assert_eq!(second.attributes["outcome"], "finished");
+    assert_eq!(
+        (&second.trace, &second.parent),
+        (&first.trace, &first.parent)
+    );
+    expect_link(second, first);
+}
+
+/// The engine has a thread of its own.
+#[test]
+fn what_the_engine_says_belongs_to_its_job() {
+    let traced = Traced::new(Programs::counting());
+    traced.workshop.scene.write("hello", "say hello");
+    let worker = traced.start_worker(&[("STYLEFLEET_LOG", "stylefleet=debug")]);
+    traced.ask(&["submit hello --batch spoken --to 1"]);
+    traced.workshop.watch("spoken").end().expect_code(0);
+    let log = stop(worker);
+    let lines = log.stderr.iter();
+    let lines = lines.map(|line| serde_json::from_str::<Value>(line).expect("JSON, all of it"));
+    let said: Vec<_> = lines.filter(|line| line["message"] == "hello").collect();
+    let [said] = &said[..] else {
+        panic!("{}", log.so_far());
+    };
+    let about = ["batch", "attempt", "trace_id", "name"].map(|field| &said[field]);
+    assert_eq!(
+        about,
+        [
+            &json!("spoken"),
+            &json!(1),
+            &json!(TRACE),
+            &json!("compute")
+        ],
+        "{said}"
+    );
+}
+
+#[test]
+fn a_collector_is_reached_by_tls_if_its_authority_is_trusted() {
+    let services = Services::shared();
+    let authority = Path::new(services.setting("STYLEFLEET_TEST_CA"));
+    let collector = Collector::with_tls(authority.parent().expect("a folder"));
+    let workshop = Workshop::of(services, Programs::counting());
+    let submit = |course: &str, authority: &Path| {
+        workshop.scene.write(course, "smooth");
+        let mut command = workshop.command(&["submit --to 1 --json", course]);
+        let (name, url) = collector.variable();
+        command.env(name, url).env("SSL_CERT_FILE", authority);
+        Run::start(command).end().expect_code(0)
+    };
+    let none = workshop.scene.path("none.pem");
+    workshop.scene.write("none.pem", "");
+    let distrustful = submit("hidden", &none);
+    assert!(
+        distrustful.so_far().contains("traces are lost"),
+        "{}",
+        distrustful.so_far()
+    );
+    assert_eq!(collector.spans().len(), 0);
+    submit("shown", authority);
+    only(&collector.named("submit"));
+    only(&collector.named("publish"));
 }
 
 /// Threads of a process that OpenTelemetry started.

@@ -68,7 +68,7 @@ pub(super) fn document(dashboard: &Dashboard, headers: &HeaderMap) -> FleetDocum
     let access = &dashboard.access;
     let (read, act) = (access.may_read(headers), access.may_act(headers));
     FleetDocument {
-        version: dashboard.version,
+        version: dashboard.build.version,
         contract: VERSION,
         store: dashboard.live.store().locate(""),
         needs_token: access.needs_token(),

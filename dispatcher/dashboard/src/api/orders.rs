@@ -102,7 +102,7 @@ pub(super) async fn submit(
     State(dashboard): State<Arc<Dashboard>>,
     Json(wish): Json<Wish>,
 ) -> Result<Json<Ordered>, ApiError> {
-    let ordered = orders(&dashboard)?.submit(wish).await?;
+    let ordered = orders(&dashboard)?.submit(wish, &dashboard.live).await?;
     dashboard.live.look();
     Ok(Json(ordered))
 }

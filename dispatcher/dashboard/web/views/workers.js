@@ -93,7 +93,7 @@ function updateWorker(element, worker) {
   setProgress(parts.bar, worker.job ? worker.progress : null);
   setText(parts.done, worker.progress ? `${worker.progress.phase}: ${count(worker.progress.done)}/${count(worker.progress.total)}` : '');
   setText(parts.speed, worker.steps_per_second ? `${figure(Number(worker.steps_per_second.toPrecision(3)))} steps/s` : '–');
-  setText(parts.memory, worker.memory_bytes ? bytes(worker.memory_bytes) : '–');
+  setText(parts.memory, worker.memory_bytes ? `${bytes(worker.memory_bytes)} of ${bytes(worker.memory_size_bytes)}` : '–');
   const silent = Math.max(0, now() - worker.last_pulse_unix_millis);
   setText(parts.pulse, silent < 5000 ? 'now' : `${duration(silent / 1000)} ago`);
   element.classList.toggle('silent', silent > SILENT);

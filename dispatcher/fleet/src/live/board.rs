@@ -96,8 +96,15 @@ struct Traits {
 struct KnownJob {
     state: State,
     accepted: bool,
-    /// The batches that want it; twice, where two results do.
-    batches: Vec<BatchId>,
+    /// The results that it makes.
+    places: Vec<Place>,
+}
+
+/// Where a result is.
+#[derive(Debug)]
+struct Place {
+    batch: BatchId,
+    index: usize,
 }
 
 /// Why an attempt failed.
@@ -231,10 +238,11 @@ impl Board {
             let Some(job) = self.jobs.get_mut(&result.job) else {
                 continue;
             };
-            if let Some(place) = job.batches.iter().position(|batch| batch == name) {
-                job.batches.remove(place);
+            // If the batch was read anew, its new places come after the old.
+            if let Some(old) = job.places.iter().position(|place| place.batch == *name) {
+                job.places.remove(old);
             }
-            if job.batches.is_empty() {
+            if job.places.is_empty() {
                 *self.counts.of_state(job.state) -= 1;
                 self.jobs.remove(&result.job);
             }
@@ -270,17 +278,20 @@ impl Board {
             latest,
             version: 0,
         };
-        for entry in &batch.manifest.jobs {
+        for (index, entry) in batch.manifest.jobs.iter().enumerate() {
             let counts = &mut self.counts;
             let job = self.jobs.entry(entry.job).or_insert_with(|| {
                 *counts.of_state(State::NotAccepted) += 1;
                 KnownJob {
                     state: State::NotAccepted,
                     accepted: false,
-                    batches: Vec::new(),
+                    places: Vec::new(),
                 }
             });
-            job.batches.push(name.clone());
+            job.places.push(Place {
+                batch: name.clone(),
+                index,
+            });
             *known.counts.of_state(job.state) += 1;
             if let Some(kind) = entry
                 .kind
@@ -382,8 +393,8 @@ impl Board {
         *self.counts.of_state(before) -= 1;
         *self.counts.of_state(state) += 1;
         self.version += 1;
-        for name in &known.batches {
-            if let Some(batch) = self.batches.get_mut(name) {
+        for place in &known.places {
+            if let Some(batch) = self.batches.get_mut(&place.batch) {
                 let counted = batch.counts.of_state(before);
                 *counted = counted.saturating_sub(1);
                 *batch.counts.of_state(state) += 1;
@@ -454,9 +465,9 @@ impl Board {
         match ended {
             Ended::Finished { .. } => {
                 self.finished.push_back(at);
-                let batches = self.jobs.get(&event.job).map(|job| job.batches.clone());
-                for name in batches.unwrap_or_default() {
-                    if let Some(batch) = self.batches.get_mut(&name) {
+                let places = self.jobs.get(&event.job).map(|job| &job.places);
+                for place in places.into_iter().flatten() {
+                    if let Some(batch) = self.batches.get_mut(&place.batch) {
                         batch.finished.push_back(at);
                         batch.latest = Some(event.job);
                     }
@@ -561,9 +572,18 @@ impl Board {
             busy,
             batches: self.batches.len(),
             jobs: self.counts,
+            stuck: self.stuck(now),
             store_trouble: self.store_trouble.clone(),
             broker_trouble: self.broker_trouble.clone(),
         }
+    }
+
+    /// How many jobs a worker should be at, though nothing has moved for long.
+    fn stuck(&self, now: u64) -> usize {
+        let at_work = self.workers.at_work();
+        let moving = at_work
+            .filter(|(job, work)| self.state(job) == Some(State::Running) && !work.is_stuck(now));
+        self.counts.running.saturating_sub(moving.count())
     }
 
     fn rates(&self, now: u64) -> Rates {
@@ -614,6 +634,11 @@ impl Board {
     pub fn batch(&self, name: &BatchId, now: u64) -> Option<BatchSummary> {
         let batch = self.batches.get(name)?;
         Some(self.summary_of(name, batch, now))
+    }
+
+    /// The results of each batch by state.
+    pub fn results_by_batch(&self) -> impl Iterator<Item = Counts> {
+        self.batches.values().map(|batch| batch.counts)
     }
 
     /// How many batches there are.
@@ -710,17 +735,11 @@ impl Board {
 
     /// The results that a job makes.
     pub fn results_of(&self, job: &JobId, now: u64) -> Vec<ResultSummary> {
-        let mut names: Vec<_> = self
-            .jobs
-            .get(job)
-            .map_or(Vec::new(), |job| job.batches.clone());
-        names.dedup();
-        let batches = names
-            .iter()
-            .filter_map(|name| Some((name, self.batches.get(name)?)));
-        let results = batches.flat_map(|(name, batch)| {
-            let own = batch.results.iter().filter(|result| result.job == *job);
-            own.map(move |result| self.result(name, result, now))
+        let places = self.jobs.get(job).map(|job| &job.places);
+        let results = places.into_iter().flatten().filter_map(|place| {
+            let batch = self.batches.get(&place.batch)?;
+            let result = batch.results.get(place.index)?;
+            Some(self.result(&place.batch, result, now))
         });
         results.collect()
     }
@@ -793,7 +812,8 @@ impl Board {
                     .map(|progress| progress.kind.clone()),
                 steps_per_second: worker.steps_per_second,
                 last_pulse_unix_millis: worker.last_pulse,
-                memory_bytes: worker.memory_bytes,
+                memory_bytes: worker.memory.map(|memory| memory.used),
+                memory_size_bytes: worker.memory.map(|memory| memory.size),
             }
         };
         Window {

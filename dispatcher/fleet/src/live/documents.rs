@@ -36,6 +36,8 @@ pub struct FleetSummary {
     pub batches: usize,
     /// Jobs of all batches by state.
     pub jobs: Counts,
+    /// Jobs that a worker should be at, but that have not moved for ten minutes.
+    pub stuck: usize,
     /// Why the store cannot be read just now; null: it can.
     pub store_trouble: Option<String>,
     /// Why the broker cannot be reached just now; null: it can.
@@ -139,8 +141,10 @@ pub struct WorkerSummary {
     pub steps_per_second: Option<f64>,
     /// When it was last heard of: milliseconds since 1970-01-01 UTC.
     pub last_pulse_unix_millis: u64,
-    /// Memory that it uses on its device, in bytes; null: it does not say.
+    /// Memory of its device that is taken, in bytes; null: it does not say.
     pub memory_bytes: Option<u64>,
+    /// Memory of its device, in bytes; null: it does not say.
+    pub memory_size_bytes: Option<u64>,
 }
 
 /// How the figures of a job at work went: one entry of each list a point.

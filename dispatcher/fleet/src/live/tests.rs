@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use stylefleet_proto::{
     Accepted, BatchId, Ended, Event, EventKind, Figures, JobId, Labels, Manifest, ManifestEntry,
-    Progress, Pulse, SubmitId, Update, keys,
+    Memory, Progress, Pulse, SubmitId, Update, keys,
 };
 use stylefleet_transport::broker::{Depths, MemoryBroker, Notification, WorkerEnd};
 use stylefleet_transport::store::MemoryStore;
@@ -99,6 +99,7 @@ fn pulse(number: u8, steps: u64, loss: f64) -> Notification {
             },
         }),
         store: None,
+        memory: Some(Memory { used: 2, size: 3 }),
     })
 }
 
@@ -131,8 +132,11 @@ fn a_job_counts_in_each_batch_that_wants_it() {
     // Asked for anew, what is known of its jobs stays.
     board.add(&batch("a", 1..=3), Vec::new());
     assert_eq!(counts(&board, "a"), [2, 0, 1, 0, 0]);
-    board.add(&batch("a", 1..=5), Vec::new());
+    board.add(&batch("a", (1..=5).rev()), Vec::new());
     assert_eq!(counts(&board, "a"), [4, 0, 1, 0, 0]);
+    let results = board.results_of(&job(3), NOW);
+    let names: Vec<_> = results.iter().map(|result| result.name.as_ref()).collect();
+    assert_eq!(names, ["Result-3", "Result-3"], "in both batches");
 }
 
 #[test]
@@ -217,6 +221,8 @@ fn a_worker_at_work_is_shown_with_its_speed_and_its_curve() {
     let workers = board.workers("", 0, 5).items;
     let worker = &workers[0];
     assert_eq!((worker.job, worker.result.is_some()), (Some(job(1)), true));
+    let memory = (worker.memory_bytes, worker.memory_size_bytes);
+    assert_eq!(memory, (Some(2), Some(3)));
     let speed = worker.steps_per_second.expect("is known");
     assert!((speed - 1.0).abs() < 1e-6, "{speed}");
     let curve = board.curve(&job(1)).expect("is at work");
@@ -227,12 +233,14 @@ fn a_worker_at_work_is_shown_with_its_speed_and_its_curve() {
     );
     assert_eq!(curve.figures["loss"].len(), curve.steps.len());
     assert!(curve.steps.windows(2).all(|pair| pair[0] < pair[1]));
-    assert_eq!(board.summary(NOW).busy, 1);
+    let summary = board.summary(millis(SystemTime::now()));
+    assert_eq!((summary.busy, summary.stuck), (1, 0));
 
     // Its time has come: it is silent for good, and the job stuck.
     let later = millis(SystemTime::now()) + 60_000;
     board.tick(later);
-    assert_eq!(board.summary(NOW).workers, 0);
+    let summary = board.summary(later);
+    assert_eq!((summary.workers, summary.stuck), (0, 1));
     assert!(board.results_of(&job(1), later)[0].is_stuck);
 }
 

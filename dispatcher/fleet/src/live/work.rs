@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
 
-use stylefleet_proto::{Event, JobId, Progress, Pulse};
+use stylefleet_proto::{Event, JobId, Memory, Progress, Pulse};
 
 use super::documents::LiveCurve;
 use crate::clock::millis;
@@ -23,7 +23,7 @@ pub(super) struct Worker {
     pub progress: Option<Event<Progress>>,
     pub steps_per_second: Option<f64>,
     pub last_pulse: u64,
-    pub memory_bytes: Option<u64>,
+    pub memory: Option<Memory>,
 }
 
 /// What a worker is doing about a job.
@@ -107,7 +107,7 @@ impl Workers {
             device: pulse.device,
             progress: pulse.progress,
             last_pulse: now,
-            memory_bytes: None,
+            memory: pulse.memory,
         };
         self.workers.insert(pulse.worker, worker);
     }
@@ -124,6 +124,11 @@ impl Workers {
     /// What is done about a job.
     pub fn of(&self, job: &JobId) -> Option<&Work> {
         self.work.get(job)
+    }
+
+    /// What is done about each job that somebody is at.
+    pub fn at_work(&self) -> impl Iterator<Item = (&JobId, &Work)> {
+        self.work.iter()
     }
 
     /// All of them, by name.

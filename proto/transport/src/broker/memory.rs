@@ -204,6 +204,7 @@ impl WorkerEnd for MemoryBroker {
                 device: String::new(),
                 progress: Some(progress),
                 store: None,
+                memory: None,
             })),
             Err(event) => self.shared.record((*event).map(Into::into)),
         }

@@ -5,7 +5,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use stylefleet_proto::{Delivery, Ended, Event, Hello, JobId, ToWorker, Update, wire};
+use stylefleet_proto::wire::{self, from_worker::Frame};
+use stylefleet_proto::{Delivery, Ended, Event, Hello, JobId, ToWorker, Trace, Update};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::JoinHandle;
@@ -18,7 +19,7 @@ use crate::pipe::{PipeError, Receiver, Sender};
 #[derive(Debug)]
 pub struct PipeEnd {
     received: AsyncMutex<mpsc::UnboundedReceiver<Received>>,
-    events: Mutex<Option<mpsc::UnboundedSender<Event>>>,
+    news: Mutex<Option<mpsc::UnboundedSender<wire::FromWorker>>>,
     writing: Mutex<Option<JoinHandle<Result<(), PipeError>>>>,
 }
 
@@ -42,21 +43,25 @@ impl PipeEnd {
         drain: &CancellationToken,
     ) -> Self {
         let (sender, received) = mpsc::unbounded_channel();
-        let (events, published) = mpsc::unbounded_channel();
+        let (news, published) = mpsc::unbounded_channel();
         let worker = hello.worker.clone();
         tokio::spawn(read(worker, sender, input, drain.clone().drop_guard()));
         let writing = tokio::spawn(write(hello, published, output, drain.clone().drop_guard()));
         Self {
             received: AsyncMutex::new(received),
-            events: Mutex::new(Some(events)),
+            news: Mutex::new(Some(news)),
             writing: Mutex::new(Some(writing)),
         }
     }
 
-    fn send(&self, event: Event) {
-        if let Some(events) = &*lock(&self.events) {
+    /// Sends an event, with the trace for the next attempt if this one is over.
+    fn send(&self, event: Event, trace: Option<&Trace>) {
+        if let Some(news) = &*lock(&self.news) {
             // A parent that is gone has no use for it.
-            let _ = events.send(event);
+            let _ = news.send(wire::FromWorker {
+                frame: Some(Frame::Event(event.into())),
+                trace: trace.map(Into::into),
+            });
         }
     }
 }
@@ -73,7 +78,7 @@ impl WorkerEnd for PipeEnd {
             };
             match next {
                 Some(Received::Invalid(error)) => return Err(error),
-                Some(Received::Refused(event)) => self.send(event.map(Into::into)),
+                Some(Received::Refused(event)) => self.send(event.map(Into::into), None),
                 Some(Received::Delivery(delivery)) if !stop.is_cancelled() => {
                     return Ok(Some(Claim {
                         job: delivery.job,
@@ -90,19 +95,19 @@ impl WorkerEnd for PipeEnd {
     }
 
     fn publish(&self, event: Event<Update>) {
-        self.send(event.map(Into::into));
+        self.send(event.map(Into::into), None);
     }
 
     async fn settle(&self, claim: Claim, ended: Event<Ended>) -> Result<(), BrokerError> {
         let Receipt::Pipe = claim.receipt else {
             return Err(BrokerError::Stranger);
         };
-        self.send(ended.map(Into::into));
+        self.send(ended.map(Into::into), Some(&claim.job.trace));
         Ok(())
     }
 
     async fn close(&self) {
-        lock(&self.events).take();
+        lock(&self.news).take();
         let writing = lock(&self.writing).take();
         if let Some(writing) = writing {
             // The last event is to be out before the process ends.
@@ -160,22 +165,20 @@ fn parse(frame: wire::ToWorker, worker: &str) -> Received {
 /// Writes what is published. Where the parent is gone, the worker drains.
 async fn write(
     hello: Hello,
-    mut published: mpsc::UnboundedReceiver<Event>,
+    mut published: mpsc::UnboundedReceiver<wire::FromWorker>,
     output: impl AsyncWrite + Unpin,
     _drain: DropGuard,
 ) -> Result<(), PipeError> {
-    use wire::from_worker::Frame;
     let mut frames = Sender::new(output);
-    let mut frame = Frame::Hello(hello.into());
-    loop {
-        frames
-            .send(&wire::FromWorker { frame: Some(frame) })
-            .await?;
-        match published.recv().await {
-            Some(event) => frame = Frame::Event(event.into()),
-            None => return Ok(()),
-        }
+    let mut next = Some(wire::FromWorker {
+        frame: Some(Frame::Hello(hello.into())),
+        trace: None,
+    });
+    while let Some(message) = next {
+        frames.send(&message).await?;
+        next = published.recv().await;
     }
+    Ok(())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -185,7 +188,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stylefleet_proto::wire::to_worker::Frame;
+    use stylefleet_proto::wire::to_worker;
     use stylefleet_proto::{Job, testing};
 
     fn job() -> Job {
@@ -195,7 +198,7 @@ mod tests {
     fn received(change: impl FnOnce(&mut wire::Job)) -> Received {
         let mut job = wire::Job::from(&job());
         change(&mut job);
-        let frame = Some(Frame::Delivery(wire::Delivery {
+        let frame = Some(to_worker::Frame::Delivery(wire::Delivery {
             job: Some(job),
             ..wire::Delivery::default()
         }));

@@ -1,5 +1,6 @@
 //! The end that a worker holds: takes jobs one by one, publishes what it does, settles.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use lapin::options::{BasicGetOptions, BasicPublishOptions};
 use prost::Message;
 use stylefleet_proto::lifecycle::{self, RETRY_SECONDS, Settlement};
 use stylefleet_proto::queues::{self, ABANDONED, DEAD, EVENTS, JOBS, PROGRESS};
-use stylefleet_proto::{Digest, Ended, Event, Job, JobId, Priority, Progress, Pulse, Update, wire};
+use stylefleet_proto::{
+    Digest, Ended, Event, Job, JobId, Memory, Priority, Progress, Pulse, Update, wire,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -35,6 +38,9 @@ pub struct RabbitWorker {
     link: watch::Receiver<Option<Arc<Link>>>,
     events: mpsc::Sender<Event>,
     progress: LastProgress,
+    memory: watch::Sender<Option<Memory>>,
+    /// Messages that were no jobs.
+    refused: AtomicU64,
     end: CancellationToken,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
@@ -86,6 +92,7 @@ impl RabbitWorker {
         let (sender, link) = watch::channel(Some(first));
         let (events, published) = mpsc::channel(BACKLOG);
         let progress = Arc::new(Mutex::new(None));
+        let memory = watch::Sender::new(None);
         let end = CancellationToken::new();
         let publisher = Publisher {
             worker: worker.clone(),
@@ -93,6 +100,7 @@ impl RabbitWorker {
             store,
             link: link.clone(),
             progress: progress.clone(),
+            memory: memory.subscribe(),
             end: end.clone(),
         };
         let ended = end.clone();
@@ -111,6 +119,8 @@ impl RabbitWorker {
             link,
             events,
             progress,
+            memory,
+            refused: AtomicU64::new(0),
             end,
             keeper: Mutex::new(Some(keeper)),
         })
@@ -127,6 +137,16 @@ impl RabbitWorker {
         let link = self.link.borrow();
         link.as_ref()
             .is_some_and(|link| !link.hold.lost.is_cancelled())
+    }
+
+    /// Tells from now on that the memory of its device stands so; none: nobody knows.
+    pub fn tell_memory(&self, memory: Option<Memory>) {
+        self.memory.send_replace(memory);
+    }
+
+    /// How many messages it has set aside that were no jobs.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// The next message that is there right now.
@@ -179,7 +199,9 @@ impl RabbitWorker {
         let properties = message::with_reason(properties, reason, &self.worker);
         let body = &delivery.data;
         message::publish(link, DEAD, "", body, properties).await?;
-        message::ack(link, delivery).await
+        message::ack(link, delivery).await?;
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Publishes what follows a job.
@@ -318,6 +340,7 @@ struct Publisher {
     store: Option<Digest>,
     link: watch::Receiver<Option<Arc<Link>>>,
     progress: LastProgress,
+    memory: watch::Receiver<Option<Memory>>,
     end: CancellationToken,
 }
 
@@ -365,6 +388,7 @@ impl Publisher {
             device: self.device.clone(),
             progress: lock(&self.progress).clone(),
             store: self.store,
+            memory: *self.memory.borrow(),
         };
         let body = wire::Pulse::from(pulse).encode_to_vec();
         if let Err(error) = send(&link, PROGRESS, &body).await {
