@@ -3,14 +3,15 @@
 // Helpers of tests may panic as tests do.
 #![allow(clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use stylefleet_model::stylize::{Preset, table};
 use stylefleet_model::trained::{Header, Layout};
 use stylefleet_model::{Choice, Heading, Parameter, Validate, train};
-use stylefleet_proto::metrics::{self, Shape};
+use stylefleet_proto::metrics::{self, Metric, Shape};
 use stylefleet_tests::services::{curl, root};
 use stylefleet_tests::{Run, Scene, stylefleet, worker};
 
@@ -89,9 +90,44 @@ fn metrics() -> String {
     );
     page += "\n## Workers\n\n\
              At the address in `STYLEFLEET_HEALTH`. Whatever is counted begins at 0 with the \
-             worker.\n\n\
-             | name | type | unit | labels | |\n| --- | --- | --- | --- | --- |\n";
-    for metric in metrics::WORKER {
+             worker.\n\n";
+    list_metrics(&mut page, metrics::WORKER);
+    page += "\n## The fleet\n\n\
+             At `metrics` below the address of `stylefleet dashboard`, for whoever may read there:\n\
+             with a token, unless `--read-without-token` was given, Prometheus needs\n\
+             `authorization: {credentials: TOKEN}` in its `scrape_configs`. They are what the\n\
+             dashboard knows of the whole fleet at the time: of several dashboards, each tells the\n\
+             same.\n\n";
+    list_metrics(&mut page, metrics::FLEET);
+    page += "\n## Labels\n";
+    let all = || metrics::WORKER.iter().chain(metrics::FLEET);
+    let mut described = BTreeSet::new();
+    for label in all().flat_map(|metric| metric.labels) {
+        // One name may have several meanings.
+        if !described.insert((label.name, label.help)) {
+            continue;
+        }
+        writeln!(page, "\n**`{}`**: {}", label.name, label.help).expect("writes");
+        for (index, (value, meaning)) in label.values.iter().enumerate() {
+            let gap = if index == 0 { "\n" } else { "" };
+            writeln!(page, "{gap}- `{value}`: {meaning}").expect("writes");
+        }
+    }
+    page += "\n## Buckets\n\n\
+             The upper bounds of histograms, before `+Inf`:\n\n";
+    for metric in all() {
+        if let Shape::Histogram(bounds) = metric.shape {
+            let bounds: Vec<_> = bounds.iter().map(f64::to_string).collect();
+            writeln!(page, "- `{}`: {}", metric.name, bounds.join(", ")).expect("writes");
+        }
+    }
+    page
+}
+
+/// Describes each metric in a row of a table.
+fn list_metrics(page: &mut String, metrics: &[Metric]) {
+    page.push_str("| name | type | unit | labels | |\n| --- | --- | --- | --- | --- |\n");
+    for metric in metrics {
         let labels: Vec<_> = metric
             .labels
             .iter()
@@ -106,27 +142,6 @@ fn metrics() -> String {
         )
         .expect("writes");
     }
-    page += "\n## Labels\n";
-    let mut described = BTreeSet::new();
-    for label in metrics::WORKER.iter().flat_map(|metric| metric.labels) {
-        if !described.insert(label.name) {
-            continue;
-        }
-        writeln!(page, "\n**`{}`**: {}", label.name, label.help).expect("writes");
-        for (index, (value, meaning)) in label.values.iter().enumerate() {
-            let gap = if index == 0 { "\n" } else { "" };
-            writeln!(page, "{gap}- `{value}`: {meaning}").expect("writes");
-        }
-    }
-    page += "\n## Buckets\n\n\
-             The upper bounds of histograms, before `+Inf`:\n\n";
-    for metric in metrics::WORKER {
-        if let Shape::Histogram(bounds) = metric.shape {
-            let bounds: Vec<_> = bounds.iter().map(f64::to_string).collect();
-            writeln!(page, "- `{}`: {}", metric.name, bounds.join(", ")).expect("writes");
-        }
-    }
-    page
 }
 
 /// Fails unless `docs/{name}` is `page`. With STYLEFLEET_WRITE_DOCUMENTS in the environment it
@@ -290,4 +305,89 @@ fn the_dashboards_api_is_described() {
     let mut page = serde_json::to_string_pretty(&description).expect("writes");
     page.push('\n');
     expect_page("openapi.json", &page);
+}
+
+/// The files of this checkout that match a pattern, from its root.
+fn files(patterns: &[&str]) -> Vec<PathBuf> {
+    let mut list = Command::new("git");
+    list.args(["ls-files", "-z", "--cached", "--others"])
+        .args(["--exclude-standard", "--"])
+        .args(patterns)
+        .current_dir(root());
+    let listed = list.output().expect("git");
+    let paths = String::from_utf8(listed.stdout).expect("text");
+    let files: Vec<_> = paths.split_terminator('\0').map(PathBuf::from).collect();
+    assert!(files.len() > 10, "{list:?} finds {files:?}");
+    files
+}
+
+/// What the headings of a page are called in links, as GitHub makes it of their words.
+fn anchors(page: &str) -> HashSet<String> {
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let words = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = words.chars().map(|c| if c == ' ' { '-' } else { c });
+        kept.filter(|c| c.is_alphanumeric() || "-_".contains(*c))
+            .collect()
+    };
+    headings.map(anchor).collect()
+}
+
+/// Where the links and the pictures of a page lead.
+fn targets(page: &str) -> impl Iterator<Item = &str> {
+    let links = page.split("](").skip(1).map(|rest| (rest, ')'));
+    let pictures = page.split("src=\"").skip(1).map(|rest| (rest, '"'));
+    links
+        .chain(pictures)
+        .filter_map(|(rest, end)| Some(rest.split_once(end)?.0))
+}
+
+#[test]
+fn links_lead_to_files_and_headings_that_are_there() {
+    let mut broken = Vec::new();
+    for path in files(&["*.md"]) {
+        let page = std::fs::read_to_string(root().join(&path)).expect("reads");
+        for target in targets(&page).filter(|target| !target.contains("://")) {
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let file = match file {
+                "" => root().join(&path),
+                file => root().join(&path).parent().expect("a folder").join(file),
+            };
+            let is_there = match anchor {
+                "" => file.exists(),
+                anchor => {
+                    std::fs::read_to_string(&file).is_ok_and(|page| anchors(&page).contains(anchor))
+                }
+            };
+            if !is_there {
+                broken.push(format!("{}: {target}", path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// What our programs are made of, with texts that go on in the next line in one piece.
+fn sources() -> String {
+    let files = files(&["proto/*.rs", "dispatcher/*.rs", "worker/*.rs"]);
+    let read = |path| std::fs::read_to_string(root().join(path)).expect("reads");
+    let all: String = files.into_iter().map(read).collect();
+    all.split("\\\n").map(str::trim_start).collect()
+}
+
+/// Messages stand there as programs say them, with `…` for whatever differs from case to case.
+#[test]
+fn the_table_of_failures_quotes_what_programs_say() {
+    let page = std::fs::read_to_string(root().join("docs/OPERATIONS.md")).expect("reads");
+    let sources = sources();
+    let seen = page.lines().filter_map(|row| row.split(" | ").nth(1));
+    let quoted: Vec<_> = seen
+        .flat_map(|seen| seen.split('`').skip(1).step_by(2))
+        .collect();
+    let said = |quote: &&&str| {
+        let mut parts = quote.split('…').map(str::trim);
+        parts.all(|part| !part.contains(' ') || sources.contains(part))
+    };
+    let strange: Vec<_> = quoted.iter().filter(|quote| !said(quote)).collect();
+    assert!(quoted.len() > 40 && strange.is_empty(), "{strange:#?}");
 }
