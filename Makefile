@@ -21,8 +21,9 @@ help: ## list these names
 setup: ## fetch libtorch and the weights of VGG19, once
 	@deploy/setup/setup.sh
 
-build: ## build stylefleet and stylefleet-worker
+build: ## build stylefleet and stylefleet-worker; their symbols land beside them, in files .debug
 	@$(WITH_ENV) cargo build --release
+	@deploy/dist/split.sh $(BIN)/stylefleet $(BIN)/stylefleet-worker
 
 demo: build ## redraw the sample pictures, with a network at once and then by optimisation, into out/
 	@$(WITH_ENV) $(BIN)/stylefleet apply deploy/samples/contents/lighthouse.png \
@@ -37,10 +38,10 @@ demo: build ## redraw the sample pictures, with a network at once and then by op
 		--size 320 --out out
 	@echo "The pictures are in out/."
 
-dist: build ## pack a tarball, a .deb and a wheel into dist/, for machines that do not build
 dashboard-demo: build ## show the dashboard while sample pictures are made, in out/dashboard, until Ctrl-C
 	@$(WITH_ENV) deploy/samples/dashboard.sh $(BIN) out/dashboard 127.0.0.1:8780 --size 320
 
+dist: build ## pack a tarball, a .deb and a wheel into dist/, for machines that do not build
 	@deploy/dist/dist.sh $(BIN) dist
 
 dist-check: dist ## install what `make dist` packs into temporary folders and run it

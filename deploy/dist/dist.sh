@@ -1,12 +1,13 @@
 #!/bin/sh
 # Packs the release build for machines that do not build:
 #
-#   dist.sh BIN OUT     BIN holds stylefleet and stylefleet-worker; OUT is emptied first
+#   dist.sh BIN OUT     BIN holds stylefleet and stylefleet-worker, split by split.sh; OUT is emptied first
 #
 #   stylefleet-V-MACHINE-linux.tar.gz   both executables, manual pages, what shells complete, licences,
 #                                       install.sh
 #   stylefleet_V_ARCH.deb               the same as a Debian package, under /usr
 #   stylefleet-V-py3-none-....whl       the dispatcher alone, for pip
+#   stylefleet-V-MACHINE-linux-debug.tar.gz   symbols and line tables, to be unpacked over any of them
 #
 # None of them contains libtorch or the weights: stylefleet-setup fetches those.
 set -eu
@@ -22,8 +23,8 @@ say() { printf 'dist: %s\n' "$*" >&2; }
 # What lies under a prefix: /usr/local, say.
 stage() {
     mkdir -p "$tree/bin" "$tree/lib/stylefleet/setup" "$tree/share/doc/stylefleet"
-    strip -o "$tree/bin/stylefleet" "$bin/stylefleet"
-    strip -o "$tree/lib/stylefleet/stylefleet-worker" "$bin/stylefleet-worker"
+    cp "$bin/stylefleet" "$tree/bin/"
+    cp "$bin/stylefleet-worker" "$tree/lib/stylefleet/"
     # Here it finds libtorch by a path of this machine, there by what stylefleet-worker says.
     "$tools/patchelf" --remove-rpath "$tree/lib/stylefleet/stylefleet-worker"
     cp "$here"/files/bin/* "$tree/bin/"
@@ -33,19 +34,33 @@ stage() {
     cp "$root/README.md" "$root/LICENSE" "$tree/share/doc/stylefleet/"
     mkdir -p "$tree/share/man" "$tree/share/bash-completion/completions" \
         "$tree/share/zsh/site-functions" "$tree/share/fish/vendor_completions.d"
-    "$bin/stylefleet" man "$tree/share/man/man1" >/dev/null
+    for program in stylefleet stylefleet-worker; do
+        "$bin/$program" man "$tree/share/man/man1" >/dev/null
+        "$bin/$program" completions bash >"$tree/share/bash-completion/completions/$program"
+        "$bin/$program" completions zsh >"$tree/share/zsh/site-functions/_$program"
+        "$bin/$program" completions fish >"$tree/share/fish/vendor_completions.d/$program.fish"
+    done
     gzip -9n "$tree"/share/man/man1/*.1
-    "$bin/stylefleet" completions bash >"$tree/share/bash-completion/completions/stylefleet"
-    "$bin/stylefleet" completions zsh >"$tree/share/zsh/site-functions/_stylefleet"
-    "$bin/stylefleet" completions fish >"$tree/share/fish/vendor_completions.d/stylefleet.fish"
     "$python" -B "$here/licences.py" >"$tree/share/doc/stylefleet/LICENSES-THIRD-PARTY"
     chmod -R u=rwX,go=rX "$tree"
 }
 
+pack() { # folder that holds $name, archive
+    tar -C "$1" --sort=name --owner=0 --group=0 --numeric-owner -czf "$2" "$name"
+}
+
 tarball() {
     cp "$here/files/install.sh" "$tree/"
-    tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner -czf "$out/$name.tar.gz" "$name"
+    pack "$work" "$out/$name.tar.gz"
     rm "$tree/install.sh"
+}
+
+debug() {
+    symbols=$work/debug/$name
+    mkdir -p "$symbols/bin" "$symbols/lib/stylefleet"
+    cp "$bin/stylefleet.debug" "$symbols/bin/"
+    cp "$bin/stylefleet-worker.debug" "$symbols/lib/stylefleet/"
+    pack "$work/debug" "$out/$name-debug.tar.gz"
 }
 
 newest_glibc() { # that its files ask for: 2.34, say
@@ -116,6 +131,7 @@ out=$(cd "$out" && pwd)
 cd "$root"
 stage
 tarball
+debug
 if command -v dpkg-deb >/dev/null; then deb; else say "there is no dpkg-deb here: no .deb was made"; fi
 wheel
 say "in $out:"

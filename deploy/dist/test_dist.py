@@ -5,11 +5,13 @@ The tarball is installed under a folder of its own, the .deb unpacked, the wheel
 import glob
 import gzip
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import unittest
 
+PROGRAMS = {"bin/stylefleet": 40e6, "lib/stylefleet/stylefleet-worker": 40e6}  # and their most bytes
 DIST = os.path.abspath(os.environ.get("DIST", "dist"))
 
 
@@ -60,18 +62,33 @@ class Dist(unittest.TestCase):
         self.done(command, "run", *self.pictures(), "--out", self.path("out"), STYLEFLEET_CACHE=cache)
         self.assertEqual(len(glob.glob(self.path("out", "*.png"))), 1)
         share = os.path.join(self.prefix, "share")
-        for page in ("stylefleet", "stylefleet-run", "stylefleet-dead-retry"):
+        for page in ("stylefleet", "stylefleet-run", "stylefleet-dead-retry", "stylefleet-worker-serve"):
             with gzip.open(os.path.join(share, "man/man1", page + ".1.gz"), "rt") as file:
                 self.assertIn(f".TH {page} 1", file.read().replace("\\", ""))
-        for shell, script in (("bash", "bash-completion/completions/stylefleet"), ("zsh", "zsh/*/_stylefleet"),
-                              ("fish", "fish/vendor_completions.d/stylefleet.fish")):
-            [found] = glob.glob(os.path.join(share, script))
-            with open(found) as file:
-                self.assertIn("submit-train", file.read(), shell)
+        for program, word in (("stylefleet", "submit-train"), ("stylefleet-worker", "checkpoint-seconds")):
+            for script in (f"bash-completion/completions/{program}", f"zsh/*/_{program}",
+                           f"fish/vendor_completions.d/{program}.fish"):
+                [found] = glob.glob(os.path.join(share, script))
+                with open(found) as file:
+                    self.assertIn(word, file.read(), script)
         with open(os.path.join(self.prefix, "share/doc/stylefleet/LICENSES-THIRD-PARTY")) as file:
             licences = file.read()
         for crate in ("tch", "lapin", "aws-sdk-s3", "ring", "image"):
             self.assertRegex(licences, rf"\n  {crate} \d")
+        self.check_split()
+
+    def check_split(self):
+        """The programs are small; with their symbols beside them, debuggers name functions and lines."""
+        for program, most in PROGRAMS.items():
+            self.assertLess(os.path.getsize(os.path.join(self.prefix, program)), most)
+        self.done("tar", "-C", self.prefix, "--strip-components", "1", "-xzf", self.product("stylefleet-*-debug.tar.gz"))
+        for program in PROGRAMS:
+            path = os.path.join(self.prefix, program)
+            found = self.done("nm", path + ".debug")
+            address = re.search(r"^(\w+) t _ZN\d+stylefleet_(?:dispatcher|worker)", found, re.M)[1]
+            function, line = self.done("addr2line", "--functions", "--exe", path, address).splitlines()
+            self.assertIn("stylefleet_", function)
+            self.assertRegex(line, r"/src/.+\.rs:\d")
 
     def pictures(self):
         samples = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "samples")
