@@ -38,6 +38,9 @@ average      --style styles/night.png --optimizer adam --average 0.9
 size-608     --style styles/wave.png --size 608 --evaluations 100
 one-scale    --style styles/wave.png --size 608 --evaluations 100 --scales 1
 progress     --style styles/wave.png --preview-every 75 --curve
+preset-studio        --style styles/wave.png --size 160 --evaluations 120
+preset-gatys         --style styles/wave.png --size 160 --preset gatys
+preset-neural-style  --style styles/wave.png --size 160 --preset neural-style --evaluations 150
 END
     [ -z "${STYLEFLEET_VGG16:-}" ] || echo "vgg16 --style styles/night.png --network vgg16"
 }
