@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pika
@@ -39,12 +41,12 @@ class Fleet:
         self.environment = given | {
             "COMPOSE_PROJECT_NAME": PROJECT, "STYLEFLEET_IMAGE": dispatcher, "STYLEFLEET_WORKER_IMAGE": worker,
             "STYLEFLEET_BROKER_PORT": "0", "STYLEFLEET_BROKER_UI_PORT": "0", "STYLEFLEET_S3_PORT": "0",
-            "STYLEFLEET_THREADS": "1"}
+            "STYLEFLEET_DASHBOARD_PORT": "0", "STYLEFLEET_THREADS": "1"}
         if "STYLEFLEET_S3" in os.environ:
             self.environment["STYLEFLEET_S3"] = os.environ["STYLEFLEET_S3"]
         head = (ROOT / "deploy/compose.yaml").read_text().partition("\nname:")[0]
         lines = re.sub(r"\\\n\s*", "", "\n".join(re.findall("^#   (.*)$", head, re.M))).splitlines()
-        self.make_passwords, self.up, self.submit, self.down = (line.partition("  #")[0] for line in lines)
+        self.make_passwords, self.up, self.submit, self.page, self.down = (line.partition("  #")[0] for line in lines)
 
     def start(self):
         files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
@@ -53,7 +55,7 @@ class Fleet:
             shutil.copy(ROOT / file, self.folder / file)
         self.run(self.make_passwords)
         settings = (self.folder / "deploy/.env").read_text()
-        self.secrets = dict(re.findall(r"^STYLEFLEET_(\w+)_(?:PASSWORD|SECRET)=(\w+)$", settings, re.M))
+        self.secrets = dict(re.findall(r"^STYLEFLEET_(\w+)_(?:PASSWORD|SECRET|TOKEN)=(\w+)$", settings, re.M))
         with measured("the first `up`, images built"):
             subprocess.run(self.up, shell=True, cwd=self.folder, env=self.environment, check=True)
 
@@ -225,7 +227,7 @@ class Containers(unittest.TestCase):
                 wait_until(f"the {service} is healthy", healthy)
 
     def test_programs_have_no_more_rights_than_they_need(self):
-        for container in fleet.containers("worker") + fleet.containers("topology"):
+        for container in sum(map(fleet.containers, ("worker", "topology", "dashboard")), []):
             with self.subTest(container["Name"]):
                 host = container["HostConfig"]
                 self.assertTrue(host["ReadonlyRootfs"])
@@ -236,6 +238,42 @@ class Containers(unittest.TestCase):
         inside("touch", "/var/cache/stylefleet/x", "/tmp/x")
         for path in ("/x", "/weights/x", "/usr/local/bin/stylefleet-worker"):
             inside("touch", path, code=1)
+
+
+class Dashboard(unittest.TestCase):
+    def answer(self, path, action=None, **headers):
+        """What the dashboard answers: a code, and a body."""
+        address = fleet.page.strip().replace("8780", str(fleet.port("dashboard", 8780)))
+        body = json.dumps(action).encode() if action else None
+        headers |= {"Content-Type": "application/json", "X-Stylefleet": "1"}
+        try:
+            with urllib.request.urlopen(urllib.request.Request(f"{address}/{path}", body, headers)) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, refusal.read()
+
+    def test_it_shows_what_was_submitted(self):
+        fleet.stylefleet("submit", "deploy/samples/contents", *SHORT, "12", "--batch", "shown", "--wait")
+        self.assertEqual(self.answer("healthz"), (200, b"alive\n"))
+        self.assertIn(b"<html", self.answer("")[1])
+
+        def done():
+            code, batch = self.answer("api/batches/shown")
+            return code == 200 and (batch := json.loads(batch))["states"]["done"] == 2 and batch
+        batch = wait_until("the dashboard shows both jobs as done", done)
+        code, picture = self.answer(f"api/jobs/{batch['latest']}/thumbnail")
+        self.assertEqual((code, picture[:2]), (200, b"\xff\xd8"), "no JPEG")
+        seen = lambda: json.loads(self.answer("api/workers")[1])["total"]
+        wait_until("the dashboard hears the worker", seen)
+
+    def test_actions_need_the_token(self):
+        fleet.stylefleet("submit", "deploy/samples/contents", *LONG, "1000", "--batch", "unwanted")
+        cancel = "api/cancel", {"batch": "unwanted"}
+        self.assertEqual(self.answer(*cancel)[0], 401)
+        code, answer = self.answer(*cancel, Authorization=f"Bearer {fleet.secrets['DASHBOARD']}")
+        self.assertEqual((code, json.loads(answer)["cancelled"]), (200, 2), answer)
+        over = lambda: fleet.ask("status", "unwanted")["states"]["cancelled"] == 2
+        wait_until("both jobs are cancelled", over)
 
 
 class Broker(unittest.TestCase):
