@@ -1,7 +1,8 @@
 //! A real browser without a window, steered by WebDriver.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use thirtyfour::{
@@ -12,9 +13,9 @@ use tokio::runtime::Runtime;
 
 use crate::processes::wait_until;
 use crate::services::root;
-use crate::{Run, skip};
+use crate::{Run, build_folder, skip};
 
-/// What services.sh exits with where there is no browser.
+/// What services.sh exits with where something cannot be had.
 const UNAVAILABLE: i32 = 69;
 
 /// Headless Chromium, as tests need it: alone, offline, and as root too.
@@ -41,16 +42,7 @@ pub struct Browser {
 impl Browser {
     /// A browser; none where none can be had, after saying that this part of a test is skipped.
     pub fn open(what: &str) -> Option<Self> {
-        let mut install = Command::new(root().join("deploy/services/services.sh"));
-        let installed = install.args(["install", "browser"]).output();
-        let installed = installed.expect("services.sh runs");
-        let said = String::from_utf8_lossy(&installed.stderr);
-        if installed.status.code() == Some(UNAVAILABLE) {
-            skip(what, said.trim());
-            return None;
-        }
-        assert!(installed.status.success(), "{said}");
-
+        install(what, "browser")?;
         let mut chromedriver = Command::new("chromedriver");
         chromedriver.arg("--port=0");
         let mut chromedriver = Run::start(chromedriver);
@@ -177,15 +169,46 @@ impl Browser {
         bad.map(|entry| entry.message).collect()
     }
 
-    /// Keeps a picture of the page where `STYLEFLEET_TEST_SCREENSHOTS` says, if it does.
-    pub fn screenshot(&self, name: &str) {
-        let Some(folder) = std::env::var_os("STYLEFLEET_TEST_SCREENSHOTS") else {
+    /// Fails if the page breaks one of axe-core's rules.
+    pub fn expect_accessible(&self, what: &str) {
+        static AXE: LazyLock<Option<String>> = LazyLock::new(|| {
+            let file = install("axe-core's rules", "axe")?;
+            Some(std::fs::read_to_string(file).expect("was installed"))
+        });
+        let Some(axe) = AXE.as_ref() else {
             return;
         };
-        let file = Path::new(&folder).join(format!("{name}.png"));
-        if let Err(e) = self.runtime.block_on(self.driver().screenshot(&file)) {
+        if self.ask("return typeof axe") == "undefined" {
+            self.ask(axe);
+        }
+        let found = self.ask(
+            "const { violations } = await axe.run({ resultTypes: ['violations'] }); \
+             return violations.flatMap(({ id, nodes }) => nodes.map((node) => \
+             [id, node.target.join(' '), node.failureSummary].join(': ')))",
+        );
+        assert_eq!(found, json!([]), "{what}: {found:#}");
+    }
+
+    /// The value of a cookie, which the page's scripts need not be able to read.
+    pub fn cookie(&self, name: &str) -> String {
+        let cookie = self.runtime.block_on(self.driver().get_named_cookie(name));
+        cookie.unwrap_or_else(|e| panic!("{name}: {e}")).value
+    }
+
+    /// Keeps a picture of the page in `screenshots`, beside the programs that were built. Gives the
+    /// file.
+    pub fn screenshot(&self, name: &str) -> PathBuf {
+        let folder = build_folder().join("screenshots");
+        let file = folder.join(format!("{name}.png"));
+        let taken = self.runtime.block_on(async {
+            tokio::fs::create_dir_all(&folder).await?;
+            self.driver().screenshot(&file).await
+        });
+        // A failed test wants one too: no reason to fail by itself.
+        if let Err(e) = taken {
             skip(&format!("a picture in {}", file.display()), &e.to_string());
         }
+        file
     }
 
     fn driver(&self) -> &WebDriver {
@@ -203,6 +226,22 @@ impl Browser {
             .block_on(self.driver().cdp().send_raw(command, parameters));
         sent.unwrap_or_else(|e| panic!("{command}: {e}"));
     }
+}
+
+/// Has services.sh install something, and gives what it prints; none where that cannot be had,
+/// after saying that this part of a test is skipped.
+fn install(what: &str, part: &str) -> Option<String> {
+    let mut install = Command::new(root().join("deploy/services/services.sh"));
+    let installed = install.args(["install", part]).output();
+    let installed = installed.expect("services.sh runs");
+    let said = String::from_utf8_lossy(&installed.stderr);
+    if installed.status.code() == Some(UNAVAILABLE) {
+        skip(what, said.trim());
+        return None;
+    }
+    assert!(installed.status.success(), "{said}");
+    let printed = String::from_utf8_lossy(&installed.stdout);
+    Some(printed.trim().to_owned())
 }
 
 impl Drop for Browser {

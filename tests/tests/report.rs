@@ -39,6 +39,25 @@ fn open(browser: &Browser, file: &Path) {
     browser.go(&format!("file://{}", file.display()));
 }
 
+/// In both colours, on a desk and on a phone.
+fn expect_accessible(browser: &Browser, name: &str) {
+    for (width, color, back) in [
+        (1280, "light", "rgb(246, 245, 242)"),
+        (1280, "dark", "rgb(22, 23, 26)"),
+        (360, "dark", "rgb(22, 23, 26)"),
+        (360, "light", "rgb(246, 245, 242)"),
+    ] {
+        browser.prefer("prefers-color-scheme", color);
+        browser.resize(width, 800);
+        browser.wait_until(&format!(
+            "getComputedStyle(document.body).backgroundColor === '{back}'"
+        ));
+        browser.screenshot(&format!("{name}-{width}-{color}"));
+        browser.expect_accessible(name);
+    }
+    browser.resize(1280, 900);
+}
+
 #[test]
 fn a_folder_of_results_is_one_page_that_a_browser_shows() {
     let scene = Scene::with_pictures();
@@ -79,7 +98,7 @@ fn a_folder_of_results_is_one_page_that_a_browser_shows() {
     browser.wait_for("#failures li", "torn.png");
     browser.wait_until("document.querySelector('.card img')?.naturalWidth === 32");
     assert_eq!(browser.count(".card"), 3);
-    browser.screenshot("report");
+    expect_accessible(&browser, "report");
 
     browser.click("#query");
     browser.type_keys("torn");
@@ -93,28 +112,22 @@ fn a_folder_of_results_is_one_page_that_a_browser_shows() {
 
     browser.click(".card");
     browser.wait_for("#result h2", "boat.wave");
-    browser.wait_until("document.querySelectorAll('#sheet img').length === 2");
-    browser.wait_for("#curve #legend button", "loss.content");
-    assert!(
-        browser.count("#curve polyline") >= 2,
-        "a line for each scale"
-    );
+    browser.wait_until("document.querySelectorAll('.compare img').length === 2");
+    browser.wait_for("#curve .legend button", "loss.content");
+    browser.wait_for("#curve .mark + text", "phase 2");
     browser.wait_for("#facts", "device");
-    browser.ask("document.querySelector('#cut input').focus()");
+    browser.ask("document.querySelector('[role=slider]').focus()");
     browser.press(Key::End);
     browser
-        .wait_until("document.querySelector('.over').style.clipPath === 'inset(0px 0% 0px 0px)'");
+        .wait_until("document.querySelector('.front').style.clipPath === 'inset(0px 0% 0px 0px)'");
     browser.type_keys("+");
-    browser.wait_until("document.querySelector('#sheet').style.transform.includes('scale(1.5)')");
-    browser.screenshot("report-result");
+    browser.wait_until("document.querySelector('.zoomed').style.transform.includes('scale(1.25)')");
+    expect_accessible(&browser, "report-result");
     browser.type_keys("j");
     browser.wait_for("#result h2", "onerror");
     browser.press(Key::Escape);
     browser.wait_until("!document.querySelector('#result').open");
 
-    browser.prefer("prefers-color-scheme", "dark");
-    let back = "getComputedStyle(document.body).backgroundColor === 'rgb(22, 23, 26)'";
-    browser.wait_until(back);
     browser.resize(320, 700);
     browser.wait_until("document.documentElement.scrollWidth <= 320");
     assert_eq!(browser.ask("return window.harm ?? null"), Value::Null);
