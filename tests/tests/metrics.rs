@@ -12,7 +12,7 @@ use stylefleet_tests::fleet::Workshop;
 use stylefleet_tests::health::{Health, Metrics};
 use stylefleet_tests::processes::wait_until;
 use stylefleet_tests::services::{Services, root};
-use stylefleet_tests::{Programs, Run, skip};
+use stylefleet_tests::{Programs, Run, skip, stylefleet};
 use tokio::runtime::Runtime;
 
 /// A second of work.
@@ -200,7 +200,11 @@ fn a_worker_counts_what_it_does() {
 #[test]
 fn a_dashboard_tells_how_the_fleet_stands() {
     let workshop = workshop();
-    let mut dashboard = Run::start(workshop.command(&["dashboard --listen 127.0.0.1:0"]));
+    let mut command = workshop.scene.command(stylefleet());
+    command
+        .args(["dashboard", "--listen", "127.0.0.1:0"])
+        .envs(workshop.fleet.environment(&workshop.fleet.dispatcher));
+    let mut dashboard = Run::start(command);
     let url = format!("{}metrics", dashboard.wait_for_output());
     let wait_for = |series: &str, value: f64| {
         wait_until(&format!("{series} is {value}"), || {
