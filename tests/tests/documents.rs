@@ -93,10 +93,12 @@ fn metrics() -> String {
              worker.\n\n";
     list_metrics(&mut page, metrics::WORKER);
     page += "\n## The fleet\n\n\
-             At `metrics` below the address of `stylefleet dashboard`, for whoever may read there:\n\
+             At `metrics` below the address of `stylefleet dashboard`, for whoever may \
+             read there:\n\
              with a token, unless `--read-without-token` was given, Prometheus needs\n\
              `authorization: {credentials: TOKEN}` in its `scrape_configs`. They are what the\n\
-             dashboard knows of the whole fleet at the time: of several dashboards, each tells the\n\
+             dashboard knows of the whole fleet at the time: of several dashboards, each \
+             tells the\n\
              same.\n\n";
     list_metrics(&mut page, metrics::FLEET);
     page += "\n## Labels\n";
