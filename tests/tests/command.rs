@@ -1,4 +1,5 @@
-//! The habits of a good command: version, colours, settings in a file, hints, completions.
+//! The habits of a good command: version, colours, settings in a file, hints, completions, little
+//! memory.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -148,25 +149,64 @@ fn a_wrong_word_is_guessed() {
 #[test]
 fn bash_completes_commands_options_and_values() {
     let scene = Scene::new();
-    let script = run(&scene, "completions bash", &[])
-        .expect_code(0)
-        .stdout
-        .join("\n");
-    scene.write("stylefleet.bash", script);
+    for program in [stylefleet(), worker()] {
+        let mut command = scene.command(&program);
+        command.args(["completions", "bash"]);
+        let script = Run::start(command).end().expect_code(0).stdout.join("\n");
+        let name = program.file_name().expect("has one").to_string_lossy();
+        scene.write(&format!("{name}.bash"), script);
+    }
     for (words, completed) in [
         ("stylefleet subm", "submit submit-train"),
         ("stylefleet run --keep-c", "--keep-colors"),
         ("stylefleet run --preset note", "notebook"),
+        (
+            "stylefleet-worker serve --checkpoint-s",
+            "--checkpoint-seconds",
+        ),
     ] {
         let mut command = scene.command("bash");
         let ask = format!(
-            "source stylefleet.bash; COMP_WORDS=({words}); \
+            "COMP_WORDS=({words}); source \"$COMP_WORDS.bash\"; \
              COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
-             _stylefleet stylefleet \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"; \
+             _${{COMP_WORDS//-/__}} \"$COMP_WORDS\" \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"; \
              echo \"${{COMPREPLY[@]}}\""
         );
         command.args(["--norc", "-c", &ask]);
         let ended = Run::start(command).end().expect_code(0);
         assert_eq!(ended.stdout.concat(), completed, "{words}");
     }
+}
+
+#[test]
+fn the_worker_writes_a_manual_page_for_each_command() {
+    let scene = Scene::new();
+    let mut command = scene.command(worker());
+    command.args(["man", "pages"]);
+    Run::start(command).end().expect_code(0);
+    for page in ["stylefleet-worker", "stylefleet-worker-serve"] {
+        let page = String::from_utf8(scene.read(&format!("pages/{page}.1"))).expect("is text");
+        assert!(page.contains("SYNOPSIS"), "{page}");
+    }
+    scene.write("file", "");
+    let mut command = scene.command(worker());
+    command.args(["man", "file/pages"]);
+    let refused = Run::start(command).end().expect_code(1);
+    refused.expect_complaint(&["file/pages", "name another folder"]);
+}
+
+#[test]
+fn help_takes_little_memory() {
+    let scene = Scene::new();
+    let mut command = scene.command("python3");
+    let measure = "import resource, subprocess, sys; \
+                   subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); \
+                   print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)";
+    command
+        .args(["-c", measure])
+        .arg(stylefleet())
+        .arg("--help");
+    let ended = Run::start(command).end().expect_code(0);
+    let peak: u64 = ended.stdout.concat().parse().expect("a number of KiB");
+    assert!(peak << 10 < 30_000_000, "{peak} KiB");
 }

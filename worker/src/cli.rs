@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 /// Takes jobs, one at a time, and stores what they make.
 ///
@@ -48,6 +49,19 @@ pub enum Command {
         json: bool,
         #[command(flatten)]
         flags: Flags,
+    },
+    /// Print what a shell needs to complete commands and options.
+    ///
+    /// Packages install it.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Write the manual pages into a folder, one for each command.
+    Man {
+        /// Folder for the pages, made if need be.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
     },
 }
 

@@ -7,6 +7,7 @@
 mod activity;
 mod checkpoints;
 mod cli;
+mod completions;
 mod config;
 mod doctor;
 mod engine_thread;
@@ -17,8 +18,8 @@ mod inputs;
 mod job;
 mod kinds;
 mod local;
-mod metrics;
 mod memory;
+mod metrics;
 mod own_store;
 mod previews;
 mod record;
@@ -60,7 +61,7 @@ pub fn main(build: Build, kinds: Kinds) -> ExitCode {
     let mut program = Cli::command().version(build.to_string());
     let cli = Cli::from_arg_matches(&program.get_matches_mut());
     let cli = cli.unwrap_or_else(|error| error.format(&mut program).exit());
-    match run(cli.command, build, kinds) {
+    match run(cli.command, program, build, kinds) {
         Ok(code) => code,
         Err((code, error)) => {
             eprintln!("stylefleet-worker: {error}");
@@ -76,6 +77,7 @@ fn telemetry(settings: &Settings) -> Telemetry {
 
 fn run(
     command: Command,
+    program: clap::Command,
     build: Build,
     kinds: Kinds,
 ) -> Result<ExitCode, (u8, Box<dyn std::error::Error>)> {
@@ -103,5 +105,11 @@ fn run(
         Command::Doctor { json, flags } => {
             doctor::run(&settings(&flags)?, json, out).map_err(|e| (1, e.into()))
         }
+        Command::Completions { shell } => completions::completions(shell, program, out)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(|e| (1, e.into())),
+        Command::Man { folder } => completions::man(&folder, program)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(|e| (1, e.into())),
     }
 }
