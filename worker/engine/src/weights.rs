@@ -1,10 +1,12 @@
 //! Reads the weights of the network's convolutions, which also say which network it is.
 
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread;
 
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
-use tch::{Kind, TchError, Tensor};
+use tch::{Kind, Tensor};
 
 use stylefleet_model::stylize::{Layer, Network};
 
@@ -48,7 +50,13 @@ pub(crate) fn read(path: &Path) -> Result<Weights, Error> {
         let words = format!("{e}: run `make setup`, or name the file with --weights");
         refuse(Cause::new(words, e))
     })?;
-    let sha256 = hex::encode(Sha256::digest(&bytes));
+    // The checksum takes as long as all the rest: a part of what people wait for at the start.
+    let (sha256, parsed) = thread::scope(|scope| {
+        let sha256 = scope.spawn(|| hex::encode(Sha256::digest(&bytes)));
+        let parsed = parse(&bytes);
+        let sha256 = sha256.join().unwrap_or_else(|panic| resume_unwind(panic));
+        (sha256, parsed)
+    });
     if let Some(named) = checksum_in_name(path).filter(|named| !sha256.starts_with(named)) {
         let reason = format!(
             "its name says that its SHA-256 begins with {named}, but it is {sha256}: it is \
@@ -56,32 +64,34 @@ pub(crate) fn read(path: &Path) -> Result<Weights, Error> {
         );
         return Err(refuse(reason.into()));
     }
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| {
-        let words = format!("is not a safetensors file ({e}): run `make setup`");
-        refuse(Cause::new(words, e))
-    })?;
-    let network = network_of(&file).map_err(|reason| refuse(reason.into()))?;
-    let mut channels_in = 3;
-    let mut convolutions = Vec::with_capacity(Layer::COUNT);
-    for layer in Layer::all().filter(|layer| layer.is_of(network)) {
-        let channels = CHANNELS[usize::from(layer.place().0) - 1];
-        convolutions.push(Convolution {
-            layer,
-            weight: tensor(
-                &file,
-                &format!("{layer}.weight"),
-                &[channels, channels_in, 3, 3],
-            )
-            .map_err(refuse)?,
-            bias: tensor(&file, &format!("{layer}.bias"), &[channels]).map_err(refuse)?,
-        });
-        channels_in = channels;
-    }
+    let (network, convolutions) = parsed.map_err(refuse)?;
     Ok(Weights {
         network,
         convolutions,
         sha256,
     })
+}
+
+/// The network that the file's bytes are of, and its convolutions.
+fn parse(bytes: &[u8]) -> Result<(Network, Vec<Convolution>), Cause> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| {
+        let words = format!("is not a safetensors file ({e}): run `make setup`");
+        Cause::new(words, e)
+    })?;
+    let network = network_of(&file)?;
+    let mut channels_in = 3;
+    let mut convolutions = Vec::with_capacity(Layer::COUNT);
+    for layer in Layer::all().filter(|layer| layer.is_of(network)) {
+        let channels = CHANNELS[usize::from(layer.place().0) - 1];
+        let shape = [channels, channels_in, 3, 3];
+        convolutions.push(Convolution {
+            layer,
+            weight: tensor(&file, &format!("{layer}.weight"), &shape)?,
+            bias: tensor(&file, &format!("{layer}.bias"), &[channels])?,
+        });
+        channels_in = channels;
+    }
+    Ok((network, convolutions))
 }
 
 /// VGG19 if all the layers are there that VGG16 lacks, VGG16 if none of them is.
@@ -121,21 +131,24 @@ fn tensor(file: &SafeTensors<'_>, name: &str, shape: &[i64]) -> Result<Tensor, C
         )
         .into());
     }
-    let refuse = |e: TchError| Cause::new(format!("{name}: {e}"), e);
-    let tensor = Tensor::f_from_data_size(view.data(), shape, Kind::Float).map_err(refuse)?;
-    let finite = tensor
-        .f_isfinite()
-        .and_then(|t| t.f_all())
-        .and_then(|t| t.f_int64_value(&[]))
-        .map_err(refuse)?;
-    if finite == 1 {
-        Ok(tensor)
-    } else {
-        Err(
-            format!("{name} has values that are not finite: the file is damaged, run `make setup`")
-                .into(),
+    if !are_finite(view.data()) {
+        return Err(format!(
+            "{name} has values that are not finite: the file is damaged, run `make setup`"
         )
+        .into());
     }
+    Tensor::f_from_data_size(view.data(), shape, Kind::Float)
+        .map_err(|e| Cause::new(format!("{name}: {e}"), e))
+}
+
+/// Whether all of these 32-bit numbers are finite. libtorch's own way makes four tensors of them.
+fn are_finite(numbers: &[u8]) -> bool {
+    let (numbers, _) = numbers.as_chunks();
+    // To the end, unlike `all`, so that the compiler can look at several at once.
+    let finite = |number: &[u8; 4]| f32::from_le_bytes(*number).is_finite();
+    numbers
+        .iter()
+        .fold(true, |all, number| all & finite(number))
 }
 
 #[cfg(test)]
@@ -156,6 +169,20 @@ mod tests {
             refused.contains("SHA-256 begins with d53e7d51"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_refused() {
+        for value in [f32::NAN, f32::NEG_INFINITY] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let file = weights_without(&[], folder.path());
+            let mut bytes = std::fs::read(&file).expect("is there");
+            let last = bytes.len() - 4;
+            bytes[last..].copy_from_slice(&value.to_le_bytes());
+            std::fs::write(&file, bytes).expect("writes");
+            let refused = read(&file).expect_err("is damaged").to_string();
+            assert!(refused.contains("values that are not finite"), "{refused}");
+        }
     }
 
     #[test]
