@@ -19,6 +19,7 @@ HEAD = (
     "saved picture's loss",
 )
 
+START = Path(__file__).with_name("start.md")
 ON_A_GPU = Path(__file__).with_name("gpu.md")
 TRIED = Path(__file__).with_name("tried.md")
 NOTES = """\
@@ -266,6 +267,7 @@ def main():
     print(f"\n## A batch\n\n{batch(many)}\n")
     print(f"## Networks\n\n{networks(read(folder / 'networks'))}\n")
     print(NOTES)
+    print(START.read_text())
     print(ON_A_GPU.read_text(), end="")
     print(TRIED.read_text(), end="")
 
