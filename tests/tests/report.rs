@@ -10,7 +10,7 @@ use stylefleet_tests::{Run, Scene, stylefleet};
 use thirtyfour::Key;
 
 /// Over in a moment.
-const SHORT: &str = "--size 32 --scales 2 --evaluations 6 --coarse-evaluations 6";
+const SHORT: &str = "--size 64 --scales 2 --evaluations 6 --coarse-evaluations 6";
 /// As much as a file may hold that browsers open at once.
 const PAGE: u64 = 50_000_000;
 
@@ -96,7 +96,7 @@ fn a_folder_of_results_is_one_page_that_a_browser_shows() {
     open(&browser, &scene.path("report.html"));
     browser.wait_for("#totals dd", "3");
     browser.wait_for("#failures li", "torn.png");
-    browser.wait_until("document.querySelector('.card img')?.naturalWidth === 32");
+    browser.wait_until("document.querySelector('.card img')?.naturalWidth === 64");
     assert_eq!(browser.count(".card"), 3);
     expect_accessible(&browser, "report");
 
