@@ -169,7 +169,8 @@ fn bash_completes_commands_options_and_values() {
         let ask = format!(
             "COMP_WORDS=({words}); source \"$COMP_WORDS.bash\"; \
              COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
-             _${{COMP_WORDS//-/__}} \"$COMP_WORDS\" \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"; \
+             _${{COMP_WORDS//-/__}} \"$COMP_WORDS\" \
+             \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"; \
              echo \"${{COMPREPLY[@]}}\""
         );
         command.args(["--norc", "-c", &ask]);
@@ -185,7 +186,7 @@ fn the_worker_writes_a_manual_page_for_each_command() {
     command.args(["man", "pages"]);
     Run::start(command).end().expect_code(0);
     for page in ["stylefleet-worker", "stylefleet-worker-serve"] {
-        let page = String::from_utf8(scene.read(&format!("pages/{page}.1"))).expect("is text");
+        let page = String::from_utf8(scene.read(format!("pages/{page}.1"))).expect("is text");
         assert!(page.contains("SYNOPSIS"), "{page}");
     }
     scene.write("file", "");
