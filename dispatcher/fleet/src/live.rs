@@ -19,7 +19,7 @@ use stylefleet_transport::store::{Store, StoreError};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use crate::batch;
+use crate::batch::{self, Batch};
 use crate::clock::millis;
 use crate::documents::DocumentError;
 use crate::state;
@@ -55,6 +55,7 @@ pub type Connect =
 pub struct Live {
     store: Arc<dyn Store>,
     connect: Connect,
+    is_local: bool,
     broker: Mutex<Option<Arc<dyn DispatcherEnd>>>,
     board: Mutex<Board>,
     /// Told when the store is to be looked at at once.
@@ -68,10 +69,20 @@ impl Live {
         Self {
             store,
             connect,
+            is_local: false,
             broker: Mutex::new(None),
             board: Mutex::new(Board::new(millis(SystemTime::now()))),
             wake: Notify::new(),
             version: watch::Sender::new(0),
+        }
+    }
+
+    /// What is done on one machine, in one process: there, what is asked for waits from the
+    /// start, and no broker has to accept it.
+    pub fn local(store: Arc<dyn Store>, connect: Connect) -> Self {
+        Self {
+            is_local: true,
+            ..Self::new(store, connect)
         }
     }
 
@@ -106,7 +117,7 @@ impl Live {
         }
         let keys = self.store.list(&keys::batch(batch)).await?;
         if !keys.is_empty() {
-            let read = batch::read(&*self.store, batch.clone(), keys.clone()).await?;
+            let read = self.read_batch(batch.clone(), keys.clone()).await?;
             self.update(|board| board.add(&read, keys));
             // For the states of its jobs.
             self.look();
@@ -169,7 +180,7 @@ impl Live {
             if self.read(|board| board.knows(&name, &keys)) {
                 continue;
             }
-            match batch::read(&*self.store, name.clone(), keys.clone()).await {
+            match self.read_batch(name.clone(), keys.clone()).await {
                 Ok(batch) => self.update(|board| board.add(&batch, keys)),
                 Err(DocumentError::Store(error)) => return Err(error),
                 Err(damaged) => {
@@ -187,6 +198,16 @@ impl Live {
             });
         }
         Ok(())
+    }
+
+    /// Reads the documents under these keys.
+    async fn read_batch(&self, name: BatchId, keys: Vec<String>) -> Result<Batch, DocumentError> {
+        let mut batch = batch::read(&*self.store, name, keys).await?;
+        if self.is_local {
+            let asked = batch.manifest.jobs.iter().map(|entry| entry.job);
+            batch.accepted.jobs = asked.collect();
+        }
+        Ok(batch)
     }
 
     async fn watch_broker(&self) {

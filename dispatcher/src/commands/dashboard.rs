@@ -9,11 +9,11 @@ use stylefleet_dashboard::{Access, Dashboard, DashboardError, Listening, Orders,
 use stylefleet_fleet::live::{Connect, Live};
 use stylefleet_proto::Build;
 use stylefleet_transport::broker::{DispatcherEnd, MemoryBroker};
-use stylefleet_transport::store::{FolderStore, Store};
+use stylefleet_transport::store::{self, FolderStore, Store};
 
 use crate::brokers;
 use crate::commands::run::STORE;
-use crate::commands::{CommandError, Ending, open_store};
+use crate::commands::{CommandError, Ending};
 use crate::config::Settings;
 use crate::local::Context;
 use crate::output::Line;
@@ -62,11 +62,13 @@ pub async fn run(
     let dashboard = match args.folder {
         Some(folder) => {
             let store = Arc::new(FolderStore::new(folder.join(STORE)));
-            Dashboard::new(Live::new(store, to(MemoryBroker::default())), access, build)
+            let live = Live::local(store, to(MemoryBroker::default()));
+            Dashboard::new(live, access, build)
         }
         None => {
             let options = settings.broker()?;
-            let store = open_store(settings).await?;
+            // A page does not wait for a store that is away: it says so, and looks again.
+            let store = store::open(&settings.store()?, &settings.s3()).await?;
             let orders = orders(store.clone());
             let connect: Connect = Box::new(move || Box::pin(brokers::open(options.clone())));
             Dashboard::new(Live::new(store, connect), access, build).taking(orders)
@@ -89,7 +91,7 @@ pub async fn open_local(
     context: &Context,
 ) -> Result<Listening, CommandError> {
     let access = Access::new(address, token(settings)?, false, Vec::new())?;
-    let live = Live::new(context.store.clone(), to(context.broker.clone()));
+    let live = Live::local(context.store.clone(), to(context.broker.clone()));
     Ok(Dashboard::new(live, access, build).listen(address).await?)
 }
 
