@@ -194,7 +194,7 @@ class Kubernetes(unittest.TestCase):
         worker = one(documents("deploy/kubernetes/base/worker.yaml"), "Deployment")["spec"]["template"]["spec"]
         (port,) = worker["containers"][0]["ports"]
         settings = document("deploy/kubernetes/base/settings.yaml")["data"]
-        monitor = document("deploy/kubernetes/examples/podmonitor.yaml")["spec"]
+        monitor = self.monitor("worker")
         policy = document("deploy/kubernetes/base/networkpolicy.yaml")["spec"]
         dockerfile = text("deploy/docker/Dockerfile")
         self.assertEqual(settings["STYLEFLEET_HEALTH"], f"0.0.0.0:{port['containerPort']}")
@@ -204,6 +204,11 @@ class Kubernetes(unittest.TestCase):
         self.assertEqual(monitor["podMetricsEndpoints"][0]["port"], port["name"])
         self.assertIn(f"--uid {worker['securityContext']['runAsUser']} ", dockerfile)
 
+    def monitor(self, program):
+        """The PodMonitor of that program's pods."""
+        monitors = [m["spec"] for m in documents("deploy/kubernetes/examples/podmonitor.yaml")]
+        (found,) = [m for m in monitors if m["selector"]["matchLabels"]["app.kubernetes.io/name"] == program]
+        return found
 
     def test_the_dashboard_is_found_where_it_listens(self):
         objects = list(documents("deploy/kubernetes/dashboard/dashboard.yaml"))
@@ -218,7 +223,10 @@ class Kubernetes(unittest.TestCase):
         self.assertEqual(policy["podSelector"]["matchLabels"], pod["metadata"]["labels"])
         self.assertEqual(policy["ingress"][0]["ports"][0]["port"], port["containerPort"])
         secrets = {s["metadata"]["name"]: s["stringData"] for s in documents("deploy/kubernetes/examples/secrets.yaml")}
-        self.assertIn("STYLEFLEET_DASHBOARD_TOKEN", secrets[container["envFrom"][1]["secretRef"]["name"]])
+        token = {"name": container["envFrom"][1]["secretRef"]["name"], "key": "STYLEFLEET_DASHBOARD_TOKEN"}
+        self.assertIn(token["key"], secrets[token["name"]])
+        (endpoint,) = self.monitor("dashboard")["podMetricsEndpoints"]
+        self.assertEqual((endpoint["port"], endpoint["authorization"]["credentials"]), (port["name"], token))
         (compose,) = document("deploy/compose.yaml")["services"]["dashboard"]["ports"]
         self.assertTrue(compose.endswith(f":{port['containerPort']}"))
 
