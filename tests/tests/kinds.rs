@@ -58,6 +58,20 @@ fn expect_result(scene: &Scene, folder: &str, name: &str, to: u64) {
 }
 
 #[test]
+fn a_worker_is_seen_at_it() {
+    let workshop = workshop();
+    workshop.submit(&["smooth --batch counts", ENDLESS]);
+    let mut watch = workshop.watch("counts");
+    let _worker = workshop.start_worker(&[]);
+    let started = watch.wait_for("the start", is("started"));
+    watch.wait_for("progress", is("progress"));
+    let queue = workshop.ask(&["queue"]);
+    let worker = &queue["workers"][0];
+    assert_eq!(worker["job"], started["job"], "{queue}");
+    assert_eq!(worker["progress"]["unit"], "numbers", "{queue}");
+}
+
+#[test]
 fn it_is_submitted_watched_looked_at_and_fetched() {
     let workshop = workshop();
     let batch = workshop.submit(&["smooth --batch counts --preview-every 100", LONG]);
@@ -66,7 +80,6 @@ fn it_is_submitted_watched_looked_at_and_fetched() {
     assert_eq!(status["states"]["waiting"], 1, "{status}");
     let mut watch = workshop.watch("counts");
     let _worker = workshop.start_worker(&[]);
-    let started = watch.wait_for("the start", is("started"));
     let progress = watch.wait_for("progress", is("progress"));
     assert_eq!(progress["phase"], "counting");
     assert_eq!(
@@ -79,10 +92,6 @@ fn it_is_submitted_watched_looked_at_and_fetched() {
         progress["figures"]["sum"],
         (counted * (counted + 1) / 2) as f64
     );
-    let queue = workshop.ask(&["queue"]);
-    let worker = &queue["workers"][0];
-    assert_eq!(worker["job"], started["job"], "{queue}");
-    assert_eq!(worker["progress"]["unit"], "numbers", "{queue}");
 
     let ended = watch.end().expect_code(0);
     let finished = &ended.events_of("finished")[0];
