@@ -11,6 +11,15 @@ use crate::{ENDLESS, Shown};
 const TOKEN: &str = "correct horse battery";
 
 impl Shown<'_> {
+    /// A page that people may look at without the token.
+    fn readable(what: &str) -> Option<Self> {
+        Self::of(what, |dashboard| {
+            dashboard
+                .arg("--read-without-token")
+                .env("STYLEFLEET_DASHBOARD_TOKEN", TOKEN);
+        })
+    }
+
     /// Gives the token to the dialog that asks for it.
     fn log_in(&self) {
         self.browser.wait_for("dialog", "Token");
@@ -23,12 +32,7 @@ impl Shown<'_> {
 
 #[test]
 fn who_has_no_token_may_look_and_no_more() {
-    let shown = Shown::of("the page without a token", |dashboard| {
-        dashboard
-            .arg("--read-without-token")
-            .env("STYLEFLEET_DASHBOARD_TOKEN", TOKEN);
-    });
-    let Some(shown) = shown else {
+    let Some(shown) = Shown::readable("the page without a token") else {
         return;
     };
     let browser = &shown.browser;
@@ -172,12 +176,7 @@ fn no_other_site_acts_in_the_name_of_who_has_logged_in() {
 
 #[test]
 fn a_session_ends_with_the_log_out_and_with_its_token() {
-    let shown = Shown::of("logging out", |dashboard| {
-        dashboard
-            .arg("--read-without-token")
-            .env("STYLEFLEET_DASHBOARD_TOKEN", TOKEN);
-    });
-    let Some(shown) = shown else {
+    let Some(shown) = Shown::readable("logging out") else {
         return;
     };
     let browser = &shown.browser;
