@@ -25,6 +25,7 @@ mod device;
 mod engine;
 mod error;
 mod evaluation;
+pub(crate) mod flow;
 mod image;
 mod kept;
 mod memory;
