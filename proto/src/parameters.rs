@@ -6,7 +6,10 @@ use stylefleet_model::stylize::{
     Parameters, Pooling, Precision, Size, StyleLoss, TotalVariation,
 };
 use stylefleet_model::train::Training;
-use stylefleet_model::{Choice, Invalid, with_stylize_parameters, with_training_parameters};
+use stylefleet_model::video::{Codec, Temporal};
+use stylefleet_model::{
+    Choice, Invalid, with_stylize_parameters, with_temporal_parameters, with_training_parameters,
+};
 
 use crate::check::required;
 use crate::wire;
@@ -49,6 +52,7 @@ macro_rules! convert {
 
 with_stylize_parameters!(convert, Parameters);
 with_training_parameters!(convert, Training);
+with_temporal_parameters!(convert, Temporal);
 
 macro_rules! as_it_is {
     ($($type:ty),*) => {
@@ -94,6 +98,7 @@ macro_rules! by_number {
 }
 
 by_number!(
+    Codec,
     ContentLoss,
     Format,
     KeepColors,

@@ -9,6 +9,7 @@ use stylefleet_model::apply::{Apply, Share};
 use stylefleet_model::stylize::{Size, Stylize};
 use stylefleet_model::train::Train;
 use stylefleet_model::trained::StyleName;
+use stylefleet_model::video::{Chunk, Encoding, TimeBase, Video, Way};
 use stylefleet_model::{Invalid, RoleRule, Valid};
 
 use crate::check::required;
@@ -56,19 +57,12 @@ impl Specification for Valid<Stylize> {
     const KIND: &'static str = "stylize";
 
     fn encode(&self) -> Vec<u8> {
-        let message = wire::Stylize {
-            weights: self.weights.clone(),
-            parameters: Some((&self.parameters).into()),
-        };
-        message.encode_to_vec()
+        wire::Stylize::from(&**self).encode_to_vec()
     }
 
     fn decode(message: &[u8]) -> Result<Self, Invalid> {
         let message: wire::Stylize = read(message)?;
-        Self::new(Stylize {
-            weights: message.weights,
-            parameters: required("parameters", message.parameters)?.try_into()?,
-        })
+        Self::new(message.try_into()?)
     }
 
     fn roles(&self) -> Vec<RoleRule> {
@@ -107,22 +101,124 @@ impl Specification for Valid<Apply> {
     const KIND: &'static str = "apply";
 
     fn encode(&self) -> Vec<u8> {
-        let share = |share: &Share| wire::Share {
-            style: share.style.to_string(),
-            weight: share.weight,
+        wire::Apply::from(&**self).encode_to_vec()
+    }
+
+    fn decode(message: &[u8]) -> Result<Self, Invalid> {
+        let message: wire::Apply = read(message)?;
+        Self::new(message.try_into()?)
+    }
+
+    fn roles(&self) -> Vec<RoleRule> {
+        Apply::roles(self)
+    }
+}
+
+impl Specification for Valid<Video> {
+    const KIND: &'static str = "video";
+
+    fn encode(&self) -> Vec<u8> {
+        let Video {
+            chunk,
+            way,
+            encoding,
+        } = &**self;
+        let (way, temporal) = match way {
+            Way::Optimize { picture, temporal } => {
+                let way = wire::video::Way::Optimize(picture.into());
+                (way, Some(temporal.into()))
+            }
+            Way::Apply(apply) => (wire::video::Way::Apply(apply.into()), None),
         };
-        let message = wire::Apply {
-            styles: self.styles.iter().map(share).collect(),
-            size: self.size.map(Into::into),
-            keep_colors: self.keep_colors.to_wire(),
-            format: self.format.to_wire(),
-            precision: self.precision.to_wire(),
+        let message = wire::Video {
+            times: chunk.times.clone(),
+            time_base: Some(wire::TimeBase {
+                numerator: chunk.time_base.numerator,
+                denominator: chunk.time_base.denominator,
+            }),
+            is_shared: chunk.is_shared,
+            codec: encoding.codec.to_wire(),
+            crf: encoding.crf,
+            depth: encoding.depth,
+            way: Some(way),
+            temporal,
         };
         message.encode_to_vec()
     }
 
     fn decode(message: &[u8]) -> Result<Self, Invalid> {
-        let message: wire::Apply = read(message)?;
+        let message: wire::Video = read(message)?;
+        let time_base = required("time_base", message.time_base)?;
+        let way = match required("way", message.way)? {
+            wire::video::Way::Optimize(picture) => Way::Optimize {
+                picture: picture.try_into()?,
+                temporal: required("temporal", message.temporal)?.try_into()?,
+            },
+            wire::video::Way::Apply(apply) => Way::Apply(apply.try_into()?),
+        };
+        Self::new(Video {
+            chunk: Chunk {
+                times: message.times,
+                time_base: TimeBase {
+                    numerator: time_base.numerator,
+                    denominator: time_base.denominator,
+                },
+                is_shared: message.is_shared,
+            },
+            way,
+            encoding: Encoding {
+                codec: Field::from_wire("codec", message.codec)?,
+                crf: message.crf,
+                depth: message.depth,
+            },
+        })
+    }
+
+    fn roles(&self) -> Vec<RoleRule> {
+        Video::roles(self)
+    }
+}
+
+impl From<&Stylize> for wire::Stylize {
+    fn from(stylize: &Stylize) -> Self {
+        Self {
+            weights: stylize.weights.clone(),
+            parameters: Some((&stylize.parameters).into()),
+        }
+    }
+}
+
+impl TryFrom<wire::Stylize> for Stylize {
+    type Error = Invalid;
+
+    fn try_from(message: wire::Stylize) -> Result<Self, Invalid> {
+        Ok(Self {
+            weights: message.weights,
+            parameters: required("parameters", message.parameters)?.try_into()?,
+        })
+    }
+}
+
+impl From<&Apply> for wire::Apply {
+    fn from(apply: &Apply) -> Self {
+        let share = |share: &Share| wire::Share {
+            style: share.style.to_string(),
+            weight: share.weight,
+        };
+        Self {
+            styles: apply.styles.iter().map(share).collect(),
+            size: apply.size.map(Into::into),
+            keep_colors: apply.keep_colors.to_wire(),
+            format: apply.format.to_wire(),
+            precision: apply.precision.to_wire(),
+        }
+    }
+}
+
+impl TryFrom<wire::Apply> for Apply {
+    type Error = Invalid;
+
+    fn try_from(message: wire::Apply) -> Result<Self, Invalid> {
         let share = |share: wire::Share| {
             Ok(Share {
                 style: style(&share.style)?,
@@ -130,17 +226,13 @@ impl Specification for Valid<Apply> {
             })
         };
         let styles = message.styles.into_iter().map(share);
-        Self::new(Apply {
-            styles: styles.collect::<Result<_, _>>()?,
+        Ok(Self {
+            styles: styles.collect::<Result<_, Invalid>>()?,
             size: message.size.map(Into::into),
             keep_colors: Field::from_wire("keep_colors", message.keep_colors)?,
             format: Field::from_wire("format", message.format)?,
             precision: Field::from_wire("precision", message.precision)?,
         })
-    }
-
-    fn roles(&self) -> Vec<RoleRule> {
-        Apply::roles(self)
     }
 }
 

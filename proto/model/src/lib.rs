@@ -20,6 +20,7 @@ mod text;
 pub mod train;
 pub mod trained;
 mod valid;
+pub mod video;
 
 pub use cause::{Cause, with_sources};
 pub use choice::Choice;

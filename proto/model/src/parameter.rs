@@ -41,6 +41,8 @@ pub enum Heading {
     Effort,
     /// How a network is trained.
     Training,
+    /// What holds the frames of a video together.
+    Time,
 }
 
 /// The numbers that a parameter may have.
@@ -97,6 +99,7 @@ impl Heading {
             Self::Objective => "The objective",
             Self::Effort => "The effort",
             Self::Training => "The training",
+            Self::Time => "The video",
         }
     }
 }

@@ -91,7 +91,7 @@ pub(crate) fn save_with(
     failure.into_inner().map_or(Ok(bytes), Err)
 }
 
-/// A 32-bit tensor to be written.
+/// A tensor to be written: 32-bit numbers, or bytes.
 struct Saved<'a> {
     tensor: &'a Tensor,
     shape: Vec<usize>,
@@ -101,7 +101,11 @@ struct Saved<'a> {
 
 impl View for Saved<'_> {
     fn dtype(&self) -> Dtype {
-        Dtype::F32
+        if self.tensor.kind() == Kind::Uint8 {
+            Dtype::U8
+        } else {
+            Dtype::F32
+        }
     }
 
     fn shape(&self) -> &[usize] {
@@ -119,7 +123,7 @@ impl View for Saved<'_> {
     }
 
     fn data_len(&self) -> usize {
-        self.tensor.numel() * size_of::<f32>()
+        size_of_data(self.tensor)
     }
 }
 
@@ -147,6 +151,17 @@ impl Checkpoint<'_> {
     /// The kind's state beside its tensors.
     pub fn state<T: DeserializeOwned>(&self) -> Result<T, Error> {
         T::deserialize(&self.header.state).map_err(caused_by)
+    }
+
+    /// A tensor of bytes, if there is one of that name.
+    pub(crate) fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let Ok(view) = self.file.tensor(name) else {
+            return Ok(None);
+        };
+        if view.dtype() != Dtype::U8 {
+            return Err(unusable(format!("{name} is no bytes")));
+        }
+        Ok(Some(view.data().to_vec()))
     }
 
     /// A tensor of so many values, 32-bit and finite, on the CPU.
@@ -232,9 +247,14 @@ pub(crate) fn is_finite(tensor: &Tensor) -> Result<bool, Error> {
 
 fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, Error> {
     let tensor = tensor.f_to_device(Device::Cpu)?.f_contiguous()?;
-    let mut bytes = vec![0; tensor.numel() * size_of::<f32>()];
+    let mut bytes = vec![0; size_of_data(&tensor)];
     tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
     Ok(bytes)
+}
+
+/// Bytes of the values.
+fn size_of_data(tensor: &Tensor) -> usize {
+    tensor.numel() * tensor.kind().elt_size_in_bytes()
 }
 
 /// The error of a checkpoint that cannot be used.

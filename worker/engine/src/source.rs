@@ -31,6 +31,15 @@ impl Source {
         }
     }
 
+    /// An image that was decoded already, `[1, 3, H, W]`, R, G, B, 0 to 255, 32-bit, on the CPU. It
+    /// can be read once. `bytes` tell it from others.
+    pub(crate) fn decoded(name: impl Into<String>, bytes: Vec<u8>, pixels: Tensor) -> Self {
+        let source = Self::new(name, bytes);
+        let notes = Vec::new();
+        *source.ahead() = Some(Image { pixels, notes });
+        source
+    }
+
     /// Reads the image now, on whatever thread this is, so that a GPU does not wait for it later.
     /// It takes 12 bytes a pixel until the engine uses it. An error is left for the engine to find.
     pub fn read_ahead(&self, max_pixels: u64) {

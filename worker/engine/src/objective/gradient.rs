@@ -78,14 +78,19 @@ impl Loss {
         let (pooling, arithmetic) = (self.objective.pooling, self.arithmetic);
         let perceived = vgg.backward(activations, pooling, arithmetic, pull)?;
         let smooth = match variation {
-            Some(term) => Tensor::f_run_backward(&[term], &[seen], false, false)?.pop(),
+            Some(term) => Tensor::f_run_backward(&[term], &[&seen], false, false)?.pop(),
             None => None,
         };
-        match (perceived, smooth) {
-            (Some(perceived), Some(smooth)) => Ok(perceived.f_add(&smooth)?),
-            (Some(gradient), None) | (None, Some(gradient)) => Ok(gradient),
-            (None, None) => Err(Error::Torch("no gradient came back".into())),
+        let gradient = match (perceived, smooth) {
+            (Some(perceived), Some(smooth)) => perceived.f_add(&smooth)?,
+            (Some(gradient), None) | (None, Some(gradient)) => gradient,
+            (None, None) => return Err(Error::Torch("no gradient came back".into())),
+        };
+        if let Some(anchor) = &self.anchor {
+            let _no_grad = tch::no_grad_guard();
+            anchor.add_slope(&gradient, &seen, tile)?;
         }
+        Ok(gradient)
     }
 
     /// d loss / d activations of a layer: zero around the tile's own positions.

@@ -4,6 +4,7 @@
 //! sums. So a picture can be evaluated tile by tile, exactly: one pass adds up the moments and
 //! finds how the loss depends on them; a second one follows that back to the pixels.
 
+mod anchor;
 mod gradient;
 mod style;
 mod terms;
@@ -23,6 +24,7 @@ use stylefleet_model::stylize::{ContentLoss, Layer, LayerWeight, Parameters};
 
 use crate::Error;
 use style::{Region, divisor, moments, positions, regions, sides};
+pub(crate) use anchor::Anchor;
 pub(crate) use style::{Statistics, Style};
 use terms::{squares, total_variation};
 
@@ -42,6 +44,7 @@ pub(crate) struct Loss {
     content: BTreeMap<Layer, Tensor>,
     style_layers: Vec<Layer>,
     regions: Rc<[Region]>,
+    anchor: Option<Anchor>,
 }
 
 /// How the network runs.
@@ -111,6 +114,7 @@ impl Loss {
             content: BTreeMap::new(),
             regions: regions(objective.style_loss, &style_layers, styles)?.into(),
             style_layers,
+            anchor: None,
         };
         loss.content = loss.activations(vgg, content, &content_layers)?;
         if objective.normalize_gradients {
@@ -136,7 +140,13 @@ impl Loss {
             content: self.activations(vgg, content, &layers)?,
             style_layers: self.style_layers.clone(),
             regions: Rc::clone(&self.regions),
+            anchor: None,
         })
+    }
+
+    /// The same, with pixels held to given values.
+    pub fn with_anchor(self, anchor: Option<Anchor>) -> Self {
+        Self { anchor, ..self }
     }
 
     /// The same, in which the style counts only that `part`, from 0 to 1.
@@ -248,10 +258,13 @@ impl Loss {
                 });
             }
         }
-        let mut parts = Vec::with_capacity(2);
+        let mut parts = Vec::with_capacity(3);
         parts.extend(content.map(|term| ("content", term)));
         if let Some(term) = &view.variation {
             parts.push(("tv", term.f_detach()?));
+        }
+        if let Some(anchor) = &self.anchor {
+            parts.push(("temporal", anchor.term(&view.seen, tile)?));
         }
         Ok(Sums {
             moments: all_moments,

@@ -79,3 +79,40 @@ fn tiles_give_the_whole_pictures_loss_and_gradient() {
         }
     }
 }
+
+#[test]
+fn anchored_pixels_are_held_to_their_values() {
+    let vgg = Vgg::load(&weights(), device()).expect("loads");
+    let objective = objective("gatys");
+    tch::manual_seed(2);
+    let images = [(); 3].map(|()| noise(137, 203));
+    let [content, target, picture] = images
+        .each_ref()
+        .map(|image| to_network(image, objective.means, device()).expect("converts"));
+    let weights = Tensor::rand([1, 1, 137, 203], (Kind::Float, device()));
+    let away = &picture - &target;
+    let term = (&weights * away.square()).sum(Kind::Double);
+    let slope = (&weights * &away * 2.0).reshape([-1]);
+    let anchor = Anchor { target, weights };
+    for most_pixels in [u64::MAX, 0] {
+        let mode = Mode {
+            arithmetic: Arithmetic::F32,
+            most_pixels,
+        };
+        let statistics = statistics(&objective, &vgg, &content, mode).expect("runs");
+        let style = Style {
+            statistics: &statistics,
+            share: 1.0,
+            mask: None,
+        };
+        let loss = Loss::new(&objective, &vgg, &content, &[style], mode).expect("runs");
+        let free = loss.evaluate(&vgg, &picture).expect("runs");
+        let loss = loss.with_anchor(Some(anchor.shallow_clone()));
+        let held = loss.evaluate(&vgg, &picture).expect("runs");
+        let off = (held.terms["temporal"] / term.double_value(&[]) - 1.0).abs();
+        assert!(off < 1e-5, "the term is off by {off}");
+        let added = &held.gradient - &free.gradient;
+        let off = ((&added - &slope).norm() / slope.norm()).double_value(&[]);
+        assert!(off < 1e-4, "the gradient is off by {off}");
+    }
+}

@@ -5,3 +5,4 @@ mod curve;
 mod picture;
 pub mod stylize;
 pub mod train;
+mod video;

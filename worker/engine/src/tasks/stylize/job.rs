@@ -15,7 +15,7 @@ use crate::arithmetic::Arithmetic;
 use crate::image::{self, Extent, fitted, pixels_of, resized};
 use crate::memory::{Fit, Memory};
 use crate::minimize::{Minimizer, Point, Spectrum, Step};
-use crate::objective::{self, Loss, Mode};
+use crate::objective::{self, Anchor, Loss, Mode};
 use crate::observer::Halt;
 use crate::tasks::curve::figures_of;
 use crate::vgg::{Vgg, bounds, from_network, to_network};
@@ -27,6 +27,8 @@ pub(super) struct Job<'a> {
     pub targets: &'a mut Targets,
     pub request: &'a Request,
     pub inputs: Inputs,
+    /// What the finished picture's pixels are held to, at its size.
+    pub anchor: Option<Anchor>,
     pub memory: Memory,
     pub monitor: Monitor<'a>,
 }
@@ -184,7 +186,9 @@ impl Job<'_> {
         });
         let styles = styles.collect::<Result<Vec<_>, Error>>()?;
         let content = self.at_scale(&self.inputs.content, self.monitor.scale())?;
-        Loss::new(objective, self.vgg, &content, &styles, mode)
+        let loss = Loss::new(objective, self.vgg, &content, &styles, mode)?;
+        let anchor = self.anchor.as_ref().filter(|_| self.monitor.is_last_scale());
+        Ok(loss.with_anchor(anchor.map(Anchor::shallow_clone)))
     }
 
     /// Iterates at the current scale.

@@ -12,6 +12,7 @@ pub(super) mod scales;
 mod styles;
 mod targets;
 
+pub(super) use picture::Picture;
 pub use request::{Request, Style};
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use stylefleet_model::Figures;
 use stylefleet_model::stylize::{Format, Precision};
+use tch::Tensor;
 
 use crate::tasks::curve::{self, CurvePoint};
 use crate::tasks::picture;
@@ -12,7 +13,7 @@ use crate::{Error, Finished, Output, image};
 
 /// A finished picture and how it came about.
 #[derive(Debug, Clone)]
-pub(super) struct Picture {
+pub(in crate::tasks) struct Picture {
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.
@@ -69,6 +70,13 @@ impl Picture {
 
     fn into_output(self, format: Format) -> Output {
         picture::output(format, move || self.encode(format))
+    }
+
+    /// The picture as `[1, 3, H, W]`, 0 to 255, on the CPU.
+    pub fn tensor(&self) -> Result<Tensor, Error> {
+        let shape = [1, i64::from(self.height), i64::from(self.width), 3];
+        let rows = Tensor::f_from_slice(&self.pixels)?.f_reshape(shape)?;
+        Ok(rows.f_permute([0, 3, 1, 2])?.f_mul_scalar(255.0)?)
     }
 
     /// The picture as a file.

@@ -10,6 +10,7 @@ use super::picture::Picture;
 use super::scales::schedule;
 use super::styles::Styles;
 use super::targets::Targets;
+use crate::objective::Anchor;
 use crate::{Engine, Error, Observer, Outcome, Source, Task};
 
 /// One picture to make.
@@ -72,9 +73,20 @@ impl Request {
         checkpoint: Option<&[u8]>,
         observer: &mut dyn Observer,
     ) -> Result<Outcome<Picture>, Error> {
+        self.redraw_held(engine, None, checkpoint, observer)
+    }
+
+    /// Makes the picture, with its pixels held to values of their own if there is an anchor.
+    pub(in crate::tasks) fn redraw_held(
+        &self,
+        engine: &mut Engine,
+        anchor: Option<Anchor>,
+        checkpoint: Option<&[u8]>,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome<Picture>, Error> {
         engine.vgg(self.parameters.network)?;
         let mut kept: Kept = engine.kept.take();
-        let outcome = self.redraw_with(&mut kept, engine, checkpoint, observer);
+        let outcome = self.redraw_with(&mut kept, engine, anchor, checkpoint, observer);
         engine.kept.put(kept);
         outcome
     }
@@ -83,6 +95,7 @@ impl Request {
         &self,
         kept: &mut Kept,
         engine: &mut Engine,
+        anchor: Option<Anchor>,
         checkpoint: Option<&[u8]>,
         observer: &mut dyn Observer,
     ) -> Result<Outcome<Picture>, Error> {
@@ -97,6 +110,7 @@ impl Request {
             targets: &mut kept.targets,
             request: self,
             inputs,
+            anchor,
             memory,
         };
         job.run(checkpoint)
