@@ -127,13 +127,17 @@ impl Failure {
 
 fn class_of(error: &Error) -> Reason {
     match error {
-        Error::Image { .. } | Error::Model { .. } | Error::Photographs { .. } => Reason::Input,
+        Error::Image { .. } | Error::Clip(_) | Error::Model { .. } | Error::Photographs { .. } => {
+            Reason::Input
+        }
         Error::Request(_) => Reason::Request,
         Error::NotFinite(_) | Error::Diverged { .. } => Reason::Numbers,
         Error::OutOfMemory(_) | Error::Memory { .. } => Reason::Memory,
         Error::NoNetwork | Error::Weights { .. } => Reason::Weights,
         Error::Input { .. } => Reason::Store,
         Error::Torch(_) => Reason::Engine,
-        Error::Checkpoint(_) | Error::Device { .. } | Error::Encoding { .. } => Reason::Worker,
+        Error::Checkpoint(_) | Error::Device { .. } | Error::Encoding { .. } | Error::Ffmpeg(_) => {
+            Reason::Worker
+        }
     }
 }

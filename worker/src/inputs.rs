@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use stylefleet_proto::{Digest, Input, keys};
-use stylefleet_transport::store::Store;
+use stylefleet_transport::store::{Store, StoreError};
 use tempfile::NamedTempFile;
 
 use crate::failure::Failure;
@@ -58,6 +58,29 @@ impl Inputs {
         }
         self.keep(sha256, bytes.clone()).await;
         Ok(bytes)
+    }
+
+    /// A file with the bytes of `input`, checked against its hash. It has no name in a folder, and
+    /// is gone once it is closed. What is large enough to need one is not cached.
+    pub async fn file(&self, input: &Input) -> Result<File, Failure> {
+        let Input { sha256, name, .. } = input.clone();
+        let folder = std::env::temp_dir();
+        let failed = |source: io::Error| StoreError::File {
+            action: "write",
+            path: folder.display().to_string(),
+            source,
+        };
+        let named = NamedTempFile::new_in(&folder).map_err(failed)?;
+        match self
+            .store
+            .get_file(&keys::input(&sha256), named.path(), &sha256)
+            .await
+        {
+            Ok(true) => Ok(File::open(named.path()).map_err(failed)?),
+            Ok(false) => Err(Failure::Missing { name, sha256 }),
+            Err(StoreError::Mismatch { .. }) => Err(Failure::Altered { name, sha256 }),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn cached(&self, sha256: &Digest) -> Option<Bytes> {
@@ -154,6 +177,8 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::os::unix::fs::MetadataExt;
     use std::time::Duration;
 
     use stylefleet_transport::store::MemoryStore;
@@ -185,6 +210,27 @@ mod tests {
         store.delete(&key).await.expect("removes");
         let cached = inputs.get(&input(b"one")).await.expect("from the cache");
         assert_eq!(cached, "one");
+    }
+
+    #[tokio::test]
+    async fn files_are_checked_and_have_no_name() {
+        let store = Arc::new(MemoryStore::default());
+        let put = |file: &'static [u8], bytes: &'static [u8]| {
+            let (store, key) = (store.clone(), keys::input(&Digest::of(file)));
+            async move { store.put(&key, bytes.into()).await.expect("writes") }
+        };
+        put(b"one", b"one").await;
+        put(b"two", b"another").await;
+        let inputs = Inputs::new(store.clone(), None);
+        let mut file = inputs.file(&input(b"one")).await.expect("is there");
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).expect("reads");
+        assert_eq!(bytes, b"one");
+        assert_eq!(file.metadata().expect("is told").nlink(), 0);
+        let altered = inputs.file(&input(b"two")).await;
+        assert!(matches!(altered, Err(Failure::Altered { .. })));
+        let missing = inputs.file(&input(b"three")).await;
+        assert!(matches!(missing, Err(Failure::Missing { .. })));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod apply;
 mod stylize;
 mod train;
+mod video;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::inputs::Inputs;
 use apply::Apply;
 use stylize::Stylize;
 use train::Train;
+use video::Video;
 
 /// A kind of job: turns jobs into tasks for the engine.
 #[async_trait]
@@ -78,6 +80,7 @@ impl Kinds {
             .with(Apply::default())
             .with(Stylize)
             .with(Train)
+            .with(Video::default())
     }
 
     /// These and `kind`.

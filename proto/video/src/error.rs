@@ -116,6 +116,16 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether it may go well on another machine, or later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::NoTool { .. } | Self::BadTool { .. } | Self::Unwritten { .. } | Self::Io { .. }
+        )
+    }
+}
+
 /// With a colon before it, if anything was said.
 fn because(said: &str) -> String {
     match said {

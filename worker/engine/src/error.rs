@@ -70,6 +70,12 @@ pub enum Error {
         #[source]
         reason: Cause,
     },
+    /// A clip cannot be redrawn.
+    #[error("{0}")]
+    Clip(#[source] Cause),
+    /// ffmpeg is missing or fails on this machine, or there is no room on its disk.
+    #[error("{0}")]
+    Ffmpeg(#[source] Cause),
     /// There is too little to train on.
     #[error(
         "{readable} of its photographs can be read, and {needed} are needed: give it more with \
@@ -122,6 +128,7 @@ impl Error {
             self,
             Self::NoNetwork
                 | Self::Input { .. }
+                | Self::Ffmpeg(_)
                 | Self::OutOfMemory(_)
                 | Self::Memory { .. }
                 | Self::Torch(_)

@@ -47,6 +47,7 @@ pub use evaluation::Evaluation;
 pub use observer::{Control, Observer, State};
 pub use source::Source;
 pub use stylefleet_model::{Cause, Figures, Progress};
+pub use stylefleet_video::Tools;
 pub use task::{Finished, Outcome, Output, Task};
 pub use weights::SETUP_FILE;
 

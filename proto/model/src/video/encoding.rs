@@ -110,13 +110,22 @@ mod tests {
             let encoding = Encoding { codec, crf, depth };
             encoding.validate().expect_err("refused").to_string()
         };
-        assert_eq!(refused(Codec::H264, Some(52), 8), "crf: is 52, must be 0 to 51");
+        assert_eq!(
+            refused(Codec::H264, Some(52), 8),
+            "crf: is 52, must be 0 to 51"
+        );
         assert_eq!(refused(Codec::Vp9, None, 8), "crf: is missing for vp9");
         assert_eq!(
             refused(Codec::Ffv1, Some(3), 8),
             "crf: has no meaning for ffv1: leave it out"
         );
-        assert_eq!(refused(Codec::Prores, None, 8), "depth: is 8, prores has 10");
-        assert_eq!(refused(Codec::Av1, Some(3), 12), "depth: is 12, av1 has 8 and 10");
+        assert_eq!(
+            refused(Codec::Prores, None, 8),
+            "depth: is 8, prores has 10"
+        );
+        assert_eq!(
+            refused(Codec::Av1, Some(3), 12),
+            "depth: is 12, av1 has 8 and 10"
+        );
     }
 }

@@ -28,6 +28,8 @@ pub struct Chunk {
     pub times: Vec<i64>,
     /// The unit.
     pub time_base: TimeBase,
+    /// The time of the video's first frame, at most that of the chunk's.
+    pub start: i64,
     /// Whether the last frame is the first of the next chunk: it is made so that the frames before
     /// it lead to it, but it is no part of the result.
     pub is_shared: bool,
@@ -87,7 +89,10 @@ impl Video {
             Way::Apply(apply) => (apply.roles(), Apply::content()),
         };
         let others = rules.into_iter().filter(|rule| rule.role != content);
-        [RoleRule::required(Self::clip())].into_iter().chain(others).collect()
+        [RoleRule::required(Self::clip())]
+            .into_iter()
+            .chain(others)
+            .collect()
     }
 }
 
@@ -104,6 +109,12 @@ impl Validate for Chunk {
         let is_rising = |pair: &[i64]| pair[0] < pair[1];
         if !self.times.windows(2).all(is_rising) {
             return Err(Invalid::new("chunk", "has frames whose times do not rise"));
+        }
+        if self.times[0]
+            .checked_sub(self.start)
+            .is_none_or(|after| after < 0)
+        {
+            return Err(Invalid::new("chunk", "begins before the video"));
         }
         let TimeBase {
             numerator,
@@ -136,10 +147,16 @@ impl Way {
 impl Validate for Way {
     fn validate(&self) -> Result<(), Invalid> {
         if !matches!(self.size(), Some(Size::Exact { .. })) {
-            return Err(Invalid::new("size", "is not exact, as that of a video must be"));
+            return Err(Invalid::new(
+                "size",
+                "is not exact, as that of a video must be",
+            ));
         }
         if self.format() != Format::Png {
-            return Err(Invalid::new("format", "has no meaning for a video: leave it out"));
+            return Err(Invalid::new(
+                "format",
+                "has no meaning for a video: leave it out",
+            ));
         }
         match self {
             Self::Optimize { picture, temporal } => {
@@ -187,6 +204,7 @@ mod tests {
                     numerator: 1,
                     denominator: 25,
                 },
+                start: -1,
                 is_shared: true,
             },
             way: Way::Apply(Apply {
@@ -213,7 +231,8 @@ mod tests {
     #[test]
     fn names_what_is_wrong() {
         type Change = fn(&mut Video, &mut Stylize);
-        let cases: [(Change, &str); 9] = [
+        let cases: [(Change, &str); 10] = [
+            (|v, _| v.chunk.start = 0, "chunk: begins before the video"),
             (
                 |v, _| v.chunk.times.clear(),
                 "chunk: has 0 frames, must have 1 to 1024",

@@ -28,7 +28,10 @@ impl Anchor {
 
     /// What a tile's own pixels add to the loss.
     pub(super) fn term(&self, seen: &Tensor, tile: &Tile) -> Result<Tensor, Error> {
-        let weighted = self.away(seen, tile)?.f_square()?.f_mul(&self.weights(tile)?)?;
+        let weighted = self
+            .away(seen, tile)?
+            .f_square()?
+            .f_mul(&self.weights(tile)?)?;
         Ok(weighted.f_sum(Kind::Float)?)
     }
 

@@ -23,8 +23,8 @@ use crate::vgg::{Kept, Vgg};
 use stylefleet_model::stylize::{ContentLoss, Layer, LayerWeight, Parameters};
 
 use crate::Error;
-use style::{Region, divisor, moments, positions, regions, sides};
 pub(crate) use anchor::Anchor;
+use style::{Region, divisor, moments, positions, regions, sides};
 pub(crate) use style::{Statistics, Style};
 use terms::{squares, total_variation};
 

@@ -5,4 +5,4 @@ mod curve;
 mod picture;
 pub mod stylize;
 pub mod train;
-mod video;
+pub mod video;

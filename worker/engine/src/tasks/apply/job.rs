@@ -90,11 +90,6 @@ impl<'a> Job<'a> {
 
     pub fn run(mut self) -> Result<Finished, Halt> {
         let picture = self.picture()?;
-        if !is_finite(&picture)? {
-            let model = &self.request.model;
-            let reason = "makes pictures that are not finite: train it anew, or ask for f32";
-            return Err(model.refuse(reason).into());
-        }
         let Extent { width, height } = self.extent;
         // The picture is done: whether to go on does not matter.
         let _ = report(self.observer, pictures(1));
@@ -127,7 +122,18 @@ impl<'a> Job<'a> {
     }
 
     /// The finished picture, on the CPU.
-    fn picture(&mut self) -> Result<Tensor, Halt> {
+    pub fn picture(&mut self) -> Result<Tensor, Halt> {
+        let _no_grad = tch::no_grad_guard();
+        let picture = self.redrawn_everywhere()?;
+        if !is_finite(&picture)? {
+            let model = &self.request.model;
+            let reason = "makes pictures that are not finite: train it anew, or ask for f32";
+            return Err(model.refuse(reason).into());
+        }
+        Ok(picture)
+    }
+
+    fn redrawn_everywhere(&mut self) -> Result<Tensor, Halt> {
         let regions = std::mem::take(&mut self.regions);
         let picture = if let [
             Region {

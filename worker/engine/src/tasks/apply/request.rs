@@ -7,7 +7,7 @@ use std::time::Instant;
 use stylefleet_model::apply::Apply;
 use stylefleet_model::trained::{Header, Trained};
 use stylefleet_model::{Digest, Valid};
-use tch::Device;
+use tch::{Device, Tensor};
 
 use super::job::{Job, pictures, report};
 use crate::arithmetic::Arithmetic;
@@ -100,20 +100,41 @@ impl Task for Request {
 }
 
 impl Request {
+    /// Only the picture, `[1, 3, H, W]`, R, G, B, 0 to 255, on the CPU.
+    pub(in crate::tasks) fn picture(
+        &self,
+        engine: &mut Engine,
+        observer: &mut dyn Observer,
+    ) -> Result<Tensor, Halt> {
+        let mut kept: Kept = engine.kept.take();
+        let picture = self.job(&mut kept, engine, observer);
+        let picture = picture.and_then(|mut job| job.picture());
+        engine.kept.put(kept);
+        picture
+    }
+
     fn redraw(
         &self,
         kept: &mut Kept,
         engine: &Engine,
         observer: &mut dyn Observer,
     ) -> Result<Finished, Halt> {
-        let _no_grad = tch::no_grad_guard();
+        self.job(kept, engine, observer)?.run()
+    }
+
+    fn job<'a>(
+        &'a self,
+        kept: &'a mut Kept,
+        engine: &Engine,
+        observer: &'a mut dyn Observer,
+    ) -> Result<Job<'a>, Halt> {
         report(observer, pictures(0))?;
         let arithmetic = match Arithmetic::asked(self.asked.precision) {
             Some(asked) => asked,
             None => kept.arithmetic(engine.device)?,
         };
         let network = kept.network(&self.model, engine.device)?;
-        Job::new(self, network, arithmetic, engine, observer)?.run()
+        Ok(Job::new(self, network, arithmetic, engine, observer)?)
     }
 }
 

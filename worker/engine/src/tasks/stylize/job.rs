@@ -187,7 +187,10 @@ impl Job<'_> {
         let styles = styles.collect::<Result<Vec<_>, Error>>()?;
         let content = self.at_scale(&self.inputs.content, self.monitor.scale())?;
         let loss = Loss::new(objective, self.vgg, &content, &styles, mode)?;
-        let anchor = self.anchor.as_ref().filter(|_| self.monitor.is_last_scale());
+        let anchor = self
+            .anchor
+            .as_ref()
+            .filter(|_| self.monitor.is_last_scale());
         Ok(loss.with_anchor(anchor.map(Anchor::shallow_clone)))
     }
 

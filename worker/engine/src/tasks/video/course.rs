@@ -45,7 +45,10 @@ pub(super) fn course(frames: usize, passes: u32, is_shared: bool) -> Vec<Visit> 
     }
     // Those that are neither the first nor shared.
     let inner = 1..frames - usize::from(is_shared);
-    visits.extend(stage("frames", inner.clone().map(|frame| (frame, Way::After))));
+    visits.extend(stage(
+        "frames",
+        inner.clone().map(|frame| (frame, Way::After)),
+    ));
     let between = |frame: usize, beside: usize, share: f64| {
         let way = Way::Between { beside, share };
         (beside < frames).then_some((frame, way))
@@ -54,10 +57,16 @@ pub(super) fn course(frames: usize, passes: u32, is_shared: bool) -> Vec<Visit> 
         let is_back = pass % 2 == 1;
         visits.extend(if is_back {
             let back = inner.clone().rev();
-            stage("back", back.filter_map(|frame| between(frame, frame + 1, 0.5)))
+            stage(
+                "back",
+                back.filter_map(|frame| between(frame, frame + 1, 0.5)),
+            )
         } else {
             let forth = inner.clone();
-            stage("forth", forth.filter_map(|frame| between(frame, frame - 1, 0.5)))
+            stage(
+                "forth",
+                forth.filter_map(|frame| between(frame, frame - 1, 0.5)),
+            )
         });
     }
     if is_shared {
@@ -120,7 +129,9 @@ mod tests {
 
     #[test]
     fn what_a_frame_is_made_from_is_there() {
-        for (frames, passes, is_shared) in [(1, 1, false), (2, 4, true), (9, 3, true), (30, 2, false)] {
+        for (frames, passes, is_shared) in
+            [(1, 1, false), (2, 4, true), (9, 3, true), (30, 2, false)]
+        {
             let mut made = vec![false; frames];
             for visit in course(frames, passes, is_shared) {
                 match visit.way {

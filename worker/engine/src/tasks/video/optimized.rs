@@ -5,10 +5,11 @@ use std::time::Instant;
 use stylefleet_model::stylize::{Init, KeepColors, Parameters, Stylize};
 use stylefleet_model::video::Temporal;
 use stylefleet_model::{Figures, Valid};
+use stylefleet_video::Depth;
 use tch::{Device, Tensor};
 
 use super::course::{Visit, Way, course};
-use super::frame::{self, Depth};
+use super::frame;
 use super::made::Made;
 use super::relay::{Clock, Relay, work};
 use super::temporal::{Known, Link};
@@ -138,7 +139,11 @@ impl Course<'_> {
         let mut visits = self.visits[self.made.position.visits..].iter();
         let of = |visit: &Visit| work(visit, [evaluations, coarse_evaluations], later);
         let [done, now, _] = self.clock.work;
-        self.clock.work = [done + now, visits.next().map_or(0.0, of), visits.map(of).sum()];
+        self.clock.work = [
+            done + now,
+            visits.next().map_or(0.0, of),
+            visits.map(of).sum(),
+        ];
     }
 
     /// A frame to redraw, on the device.
@@ -179,7 +184,11 @@ impl Course<'_> {
 
     /// What the frames before one say of it.
     fn known(&mut self, frame: usize, content: &Tensor) -> Result<Known, Error> {
-        let steps = if self.chunk.temporal.long_term { FAR } else { NEAR };
+        let steps = if self.chunk.temporal.long_term {
+            FAR
+        } else {
+            NEAR
+        };
         let mut known: Option<Known> = None;
         for step in steps.iter().filter(|&&step| step <= frame) {
             let moved = self.moved(content, frame - step)?;
@@ -222,7 +231,10 @@ impl Course<'_> {
             start: start.transpose()?,
             parameters: Valid::new(parameters).map_err(|e| Error::Request(e.to_string()))?,
         };
-        let anchor = aim.map(|aim| self.anchor(&aim.known)).transpose()?.flatten();
+        let anchor = aim
+            .map(|aim| self.anchor(&aim.known))
+            .transpose()?
+            .flatten();
         let Extent { width, height } = chunk.extent;
         let mut relay = Relay {
             observer: self.observer,
@@ -264,12 +276,19 @@ impl Course<'_> {
         let Chunk { extent, depth, .. } = *self.chunk;
         let raw = frame::raw(&picture.tensor()?, depth)?;
         let made = upload(&frame::tensor(&raw, extent, depth)?, self.engine.device)?;
-        let distance = aim.map(|aim| aim.known.distance(&made)).transpose()?.flatten();
-        self.made.frames.insert(visit.frame, frame::packed(&raw, extent, depth)?);
+        let distance = aim
+            .map(|aim| aim.known.distance(&made))
+            .transpose()?
+            .flatten();
+        self.made
+            .frames
+            .insert(visit.frame, frame::packed(&raw, extent, depth)?);
         let position = &mut self.made.position;
         position.visits += 1;
         position.evaluations += u64::from(picture.evaluations);
-        position.figures.insert(visit.frame, (picture.loss, distance));
+        position
+            .figures
+            .insert(visit.frame, (picture.loss, distance));
         if position.visits == 1 {
             position.first_loss = picture.loss;
         }
@@ -288,9 +307,18 @@ impl Made {
     /// beside them say, in grey levels.
     pub fn figures(&self) -> Figures {
         let losses = self.position.figures.values().map(|(loss, _)| *loss);
-        let distances = self.position.figures.values().filter_map(|(_, distance)| *distance);
-        let means = [("loss", mean(losses)), ("temporal.distance", mean(distances))];
-        let means = means.into_iter().filter_map(|(name, mean)| Some((name.to_owned(), mean?)));
+        let distances = self
+            .position
+            .figures
+            .values()
+            .filter_map(|(_, distance)| *distance);
+        let means = [
+            ("loss", mean(losses)),
+            ("temporal.distance", mean(distances)),
+        ];
+        let means = means
+            .into_iter()
+            .filter_map(|(name, mean)| Some((name.to_owned(), mean?)));
         means.collect()
     }
 }

@@ -70,7 +70,10 @@ impl Known {
     /// Root of the mean squared distance from `picture`, in grey levels, where it says something;
     /// none if it says nothing.
     pub fn distance(&self, picture: &Tensor) -> Result<Option<f64>, Error> {
-        let squares = picture.f_sub(&self.picture)?.f_square()?.f_mul(&self.mask)?;
+        let squares = picture
+            .f_sub(&self.picture)?
+            .f_square()?
+            .f_mul(&self.mask)?;
         let sum = squares.f_sum(Kind::Double)?.f_double_value(&[])?;
         let counted = 3.0 * self.mask.f_sum(Kind::Double)?.f_double_value(&[])?;
         Ok((counted > 0.0).then(|| (sum / counted).sqrt()))

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use stylefleet_model::Progress;
 use stylefleet_model::stylize::{Init, Parameters, Precision, Preset, Size, Stylize};
 use stylefleet_model::video::{Overrides, Temporal};
-use stylefleet_model::Progress;
+use stylefleet_video::Depth;
 use tch::{Kind, Tensor};
 
-use super::frame::{self, Depth};
+use super::frame;
 use super::made::Made;
 use super::optimized::{Chunk, Contents};
 use crate::golden::{engine, source};
@@ -128,7 +129,9 @@ impl Asked {
             frames: self.frames,
             is_shared: self.is_shared,
         };
-        chunk.run(contents, engine, checkpoint, watcher).expect("no error")
+        chunk
+            .run(contents, engine, checkpoint, watcher)
+            .expect("no error")
     }
 
     fn made(&self, engine: &mut Engine, contents: &mut Frames) -> Made {
@@ -166,9 +169,16 @@ fn temporal_error(pictures: &[Tensor]) -> f64 {
     let [right, down] = STEP;
     let (width, height) = (i64::from(EXTENT.width), i64::from(EXTENT.height));
     let squares = pictures.windows(2).map(|pair| {
-        let before = pair[0].narrow(2, down, height - down).narrow(3, right, width - right);
-        let after = pair[1].narrow(2, 0, height - down).narrow(3, 0, width - right);
-        (before - after).square().mean(Kind::Double).double_value(&[])
+        let before = pair[0]
+            .narrow(2, down, height - down)
+            .narrow(3, right, width - right);
+        let after = pair[1]
+            .narrow(2, 0, height - down)
+            .narrow(3, 0, width - right);
+        (before - after)
+            .square()
+            .mean(Kind::Double)
+            .double_value(&[])
     });
     (squares.sum::<f64>() / (pictures.len() - 1) as f64).sqrt()
 }
@@ -180,8 +190,15 @@ fn frames_hold_together() {
     let made = asked.made(&mut engine, &mut contents);
     let together = temporal_error(&pictures(&made));
     let apart = temporal_error(&one_by_one(&asked, &mut engine, &contents));
-    println!("{together:.2} {apart:.2} {:?} {:?}", made.figures(), made.position.figures);
-    assert!(together < 0.5 * apart, "{together:.2} and {apart:.2} one by one");
+    println!(
+        "{together:.2} {apart:.2} {:?} {:?}",
+        made.figures(),
+        made.position.figures
+    );
+    assert!(
+        together < 0.5 * apart,
+        "{together:.2} and {apart:.2} one by one"
+    );
 }
 
 /// Not a test: what weights come to, to choose one.
@@ -197,7 +214,10 @@ fn weights() {
     for weight in [0.0, 0.1, 0.3, 1.0, 3.0, 10.0] {
         for later in [10, 20] {
             let mut asked = Asked::new(60, frames);
-            (asked.temporal.temporal_weight, asked.temporal.frame_evaluations) = (weight, later);
+            (
+                asked.temporal.temporal_weight,
+                asked.temporal.frame_evaluations,
+            ) = (weight, later);
             let made = asked.made(&mut engine, &mut contents);
             let curve = made.position.curve.points().iter().map(|point| {
                 let temporal = point.terms.get("loss.temporal").copied().unwrap_or(0.0);

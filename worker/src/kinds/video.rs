@@ -1,0 +1,119 @@
+//! Chunks of videos, redrawn frame by frame.
+
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use stylefleet_engine::tasks::apply::Model;
+use stylefleet_engine::tasks::stylize::Style;
+use stylefleet_engine::tasks::video::{ClipFile, Inputs as Redrawn, Request};
+use stylefleet_engine::{Cause, Error, Tools};
+use stylefleet_model::apply::Apply;
+use stylefleet_model::stylize::Stylize;
+use stylefleet_model::video::{self, Way};
+use stylefleet_model::{Digest, Valid};
+use stylefleet_proto::{Input, Job, Specification};
+
+use super::{Assignment, Kind, source, source_if_any};
+use crate::failure::Failure;
+use crate::inputs::Inputs;
+
+/// The kind `video`.
+#[derive(Default)]
+pub struct Video {
+    /// The clip of the last job: the chunks of a video share one.
+    last: Mutex<Option<(Digest, ClipFile)>>,
+    /// The programs, once they were found.
+    tools: Mutex<Option<Tools>>,
+}
+
+/// What such a job asks for.
+type Asked = Valid<video::Video>;
+
+#[async_trait]
+impl Kind for Video {
+    fn name(&self) -> &'static str {
+        Asked::KIND
+    }
+
+    async fn prepare(&self, job: &Job, inputs: &Inputs) -> Result<Assignment, Failure> {
+        let asked: Asked = job.specification()?;
+        let tools = self.tools().await?;
+        let role = video::Video::clip();
+        let clip = job.input(&role).ok_or(Failure::NoInput(role))?;
+        let request = Request {
+            identity: job.id.to_string(),
+            clip: self.clip(clip, inputs).await?,
+            tools,
+            inputs: match &asked.way {
+                Way::Optimize { picture, .. } => styles(job, inputs, picture).await?,
+                Way::Apply(apply) => model(job, inputs, apply).await?,
+            },
+            asked: asked.clone(),
+        };
+        Assignment::new(request, &*asked)
+    }
+}
+
+impl Video {
+    /// The programs that read and write videos.
+    async fn tools(&self) -> Result<Tools, Failure> {
+        let known = || self.tools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tools) = known().clone() {
+            return Ok(tools);
+        }
+        let found = tokio::task::spawn_blocking(|| Tools::find(None)).await?;
+        let found = found.map_err(|error| Error::Ffmpeg(Cause::of(error)))?;
+        known().replace(found.clone());
+        Ok(found)
+    }
+
+    /// The clip, fetched unless it is there already. The one before is removed first.
+    async fn clip(&self, input: &Input, inputs: &Inputs) -> Result<ClipFile, Failure> {
+        let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = last().take().filter(|(sha256, _)| *sha256 == input.sha256);
+        let (path, held) = match kept {
+            Some((_, kept)) => (kept.path, kept.held),
+            None => {
+                let file = inputs.file(input).await?;
+                // What is started by this process finds it there.
+                let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+                (path.into(), Some(Arc::new(file)))
+            }
+        };
+        let clip = ClipFile {
+            name: input.name.to_string(),
+            path,
+            held,
+        };
+        last().replace((input.sha256, clip.clone()));
+        Ok(clip)
+    }
+}
+
+async fn styles(job: &Job, inputs: &Inputs, picture: &Stylize) -> Result<Redrawn, Failure> {
+    let mut styles = Vec::with_capacity(picture.weights.len());
+    for (index, weight) in picture.weights.iter().enumerate() {
+        styles.push(Style {
+            image: source(job, inputs, Stylize::style(index)).await?,
+            share: *weight,
+            mask: source_if_any(job, inputs, &Stylize::mask(index)).await?,
+        });
+    }
+    Ok(Redrawn::Styles(styles))
+}
+
+async fn model(job: &Job, inputs: &Inputs, apply: &Apply) -> Result<Redrawn, Failure> {
+    let role = Apply::model();
+    let input = job.input(&role).ok_or(Failure::NoInput(role))?;
+    let mut masks = Vec::with_capacity(apply.styles.len());
+    for index in 0..apply.styles.len() {
+        masks.push(source_if_any(job, inputs, &Apply::mask(index)).await?);
+    }
+    let model = Model {
+        name: input.name.to_string(),
+        sha256: input.sha256,
+        bytes: inputs.get(input).await?.to_vec().into(),
+    };
+    Ok(Redrawn::Model(model, masks))
+}
