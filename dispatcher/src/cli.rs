@@ -13,6 +13,7 @@ use crate::pictures::SubmitOptions;
 use crate::session::Session;
 use crate::stylize::{self, PictureOrders, RunOptions};
 use crate::train::{self, TrainOptions};
+use crate::video::{self, FetchVideoArgs, VideoOptions};
 
 /// Redraws pictures in the style of others, on as many devices as there are.
 #[derive(Debug, Parser)]
@@ -83,6 +84,37 @@ enum Command {
     )]
     Apply(Box<RunArgs<ApplyOptions>>),
 
+    /// Redraw a video, on this machine
+    ///
+    /// Each frame starts from the one before it, moved as the clip moves, and is held to it; or,
+    /// with --model, a trained network redraws each frame by itself. The video lands in FILE, with
+    /// the clip's sound and subtitles. Run again, the same command goes on from where it was
+    /// stopped. Ctrl-C stops it cleanly; a second one at once, which costs some seconds of work.
+    #[command(
+        after_long_help = video::manual::VIDEO,
+        allow_negative_numbers = true,
+        mut_arg("out", |out| out.value_name("FILE").help(VIDEO_FILE).long_help(VIDEO_FILE)),
+        mut_arg("curve", |option| option.hide(true))
+    )]
+    Video(Box<RunArgs<VideoOptions>>),
+
+    /// Hand a video to the fleet
+    ///
+    /// Takes the options of `video`. The clip is cut into chunks at scenes, which workers redraw
+    /// side by side. Done again, the same command hands in only what is missing.
+    #[command(
+        after_long_help = video::manual::SUBMIT,
+        allow_negative_numbers = true,
+        mut_arg("out", video_file),
+        mut_arg("curve", |option| option.hide(true))
+    )]
+    SubmitVideo(Box<SubmitArgs<VideoOptions>>),
+
+    /// Join what there is so far of a video that the fleet makes
+    ///
+    /// Where chunks are missing, the frame before stays.
+    FetchVideo(FetchVideoArgs),
+
     /// Look at model files, and write them in another form
     Models(ModelsArgs),
 
@@ -119,6 +151,24 @@ fn model_file(_: Arg) -> Arg {
         )
 }
 
+/// `--out` of `video`.
+const VIDEO_FILE: &str = "The video's file, .mp4, .mov, .mkv or .webm, or numbered images, as in \
+                          'frames/%05d.png'; its folder's .stylefleet holds the store [default: \
+                          out/styled.mp4]";
+
+/// `--out` of `submit-video`, which has a meaning without --wait too.
+fn video_file(_: Arg) -> Arg {
+    Arg::new("out")
+        .long("out")
+        .value_name("FILE")
+        .value_parser(clap::value_parser!(PathBuf))
+        .help(
+            "The video's file, .mp4, .mov, .mkv or .webm, or numbered images, as in \
+             'frames/%05d.png', which the codec follows from; with --wait, it is joined there \
+             [default: styled.mp4]",
+        )
+}
+
 impl Args {
     /// Runs the command.
     pub async fn perform(self, session: Session) -> Result<Ending, CommandError> {
@@ -128,6 +178,11 @@ impl Args {
             Command::Train(args) => session.run(*args).await,
             Command::SubmitTrain(args) => session.submit(*args).await,
             Command::Apply(args) => session.run(*args).await,
+            Command::Video(args) => session.run(*args).await,
+            Command::SubmitVideo(args) => session.submit(*args).await,
+            Command::FetchVideo(args) => {
+                session.with_store(|store| video::fetch(args, store)).await
+            }
             Command::Models(args) => Ok(models::run(args)?),
             Command::Dashboard(args) => {
                 let orders = |store| Arc::new(PictureOrders::new(store)) as _;

@@ -4,7 +4,8 @@
 //!
 //! A program is made of [`main`], of [`FleetCommand`], which are the commands of any fleet, and of
 //! [`RunArgs`] and [`SubmitArgs`] with the options of its kind. [`Args`] are those of the program
-//! that is shipped; its kinds are `stylize`, `train` and `apply`.
+//! that is shipped; its kinds are `stylize`, `train`, `apply` and
+//! `video`.
 
 mod apply;
 mod brokers;
@@ -33,6 +34,7 @@ mod stylize;
 mod table;
 pub mod testing;
 mod train;
+mod video;
 
 use std::process::ExitCode;
 
@@ -44,7 +46,7 @@ pub use cli::Args;
 pub use commands::{CommandError, Ending, FleetCommand, RunArgs, SubmitArgs};
 pub use images::buckets::{Buckets, Listings};
 pub use local::{Devices, Machine};
-pub use order::{Order, OrderError, Plan, Request, Uploader};
+pub use order::{Assembled, Assembly, Order, OrderError, Plan, Request, Uploader};
 pub use reporter::Reporter;
 pub use session::Session;
 

@@ -3,13 +3,17 @@
 
 use std::collections::HashSet;
 use std::fmt::{self, Write};
+use std::fs::File;
 use std::future::Future;
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use stylefleet_fleet::clock::millis;
+use stylefleet_model::Hasher;
 use stylefleet_proto::{
     BatchId, Digest, Input, Invalid, Job, Labels, Manifest, ManifestEntry, Name, Priority,
     Specification, keys,
@@ -18,6 +22,7 @@ use stylefleet_transport::store::{Store, StoreError};
 
 use crate::images::buckets::{Buckets, is_remote};
 use crate::local::Machine;
+use crate::output::News;
 use crate::reporter::Reporter;
 
 /// The options with which jobs of a kind are ordered, for `run` or `submit`.
@@ -46,6 +51,12 @@ pub trait Plan {
     /// How many results are asked for, those included that will be refused.
     fn results(&self) -> usize;
 
+    /// What makes one file of all results, if anything does. Then they do not land in the folder by
+    /// themselves.
+    fn assembly(&self) -> Option<Assembly> {
+        None
+    }
+
     /// Uploads the inputs, and puts the jobs together. What does not come to a job is refused with
     /// the reporter; an error is what concerns all jobs.
     fn requests(
@@ -53,6 +64,59 @@ pub trait Plan {
         uploader: &Uploader,
         reporter: &mut Reporter,
     ) -> impl Future<Output = Result<Vec<Request>, OrderError>>;
+}
+
+/// Makes one file of the results of a plan.
+pub struct Assembly(Box<Assemble>);
+
+type Assemble = dyn Fn(Arc<dyn Store>, Vec<ManifestEntry>) -> BoxFuture<'static, Result<Assembled, OrderError>>
+    + Send
+    + Sync;
+
+/// A file that was made of results.
+#[derive(Debug)]
+pub struct Assembled {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What people should know of it, a line each.
+    pub notes: Vec<String>,
+    /// Results that it lacks.
+    pub missing: usize,
+}
+
+impl Assembled {
+    /// As news.
+    pub(crate) fn news(&self) -> News<'_> {
+        News::Assembled {
+            file: &self.path,
+            notes: &self.notes,
+            missing: self.missing,
+        }
+    }
+}
+
+impl Assembly {
+    /// What makes a file of the results in a store that are in the manifest.
+    pub fn new(
+        assemble: impl Fn(
+            Arc<dyn Store>,
+            Vec<ManifestEntry>,
+        ) -> BoxFuture<'static, Result<Assembled, OrderError>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        Self(Box::new(assemble))
+    }
+
+    /// Makes the file.
+    pub async fn assemble(
+        &self,
+        store: Arc<dyn Store>,
+        entries: Vec<ManifestEntry>,
+    ) -> Result<Assembled, OrderError> {
+        (self.0)(store, entries).await
+    }
 }
 
 /// Why jobs cannot be ordered.
@@ -172,6 +236,31 @@ impl Uploader {
         &self.buckets
     }
 
+    /// Writes the input in a file unless it is there, without having it in memory. Returns its
+    /// digest.
+    pub async fn upload_file(&self, path: &Path) -> Result<Digest, OrderError> {
+        let (file, size) = (
+            path.to_owned(),
+            std::fs::metadata(path).map(|file| file.len()),
+        );
+        let unread = |error: std::io::Error| {
+            OrderError::Usage(format!("{} cannot be read: {error}", path.display()).into())
+        };
+        let hashing = tokio::task::spawn_blocking(move || digest_of(&file));
+        let digest = hashing
+            .await
+            .map_err(std::io::Error::other)
+            .and_then(|hashed| hashed);
+        let digest = digest.map_err(unread)?;
+        let key = keys::input(&digest);
+        let size = size.map_err(unread)?;
+        let stat = self.store.stat(&key).await?;
+        if self.compares || stat.is_none_or(|stat| stat.size != size) {
+            self.store.put_file(&key, path, &digest).await?;
+        }
+        Ok(digest)
+    }
+
     /// Writes an input unless it is there. Returns its digest.
     pub async fn upload(&self, input: Bytes) -> Result<Digest, StoreError> {
         let digest = Digest::of(&input);
@@ -186,6 +275,17 @@ impl Uploader {
             self.store.put(&key, input).await?;
         }
         Ok(digest)
+    }
+}
+
+fn digest_of(path: &Path) -> std::io::Result<Digest> {
+    let (mut hasher, mut file) = (Hasher::default(), File::open(path)?);
+    let mut part = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut part)? {
+            0 => return Ok(hasher.digest()),
+            read => hasher.update(&part[..read]),
+        }
     }
 }
 
@@ -259,8 +359,6 @@ impl Title {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use clap::Parser;
     use stylefleet_proto::{Role, testing};
     use stylefleet_transport::store::MemoryStore;

@@ -70,6 +70,15 @@ impl Session {
         until_signal(work, self.signals, &CancellationToken::new()).await
     }
 
+    /// Does what needs the fleet's store.
+    pub async fn with_store<F: Future<Output = Result<Ending, CommandError>>>(
+        self,
+        work: impl FnOnce(Arc<dyn Store>) -> F,
+    ) -> Result<Ending, CommandError> {
+        let store = commands::open_store(&self.settings).await?;
+        until_signal(work(store), self.signals, &CancellationToken::new()).await
+    }
+
     /// Runs a command of the fleet.
     pub async fn fleet(self, command: FleetCommand) -> Result<Ending, CommandError> {
         let stop = CancellationToken::new();

@@ -293,7 +293,7 @@ fn preview_every() -> clap::builder::RangedI64ValueParser<u32> {
 }
 
 /// The fleet's store.
-async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> {
+pub async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> {
     Ok(stores::open(&settings.store()?, &settings.s3()).await?)
 }
 

@@ -104,6 +104,7 @@ pub async fn run<O: Order>(
         Some(out) => plan.folder(on_this_machine(out)?)?,
         None => OUT.into(),
     };
+    let assembly = plan.assembly();
     let folder = out.join(STORE);
     let _lock = lock(&folder)?;
     let asked = plan.results();
@@ -139,7 +140,9 @@ pub async fn run<O: Order>(
     let notifications = broker.follow(UNIX_EPOCH).await?;
     let ids = entries.iter().map(|entry| entry.job);
     let follower = Follower::of_own_workers(notifications, ids, store.clone());
-    let mut presenter = Presenter::new(follower, reporter, &entries, store.clone(), Some(outputs));
+    let outputs = assembly.is_none().then_some(outputs);
+    let mut presenter = Presenter::new(follower, reporter, &entries, store.clone(), outputs);
+    let results = store.clone();
     let context = Context {
         launch,
         broker,
@@ -155,8 +158,17 @@ pub async fn run<O: Order>(
     }
     let work = local::work(&jobs, &devices, context, &mut presenter, signals);
     let outcome = dashboard::beside(page, work).await?;
+    let mut assembled = Ok(());
+    if let Some(assembly) = assembly {
+        let reporter = &mut presenter.reporter;
+        if outcome.is_ok() && Ending::of(&reporter.tally()) == Ending::AllDone {
+            let made = assembly.assemble(results, entries).await;
+            assembled = made.map(|made| reporter.report(&made.news()));
+        }
+    }
     let tally = presenter.reporter.close();
     outcome?;
+    assembled?;
     Ok(Ending::of(&tally))
 }
 

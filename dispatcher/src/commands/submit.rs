@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use stylefleet_fleet::batch::Batch;
 use stylefleet_fleet::submit::{self, Submitted};
 use stylefleet_proto::{BatchId, Priority};
 use stylefleet_transport::store::Store;
@@ -14,7 +15,7 @@ use crate::commands::{CommandError, Ending, connect, open_store, preview_every, 
 use crate::config::Settings;
 use crate::images::buckets::Buckets;
 use crate::order::{
-    Order, OrderError, Ordered, Plan, Title, Uploader, on_this_machine, priority_of,
+    Assembly, Order, OrderError, Ordered, Plan, Title, Uploader, on_this_machine, priority_of,
 };
 use crate::output::{self, Line, News};
 use crate::reporter::Reporter;
@@ -82,12 +83,26 @@ pub async fn run<O: Order>(
     };
     let span = stylefleet_telemetry::root(tracing::info_span!("submit"));
     let submitted = submit_order(args, store.clone(), settings).instrument(span);
-    let Handed { batch, out, ending } = submitted.await?;
+    let Handed {
+        batch,
+        out,
+        assembly,
+        ending,
+    } = submitted.await?;
     if !wait {
         return Ok(ending);
     }
+    let (out, assembly) = match (out, assembly) {
+        (Some(_), Some(assembly)) => (None, Some(assembly)),
+        (out, _) => (out, None),
+    };
     let follow = watch::Follow { json, out, extras };
-    let watched = follow.batch(&batch, store, settings, stop).await?;
+    let watched = follow.batch(&batch, store.clone(), settings, stop).await?;
+    if let Some(assembly) = assembly.filter(|_| watched == Ending::AllDone) {
+        let entries = Batch::open(&*store, &batch).await?.manifest.jobs;
+        let assembled = assembly.assemble(store, entries).await?;
+        output::lines(json).show(&assembled.news());
+    }
     Ok(match watched {
         Ending::AllDone => ending,
         worse => worse,
@@ -99,6 +114,8 @@ struct Handed {
     batch: BatchId,
     /// The folder for the results, if they are to be fetched.
     out: Option<PathBuf>,
+    /// What makes one file of them, if anything does.
+    assembly: Option<Assembly>,
     /// Whether all results could be asked for.
     ending: Ending,
 }
@@ -113,6 +130,7 @@ async fn submit_order<O: Order>(
     let mut plan = args.order.plan(&buckets).await?;
     let out = args.out.map(|out| plan.folder(on_this_machine(out)?));
     let out = out.transpose()?;
+    let assembly = plan.assembly();
     // Before anything is uploaded: a broker that cannot be reached is worth knowing at once.
     let broker = connect(settings).await?;
     let mut reporter = Reporter::new(plan.results(), output::lines(args.json));
@@ -135,7 +153,12 @@ async fn submit_order<O: Order>(
     } else {
         Ending::SomeFailed
     };
-    Ok(Handed { batch, out, ending })
+    Ok(Handed {
+        batch,
+        out,
+        assembly,
+        ending,
+    })
 }
 
 /// Shows what became of the jobs.

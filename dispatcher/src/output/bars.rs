@@ -108,6 +108,7 @@ impl Output for Bars {
             | News::LeftOut { .. }
             | News::Previewed { .. }
             | News::Submitted { .. }
+            | News::Assembled { .. }
             | News::Stopping => line(news).print(),
             News::Interrupted { job, .. } => {
                 self.remove(job);

@@ -118,7 +118,16 @@ pub enum News<'a> {
         /// Steps kept.
         steps: u64,
     },
-    /// The run is over. Last.
+    /// One file was made of all results.
+    Assembled {
+        #[serde(serialize_with = "lossy")]
+        file: &'a Path,
+        /// What a person should know of it.
+        notes: &'a [String],
+        /// Results that it lacks.
+        missing: usize,
+    },
+    /// The run is over. Last, but for what `submit --wait` assembles.
     Summary {
         /// Results made.
         done: usize,
@@ -189,6 +198,7 @@ mod tests {
             News::Submitted { .. } => "submitted",
             News::Stopping => "stopping",
             News::Interrupted { .. } => "interrupted",
+            News::Assembled { .. } => "assembled",
             News::Summary { .. } => "summary",
         }
     }
@@ -277,6 +287,11 @@ mod tests {
                 attempts: 5,
             },
             News::Cancelled { job, name },
+            News::Assembled {
+                file: Path::new("out/styled.mp4"),
+                notes: &["stream 2 of clip.mkv (data, bin_data) is left out".to_owned()],
+                missing: 0,
+            },
             News::Summary {
                 done: 1,
                 kept: 1,

@@ -85,6 +85,18 @@ pub fn line(news: &News<'_>) -> Line {
         News::Interrupted { name, steps, .. } => {
             Line::Remark(format!("stopped   {name} after {steps} steps"))
         }
+        News::Assembled {
+            file,
+            notes,
+            missing,
+        } => {
+            let missing = match missing {
+                0 => String::new(),
+                n => format!(", {n} parts of it are missing so far"),
+            };
+            let notes: String = notes.iter().map(|note| format!("; {note}")).collect();
+            Line::Result(format!("made      {}{missing}{notes}", file.display()))
+        }
         News::Summary {
             done,
             kept,

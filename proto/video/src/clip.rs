@@ -224,6 +224,11 @@ impl Clip {
         pts as f64 * self.time_base.value()
     }
 
+    /// A time stamp, in seconds from the clip's start.
+    pub fn seconds_from_start(&self, pts: i64) -> f64 {
+        self.seconds(pts) - self.start
+    }
+
     /// The first time stamp at or after so many seconds from the start.
     pub(crate) fn pts_at(&self, seconds: f64) -> i64 {
         // What was written as 0.1 may be a hair above the frame at 0.1.

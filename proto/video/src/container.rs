@@ -44,13 +44,12 @@ impl Container {
             .unwrap_or_default()
             .to_string_lossy()
             .to_lowercase();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
         match ending.as_str() {
             "mp4" | "m4v" => Ok(Self::Mp4),
             "mov" => Ok(Self::Mov),
             "mkv" => Ok(Self::Matroska),
             "webm" => Ok(Self::WebM),
-            "png" | "jpg" | "jpeg" | "tif" | "tiff" if crate::images::is_pattern(&name) => {
+            "png" | "jpg" | "jpeg" | "tif" | "tiff" if crate::images::is_pattern(path) => {
                 Ok(Self::Images)
             }
             _ => Err(Error::Invalid(format!(

@@ -55,9 +55,10 @@ pub fn to_clip(tools: &Tools, pattern: &Path, rate: Ratio, path: &Path) -> Resul
     }
 }
 
-/// Whether the name of a file stands for numbered files: `%05d.png`, `%d.png`.
-pub fn is_pattern(name: &str) -> bool {
-    parts(name).is_some()
+/// Whether a path stands for numbered files: `frames/%05d.png`, `%d.png`.
+pub fn is_pattern(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    parts(&name).is_some()
 }
 
 /// What is before the number, how many digits it has at least, and what is after it.

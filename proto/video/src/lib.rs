@@ -28,7 +28,7 @@ pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use error::Error;
 pub use frames::Frame;
-pub use images::to_clip;
+pub use images::{is_pattern, to_clip};
 pub use join::join;
 pub use tools::Tools;
 

@@ -22,6 +22,12 @@ choice! {
         Prores = "prores",
         /// FFV1: lossless.
         Ffv1 = "ffv1",
+        /// A PNG file for each frame.
+        Png = "png",
+        /// A JPEG file for each frame.
+        Jpeg = "jpeg" | "jpg",
+        /// A TIFF file for each frame.
+        Tiff = "tiff" | "tif",
     }
 }
 
@@ -32,7 +38,7 @@ pub struct Encoding {
     pub codec: Codec,
     /// Constant quality, 0 best; none where the codec has none.
     pub crf: Option<u32>,
-    /// Bits of a sample: 8 or 10.
+    /// Bits of a sample: 8, 10 or 16.
     pub depth: u32,
 }
 
@@ -51,7 +57,9 @@ impl Codec {
             Self::Vp9 => (Some((24, 63)), &[8, 10]),
             Self::Av1 => (Some((26, 63)), &[8, 10]),
             Self::Prores => (None, &[10]),
-            Self::Ffv1 => (None, &[8, 10]),
+            Self::Ffv1 => (None, &[8, 10, 16]),
+            Self::Png | Self::Tiff => (None, &[8, 16]),
+            Self::Jpeg => (Some((2, 31)), &[8]),
         };
         Abilities { crf, depths }
     }
@@ -98,13 +106,15 @@ mod tests {
     #[test]
     fn what_a_codec_cannot_do_is_refused() {
         for &codec in Codec::ALL {
-            let crf = codec.usual_crf();
-            let usual = Encoding {
+            let encoding = |depth| Encoding {
                 codec,
-                crf,
-                depth: 10,
+                crf: codec.usual_crf(),
+                depth,
             };
-            usual.validate().expect("is valid");
+            for depth in 0..20 {
+                let is_valid = encoding(depth).validate().is_ok();
+                assert_eq!(is_valid, codec.has_depth(depth), "{codec:?} {depth}");
+            }
         }
         let refused = |codec, crf, depth| {
             let encoding = Encoding { codec, crf, depth };

@@ -1,0 +1,380 @@
+//! From what was typed to chunks, and from chunks to jobs.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use stylefleet_model::Choice;
+use stylefleet_model::stylize::Size;
+use stylefleet_model::video::{self, Codec, Encoding, TimeBase, Video, Way};
+use stylefleet_proto::{Input, Name, Valid};
+use stylefleet_video::{Clip, Container, Frame, Ratio, Span, Tools, is_pattern, to_clip};
+
+use super::chunks::{Chunk, of_frames, of_scenes};
+use super::join::{FROM, TO, VideoError, joined};
+use super::options::VideoOptions;
+use crate::apply::{self, ApplyPlan};
+use crate::images::buckets::{Buckets, is_remote};
+use crate::images::upload::upload;
+use crate::local::Machine;
+use crate::names;
+use crate::order::{Assembly, BadOption, OrderError, Plan, Request, Uploader};
+use crate::reporter::Reporter;
+use crate::stylize;
+use crate::stylize::options::Options;
+use crate::stylize::plan::PicturePlan;
+use crate::table::TableArgs;
+
+/// Frames of a chunk of the optimiser, and of one of a network.
+const USUAL: [u32; 2] = [96, 240];
+/// Where a video goes unless told otherwise.
+const OUT: &str = "out/styled.mp4";
+/// Frames a second of numbered images.
+const RATE: Ratio = Ratio { num: 25, den: 1 };
+/// Shortest and longest side of a frame.
+const SIDES: (u32, u32) = (16, 16_384);
+
+/// The video to make.
+pub struct VideoPlan {
+    options: VideoOptions,
+    tools: Tools,
+    /// What the frames are redrawn with.
+    way: Redrawing,
+    source: Source,
+    chunks: Vec<Chunk>,
+    /// Where the video goes.
+    out: PathBuf,
+}
+
+/// The one picture that each frame is asked for as.
+enum Redrawing {
+    Optimize(Box<PicturePlan>),
+    Apply(Box<ApplyPlan>),
+}
+
+/// The clip, once it was looked at.
+struct Source {
+    clip: Clip,
+    span: Span,
+    frames: Vec<Frame>,
+    /// Holds a clip that was made of images.
+    _made: Option<tempfile::NamedTempFile>,
+}
+
+impl Source {
+    fn look(options: &VideoOptions, tools: &Tools) -> Result<Self, VideoError> {
+        let path = &options.clip;
+        let made = if is_pattern(path) {
+            let file = tempfile::NamedTempFile::new().map_err(VideoError::Disk)?;
+            to_clip(tools, path, options.rate.unwrap_or(RATE), file.path())?;
+            Some(file)
+        } else {
+            None
+        };
+        let path = made.as_ref().map_or(path.as_path(), |file| file.path());
+        let clip = Clip::probe(tools, path, machine(options).max_pixels())?;
+        let span = Span {
+            from: options.from,
+            to: options.to,
+        };
+        let frames = clip.frames(tools, &span, &mut |_| ())?;
+        Ok(Self {
+            clip,
+            span,
+            frames,
+            _made: made,
+        })
+    }
+}
+
+impl Redrawing {
+    /// The chunks of these frames, of at most so many, if that was said.
+    fn chunks(&self, frames: &[Frame], most: Option<u32>) -> Vec<Chunk> {
+        let most = |usual| most.unwrap_or(usual) as usize;
+        let [optimised, applied] = USUAL;
+        match self {
+            Self::Optimize(_) => of_scenes(frames, most(optimised)),
+            Self::Apply(_) => of_frames(frames.len(), most(applied)),
+        }
+    }
+}
+
+/// What was said of the machine.
+fn machine(options: &VideoOptions) -> Machine {
+    Machine {
+        max_pixels: options.max_pixels,
+        ..Machine::default()
+    }
+}
+
+impl VideoPlan {
+    /// Resolves what was asked, and looks at the clip, frame by frame.
+    pub async fn new(mut options: VideoOptions, buckets: &Buckets) -> Result<Self, OrderError> {
+        if is_remote(&options.clip) {
+            let reason = "is in a bucket, and a clip is read from a file: copy it here first";
+            return Err(BadOption::new("clip", reason).into());
+        }
+        let tools = Tools::find(None).map_err(VideoError::from)?;
+        let pictures = Options {
+            content: Some(vec![options.clip.clone()]),
+            style: Some(std::mem::take(&mut options.style)),
+            mask: options.mask.take(),
+            blend: Some(true),
+            parameters: TableArgs(options.parameters.0.0.clone()),
+            max_pixels: options.max_pixels,
+            ..Options::default()
+        };
+        let way = match &options.model {
+            None => {
+                let plan = stylize::plan(pictures, None, buckets).await?;
+                Redrawing::Optimize(plan.into())
+            }
+            Some(model) => {
+                if let Some(field) = options.temporal.given().first() {
+                    let option = format!("--{}", field.replace('_', "-"));
+                    return Err(BadOption::new(option, "has no meaning with --model").into());
+                }
+                let is_unnamed = pictures.style.iter().flatten().next().is_none();
+                let asked = apply::Asked::of_pictures(pictures)?;
+                let plan = asked.plan(model, buckets).await?;
+                let styles = plan.model.header.styles.len();
+                if is_unnamed && styles > 1 {
+                    let reason = format!("the model has {styles}: name one, or several to blend");
+                    return Err(BadOption::new("style", reason).into());
+                }
+                Redrawing::Apply(plan.into())
+            }
+        };
+        let looking = tokio::task::spawn_blocking(move || {
+            let source = Source::look(&options, &tools);
+            (options, tools, source)
+        });
+        let looked = looking
+            .await
+            .map_err(|error| VideoError::Thread(error.to_string()))?;
+        let (options, tools, source) = looked;
+        let source = source?;
+        Ok(Self {
+            chunks: way.chunks(&source.frames, options.chunk),
+            out: OUT.into(),
+            options,
+            tools,
+            way,
+            source,
+        })
+    }
+
+    /// The name of the video's file without its ending, or the folder of its images.
+    fn name(&self) -> Result<Name, BadOption> {
+        let is_images = matches!(Container::of(&self.out), Ok(Container::Images));
+        let named = match self.out.parent() {
+            Some(folder) if is_images && folder.file_name().is_some() => folder,
+            _ => &self.out,
+        };
+        let name = names::stem(named).parse::<Name>().ok();
+        name.filter(Name::is_plain).ok_or_else(|| {
+            let reason = format!("{} is no name for a video", self.out.display());
+            BadOption::new("out", reason)
+        })
+    }
+
+    /// How the video is encoded.
+    fn encoding(&self) -> Result<stylefleet_video::Encoding, OrderError> {
+        let container = Container::of(&self.out).map_err(VideoError::from)?;
+        let codec = self
+            .options
+            .codec
+            .unwrap_or_else(|| container.codec(&self.out));
+        if !container.holds(codec) {
+            let reason = format!(
+                "{} cannot hold {codec}: choose another codec or ending",
+                self.out.display(),
+            );
+            return Err(BadOption::new("codec", reason).into());
+        }
+        let own = codec
+            .bits()
+            .filter(|&bits| bits <= self.source.clip.bits)
+            .max();
+        let encoding =
+            stylefleet_video::Encoding::new(codec, self.options.crf, self.options.depth.or(own));
+        let encoding = encoding.map_err(VideoError::from)?;
+        Ok(encoding)
+    }
+
+    /// Width and height of the frames: the clip's unless asked otherwise, as the codec takes them.
+    fn size(&self, codec: stylefleet_video::Codec) -> Result<[u32; 2], BadOption> {
+        let clip = &self.source.clip;
+        let [width, height] = clip.size;
+        let size = match self.options.parameters.0.0.size {
+            None => clip.size,
+            Some(Size::Exact { width, height }) => [width, height],
+            Some(Size::Longest(longer)) => {
+                let factor = f64::from(longer) / f64::from(width.max(height));
+                [width, height].map(|side| (f64::from(side) * factor).round() as u32)
+            }
+        };
+        let size = codec.nearest_size(size.map(|side| side.max(SIDES.0)));
+        if size.iter().any(|&side| side > SIDES.1) {
+            let [width, height] = size;
+            let reason = format!("is {width}x{height}, sides must be at most {}", SIDES.1);
+            return Err(BadOption::new("size", reason));
+        }
+        Ok(size)
+    }
+
+    /// What is asked for each chunk, but for its frames.
+    fn way(&self, [width, height]: [u32; 2]) -> Option<Way> {
+        let size = Size::Exact { width, height };
+        Some(match &self.way {
+            Redrawing::Optimize(plan) => {
+                let mut picture = plan.pictures.first()?.specification.clone().into_inner();
+                picture.parameters.size = size;
+                let evaluations = picture.parameters.evaluations;
+                Way::Optimize {
+                    temporal: self.options.temporal.0.temporal(evaluations),
+                    picture,
+                }
+            }
+            Redrawing::Apply(plan) => {
+                let mut apply = plan.pictures.first()?.specification.clone().into_inner();
+                apply.size = Some(size);
+                Way::Apply(apply)
+            }
+        })
+    }
+
+    /// Brings all that the chunks are made of into the store, but the clip. None if an image of it
+    /// is refused.
+    async fn inputs(
+        &self,
+        uploader: &Uploader,
+        reporter: &mut Reporter,
+    ) -> Result<Option<Vec<Input>>, OrderError> {
+        use stylefleet_model::apply::Apply;
+        use stylefleet_model::stylize::Stylize;
+        let mut wanted: Vec<(stylefleet_proto::Role, &PathBuf)> = Vec::new();
+        let mut inputs = Vec::new();
+        match &self.way {
+            Redrawing::Optimize(plan) => {
+                for (index, style) in plan.pictures.iter().flat_map(|p| &p.styles).enumerate() {
+                    wanted.push((Stylize::style(index), &style.path));
+                    wanted.extend(style.mask.iter().map(|mask| (Stylize::mask(index), mask)));
+                }
+            }
+            Redrawing::Apply(plan) => {
+                let masks = plan.pictures.iter().flat_map(|p| &p.masks).enumerate();
+                let masks =
+                    masks.filter_map(|(index, mask)| Some((Apply::mask(index), mask.as_ref()?)));
+                wanted.extend(masks);
+                inputs.push(Input {
+                    role: Apply::model(),
+                    sha256: uploader.upload(plan.model.bytes.clone()).await?,
+                    name: names::of_file(&plan.model.path)?,
+                });
+            }
+        }
+        let paths: HashSet<_> = wanted.iter().map(|(_, path)| *path).collect();
+        let images = upload(paths, self.machine().max_pixels(), uploader).await?;
+        for (role, path) in wanted {
+            match images[path].clone() {
+                Ok(image) => inputs.push(image.input(role)),
+                Err(refusal) => {
+                    reporter.refuse(self.name()?.as_ref(), &refusal.to_string());
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(inputs))
+    }
+}
+
+impl Plan for VideoPlan {
+    fn machine(&self) -> Machine {
+        machine(&self.options)
+    }
+
+    fn folder(&mut self, out: PathBuf) -> Result<PathBuf, OrderError> {
+        Container::of(&out).map_err(VideoError::from)?;
+        let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new(".")).to_owned();
+        self.out = out;
+        Ok(folder)
+    }
+
+    fn results(&self) -> usize {
+        self.chunks.len()
+    }
+
+    fn assembly(&self) -> Option<Assembly> {
+        let (tools, out) = (self.tools.clone(), self.out.clone());
+        Some(Assembly::new(move |store, entries| {
+            Box::pin(joined(tools.clone(), store, entries, out.clone()))
+        }))
+    }
+
+    async fn requests(
+        self,
+        uploader: &Uploader,
+        reporter: &mut Reporter,
+    ) -> Result<Vec<Request>, OrderError> {
+        let Some(inputs) = self.inputs(uploader, reporter).await? else {
+            return Ok(Vec::new());
+        };
+        let source = &self.source;
+        let encoding = self.encoding()?;
+        let size = self.size(encoding.codec())?;
+        let Some(way) = self.way(size) else {
+            return Ok(Vec::new());
+        };
+        let codec = Codec::from_word(encoding.codec().name());
+        let encoding = Encoding {
+            codec: codec.map_err(|reason| BadOption::new("codec", reason))?,
+            crf: encoding.crf().map(Into::into),
+            depth: encoding.bits().into(),
+        };
+        let role = Video::clip();
+        let clip = Input {
+            role,
+            sha256: uploader.upload_file(&source.clip.path).await?,
+            name: names::of_file(&self.options.clip)?,
+        };
+        let (name, base) = (self.name()?, source.clip.time_base);
+        let mut requests = Vec::with_capacity(self.chunks.len());
+        for (number, chunk) in self.chunks.iter().enumerate() {
+            let frames = &source.frames[chunk.frames.clone()];
+            let asked = Valid::new(Video {
+                chunk: video::Chunk {
+                    times: frames.iter().map(|frame| frame.pts).collect(),
+                    time_base: TimeBase {
+                        numerator: base.num,
+                        denominator: base.den,
+                    },
+                    start: source.frames[0].pts,
+                    is_shared: chunk.is_shared,
+                },
+                way: way.clone(),
+                encoding,
+            });
+            let asked = asked.map_err(BadOption::from)?;
+            let name = format!("{name}/{:05}", number + 1).parse()?;
+            let inputs = [clip.clone()]
+                .into_iter()
+                .chain(inputs.iter().cloned())
+                .collect();
+            let request = Request::new(name, &asked, inputs)?;
+            requests.push(labelled(request, &source.span));
+        }
+        Ok(requests)
+    }
+}
+
+/// The request, with what of the clip the whole video has.
+fn labelled(request: Request, span: &Span) -> Request {
+    let ends = [(FROM, span.from), (TO, span.to)];
+    let given = ends
+        .into_iter()
+        .filter_map(|(label, end)| Some((label, end?)));
+    given.fold(request, |request, (label, end)| {
+        request.labelled(label, &end.to_string())
+    })
+}
