@@ -84,7 +84,7 @@ Section: graphics
 Priority: optional
 Installed-Size: $(du -sk "$package/usr" | cut -f1)
 Depends: libc6 (>= $glibc), libstdc++6, libgcc-s1, ca-certificates, python3-venv
-Recommends: libheif1
+Recommends: libheif1, ffmpeg
 Description: redraws photographs in the style of paintings, on one machine or a fleet
  stylefleet hands in work, stylefleet-worker does it. Run stylefleet-setup once on a machine with
  workers: it fetches libtorch and the weights of VGG19.

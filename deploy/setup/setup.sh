@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prepares this machine to build and run Stylefleet: a C++ compiler, libtorch, VGG19's weights, and
-# libheif for pictures in HEIC and AVIF.
+# Prepares this machine to build and run Stylefleet: a C++ compiler, libtorch, VGG19's weights, ffmpeg
+# for videos, and libheif for pictures in HEIC and AVIF.
 #
 #   setup.sh          does what is missing; if nothing is, returns at once
 #   setup.sh --cuda   the same, with libtorch's CUDA half even without an NVIDIA driver
@@ -50,11 +50,20 @@ apt() { # package, what it brings
 has_library() { PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -qF "$1 ("; }
 
 # All else works without it, so nobody has to be root.
-want_libheif() {
-    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-        say "libheif is missing: HEIC and AVIF files are not read until you run  sudo apt-get install libheif1"
-        return
+can_do_without() { # package, what it brings, what does not work without
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        return 1
     fi
+    say "$2 is missing: $3 until you run  sudo apt-get install $1"
+}
+
+want_ffmpeg() {
+    can_do_without ffmpeg ffmpeg 'videos are neither read nor written' ||
+        apt ffmpeg 'ffmpeg, which reads and writes videos,'
+}
+
+want_libheif() {
+    ! can_do_without libheif1 libheif 'HEIC and AVIF files are not read' || return 0
     apt libheif1 'libheif, which reads HEIC and AVIF files,'
     # Since Debian 13 its decoders are packages of their own.
     for decoder in libheif-plugin-libde265 libheif-plugin-dav1d; do
@@ -154,6 +163,7 @@ install_weights() {
 # For who builds: where Stylefleet is installed, nothing is.
 ! command -v cargo >/dev/null || command -v c++ >/dev/null || apt g++ 'a C++ compiler (c++)'
 has_library libheif.so.1 || want_libheif
+command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null || want_ffmpeg
 # Comes with NVIDIA's driver; the worker looks for it too.
 ! has_library libcuda.so.1 || cuda=yes
 

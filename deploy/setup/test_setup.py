@@ -63,13 +63,19 @@ class SetUp(unittest.TestCase):
         self.environment = {name: value for name, value in os.environ.items() if name != "LIBTORCH"} | {
             "PATH": f"{self.bin}:{os.environ['PATH']}", "PYTHON": sys.executable, "STYLEFLEET_WEIGHTS": weights,
             "STYLEFLEET_CACHE": os.path.dirname(self.venv), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": self.wheels}
+        for name in ("ffmpeg", "ffprobe"):
+            self.write_program(name, "")
         self.set_driver(False)
+
+    def write_program(self, name, lines):
+        with open(os.path.join(self.bin, name), "w") as file:
+            file.write("#!/bin/sh\n" + lines)
+        os.chmod(file.name, 0o755)
 
     def set_driver(self, there):
         libraries = ["libheif.so.1", "libcuda.so.1"] if there else ["libheif.so.1"]
-        with open(os.path.join(self.bin, "ldconfig"), "w") as file:
-            file.write("#!/bin/sh\n" + "".join(f"echo '\t{name} (libc6,x86-64) => /{name}'\n" for name in libraries))
-        os.chmod(file.name, 0o755)
+        lines = [f"echo '\t{name} (libc6,x86-64) => /{name}'\n" for name in libraries]
+        self.write_program("ldconfig", "".join(lines))
 
     def set_up(self, *options):
         return subprocess.run([SETUP, *options], env=self.environment, text=True, capture_output=True)

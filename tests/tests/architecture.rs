@@ -2,7 +2,7 @@
 //!
 //! `model <- proto <- transport <- {fleet <- dashboard <- dispatcher, worker} <- tests`,
 //! `model <- engine <- worker`, `formats <- {fleet, dashboard, dispatcher, engine}`,
-//! `proto <- telemetry <- {fleet, dispatcher, worker}`; and what belongs in one place stays there:
+//! `model <- video <- {dispatcher, engine}`, `proto <- telemetry <- {fleet, dispatcher, worker}`; and what belongs in one place stays there:
 //! libtorch in the engine, broker and S3 in the transport, OpenTelemetry in the telemetry, the
 //! environment in config modules.
 
@@ -30,9 +30,10 @@ static METADATA: LazyLock<Metadata> = LazyLock::new(|| {
 const TESTS: [&str; 2] = ["stylefleet-counting", "stylefleet-tests"];
 
 /// What each crate of the house may depend on in the house.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("stylefleet-formats", &[]),
     ("stylefleet-model", &[]),
+    ("stylefleet-video", &["stylefleet-model"]),
     ("stylefleet-proto", &["stylefleet-model"]),
     ("stylefleet-telemetry", &["stylefleet-proto"]),
     (
@@ -68,11 +69,12 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "stylefleet-proto",
             "stylefleet-telemetry",
             "stylefleet-transport",
+            "stylefleet-video",
         ],
     ),
     (
         "stylefleet-engine",
-        &["stylefleet-formats", "stylefleet-model"],
+        &["stylefleet-formats", "stylefleet-model", "stylefleet-video"],
     ),
     (
         "stylefleet-worker",
@@ -154,10 +156,10 @@ const RESERVED: [(&str, &[&str]); 7] = [
 ];
 
 /// How kinds of jobs are named in code, in small letters.
-const KINDS: [&str; 4] = ["stylize", "train::", "trained::", "apply::"];
+const KINDS: [&str; 5] = ["stylize", "train::", "trained::", "apply::", "video::"];
 
 /// Where kinds of jobs may be named: their own modules, and where those are registered.
-const HOMES_OF_KINDS: [&str; 18] = [
+const HOMES_OF_KINDS: [&str; 21] = [
     "dispatcher/src/apply",
     "dispatcher/src/apply.rs",
     "dispatcher/src/cli.rs",
@@ -169,10 +171,13 @@ const HOMES_OF_KINDS: [&str; 18] = [
     "dispatcher/src/testing.rs",
     "dispatcher/src/train",
     "dispatcher/src/train.rs",
+    "dispatcher/src/video",
+    "dispatcher/src/video.rs",
     "proto/model",
     "proto/src/parameters.rs",
     "proto/src/specification.rs",
     "proto/src/testing.rs",
+    "proto/video",
     "worker/engine",
     "worker/src/kinds",
     "worker/src/kinds.rs",

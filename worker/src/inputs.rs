@@ -64,13 +64,12 @@ impl Inputs {
     /// is gone once it is closed. What is large enough to need one is not cached.
     pub async fn file(&self, input: &Input) -> Result<File, Failure> {
         let Input { sha256, name, .. } = input.clone();
-        let folder = std::env::temp_dir();
-        let failed = |source: io::Error| StoreError::File {
+        let failed = |source: io::Error| StoreError::Io {
             action: "write",
-            path: folder.display().to_string(),
+            what: format!("a temporary file for {name}"),
             source,
         };
-        let named = NamedTempFile::new_in(&folder).map_err(failed)?;
+        let named = NamedTempFile::new().map_err(failed)?;
         match self
             .store
             .get_file(&keys::input(&sha256), named.path(), &sha256)
