@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use ::image::codecs::png::{CompressionType, FilterType, PngDecoder, PngEncoder};
-use ::image::{DynamicImage, ExtendedColorType, ImageEncoder};
+use ::image::{DynamicImage, ExtendedColorType, ImageEncoder, Rgba};
 use stylefleet_video::Depth;
 use tch::{Device, Kind, Tensor};
 
@@ -61,47 +61,76 @@ pub(super) fn raw(picture: &Tensor, depth: Depth) -> Result<Vec<u8>, Error> {
     })
 }
 
-/// A frame's bytes as a PNG, quickly.
-pub(super) fn packed(raw: &[u8], extent: Extent, depth: Depth) -> Result<Vec<u8>, Error> {
-    let mut file = Vec::new();
-    let encoder =
-        PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Adaptive);
-    let (kind, samples) = match depth {
-        Depth::Eight => (ExtendedColorType::Rgb8, raw.to_vec()),
-        // The encoder takes them as the machine has them.
-        Depth::Sixteen => (ExtendedColorType::Rgb16, native(raw)),
-    };
-    let written = encoder.write_image(&samples, extent.width, extent.height, kind);
-    written.map_err(|error| damaged(Cause::of(error)))?;
-    Ok(file)
+/// A frame that was made: its bytes, and how certain each of its pixels is, 0 to 255.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub raw: Vec<u8>,
+    pub certainty: Vec<u8>,
 }
 
-/// What [`packed`] was made of.
-pub(super) fn unpacked(file: &[u8], extent: Extent, depth: Depth) -> Result<Vec<u8>, Error> {
-    let decoder = PngDecoder::new(Cursor::new(file)).map_err(|error| damaged(Cause::of(error)))?;
-    let image = DynamicImage::from_decoder(decoder).map_err(|error| damaged(Cause::of(error)))?;
-    let raw = match (image, depth) {
-        (DynamicImage::ImageRgb8(image), Depth::Eight) => image.into_raw(),
-        (DynamicImage::ImageRgb16(image), Depth::Sixteen) => image
-            .into_raw()
-            .into_iter()
-            .flat_map(u16::to_le_bytes)
-            .collect(),
-        _ => return Err(damaged("it has other samples".into())),
-    };
-    if raw.len() == depth.bytes([extent.width, extent.height]) {
-        Ok(raw)
-    } else {
-        Err(damaged("it has another size".into()))
+impl Frame {
+    /// As a PNG, in which certainty is opacity. It is made quickly rather than small.
+    pub fn packed(&self, extent: Extent, depth: Depth) -> Result<Vec<u8>, Error> {
+        let mut file = Vec::new();
+        let (speed, filter) = (CompressionType::Fast, FilterType::Adaptive);
+        let encoder = PngEncoder::new_with_quality(&mut file, speed, filter);
+        let mut samples = Vec::with_capacity(self.raw.len() / 3 * 4);
+        let kind = match depth {
+            Depth::Eight => {
+                for (pixel, certainty) in self.raw.as_chunks::<3>().0.iter().zip(&self.certainty) {
+                    samples.extend_from_slice(pixel);
+                    samples.push(*certainty);
+                }
+                ExtendedColorType::Rgba8
+            }
+            Depth::Sixteen => {
+                // The encoder takes them as the machine has them.
+                for (pixel, certainty) in self.raw.as_chunks::<6>().0.iter().zip(&self.certainty) {
+                    let pixel = pixel
+                        .as_chunks()
+                        .0
+                        .iter()
+                        .map(|&sample| u16::from_le_bytes(sample));
+                    let pixel = pixel.chain([257 * u16::from(*certainty)]);
+                    samples.extend(pixel.flat_map(u16::to_ne_bytes));
+                }
+                ExtendedColorType::Rgba16
+            }
+        };
+        let written = encoder.write_image(&samples, extent.width, extent.height, kind);
+        written.map_err(|error| damaged(Cause::of(error)))?;
+        Ok(file)
     }
-}
 
-fn native(raw: &[u8]) -> Vec<u8> {
-    let (samples, _) = raw.as_chunks();
-    samples
-        .iter()
-        .flat_map(|&sample| u16::from_le_bytes(sample).to_ne_bytes())
-        .collect()
+    /// What [`Frame::packed`] was made of.
+    pub fn unpacked(file: &[u8], extent: Extent, depth: Depth) -> Result<Self, Error> {
+        let decoder = PngDecoder::new(Cursor::new(file));
+        let decoder = decoder.map_err(|error| damaged(Cause::of(error)))?;
+        let image = DynamicImage::from_decoder(decoder);
+        let image = image.map_err(|error| damaged(Cause::of(error)))?;
+        if [image.width(), image.height()] != [extent.width, extent.height] {
+            return Err(damaged("it has another size".into()));
+        }
+        let mut raw = Vec::with_capacity(depth.bytes([extent.width, extent.height]));
+        let certainty = match (image, depth) {
+            (DynamicImage::ImageRgba8(image), Depth::Eight) => image
+                .pixels()
+                .map(|&Rgba([red, green, blue, certainty])| {
+                    raw.extend([red, green, blue]);
+                    certainty
+                })
+                .collect(),
+            (DynamicImage::ImageRgba16(image), Depth::Sixteen) => image
+                .pixels()
+                .map(|&Rgba([red, green, blue, certainty])| {
+                    raw.extend([red, green, blue].into_iter().flat_map(u16::to_le_bytes));
+                    (certainty / 257) as u8
+                })
+                .collect(),
+            _ => return Err(damaged("it has other samples".into())),
+        };
+        Ok(Self { raw, certainty })
+    }
 }
 
 fn damaged(reason: Cause) -> Error {
@@ -127,16 +156,27 @@ mod tests {
             let off = (&again - &picture).abs().max().double_value(&[]);
             assert!(off <= 0.501 / scale(depth), "{off}");
             assert_eq!(raw(&again, depth).expect("converts"), bytes);
-            let file = packed(&bytes, extent, depth).expect("packs");
-            assert_eq!(unpacked(&file, extent, depth).expect("unpacks"), bytes);
-            let other = Extent {
+            let certainty: Vec<u8> = (0..35).map(|pixel| 7 * pixel).collect();
+            let frame = Frame {
+                raw: bytes,
+                certainty,
+            };
+            let file = frame.packed(extent, depth).expect("packs");
+            assert_eq!(
+                Frame::unpacked(&file, extent, depth).expect("unpacks"),
+                frame
+            );
+            let turned = Extent {
                 width: 5,
                 height: 7,
             };
-            assert!(unpacked(&file, extent, Depth::Sixteen).is_err() || depth == Depth::Sixteen);
-            let larger = Extent { width: 8, ..other };
-            assert!(unpacked(&file, larger, depth).is_err());
-            assert!(unpacked(b"no PNG", extent, depth).is_err());
+            assert!(Frame::unpacked(&file, turned, depth).is_err());
+            let other = match depth {
+                Depth::Eight => Depth::Sixteen,
+                Depth::Sixteen => Depth::Eight,
+            };
+            assert!(Frame::unpacked(&file, extent, other).is_err());
+            assert!(Frame::unpacked(b"no PNG", extent, depth).is_err());
         }
     }
 }

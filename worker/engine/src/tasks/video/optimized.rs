@@ -6,13 +6,13 @@ use stylefleet_model::stylize::{Init, KeepColors, Parameters, Stylize};
 use stylefleet_model::video::Temporal;
 use stylefleet_model::{Figures, Valid};
 use stylefleet_video::Depth;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::course::{Visit, Way, course};
-use super::frame;
+use super::frame::{self, Frame};
 use super::made::Made;
 use super::relay::{Clock, Relay, work};
-use super::temporal::{Known, Link};
+use super::temporal::{Known, Link, Painted, mixed};
 use crate::device::upload;
 use crate::image::{Extent, grey};
 use crate::objective::Anchor;
@@ -153,13 +153,20 @@ impl Course<'_> {
         upload(&content, self.engine.device)
     }
 
-    /// A frame that was made, on the device.
-    fn result(&self, frame: usize) -> Result<Tensor, Error> {
+    /// A frame that was made.
+    fn result(&self, frame: usize) -> Result<Painted, Error> {
         let missing = || Error::Torch(format!("frame {frame} is not made yet").into());
         let packed = self.made.frames.get(&frame).ok_or_else(missing)?;
-        let raw = frame::unpacked(packed, self.chunk.extent, self.chunk.depth)?;
-        let result = frame::tensor(&raw, self.chunk.extent, self.chunk.depth)?;
-        upload(&result, self.engine.device)
+        let Chunk { extent, depth, .. } = *self.chunk;
+        let frame = Frame::unpacked(packed, extent, depth)?;
+        let picture = frame::tensor(&frame.raw, extent, depth)?;
+        let shape = [1, 1, i64::from(extent.height), i64::from(extent.width)];
+        let certainty = Tensor::f_from_slice(&frame.certainty)?.f_reshape(shape)?;
+        let certainty = certainty.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?;
+        Ok(Painted {
+            picture: upload(&picture, self.engine.device)?,
+            certainty: upload(&certainty, self.engine.device)?,
+        })
     }
 
     /// What the frames beside a frame say of it; none for the first.
@@ -174,9 +181,9 @@ impl Course<'_> {
             }
             Way::Between { beside, share } => {
                 let content = self.content(visit.frame)?;
-                let own = self.result(visit.frame)?;
+                let own = self.result(visit.frame)?.picture;
                 let known = self.moved(&content, beside)?.blended(&own, share)?;
-                (known.over(&own)?, known)
+                (mixed(&own, &known.picture, &known.mask)?, known)
             }
         };
         Ok(Some(Aim { start, known }))
@@ -267,7 +274,7 @@ impl Course<'_> {
         let means = self.chunk.picture.parameters.means;
         Ok(Some(Anchor {
             target: to_network(&picture, means, self.engine.device)?,
-            weights: known.mask.f_mul_scalar(factor)?,
+            weights: known.certainty.f_mul_scalar(factor)?,
         }))
     }
 
@@ -275,14 +282,18 @@ impl Course<'_> {
     fn keep(&mut self, visit: &Visit, picture: &Picture, aim: Option<&Aim>) -> Result<(), Error> {
         let Chunk { extent, depth, .. } = *self.chunk;
         let raw = frame::raw(&picture.tensor()?, depth)?;
-        let made = upload(&frame::tensor(&raw, extent, depth)?, self.engine.device)?;
-        let distance = aim
-            .map(|aim| aim.known.distance(&made))
-            .transpose()?
-            .flatten();
-        self.made
-            .frames
-            .insert(visit.frame, frame::packed(&raw, extent, depth)?);
+        let (certainty, distance) = match aim {
+            None => (vec![u8::MAX; extent.pixels() as usize], None),
+            Some(Aim { known, .. }) => {
+                let made = upload(&frame::tensor(&raw, extent, depth)?, self.engine.device)?;
+                let certainty = known.more_certain()?.f_mul_scalar(255.0)?.f_round()?;
+                let certainty = certainty.f_to_kind(Kind::Uint8)?.f_reshape([-1])?;
+                let certainty = certainty.f_to_device(Device::Cpu)?;
+                (Vec::<u8>::try_from(&certainty)?, known.distance(&made)?)
+            }
+        };
+        let packed = Frame { raw, certainty }.packed(extent, depth)?;
+        self.made.frames.insert(visit.frame, packed);
         let position = &mut self.made.position;
         position.visits += 1;
         position.evaluations += u64::from(picture.evaluations);

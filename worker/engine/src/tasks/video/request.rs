@@ -11,7 +11,7 @@ use stylefleet_model::{Figures, Valid};
 use stylefleet_video::{Clip, Depth, Encoder, Encoding, Tools};
 
 use super::contents::Block;
-use super::frame;
+use super::frame::Frame;
 use super::network;
 use super::optimized::Chunk;
 use crate::image::Extent;
@@ -179,7 +179,7 @@ impl Request {
         let encode = move || {
             let depth = target.depth;
             let frames = frames.into_values().take(written);
-            target.encode(frames.map(|packed| frame::unpacked(&packed, extent, depth)))
+            target.encode(frames.map(|packed| Ok(Frame::unpacked(&packed, extent, depth)?.raw)))
         };
         Ok(Outcome::Finished(Finished {
             outputs: vec![output(encode), curve],

@@ -8,7 +8,7 @@ use stylefleet_model::video::{Overrides, Temporal};
 use stylefleet_video::Depth;
 use tch::{Kind, Tensor};
 
-use super::frame;
+use super::frame::{self, Frame};
 use super::made::Made;
 use super::optimized::{Chunk, Contents};
 use crate::golden::{engine, source};
@@ -157,8 +157,8 @@ fn one_by_one(asked: &Asked, engine: &mut Engine, contents: &Frames) -> Vec<Tens
 
 fn pictures(made: &Made) -> Vec<Tensor> {
     let picture = |packed: &Vec<u8>| {
-        let raw = frame::unpacked(packed, EXTENT, Depth::Eight).expect("is one");
-        frame::tensor(&raw, EXTENT, Depth::Eight).expect("is one")
+        let frame = Frame::unpacked(packed, EXTENT, Depth::Eight).expect("is one");
+        frame::tensor(&frame.raw, EXTENT, Depth::Eight).expect("is one")
     };
     made.frames.values().map(picture).collect()
 }
