@@ -34,10 +34,10 @@ pub enum Matrix {
 }
 
 impl Matrix {
-    /// The name of the tag.
+    /// The name that options have for it.
     fn tag(self) -> &'static str {
         match self {
-            Self::Rgb => "gbr",
+            Self::Rgb => "rgb",
             Self::Bt709 => "bt709",
             Self::Bt470bg => "bt470bg",
             Self::Smpte170m => "smpte170m",
@@ -153,11 +153,11 @@ impl Colors {
 
     /// The filter that tags frames.
     pub(crate) fn tag_filter(&self) -> String {
-        let mut filter = format!(
-            "setparams=range={}:colorspace={}",
-            self.range(),
-            self.matrix.tag()
-        );
+        let matrix = match self.matrix {
+            Matrix::Rgb => "gbr",
+            other => other.tag(),
+        };
+        let mut filter = format!("setparams=range={}:colorspace={matrix}", self.range());
         for (option, value) in [
             ("color_primaries", self.primaries),
             ("color_trc", self.transfer),
