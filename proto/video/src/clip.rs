@@ -395,9 +395,16 @@ fn probed(tools: &Tools, path: &Path) -> Result<Probe, Error> {
             program: tools.ffprobe.clone(),
             source,
         })?;
-    serde_json::from_slice(&output.stdout).map_err(|_| Error::Unreadable {
-        path: path.into(),
-        said: one_line(&output.stderr),
+    serde_json::from_slice(&output.stdout).map_err(|_| {
+        let said = one_line(&output.stderr);
+        Error::Unreadable {
+            path: path.into(),
+            said: if said.contains("not on whitelist") {
+                "it is in no format of films".into()
+            } else {
+                said
+            },
+        }
     })
 }
 

@@ -49,19 +49,24 @@ pub fn join(
         command.args(["-itsoffset", &format!("{start:.6}")]);
     }
     command.args(["-f", "nut", "-i", "pipe:0"]);
-    if container == Container::Images {
+    if let Container::Images(_) = container {
         write_images(&mut command, clip, encoding, out);
         run(tools, command, chunks, out)?;
         return Ok(Vec::new());
     }
-    if span.from.is_some() {
+    let cut = span.from.is_some();
+    if cut {
         command.args(["-ss", &format!("{start:.6}")]);
     }
     ffmpeg::input(&mut command, &clip.path);
     command.args(["-map", "0:v:0", "-c:v", "copy"]);
     let notes = carry(&mut command, clip, container);
+    if cut {
+        // Or sound from the last key frame before the cut is kept.
+        command.args(["-copypriorss", "0"]);
+    }
     if let Some(to) = span.to {
-        let begin = if span.from.is_some() { start } else { 0.0 };
+        let begin = if cut { start } else { 0.0 };
         command.args(["-t", &format!("{:.6}", to - begin)]);
     }
     command.args([
@@ -80,6 +85,7 @@ pub fn join(
     command.arg(ffmpeg::url(file.path()));
     run(tools, command, chunks, out)?;
     file.persist(out).map_err(|error| Error::Io {
+        action: "write",
         path: out.into(),
         source: error.error,
     })?;
@@ -168,6 +174,7 @@ fn beside(out: &Path) -> Result<tempfile::NamedTempFile, Error> {
         .permissions(std::fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)
         .map_err(|source| Error::Io {
+            action: "write",
             path: out.into(),
             source,
         })
@@ -200,6 +207,7 @@ fn run(tools: &Tools, mut command: Command, chunks: &[PathBuf], out: &Path) -> R
 fn feed(chunks: &[PathBuf], mut pipe: ChildStdin) -> Result<(), Error> {
     for (index, path) in chunks.iter().enumerate() {
         let failed = |source| Error::Io {
+            action: "read",
             path: path.clone(),
             source,
         };
@@ -249,6 +257,7 @@ fn header(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     File::open(path)
         .and_then(|file| file.take(1 << 16).read_to_end(&mut head))
         .map_err(|source| Error::Io {
+            action: "read",
             path: path.into(),
             source,
         })?;

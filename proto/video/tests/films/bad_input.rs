@@ -19,9 +19,11 @@ fn what_is_no_film_is_refused() {
     fs::write(films.path("notes.mp4"), "some text\n").unwrap();
     fs::write(films.path("empty.mp4"), "").unwrap();
     fs::create_dir(films.path("folder.mp4")).unwrap();
+    films.make("-f lavfi -i testsrc2=size=64x64 -frames:v 1 picture.png");
+    assert!(refused(&films, "picture.png").ends_with("it is in no format of films"));
     for name in ["notes.mp4", "empty.mp4", "folder.mp4", "missing.mp4"] {
         let said = refused(&films, name);
-        assert!(said.contains("cannot be read as a film: "), "{said}");
+        assert!(said.starts_with("cannot read "), "{said}");
     }
 }
 
@@ -98,7 +100,7 @@ fn frames_before_and_after_damage_are_there() {
         Decoder::open(&films.tools, &clip, &[*lost], clip.size, Depth::Eight).unwrap();
     let error = decoder.next(&mut Vec::new()).unwrap_err().to_string();
     assert!(
-        error.starts_with("the frame at ") && error.contains("damaged.mkv cannot be decoded"),
+        error.starts_with("cannot decode the frame at ") && error.contains("damaged.mkv"),
         "{error}"
     );
 }
@@ -209,7 +211,7 @@ fn a_disk_that_is_full_is_named() {
     films.make("-f lavfi -i testsrc2=size=64x64:rate=24 -t 1 -c:v libx264 a.mp4");
     let clip = films.probe("a.mp4").unwrap();
     let encoding = Encoding::new(Codec::Ffv1, None, None).unwrap();
-    let pts: Vec<_> = (0..500).collect();
+    let pts: Vec<_> = (0..50).collect();
     let full = Path::new("/dev/full");
     let mut encoder = Encoder::create(
         &films.tools,
@@ -228,7 +230,7 @@ fn a_disk_that_is_full_is_named() {
         .and_then(|()| encoder.finish());
     let said = result.unwrap_err().to_string();
     assert!(
-        said.contains("/dev/full cannot be written: ") && said.contains("No space left on device"),
+        said.contains("cannot write /dev/full: ") && said.contains("No space left on device"),
         "{said}"
     );
 }
@@ -240,7 +242,9 @@ fn missing_programs_are_told_with_the_remedy() {
         .unwrap_err()
         .to_string();
     assert!(
-        said.contains("ffprobe cannot be started: install Debian's package `ffmpeg`"),
+        said.contains(
+            "ffprobe (No such file or directory (os error 2)): install Debian's package `ffmpeg`"
+        ),
         "{said}"
     );
     assert!(

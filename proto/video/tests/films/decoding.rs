@@ -15,7 +15,7 @@ fn alike_from_anywhere(name: &str, options: &str) {
     let pts = films.pts(&clip, Span::default());
     assert!(pts.len() >= 230, "{name} has {} frames", pts.len());
     let whole = films.decode(&clip, &pts, Depth::Eight);
-    for start in [0, 1, 23, 24, 71, 120, 121, 150, 199, 228] {
+    for start in [0, 23, 24, 121, 199, 228] {
         let run = start..start + 2;
         assert!(
             films.decode(&clip, &pts[run.clone()], Depth::Eight) == whole[run],

@@ -142,7 +142,7 @@ fn probed_times(films: &Films, name: &str, filter: &str) -> f64 {
 #[test]
 fn every_codec_fits_its_containers() {
     let films = Films::new();
-    films.make("-f lavfi -i testsrc2=size=160x120:rate=30000/1001 -t 1.2 -c:v libx264 a.mp4");
+    films.make("-f lavfi -i testsrc2=size=160x120:rate=30000/1001 -t 0.6 -c:v libx264 a.mp4");
     let clip = films.probe("a.mp4").unwrap();
     for codec in Codec::all() {
         for ending in ["mp4", "mov", "mkv", "webm"] {
@@ -156,6 +156,8 @@ fn every_codec_fits_its_containers() {
                 films.through(&clip, Span::default(), 13, encoding, &name);
                 let made = films.probe(&name).unwrap();
                 assert_eq!((made.size, made.bits), (clip.size, bits), "{name}");
+                let length = made.duration.unwrap() - clip.duration.unwrap();
+                assert!(length.abs() < 0.04, "{name} is {length} s longer");
                 let (got, wanted) = (times(&made.path), times(&clip.path));
                 assert_eq!(got.len(), wanted.len(), "{name} of {bits} bits");
                 let worst = got
@@ -170,6 +172,20 @@ fn every_codec_fits_its_containers() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn odd_sizes_are_kept_where_the_codec_takes_them() {
+    let films = Films::new();
+    films.make("-f lavfi -i testsrc=size=75x67:rate=24 -t 0.3 -c:v ffv1 a.mkv");
+    let clip = films.probe("a.mkv").unwrap();
+    assert_eq!(clip.size, [75, 67]);
+    for codec in Codec::all().filter(|codec| Container::Matroska.holds(*codec)) {
+        films.through(&clip, Span::default(), 5, encoding(codec), "out.mkv");
+        let even = !matches!(codec, Codec::Vp9 | Codec::Ffv1);
+        let size = if even { [76, 68] } else { [75, 67] };
+        assert_eq!(films.probe("out.mkv").unwrap().size, size, "{codec}");
     }
 }
 
@@ -308,9 +324,10 @@ fn subtitles_chapters_and_titles_are_carried_over() {
         &films.path("part.mkv"),
         "-show_chapters -show_entries chapter=start_time,end_time:chapter_tags=title",
     );
+    // In this file frames begin 3 ms late, because Vorbis begins early.
     assert_eq!(
         chapters.trim(),
-        "0.000000,0.500000,one\n0.500000,1.000000,two"
+        "0.000000,0.497000,one\n0.497000,0.997000,two"
     );
 }
 
@@ -395,6 +412,11 @@ fn a_codec_that_the_container_cannot_hold_is_refused() {
     )
     .unwrap_err();
     assert!(error.to_string().contains("cannot hold h264"), "{error}");
+    assert!(
+        !Container::of(&films.path("%d.png"))
+            .unwrap()
+            .holds(Codec::Jpeg)
+    );
     let error = Container::of(&films.path("out.avi")).unwrap_err();
     assert!(error.to_string().contains("end it in .mp4"), "{error}");
 }
