@@ -2,6 +2,7 @@
 //!
 //! `model <- proto <- transport <- {fleet <- dashboard <- dispatcher, worker} <- tests`,
 //! `model <- engine <- worker`, `formats <- {fleet, dashboard, dispatcher, engine}`,
+//! `video <- {dispatcher, engine}`,
 //! `proto <- telemetry <- {fleet, dispatcher, worker}`; and what belongs in one place stays there:
 //! libtorch in the engine, broker and S3 in the transport, OpenTelemetry in the telemetry, the
 //! environment in config modules.
@@ -30,9 +31,10 @@ static METADATA: LazyLock<Metadata> = LazyLock::new(|| {
 const TESTS: [&str; 2] = ["stylefleet-counting", "stylefleet-tests"];
 
 /// What each crate of the house may depend on in the house.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("stylefleet-formats", &[]),
     ("stylefleet-model", &[]),
+    ("stylefleet-video", &[]),
     ("stylefleet-proto", &["stylefleet-model"]),
     ("stylefleet-telemetry", &["stylefleet-proto"]),
     (
@@ -68,11 +70,12 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "stylefleet-proto",
             "stylefleet-telemetry",
             "stylefleet-transport",
+            "stylefleet-video",
         ],
     ),
     (
         "stylefleet-engine",
-        &["stylefleet-formats", "stylefleet-model"],
+        &["stylefleet-formats", "stylefleet-model", "stylefleet-video"],
     ),
     (
         "stylefleet-worker",
@@ -93,7 +96,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
 ];
 
 /// What a crate must not reach, however far away, and why. A name may end in `*`.
-const OUT_OF_REACH: [(&str, &[&str], &str); 4] = [
+const OUT_OF_REACH: [(&str, &[&str], &str); 5] = [
     (
         "stylefleet-model",
         &["prost*", "tokio", "tempfile", "tch"],
@@ -115,6 +118,11 @@ const OUT_OF_REACH: [(&str, &[&str], &str); 4] = [
             "torch-sys",
         ],
         "the contract is pure: no I/O",
+    ),
+    (
+        "stylefleet-video",
+        &["tokio", "tch", "torch-sys", "prost*"],
+        "films know no job, no queue and no tensor",
     ),
     (
         "stylefleet-engine",
