@@ -149,9 +149,11 @@ fn describe(command: &mut Command, container: Container, clip: &Clip, codec: Cod
         while scale < 10_000 {
             scale *= 2;
         }
-        command
-            .args(["-video_track_timescale", &scale.to_string()])
-            .args(["-movflags", "+faststart"]);
+        // The start is kept on the clock of the whole.
+        for clock in ["-video_track_timescale", "-movie_timescale"] {
+            command.args([clock, &scale.to_string()]);
+        }
+        command.args(["-movflags", "+faststart"]);
         if codec == Codec::Hevc {
             // Apple's players know no other.
             command.args(["-tag:v", "hvc1"]);
