@@ -30,8 +30,8 @@ pub struct Clip {
     pub colors: Colors,
     /// When it starts, on its own clock, in seconds.
     pub(crate) start: f64,
-    /// Whether each packet carries its time and a reader finds the place of a time, so that decoding
-    /// may begin in the middle.
+    /// Whether each packet carries its time and a reader finds the place of a time, so that
+    /// decoding may begin in the middle.
     pub(crate) seekable: bool,
     /// As many pixels as a frame may have.
     pub(crate) max_pixels: u64,
@@ -344,7 +344,7 @@ impl Probed {
     }
 
     fn is_encrypted(&self) -> bool {
-        // As MP4 has it, after the common scheme and after Apple's; Matroska's is known by its data.
+        // In MP4 by the common scheme or Apple's; Matroska's is known by its data.
         matches!(self.codec_tag_string.as_deref(), Some("encv" | "drmi"))
             || self.side_data_list.iter().any(|data| {
                 data.side_data_type

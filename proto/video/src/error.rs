@@ -42,7 +42,10 @@ pub enum Error {
         found: &'static str,
     },
     /// Its frames are encrypted.
-    #[error("{} is encrypted (DRM), so its frames cannot be read: take a copy that is not", path.display())]
+    #[error(
+        "{} is encrypted (DRM), so its frames cannot be read: take a copy that is not",
+        path.display()
+    )]
     Encrypted {
         /// The film.
         path: PathBuf,
@@ -63,7 +66,10 @@ pub enum Error {
         max_pixels: u64,
     },
     /// Its colours are coded in a way that is not read.
-    #[error("{} has colours coded as {matrix}, which is not read: convert it first", path.display())]
+    #[error(
+        "{} has colours coded as {matrix}, which is not read: convert it first",
+        path.display()
+    )]
     Colors {
         /// The film.
         path: PathBuf,

@@ -7,8 +7,8 @@ use std::process::Stdio;
 use crate::ffmpeg::{self, Run};
 use crate::{Error, Ratio, Tools};
 
-/// Makes a clip of numbered images, such as `frames/%05d.png`: a file in the format NUT, which holds
-/// them as they are, or without loss. The first is the one with the lowest number.
+/// Makes a clip of numbered images, such as `frames/%05d.png`: a file in the format NUT, which
+/// holds them as they are, or without loss. The first is the one with the lowest number.
 ///
 /// # Errors
 ///

@@ -120,7 +120,10 @@ fn a_film_that_is_cut_off_ends_early() {
 fn a_frame_that_changes_size_is_made_to_fit() {
     let films = Films::new();
     films.make("-f lavfi -i testsrc2=size=160x120:rate=24 -t 1 -c:v libx264 -f mpegts a.ts");
-    films.make("-f lavfi -i testsrc2=size=320x180:rate=24 -t 1 -output_ts_offset 1 -c:v libx264 -f mpegts b.ts");
+    films.make(
+        "-f lavfi -i testsrc2=size=320x180:rate=24 -t 1 -output_ts_offset 1 -c:v libx264 \
+     -f mpegts b.ts",
+    );
     let mut joined = fs::read(films.path("a.ts")).unwrap();
     joined.extend(fs::read(films.path("b.ts")).unwrap());
     fs::write(films.path("c.ts"), joined).unwrap();

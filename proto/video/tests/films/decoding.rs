@@ -129,7 +129,8 @@ fn colors_are_those_that_were_meant() {
         let (name, range) = tags.split_once(":out_range=").unwrap();
         let name = if name == "bt2020" { "bt2020nc" } else { name };
         films.make(&format!(
-            "-f lavfi -i color=0xE06020:size=64x48:rate=5 -t 1 -vf format=gbrp,scale=out_color_matrix={tags} \
+            "-f lavfi -i color=0xE06020:size=64x48:rate=5 -t 1 -vf \
+             format=gbrp,scale=out_color_matrix={tags} \
              -pix_fmt {format} -colorspace {name} -color_range {range} -c:v libx264 -crf 1 a.mp4"
         ));
         let clip = films.probe("a.mp4").unwrap();
@@ -175,7 +176,10 @@ fn films_are_turned_upright_and_their_pixels_made_square() {
     let clip = films.probe("turned.mp4").unwrap();
     assert_eq!(clip.size, [120, 213]);
     // What is blue on the right is then below.
-    films.make("-f lavfi -i color=red:size=64x32:rate=5 -t 1 -vf drawbox=x=32:color=blue:t=fill -c:v libx264 a.mp4");
+    films.make(
+        "-f lavfi -i color=red:size=64x32:rate=5 -t 1 -vf drawbox=x=32:color=blue:t=fill \
+     -c:v libx264 a.mp4",
+    );
     films.turn("a.mp4", "b.mp4");
     let clip = films.probe("b.mp4").unwrap();
     let pts = films.pts(&clip, Span::default());

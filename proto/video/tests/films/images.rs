@@ -53,7 +53,8 @@ fn images_come_through_as_they_were() {
         let films = Films::new();
         let format = if bits == 16 { "rgb48be" } else { "rgb24" };
         films.make(&format!(
-            "-f lavfi -i testsrc=size=61x33:rate=24 -vf format=gbrp16le,noise=alls=5 -frames:v 5 -pix_fmt {format} in%d.png"
+            "-f lavfi -i testsrc=size=61x33:rate=24 -vf format=gbrp16le,noise=alls=5 -frames:v 5 \
+             -pix_fmt {format} in%d.png"
         ));
         let clip = clip_of(&films, "in%d.png");
         assert_eq!(clip.bits, bits);

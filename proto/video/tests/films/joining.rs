@@ -83,8 +83,10 @@ fn picture_and_sound_stay_together() {
     let films = Films::new();
     // Once a second, a white frame and a click.
     films.make(
-        "-f lavfi -i color=black:size=64x64:rate=25 -f lavfi -i anullsrc=sample_rate=48000 -t 6 -filter_complex \
-         [0]drawbox=color=white:t=fill:enable='lt(mod(t+0.001,1),0.04)'[v];[1]aeval='lt(mod(t,1),0.04)*sin(t*4000)'[a] \
+        "-f lavfi -i color=black:size=64x64:rate=25 -f lavfi -i anullsrc=sample_rate=48000 -t 6 \
+         -filter_complex \
+         [0]drawbox=color=white:t=fill:enable='lt(mod(t+0.001,1),0.04)'[v];\
+         [1]aeval='lt(mod(t,1),0.04)*sin(t*4000)'[a] \
          -map [v] -map [a] -c:v libx264 -c:a pcm_s16le clicks.mov",
     );
     let clip = films.probe("clicks.mov").unwrap();
@@ -101,7 +103,10 @@ fn picture_and_sound_stay_together() {
             name,
             "signalstats,metadata=print:key=lavfi.signalstats.YAVG:file=-",
         );
-        films.make(&format!("-i {name} -map 0:a -f s16le -ac 1 -ar 48000 -af aresample=async=1:first_pts=0 sound.raw"));
+        films.make(&format!(
+            "-i {name} -map 0:a -f s16le -ac 1 -ar 48000 -af \
+         aresample=async=1:first_pts=0 sound.raw"
+        ));
         let samples = fs::read(films.path("sound.raw")).unwrap();
         let loud = samples
             .chunks(2)
@@ -234,8 +239,10 @@ fn the_same_frames_make_the_same_bytes() {
 fn colors_depth_and_shape_are_kept() {
     let films = Films::new();
     films.make(
-        "-f lavfi -i testsrc2=size=128x96:rate=24 -t 0.5 -vf setsar=4/3 -pix_fmt yuv420p10le -c:v libx265 \
-         -x265-params log-level=error -colorspace bt2020nc -color_primaries bt2020 -color_trc smpte2084 \
+        "-f lavfi -i testsrc2=size=128x96:rate=24 -t 0.5 -vf setsar=4/3 -pix_fmt yuv420p10le \
+         -c:v libx265 \
+         -x265-params log-level=error -colorspace bt2020nc -color_primaries bt2020 -color_trc \
+         smpte2084 \
          -color_range tv a.mp4",
     );
     films.turn("a.mp4", "b.mp4");
@@ -282,12 +289,15 @@ fn subtitles_chapters_and_titles_are_carried_over() {
     let subtitles =
         "1\n00:00:00,500 --> 00:00:01,000\nfirst\n\n2\n00:00:02,000 --> 00:00:02,500\nsecond\n";
     fs::write(films.path("a.srt"), subtitles).unwrap();
-    let chapters = ";FFMETADATA1\ntitle=A film\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1500\ntitle=one\n\
+    let chapters = ";FFMETADATA1\ntitle=A \
+     film\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1500\ntitle=one\n\
         [CHAPTER]\nTIMEBASE=1/1000\nSTART=1500\nEND=3000\ntitle=two\n";
     fs::write(films.path("a.txt"), chapters).unwrap();
     films.make(
-        "-f lavfi -i testsrc2=size=64x64:rate=24 -i a.srt -i a.txt -f lavfi -i sine -t 3 -map 0 -map 1 -map 3 \
-         -map_metadata 2 -map_chapters 2 -c:v libx264 -c:s srt -c:a libvorbis -metadata:s:a:0 language=fra a.mkv",
+        "-f lavfi -i testsrc2=size=64x64:rate=24 -i a.srt -i a.txt -f lavfi -i sine -t 3 -map 0 \
+         -map 1 -map 3 \
+         -map_metadata 2 -map_chapters 2 -c:v libx264 -c:s srt -c:a libvorbis -metadata:s:a:0 \
+         language=fra a.mkv",
     );
     let clip = films.probe("a.mkv").unwrap();
     assert!(clip.has_sound() && clip.has_subtitles());
