@@ -139,8 +139,8 @@ impl Specification for Valid<Video> {
             start: chunk.start,
             is_shared: chunk.is_shared,
             codec: encoding.codec.to_wire(),
-            crf: encoding.crf,
-            depth: encoding.depth,
+            crf: encoding.crf.map(u32::from),
+            depth: encoding.depth.into(),
             way: Some(way),
             temporal,
         };
@@ -170,8 +170,8 @@ impl Specification for Valid<Video> {
             way,
             encoding: Encoding {
                 codec: Field::from_wire("codec", message.codec)?,
-                crf: message.crf,
-                depth: message.depth,
+                crf: message.crf.map(|crf| byte("crf", crf)).transpose()?,
+                depth: byte("depth", message.depth)?,
             },
         })
     }
@@ -240,6 +240,11 @@ impl TryFrom<wire::Apply> for Apply {
 
 fn read<M: Message + Default>(message: &[u8]) -> Result<M, Invalid> {
     M::decode(message).map_err(|error| Invalid::new("specification", error.to_string()))
+}
+
+fn byte(field: &str, number: u32) -> Result<u8, Invalid> {
+    let too_large = |_| Invalid::new(field, format!("is {number}, must be at most {}", u8::MAX));
+    number.try_into().map_err(too_large)
 }
 
 fn style(name: &str) -> Result<StyleName, Invalid> {

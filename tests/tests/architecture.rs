@@ -95,7 +95,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
 ];
 
 /// What a crate must not reach, however far away, and why. A name may end in `*`.
-const OUT_OF_REACH: [(&str, &[&str], &str); 4] = [
+const OUT_OF_REACH: [(&str, &[&str], &str); 5] = [
     (
         "stylefleet-model",
         &["prost*", "tokio", "tempfile", "tch"],
@@ -117,6 +117,11 @@ const OUT_OF_REACH: [(&str, &[&str], &str); 4] = [
             "torch-sys",
         ],
         "the contract is pure: no I/O",
+    ),
+    (
+        "stylefleet-video",
+        &["tokio", "tch", "torch-sys", "prost*"],
+        "videos know no job, no queue and no tensor",
     ),
     (
         "stylefleet-engine",

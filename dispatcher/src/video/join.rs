@@ -7,10 +7,10 @@ use stylefleet_fleet::batch::Batch;
 use stylefleet_fleet::documents::DocumentError;
 use stylefleet_fleet::state;
 use stylefleet_model::video::Video;
-use stylefleet_model::{Choice, Invalid, Valid};
+use stylefleet_model::{Invalid, Valid};
 use stylefleet_proto::{BatchId, Digest, Labels, ManifestEntry, Record, keys};
 use stylefleet_transport::store::{Store, StoreError};
-use stylefleet_video::{Clip, Encoding, Span, Tools, join};
+use stylefleet_video::{Clip, Span, Tools, join};
 
 use crate::commands::{CommandError, Ending};
 use crate::order::{Assembled, OrderError, on_this_machine};
@@ -169,13 +169,7 @@ async fn gathered(
                 (to, end) => to.or(end),
             };
         }
-        let asked = video.encoding;
-        let narrow = |number: u32| u8::try_from(number).unwrap_or(u8::MAX);
-        let encoding = Encoding::new(
-            asked.codec.word().parse()?,
-            asked.crf.map(narrow),
-            Some(narrow(asked.depth)),
-        )?;
+        let encoding = video.encoding;
         let notes = join(
             &tools,
             &chunks,

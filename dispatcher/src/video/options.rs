@@ -4,9 +4,10 @@ use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::Arg;
+use stylefleet_model::Choice;
 use stylefleet_model::stylize;
-use stylefleet_model::video::{self, MAX_FRAMES};
-use stylefleet_video::{Codec, Ratio};
+use stylefleet_model::video::{self, Codec, MAX_FRAMES};
+use stylefleet_video::Ratio;
 
 use super::plan::VideoPlan;
 use crate::images::buckets::Buckets;
@@ -42,7 +43,7 @@ pub struct VideoOptions {
 
     /// Video codec: h264, hevc, vp9, av1, prores, ffv1; png, jpeg and tiff for numbered images
     /// [default: what the ending of --out asks for]
-    #[arg(long, value_name = "CODEC", help_heading = FILES)]
+    #[arg(long, value_parser = Codec::from_word, help_heading = FILES)]
     pub codec: Option<Codec>,
 
     /// Constant quality, 0 best, 51 or 63 worst [default: no loss that one sees]

@@ -7,7 +7,9 @@ use stylefleet_model::Choice;
 use stylefleet_model::stylize::Size;
 use stylefleet_model::video::{self, Codec, Encoding, TimeBase, Video, Way};
 use stylefleet_proto::{Input, Name, Valid};
-use stylefleet_video::{Clip, Container, Frame, Ratio, Span, Tools, is_pattern, to_clip};
+use stylefleet_video::{
+    Clip, Container, Frame, Ratio, Span, Tools, is_pattern, nearest_size, to_clip,
+};
 
 use super::chunks::{Chunk, of_frames, of_scenes};
 use super::join::{FROM, TO, VideoError, joined};
@@ -178,31 +180,30 @@ impl VideoPlan {
     }
 
     /// How the video is encoded.
-    fn encoding(&self) -> Result<stylefleet_video::Encoding, OrderError> {
+    fn encoding(&self) -> Result<Encoding, OrderError> {
         let container = Container::of(&self.out).map_err(VideoError::from)?;
-        let codec = self
-            .options
-            .codec
-            .unwrap_or_else(|| container.codec(&self.out));
+        let codec = self.options.codec.unwrap_or_else(|| container.codec());
         if !container.holds(codec) {
             let reason = format!(
-                "{} cannot hold {codec}: choose another codec or ending",
+                "{} cannot hold {}: choose another codec or ending",
                 self.out.display(),
+                codec.word()
             );
             return Err(BadOption::new("codec", reason).into());
         }
+        let clip = self.source.clip.bits;
         let own = codec
-            .bits()
-            .filter(|&bits| bits <= self.source.clip.bits)
+            .depths()
+            .iter()
+            .copied()
+            .filter(|&depth| depth <= clip)
             .max();
-        let encoding =
-            stylefleet_video::Encoding::new(codec, self.options.crf, self.options.depth.or(own));
-        let encoding = encoding.map_err(VideoError::from)?;
-        Ok(encoding)
+        let depth = self.options.depth.or(own);
+        Ok(Encoding::new(codec, self.options.crf, depth).map_err(BadOption::from)?)
     }
 
     /// Width and height of the frames: the clip's unless asked otherwise, as the codec takes them.
-    fn size(&self, codec: stylefleet_video::Codec) -> Result<[u32; 2], BadOption> {
+    fn size(&self, codec: Codec) -> Result<[u32; 2], BadOption> {
         let clip = &self.source.clip;
         let [width, height] = clip.size;
         let size = match self.options.parameters.0.0.size {
@@ -213,7 +214,7 @@ impl VideoPlan {
                 [width, height].map(|side| (f64::from(side) * factor).round() as u32)
             }
         };
-        let size = codec.nearest_size(size.map(|side| side.max(SIDES.0)));
+        let size = nearest_size(codec, size.map(|side| side.max(SIDES.0)));
         if size.iter().any(|&side| side > SIDES.1) {
             let [width, height] = size;
             let reason = format!("is {width}x{height}, sides must be at most {}", SIDES.1);
@@ -322,15 +323,9 @@ impl Plan for VideoPlan {
         };
         let source = &self.source;
         let encoding = self.encoding()?;
-        let size = self.size(encoding.codec())?;
+        let size = self.size(encoding.codec)?;
         let Some(way) = self.way(size) else {
             return Ok(Vec::new());
-        };
-        let codec = Codec::from_word(encoding.codec().name());
-        let encoding = Encoding {
-            codec: codec.map_err(|reason| BadOption::new("codec", reason))?,
-            crf: encoding.crf().map(Into::into),
-            depth: encoding.bits().into(),
         };
         let role = Video::clip();
         let clip = Input {

@@ -30,8 +30,8 @@ pub struct Clip {
     pub colors: Colors,
     /// When it starts, on its own clock, in seconds.
     pub(crate) start: f64,
-    /// Whether each packet carries its time and a reader finds the place of a time, so that decoding
-    /// may begin in the middle.
+    /// Whether each packet carries its time and a reader finds the place of a time, so that
+    /// decoding may begin in the middle.
     pub(crate) seekable: bool,
     /// As many pixels as a frame may have.
     pub(crate) max_pixels: u64,
@@ -349,7 +349,7 @@ impl Probed {
     }
 
     fn is_encrypted(&self) -> bool {
-        // As MP4 has it, after the common scheme and after Apple's; Matroska's is known by its data.
+        // In MP4 by the common scheme or Apple's; Matroska's is known by its data.
         matches!(self.codec_tag_string.as_deref(), Some("encv" | "drmi"))
             || self.side_data_list.iter().any(|data| {
                 data.side_data_type
@@ -400,9 +400,16 @@ fn probed(tools: &Tools, path: &Path) -> Result<Probe, Error> {
             program: tools.ffprobe.clone(),
             source,
         })?;
-    serde_json::from_slice(&output.stdout).map_err(|_| Error::Unreadable {
-        path: path.into(),
-        said: one_line(&output.stderr),
+    serde_json::from_slice(&output.stdout).map_err(|_| {
+        let said = one_line(&output.stderr);
+        Error::Unreadable {
+            path: path.into(),
+            said: if said.contains("not on whitelist") {
+                "it is in no format of films".into()
+            } else {
+                said
+            },
+        }
     })
 }
 

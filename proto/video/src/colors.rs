@@ -34,10 +34,10 @@ pub enum Matrix {
 }
 
 impl Matrix {
-    /// The name of the tag.
+    /// The name that options have for it.
     fn tag(self) -> &'static str {
         match self {
-            Self::Rgb => "gbr",
+            Self::Rgb => "rgb",
             Self::Bt709 => "bt709",
             Self::Bt470bg => "bt470bg",
             Self::Smpte170m => "smpte170m",
@@ -46,14 +46,14 @@ impl Matrix {
         }
     }
 
-    /// The name that the filter `scale` has for it.
-    fn scaler(self) -> &'static str {
+    /// The name that the filter `scale` has for it, if it has to do with that.
+    fn scaler(self) -> Option<&'static str> {
         match self {
-            Self::Rgb => "auto",
-            Self::Bt709 => "bt709",
-            Self::Bt470bg | Self::Smpte170m => "bt601",
-            Self::Smpte240m => "smpte240m",
-            Self::Bt2020 => "bt2020",
+            Self::Rgb => None,
+            Self::Bt709 => Some("bt709"),
+            Self::Bt470bg | Self::Smpte170m => Some("bt601"),
+            Self::Smpte240m => Some("smpte240m"),
+            Self::Bt2020 => Some("bt2020"),
         }
     }
 }
@@ -135,29 +135,31 @@ impl Colors {
 
     /// The filter that makes red, green and blue of a clip's frames, scaled to the size.
     pub(crate) fn decode_filter(&self, [width, height]: [u32; 2]) -> String {
-        format!(
-            "scale=w={width}:h={height}:in_color_matrix={}:in_range={}:out_range=pc:flags={SCALER}",
-            self.matrix.scaler(),
-            self.range(),
-        )
+        let coded = self.scaler("in");
+        format!("scale=w={width}:h={height}:{coded}:out_range=pc:flags={SCALER}")
     }
 
-    /// The filter that codes red, green and blue, and tags the frames.
+    /// The filter that codes red, green and blue.
     pub(crate) fn encode_filter(&self) -> String {
-        format!(
-            "scale=in_range=pc:out_color_matrix={}:out_range={}:flags={SCALER}",
-            self.matrix.scaler(),
-            self.range(),
-        )
+        format!("scale=in_range=pc:{}:flags={SCALER}", self.scaler("out"))
+    }
+
+    /// The options by which the filter `scale` knows these colours, `in` or `out`.
+    fn scaler(&self, side: &str) -> String {
+        let range = format!("{side}_range={}", self.range());
+        match self.matrix.scaler() {
+            Some(matrix) => format!("{side}_color_matrix={matrix}:{range}"),
+            None => range,
+        }
     }
 
     /// The filter that tags frames.
     pub(crate) fn tag_filter(&self) -> String {
-        let mut filter = format!(
-            "setparams=range={}:colorspace={}",
-            self.range(),
-            self.matrix.tag()
-        );
+        let matrix = match self.matrix {
+            Matrix::Rgb => "gbr",
+            other => other.tag(),
+        };
+        let mut filter = format!("setparams=range={}:colorspace={matrix}", self.range());
         for (option, value) in [
             ("color_primaries", self.primaries),
             ("color_trc", self.transfer),

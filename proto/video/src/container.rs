@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::Error;
 use crate::clip::{Kind, Stream};
 use crate::codec::Codec;
+use crate::images::is_pattern;
 
 /// A kind of file that films are written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +18,8 @@ pub enum Container {
     Matroska,
     /// `.webm`
     WebM,
-    /// A numbered file for each frame, as in `frames/%05d.png`.
-    Images,
+    /// A numbered file of the codec for each frame, as in `frames/%05d.png`.
+    Images(Codec),
 }
 
 /// What becomes of a stream of the source.
@@ -49,30 +50,23 @@ impl Container {
             "mov" => Ok(Self::Mov),
             "mkv" => Ok(Self::Matroska),
             "webm" => Ok(Self::WebM),
-            "png" | "jpg" | "jpeg" | "tif" | "tiff" if crate::images::is_pattern(path) => {
-                Ok(Self::Images)
-            }
+            "png" if is_pattern(path) => Ok(Self::Images(Codec::Png)),
+            "jpg" | "jpeg" if is_pattern(path) => Ok(Self::Images(Codec::Jpeg)),
+            "tif" | "tiff" if is_pattern(path) => Ok(Self::Images(Codec::Tiff)),
             _ => Err(Error::Invalid(format!(
                 "{} is no name for a film: end it in .mp4, .mov, .mkv or .webm, or number its \
-                 frames, like frames/%05d.png",
+                 frames, as in frames/%05d.png",
                 path.display()
             ))),
         }
     }
 
-    /// The codec for a name that asks for none.
-    pub fn codec(self, path: &Path) -> Codec {
-        let ending = path
-            .extension()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .to_lowercase();
-        match (self, ending.as_str()) {
-            (Self::WebM, _) => Codec::Vp9,
-            (Self::Images, "png") => Codec::Png,
-            (Self::Images, "tif" | "tiff") => Codec::Tiff,
-            (Self::Images, _) => Codec::Jpeg,
-            _ => Codec::H264,
+    /// What is written to it if nobody asks for a codec.
+    pub fn codec(self) -> Codec {
+        match self {
+            Self::Mp4 | Self::Mov | Self::Matroska => Codec::H264,
+            Self::WebM => Codec::Vp9,
+            Self::Images(codec) => codec,
         }
     }
 
@@ -83,7 +77,7 @@ impl Container {
             Self::Mov => matches!(codec, Codec::H264 | Codec::Hevc | Codec::ProRes),
             Self::Matroska => !matches!(codec, Codec::Png | Codec::Jpeg | Codec::Tiff),
             Self::WebM => matches!(codec, Codec::Vp9 | Codec::Av1),
-            Self::Images => matches!(codec, Codec::Png | Codec::Jpeg | Codec::Tiff),
+            Self::Images(of) => codec == of,
         }
     }
 
@@ -94,7 +88,7 @@ impl Container {
             Self::Mov => "mov",
             Self::Matroska => "matroska",
             Self::WebM => "webm",
-            Self::Images => "image2",
+            Self::Images(_) => "image2",
         }
     }
 
@@ -121,7 +115,7 @@ impl Container {
             }
             Self::Matroska => codec != "unknown",
             Self::WebM => matches!(codec, "opus" | "vorbis"),
-            Self::Images => return Carried::Left,
+            Self::Images(_) => return Carried::Left,
         };
         match self {
             _ if copied => Carried::Copied,

@@ -140,8 +140,8 @@ fn check(pts: &[i64], size: [u32; 2], encoding: &Encoding) -> Result<(), Error> 
             "the time stamps of a chunk must begin at zero or later, and grow".into(),
         ));
     }
-    let codec = encoding.codec();
-    let [width, height] = codec.nearest_size(size);
+    let codec = encoding.codec;
+    let [width, height] = nearest_size(codec, size);
     if size != [width, height] {
         return Err(Error::Invalid(format!(
             "{codec} takes no frames of {}x{}: make them {width}x{height}",

@@ -7,7 +7,10 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A program is not there, or cannot be started.
-    #[error("{} cannot be started: install Debian's package `ffmpeg`", program.display())]
+    #[error(
+        "cannot start {} ({source}): install Debian's package `ffmpeg`",
+        program.display()
+    )]
     NoTool {
         /// The program.
         program: PathBuf,
@@ -23,7 +26,7 @@ pub enum Error {
         said: String,
     },
     /// It is no film that is read, or too damaged to be one.
-    #[error("{} cannot be read as a film: {said}", path.display())]
+    #[error("cannot read {} as a film: {said}", path.display())]
     Unreadable {
         /// The film.
         path: PathBuf,
@@ -39,7 +42,10 @@ pub enum Error {
         found: &'static str,
     },
     /// Its frames are encrypted.
-    #[error("{} is encrypted (DRM), so its frames cannot be read: take a copy that is not", path.display())]
+    #[error(
+        "{} is encrypted (DRM), so its frames cannot be read: take a copy that is not",
+        path.display()
+    )]
     Encrypted {
         /// The film.
         path: PathBuf,
@@ -60,7 +66,10 @@ pub enum Error {
         max_pixels: u64,
     },
     /// Its colours are coded in a way that is not read.
-    #[error("{} has colours coded as {matrix}, which is not read: convert it first", path.display())]
+    #[error(
+        "{} has colours coded as {matrix}, which is not read: convert it first",
+        path.display()
+    )]
     Colors {
         /// The film.
         path: PathBuf,
@@ -78,7 +87,7 @@ pub enum Error {
         said: String,
     },
     /// A frame that was there when the frames were counted is not found.
-    #[error("the frame at {seconds:.3} s of {} cannot be decoded{}", path.display(), because(said))]
+    #[error("cannot decode the frame at {seconds:.3} s of {}{}", path.display(), because(said))]
     NoFrame {
         /// The film.
         path: PathBuf,
@@ -88,7 +97,7 @@ pub enum Error {
         said: String,
     },
     /// A file cannot be written.
-    #[error("{} cannot be written: {said}", path.display())]
+    #[error("cannot write {}: {said}", path.display())]
     Unwritten {
         /// The file.
         path: PathBuf,
@@ -107,11 +116,13 @@ pub enum Error {
         found: &'static str,
     },
     /// A file or a pipe fails.
-    #[error("{}", path.display())]
+    #[error("cannot {action} {}: {source}", path.display())]
     Io {
+        /// What was tried: read, write.
+        action: &'static str,
         /// The file.
         path: PathBuf,
-        /// How.
+        /// What the system said.
         source: io::Error,
     },
 }

@@ -54,6 +54,7 @@ impl Clip {
             .flat_map(|out| BufReader::new(out).lines())
         {
             let line = line.map_err(|source| Error::Io {
+                action: "read",
                 path: self.path.clone(),
                 source,
             })?;

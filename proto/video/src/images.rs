@@ -7,8 +7,8 @@ use std::process::Stdio;
 use crate::ffmpeg::{self, Run};
 use crate::{Error, Ratio, Tools};
 
-/// Makes a clip of numbered images, such as `frames/%05d.png`, by copying them into the file, which
-/// is in the format NUT. The first is the one with the lowest number.
+/// Makes a clip of numbered images, such as `frames/%05d.png`: a file in the format NUT, which
+/// holds them as they are, or without loss. The first is the one with the lowest number.
 ///
 /// # Errors
 ///
@@ -37,7 +37,7 @@ pub fn to_clip(tools: &Tools, pattern: &Path, rate: Ratio, path: &Path) -> Resul
             "-map",
             "0:v:0",
             "-c",
-            "copy",
+            codec(pattern),
             "-fflags",
             "+bitexact",
             "-f",
@@ -52,6 +52,15 @@ pub fn to_clip(tools: &Tools, pattern: &Path, rate: Ratio, path: &Path) -> Resul
             path: pattern.into(),
             said,
         }),
+    }
+}
+
+/// How a clip holds images: as they are if NUT knows their format.
+fn codec(pattern: &Path) -> &'static str {
+    let ending = pattern.extension().unwrap_or_default().to_ascii_lowercase();
+    match ending.to_str() {
+        Some("png" | "jpg" | "jpeg") => "copy",
+        _ => "ffv1",
     }
 }
 
@@ -86,6 +95,7 @@ fn first_number(pattern: &Path) -> Result<u64, Error> {
         _ => Path::new("."),
     };
     let failed = |source| Error::Io {
+        action: "read",
         path: folder.into(),
         source,
     };

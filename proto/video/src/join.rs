@@ -35,11 +35,11 @@ pub fn join(
 ) -> Result<Vec<String>, Error> {
     span.check()?;
     let container = Container::of(out)?;
-    if !container.holds(encoding.codec()) {
+    if !container.holds(encoding.codec) {
         return Err(Error::Invalid(format!(
             "{} cannot hold {}: choose another codec or ending",
             out.display(),
-            encoding.codec()
+            encoding.codec
         )));
     }
     check(chunks)?;
@@ -49,19 +49,24 @@ pub fn join(
         command.args(["-itsoffset", &format!("{start:.6}")]);
     }
     command.args(["-f", "nut", "-i", "pipe:0"]);
-    if container == Container::Images {
+    if let Container::Images(_) = container {
         write_images(&mut command, clip, encoding, out);
         run(tools, command, chunks, out)?;
         return Ok(Vec::new());
     }
-    if span.from.is_some() {
+    let cut = span.from.is_some();
+    if cut {
         command.args(["-ss", &format!("{start:.6}")]);
     }
     ffmpeg::input(&mut command, &clip.path);
     command.args(["-map", "0:v:0", "-c:v", "copy"]);
     let notes = carry(&mut command, clip, container);
+    if cut {
+        // Or sound from the last key frame before the cut is kept.
+        command.args(["-copypriorss", "0"]);
+    }
     if let Some(to) = span.to {
-        let begin = if span.from.is_some() { start } else { 0.0 };
+        let begin = if cut { start } else { 0.0 };
         command.args(["-t", &format!("{:.6}", to - begin)]);
     }
     command.args([
@@ -74,12 +79,13 @@ pub fn join(
     ]);
     command.args(["-flags:a", "+bitexact"]);
     encoding.colors(&clip.colors, clip.size).tag(&mut command);
-    describe(&mut command, container, clip, encoding.codec());
+    describe(&mut command, container, clip, encoding.codec);
 
     let file = beside(out)?;
     command.arg(ffmpeg::url(file.path()));
     run(tools, command, chunks, out)?;
     file.persist(out).map_err(|error| Error::Io {
+        action: "write",
         path: out.into(),
         source: error.error,
     })?;
@@ -143,9 +149,11 @@ fn describe(command: &mut Command, container: Container, clip: &Clip, codec: Cod
         while scale < 10_000 {
             scale *= 2;
         }
-        command
-            .args(["-video_track_timescale", &scale.to_string()])
-            .args(["-movflags", "+faststart"]);
+        // The start is kept on the clock of the whole.
+        for clock in ["-video_track_timescale", "-movie_timescale"] {
+            command.args([clock, &scale.to_string()]);
+        }
+        command.args(["-movflags", "+faststart"]);
         if codec == Codec::Hevc {
             // Apple's players know no other.
             command.args(["-tag:v", "hvc1"]);
@@ -168,6 +176,7 @@ fn beside(out: &Path) -> Result<tempfile::NamedTempFile, Error> {
         .permissions(std::fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)
         .map_err(|source| Error::Io {
+            action: "write",
             path: out.into(),
             source,
         })
@@ -200,6 +209,7 @@ fn run(tools: &Tools, mut command: Command, chunks: &[PathBuf], out: &Path) -> R
 fn feed(chunks: &[PathBuf], mut pipe: ChildStdin) -> Result<(), Error> {
     for (index, path) in chunks.iter().enumerate() {
         let failed = |source| Error::Io {
+            action: "read",
             path: path.clone(),
             source,
         };
@@ -249,6 +259,7 @@ fn header(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     File::open(path)
         .and_then(|file| file.take(1 << 16).read_to_end(&mut head))
         .map_err(|source| Error::Io {
+            action: "read",
             path: path.into(),
             source,
         })?;

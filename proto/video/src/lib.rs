@@ -21,7 +21,7 @@ mod join;
 mod tools;
 
 pub use clip::{Clip, Ratio, Span};
-pub use codec::{Codec, Encoding};
+pub use codec::nearest_size;
 pub use colors::{Colors, Matrix};
 pub use container::Container;
 pub use decoder::Decoder;
@@ -30,6 +30,7 @@ pub use error::Error;
 pub use frames::Frame;
 pub use images::{is_pattern, to_clip};
 pub use join::join;
+pub use stylefleet_model::video::{Codec, Encoding};
 pub use tools::Tools;
 
 /// How the samples of a frame are kept on their way in and out: red, green and blue of each pixel,

@@ -19,7 +19,7 @@ choice! {
         /// AV1, by SVT-AV1.
         Av1 = "av1",
         /// Apple ProRes 422 HQ, 10 bits.
-        Prores = "prores",
+        ProRes = "prores",
         /// FFV1: lossless.
         Ffv1 = "ffv1",
         /// A PNG file for each frame.
@@ -36,52 +36,58 @@ choice! {
 pub struct Encoding {
     /// The codec.
     pub codec: Codec,
-    /// Constant quality, 0 best; none where the codec has none.
-    pub crf: Option<u32>,
+    /// Constant quality, lower is better; none where the codec has none.
+    pub crf: Option<u8>,
     /// Bits of a sample: 8, 10 or 16.
-    pub depth: u32,
-}
-
-/// What a codec can do.
-struct Abilities {
-    /// The best and the worst constant quality, and what is usual.
-    crf: Option<(u32, u32)>,
-    depths: &'static [u32],
+    pub depth: u8,
 }
 
 impl Codec {
-    fn abilities(self) -> Abilities {
-        let (crf, depths): (_, &[u32]) = match self {
-            Self::H264 => (Some((18, 51)), &[8, 10]),
-            Self::Hevc => (Some((20, 51)), &[8, 10]),
-            Self::Vp9 => (Some((24, 63)), &[8, 10]),
-            Self::Av1 => (Some((26, 63)), &[8, 10]),
-            Self::Prores => (None, &[10]),
-            Self::Ffv1 => (None, &[8, 10, 16]),
-            Self::Png | Self::Tiff => (None, &[8, 16]),
-            Self::Jpeg => (Some((2, 31)), &[8]),
+    /// The lowest constant quality, the highest, and the usual one, in which no loss is seen; none
+    /// if the codec has none. Lower is better.
+    pub fn crf(self) -> Option<(u8, u8, u8)> {
+        match self {
+            Self::H264 => Some((0, 51, 18)),
+            Self::Hevc => Some((0, 51, 20)),
+            Self::Vp9 => Some((0, 63, 24)),
+            Self::Av1 => Some((1, 63, 24)),
+            Self::Jpeg => Some((2, 31, 2)),
+            Self::ProRes | Self::Ffv1 | Self::Png | Self::Tiff => None,
+        }
+    }
+
+    /// The bits of a sample that it has. The first is the usual.
+    pub fn depths(self) -> &'static [u8] {
+        match self {
+            Self::H264 | Self::Hevc | Self::Vp9 | Self::Av1 => &[8, 10],
+            Self::ProRes => &[10],
+            Self::Ffv1 => &[8, 10, 16],
+            Self::Png | Self::Tiff => &[8, 16],
+            Self::Jpeg => &[8],
+        }
+    }
+}
+
+impl Encoding {
+    /// With this quality and these bits, or the codec's usual ones.
+    pub fn new(codec: Codec, crf: Option<u8>, depth: Option<u8>) -> Result<Self, Invalid> {
+        let usual = codec.crf().map(|(.., usual)| usual);
+        let encoding = Self {
+            codec,
+            crf: crf.or(usual),
+            depth: depth.unwrap_or(codec.depths()[0]),
         };
-        Abilities { crf, depths }
-    }
-
-    /// The usual constant quality, if it has any: no loss that one sees.
-    pub fn usual_crf(self) -> Option<u32> {
-        self.abilities().crf.map(|(usual, _)| usual)
-    }
-
-    /// Whether it has samples of so many bits.
-    pub fn has_depth(self, depth: u32) -> bool {
-        self.abilities().depths.contains(&depth)
+        encoding.validate()?;
+        Ok(encoding)
     }
 }
 
 impl Validate for Encoding {
     fn validate(&self) -> Result<(), Invalid> {
-        let Abilities { crf, depths } = self.codec.abilities();
         let codec = self.codec.word();
-        match (self.crf, crf) {
-            (Some(given), Some((_, worst))) => {
-                Limits::from(0..=worst).check("crf", given.into())?;
+        match (self.crf, self.codec.crf()) {
+            (Some(given), Some((best, worst, _))) => {
+                Limits::from(u32::from(best)..=u32::from(worst)).check("crf", given.into())?;
             }
             (None, None) => {}
             (Some(_), None) => {
@@ -90,6 +96,7 @@ impl Validate for Encoding {
             }
             (None, Some(_)) => return Err(Invalid::new("crf", format!("is missing for {codec}"))),
         }
+        let depths = self.codec.depths();
         if !depths.contains(&self.depth) {
             let known: Vec<_> = depths.iter().map(ToString::to_string).collect();
             let reason = format!("is {}, {codec} has {}", self.depth, known.join(" and "));
@@ -106,14 +113,14 @@ mod tests {
     #[test]
     fn what_a_codec_cannot_do_is_refused() {
         for &codec in Codec::ALL {
-            let encoding = |depth| Encoding {
-                codec,
-                crf: codec.usual_crf(),
-                depth,
-            };
+            Encoding::new(codec, None, None).expect("the usual is valid");
             for depth in 0..20 {
-                let is_valid = encoding(depth).validate().is_ok();
-                assert_eq!(is_valid, codec.has_depth(depth), "{codec:?} {depth}");
+                let is_valid = Encoding::new(codec, None, Some(depth)).is_ok();
+                assert_eq!(
+                    is_valid,
+                    codec.depths().contains(&depth),
+                    "{codec:?} {depth}"
+                );
             }
         }
         let refused = |codec, crf, depth| {
@@ -130,7 +137,7 @@ mod tests {
             "crf: has no meaning for ffv1: leave it out"
         );
         assert_eq!(
-            refused(Codec::Prores, None, 8),
+            refused(Codec::ProRes, None, 8),
             "depth: is 8, prores has 10"
         );
         assert_eq!(

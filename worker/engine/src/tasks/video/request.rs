@@ -142,7 +142,7 @@ impl Request {
             } else {
                 Depth::Eight
             },
-            encoding: encoding_of(encoding).map_err(failed)?,
+            encoding: *encoding,
             times: chunk.times.iter().map(|time| time - chunk.start).collect(),
             clip,
         })
@@ -276,16 +276,4 @@ pub(super) fn output(encode: impl FnOnce() -> Result<Vec<u8>, Error> + Send + 's
         ending: "nut",
         encode: Box::new(encode),
     }
-}
-
-fn encoding_of(
-    asked: &stylefleet_model::video::Encoding,
-) -> Result<Encoding, stylefleet_video::Error> {
-    use stylefleet_model::Choice;
-    let narrow = |number: u32| u8::try_from(number).unwrap_or(u8::MAX);
-    Encoding::new(
-        asked.codec.word().parse()?,
-        asked.crf.map(narrow),
-        Some(narrow(asked.depth)),
-    )
 }

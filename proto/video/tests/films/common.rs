@@ -1,40 +1,38 @@
-//! Films through ffmpeg and back.
+//! Films that ffmpeg makes, in a folder of a test's own.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use stylefleet_video::{
-    Clip, Codec, Container, Decoder, Depth, Encoder, Encoding, Error, Frame, Ratio, Span, Tools,
-    join, to_clip,
-};
+use stylefleet_video::{Clip, Decoder, Depth, Encoder, Encoding, Error, Frame, Span, Tools, join};
 use tempfile::TempDir;
 
-const MAX_PIXELS: u64 = 10_000_000;
+pub const MAX_PIXELS: u64 = 10_000_000;
 
-fn tools() -> Tools {
+pub fn tools() -> Tools {
     Tools::find(None).expect("ffmpeg")
 }
 
 /// A folder of a test's own, with films that ffmpeg makes.
-struct Films {
-    folder: TempDir,
-    tools: Tools,
+pub struct Films {
+    pub folder: TempDir,
+    pub tools: Tools,
 }
 
 impl Films {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             folder: TempDir::new().unwrap(),
             tools: tools(),
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Runs ffmpeg within the folder.
-    fn make(&self, arguments: &str) {
+    pub fn make(&self, arguments: &str) {
         let status = Command::new("ffmpeg")
             .args(["-nostdin", "-loglevel", "error", "-y"])
             .args(arguments.split_whitespace())
@@ -44,15 +42,36 @@ impl Films {
         assert!(status.success(), "ffmpeg {arguments}");
     }
 
-    fn probe(&self, name: &str) -> Result<Clip, Error> {
+    /// Copies an MP4 file, and has its frames shown turned right by a quarter.
+    pub fn turn(&self, from: &str, to: &str) {
+        let upright = [1, 0, 0, 0, 1, 0, 0, 0, 16384];
+        let turned = [0, 1, 0, -1, 0, 0, 0, 0, 16384];
+        let [upright, turned] = [upright, turned]
+            .map(|matrix: [i32; 9]| matrix.map(|value| (value << 16).to_be_bytes()).concat());
+        // The first matrix is that of the whole film, the second that of its first track.
+        let bytes = fs::read(self.path(from)).unwrap();
+        let track = bytes.windows(4).position(|word| word == b"tkhd").unwrap();
+        let (film, track) = bytes.split_at(track);
+        let bytes = [film, &replaced(track, &upright, &turned)].concat();
+        fs::write(self.path(to), bytes).unwrap();
+    }
+
+    pub fn probe(&self, name: &str) -> Result<Clip, Error> {
         Clip::probe(&self.tools, &self.path(name), MAX_PIXELS)
     }
 
-    fn frames(&self, clip: &Clip, span: Span) -> Vec<Frame> {
+    pub fn frames(&self, clip: &Clip, span: Span) -> Vec<Frame> {
         clip.frames(&self.tools, &span, &mut |_| ()).unwrap()
     }
 
-    fn decode(&self, clip: &Clip, pts: &[i64], depth: Depth) -> Vec<Vec<u8>> {
+    pub fn pts(&self, clip: &Clip, span: Span) -> Vec<i64> {
+        self.frames(clip, span)
+            .iter()
+            .map(|frame| frame.pts)
+            .collect()
+    }
+
+    pub fn decode(&self, clip: &Clip, pts: &[i64], depth: Depth) -> Vec<Vec<u8>> {
         let mut decoder = Decoder::open(&self.tools, clip, pts, clip.size, depth).unwrap();
         let mut frames = Vec::new();
         let mut frame = Vec::new();
@@ -63,7 +82,7 @@ impl Films {
     }
 
     /// Decodes and encodes the span in chunks of so many frames, and joins them.
-    fn through(
+    pub fn through(
         &self,
         clip: &Clip,
         span: Span,
@@ -76,12 +95,12 @@ impl Films {
             .iter()
             .map(|frame| frame.pts)
             .collect();
-        let depth = if encoding.bits() > 8 {
+        let depth = if encoding.depth > 8 {
             Depth::Sixteen
         } else {
             Depth::Eight
         };
-        let size = encoding.codec().nearest_size(clip.size);
+        let size = nearest_size(encoding.codec, clip.size);
         let mut chunks = Vec::new();
         for (index, pts_of_chunk) in pts.chunks(chunk).enumerate() {
             let path = self.path(&format!("{out}.{index}.nut").replace('/', "-"));
@@ -110,8 +129,19 @@ impl Films {
     }
 }
 
+/// The bytes with each occurrence of one word replaced by another as long.
+pub fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for at in 0..bytes.len() - from.len() {
+        if bytes[at..].starts_with(from) {
+            bytes[at..][..to.len()].copy_from_slice(to);
+        }
+    }
+    bytes
+}
+
 /// What ffprobe says: one value a line.
-fn probed(path: &Path, arguments: &str) -> String {
+pub fn probed(path: &Path, arguments: &str) -> String {
     let output = Command::new("ffprobe")
         .args(["-loglevel", "error", "-of", "csv=p=0"])
         .args(arguments.split_whitespace())
@@ -122,38 +152,9 @@ fn probed(path: &Path, arguments: &str) -> String {
 }
 
 /// When the frames of a film are shown, in seconds.
-fn times(path: &Path) -> Vec<f64> {
+pub fn times(path: &Path) -> Vec<f64> {
     let said = probed(path, "-select_streams v:0 -show_entries frame=pts_time");
     said.lines()
         .filter_map(|line| line.trim_end_matches(',').parse().ok())
         .collect()
-}
-
-fn encoding(codec: Codec) -> Encoding {
-    Encoding::new(codec, None, None).unwrap()
-}
-
-/// A film whose frames are shown at uneven times, with sound.
-const UNEVEN: &str = "-f lavfi -i testsrc2=size=160x120:rate=24 -f lavfi -i sine -t 4 \
-    -vf select='mod(n,5)',setpts=PTS+floor(N/7)*0.011/TB -fps_mode vfr -enc_time_base 1:90000 \
-    -video_track_timescale 90000 -c:a aac";
-
-#[test]
-fn uneven_times_and_sound_are_kept() {
-    let films = Films::new();
-    films.make(&format!("{UNEVEN} uneven.mp4"));
-    let clip = films.probe("uneven.mp4").unwrap();
-    assert!(clip.has_sound() && !clip.has_subtitles());
-    assert_eq!((clip.size, clip.bits), ([160, 120], 8));
-    let notes = films.through(&clip, Span::default(), 17, encoding(Codec::H264), "out.mp4");
-    assert_eq!(notes, Vec::<String>::new());
-    let out = films.path("out.mp4");
-    assert_eq!(times(&out), times(&clip.path));
-    assert_eq!(
-        probed(&out, "-select_streams a -show_entries packet=pts_time"),
-        probed(
-            &clip.path,
-            "-select_streams a -show_entries packet=pts_time"
-        )
-    );
 }
