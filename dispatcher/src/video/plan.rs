@@ -167,7 +167,7 @@ impl VideoPlan {
 
     /// The name of the video's file without its ending, or the folder of its images.
     fn name(&self) -> Result<Name, BadOption> {
-        let is_images = matches!(Container::of(&self.out), Ok(Container::Images));
+        let is_images = matches!(Container::of(&self.out), Ok(Container::Images(_)));
         let named = match self.out.parent() {
             Some(folder) if is_images && folder.file_name().is_some() => folder,
             _ => &self.out,

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use crate::Error;
 use crate::clip::{Kind, Stream};
-use crate::codec::Codec;
 use crate::images::is_pattern;
+use crate::{Codec, Error};
 
 /// A kind of file that films are written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Stdio};
 
+use crate::codec::{Encode, nearest_size};
 use crate::ffmpeg::{self, Run};
 use crate::{Clip, Depth, Encoding, Error, Ratio, Tools};
 

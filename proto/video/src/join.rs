@@ -7,6 +7,7 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::thread;
 
 use crate::clip::Kind;
+use crate::codec::Encode;
 use crate::container::{Carried, Container};
 use crate::ffmpeg::{self, Run};
 use crate::{Clip, Codec, Encoding, Error, Span, Tools};

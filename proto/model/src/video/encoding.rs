@@ -42,6 +42,12 @@ pub struct Encoding {
     pub depth: u8,
 }
 
+impl std::fmt::Display for Codec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
 impl Codec {
     /// The lowest constant quality, the highest, and the usual one, in which no loss is seen; none
     /// if the codec has none. Lower is better.

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use stylefleet_video::{Clip, Decoder, Depth, Encoder, Encoding, Error, Frame, Span, Tools, join};
+use stylefleet_video::{
+    Clip, Decoder, Depth, Encoder, Encoding, Error, Frame, Span, Tools, join, nearest_size,
+};
 use tempfile::TempDir;
 
 pub const MAX_PIXELS: u64 = 10_000_000;

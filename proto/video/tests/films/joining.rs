@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use stylefleet_video::{Clip, Codec, Container, Depth, Encoder, Encoding, Error, Span, join};
+use stylefleet_model::Choice;
+use stylefleet_video::{
+    Clip, Codec, Container, Depth, Encoder, Encoding, Error, Span, join, nearest_size,
+};
 
 use crate::common::{Films, probed, times};
 
