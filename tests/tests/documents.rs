@@ -10,7 +10,7 @@ use std::process::Command;
 
 use stylefleet_model::stylize::{Preset, table};
 use stylefleet_model::trained::{Header, Layout};
-use stylefleet_model::{Choice, Heading, Parameter, Validate, train};
+use stylefleet_model::{Choice, Heading, Parameter, Validate, train, video};
 use stylefleet_proto::metrics::{self, Metric, Shape};
 use stylefleet_tests::services::{curl, root};
 use stylefleet_tests::{Run, Scene, stylefleet, worker};
@@ -21,8 +21,8 @@ fn parameters() -> String {
         "# Parameters\n\n\
          Every parameter of a picture: an option of `stylefleet run` and `stylefleet submit`, a\n\
          key of batch files, and, with underscores for hyphens, a field of messages and records.\n\
-         This page follows from the tables in `proto/model/src/stylize/table.rs` and\n\
-         `proto/model/src/train/table.rs`.\n",
+         This page follows from the tables `table.rs` in `proto/model/src/stylize`, `train` and\n\
+         `video`.\n",
     );
     for heading in [Heading::Picture, Heading::Objective, Heading::Effort] {
         writeln!(page, "\n## {}\n", heading.title()).expect("writes");
@@ -43,6 +43,10 @@ fn parameters() -> String {
     )
     .expect("writes");
     list(&mut page, train::table().iter());
+    writeln!(page, "\n## {}\n", Heading::Time.title()).expect("writes");
+    page += "`stylefleet video` and `stylefleet submit-video` take all parameters of a picture but\n\
+             `--format`, and, unless a network redraws the frames (`--model`), these:\n\n";
+    list(&mut page, video::table().iter());
     page += "\n## Presets\n\nWhere they differ:\n\n";
     let presets: Vec<_> = Preset::ALL
         .iter()
