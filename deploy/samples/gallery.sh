@@ -15,6 +15,8 @@ trap 'rm -rf "$work"' EXIT
 cd "$here"
 
 names=$*
+# Enough to tell looks apart.
+tiny="--style styles/wave.png --size 128 --coarse-evaluations 40 --evaluations 60"
 wanted() { [ -z "$names" ] || case " $names " in *" $1 "*) ;; *) false ;; esac; }
 
 # GALLERY.md's table is made of these lines: the name, then the command's own options.
@@ -42,6 +44,17 @@ preset-studio        --style styles/wave.png --size 160 --evaluations 120
 preset-gatys         --style styles/wave.png --size 160 --preset gatys
 preset-neural-style  --style styles/wave.png --size 160 --preset neural-style --evaluations 150
 END
+    for layer in conv1_1 conv2_1 conv3_1 conv4_1 conv5_1; do
+        echo "layer-$layer $tiny --style-layers $layer --strength 0.8"
+    done
+    for preset in pastiche notebook; do echo "preset-$preset $tiny --preset $preset"; done
+    echo "layers-shallow $tiny --style-layers conv1_1,conv2_1,conv3_1"
+    echo "tv-none $tiny --tv-weight 0"
+    echo "tv-studio $tiny"
+    echo "tv-more $tiny --tv-weight 0.002"
+    echo "tv-most $tiny --tv-weight 0.2"
+    echo "pooling-max $tiny --pooling max"
+    echo "content-deep $tiny --content-layers conv5_2"
     [ -z "${STYLEFLEET_VGG16:-}" ] || echo "vgg16 --style styles/night.png --network vgg16"
 }
 

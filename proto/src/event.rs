@@ -240,7 +240,7 @@ impl From<Ended> for wire::event::Kind {
     }
 }
 
-/// A worker behind a broker lives, and where its job stands.
+/// A worker lives, and where its job stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pulse {
     /// Name of the worker.
@@ -264,6 +264,18 @@ pub struct Memory {
     pub size: u64,
 }
 
+impl From<wire::Memory> for Memory {
+    fn from(wire::Memory { used, size }: wire::Memory) -> Self {
+        Self { used, size }
+    }
+}
+
+impl From<Memory> for wire::Memory {
+    fn from(Memory { used, size }: Memory) -> Self {
+        Self { used, size }
+    }
+}
+
 impl TryFrom<wire::Pulse> for Pulse {
     type Error = Invalid;
 
@@ -273,9 +285,7 @@ impl TryFrom<wire::Pulse> for Pulse {
             device: from.device,
             progress: from.progress.map(progress_event).transpose()?,
             store: optional("store", &from.store)?,
-            memory: from
-                .memory
-                .map(|wire::Memory { used, size }| Memory { used, size }),
+            memory: from.memory.map(Into::into),
         })
     }
 }
@@ -289,9 +299,7 @@ impl From<Pulse> for wire::Pulse {
                 .progress
                 .map(|event| event.map(Update::Progress).into()),
             store: from.store.map(String::from).unwrap_or_default(),
-            memory: from
-                .memory
-                .map(|Memory { used, size }| wire::Memory { used, size }),
+            memory: from.memory.map(Into::into),
         }
     }
 }

@@ -670,6 +670,12 @@ fn a_run_shows_itself_and_its_folder_later() {
     assert_eq!(get(&preview).header("content-type"), Some("image/jpeg"));
     let part = ask(&preview, &["-H", "Range: bytes=0-3"]);
     assert_eq!((part.code, part.body.len()), (206, 4));
+    let workers = wait_for(&format!("{url}api/workers"), "its memory", |workers| {
+        workers["workers"][0]["memory_bytes"].is_u64()
+    });
+    let worker = &workers["workers"][0];
+    assert_eq!(worker["device"], "cpu");
+    assert!(worker["memory_size_bytes"].as_u64() > worker["memory_bytes"].as_u64());
     // Somebody who looks on does not keep it from ending.
     let _listener = Listener::new(&format!("{url}api/events"));
     let cancelled = post(&format!("{url}api/cancel"), &json!({"batch": batch})).json();

@@ -13,12 +13,12 @@ use stylefleet_tests::processes::{children, signal, wait_for_end, wait_until};
 use stylefleet_tests::{Run, Scene};
 
 /// Long enough to be caught in the middle: two scales, some seconds.
-const LONG: &str = "--size 48x40 --scales 2 --coarse-evaluations 30 --evaluations 100";
+const LONG: &str = "--size 48x40 --scales 2 --coarse-evaluations 20 --evaluations 60";
 
 /// What undisturbed runs of [`LONG`] make of `boat.png`, by precision. Made once for all tests.
 static UNDISTURBED: LazyLock<HashMap<&str, Vec<u8>>> = LazyLock::new(|| {
     let scene = Scene::with_pictures();
-    let precisions = ["f32", "bf16", "auto"];
+    let precisions = ["f32", "auto"];
     let job = |precision| {
         format!("[[job]]\ncontent = 'boat.png'\nname = '{precision}'\nprecision = '{precision}'\n")
     };
@@ -90,8 +90,9 @@ fn resumed(event: &Value) -> u64 {
 #[test]
 fn a_killed_workers_jobs_go_on_from_their_checkpoints_to_the_same_pictures() {
     let scene = Scene::with_pictures();
-    let jobs = "[[job]]\ncontent = 'boat.png'\nname = 'exact'\nprecision = 'f32'\n\
-                [[job]]\ncontent = 'boat.png'\nname = 'fast'\nprecision = 'bf16'\n";
+    // The second has not begun when the worker dies, and is done all the same.
+    let jobs = "[[job]]\ncontent = 'boat.png'\nname = 'first'\nprecision = 'f32'\n\
+                [[job]]\ncontent = 'boat.png'\nname = 'second'\nprecision = 'auto'\n";
     scene.write(
         "batch.toml",
         format!("[defaults]\nstyle = 'wave.png'\n{jobs}"),
@@ -120,7 +121,7 @@ fn a_killed_workers_jobs_go_on_from_their_checkpoints_to_the_same_pictures() {
             "a checkpoint was left behind"
         );
     }
-    for (name, precision) in [("exact", "f32"), ("fast", "bf16")] {
+    for (name, precision) in [("first", "f32"), ("second", "auto")] {
         let picture = scene.read(format!("out/{name}.png"));
         assert!(picture == UNDISTURBED[precision], "{name} differs");
     }

@@ -18,8 +18,8 @@ use stylefleet_tests::{PATIENCE, Run, Scene};
 use stylefleet_transport::broker::{BrokerOptions, DispatcherEnd, Notification, RabbitDispatcher};
 
 /// Two scales and some seconds: long enough to be caught in the middle.
-const LONG: &str = "--style wave.png --size 48x40 --scales 2 --coarse-evaluations 30 \
-                    --evaluations 150 --precision f32";
+const LONG: &str = "--style wave.png --size 48x40 --scales 2 --coarse-evaluations 20 \
+                    --evaluations 80 --precision f32";
 /// Over in a moment.
 const SHORT: &str = "--style wave.png --size 16 --scales 1 --evaluations 2 --precision f32";
 /// Never over, unless somebody cancels it.

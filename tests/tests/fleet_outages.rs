@@ -14,7 +14,7 @@ use stylefleet_tests::services::{Server, Services};
 use stylefleet_tests::{PATIENCE, Run};
 
 /// Some seconds of work.
-const LONG: &str = "--style wave.png --size 48x40 --scales 1 --evaluations 150 --precision f32";
+const LONG: &str = "--style wave.png --size 48x40 --scales 1 --evaluations 80 --precision f32";
 /// Over in a moment.
 const SHORT: &str = "--style wave.png --size 16 --scales 1 --evaluations 2 --precision f32";
 /// Never over, unless somebody cancels it.

@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::inputs::Inputs;
 use crate::job::WorkerContext;
 use crate::kinds::Kinds;
+use crate::memory;
 use crate::own_store::OwnStore;
 use crate::service::{Service, ServiceError};
 use crate::signals;
@@ -77,6 +78,10 @@ async fn serve(
     let input = File::from_std(std::io::stdin().as_fd().try_clone_to_owned()?.into());
     let output = File::from_std(out.into());
     let broker = Arc::new(PipeEnd::open(hello, input, output, &drain));
+    let (device, teller) = (engine.description().device.clone(), broker.clone());
+    tokio::spawn(memory::tell(device, move |memory| {
+        teller.tell_memory(memory)
+    }));
 
     let store = Arc::new(store);
     let context = Arc::new(WorkerContext {

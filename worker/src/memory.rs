@@ -1,15 +1,13 @@
 //! How the memory of the device stands.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use stylefleet_engine::DeviceMemory;
 use stylefleet_proto::Memory;
-use stylefleet_transport::broker::RabbitWorker;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-/// Time between two looks at it for the fleet.
+/// Time between two looks at it for those who follow the worker.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// How it stands, if that can be told. A driver may be slow to answer, and keeps nobody else.
@@ -19,10 +17,10 @@ pub async fn of(device: String) -> Option<Memory> {
     Some(Memory { used, size })
 }
 
-/// Has the broker tell the fleet of it, for as long as the worker lives.
-pub async fn tell(device: String, broker: Arc<RabbitWorker>) {
+/// Tells of it, for as long as the worker lives.
+pub async fn tell(device: String, tell: impl Fn(Option<Memory>)) {
     loop {
-        broker.tell_memory(of(device.clone()).await);
+        tell(of(device.clone()).await);
         sleep(LOOK_EVERY).await;
     }
 }

@@ -124,10 +124,10 @@ async fn begin(
     let identity = own_store.identity().await?;
     let broker = RabbitWorker::connect(broker, name.clone(), device, identity).await?;
     let broker = Arc::new(broker);
-    tokio::spawn(memory::tell(
-        engine.description().device.clone(),
-        broker.clone(),
-    ));
+    let (device, teller) = (engine.description().device.clone(), broker.clone());
+    tokio::spawn(memory::tell(device, move |memory| {
+        teller.tell_memory(memory)
+    }));
 
     let cache = Cache::new(settings.cache().join("inputs"), settings.cache_bytes());
     let context = Arc::new(WorkerContext {

@@ -93,11 +93,12 @@ function showFleet() {
     byId(id).hidden = !number;
     setText(place, count(number));
   };
-  const { waiting, workers = 0, busy = 0 } = known;
+  const { waiting, workers = 0, busy = 0, stuck = 0 } = known;
   badge('waiting', waiting ? waiting.high + waiting.normal + waiting.low : 0);
   badge('dead', waiting?.dead ?? 0);
   badge('busy', busy, byId('busy').firstElementChild);
   setText(byId('busy').lastElementChild, `/${count(workers)}`);
+  badge('stuck', stuck, byId('stuck').firstElementChild);
   byId('login').hidden = !known.needs_token || fleet.offersActions;
   byId('logout').hidden = !known.needs_token || !fleet.offersActions;
   byId('read-only').hidden = fleet.offersActions || known.needs_token;

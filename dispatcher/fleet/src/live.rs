@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use stylefleet_proto::{BatchId, JobId, keys};
-use stylefleet_transport::broker::{BrokerError, DispatcherEnd};
+use stylefleet_transport::broker::{BrokerError, DispatcherEnd, MemoryBroker};
 use stylefleet_transport::store::{Store, StoreError};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -51,6 +51,14 @@ const GATHER: Duration = Duration::from_millis(250);
 pub type Connect =
     Box<dyn Fn() -> BoxFuture<'static, Result<Arc<dyn DispatcherEnd>, BrokerError>> + Send + Sync>;
 
+/// A broker of this process is there already.
+fn to(broker: MemoryBroker) -> Connect {
+    Box::new(move || {
+        let broker: Arc<dyn DispatcherEnd> = Arc::new(broker.clone());
+        Box::pin(async move { Ok(broker) })
+    })
+}
+
 /// A fleet as it stands.
 pub struct Live {
     store: Arc<dyn Store>,
@@ -79,10 +87,10 @@ impl Live {
 
     /// What is done on one machine, in one process: there, what is asked for waits from the
     /// start, and no broker has to accept it.
-    pub fn local(store: Arc<dyn Store>, connect: Connect) -> Self {
+    pub fn local(store: Arc<dyn Store>, broker: MemoryBroker) -> Self {
         Self {
             is_local: true,
-            ..Self::new(store, connect)
+            ..Self::new(store, to(broker))
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use stylefleet_dashboard::{Access, Dashboard, DashboardError, Listening, Orders, Token};
 use stylefleet_fleet::live::{Connect, Live};
 use stylefleet_proto::Build;
-use stylefleet_transport::broker::{DispatcherEnd, MemoryBroker};
+use stylefleet_transport::broker::MemoryBroker;
 use stylefleet_transport::store::{self, FolderStore, Store};
 
 use crate::brokers;
@@ -62,7 +62,7 @@ pub async fn run(
     let dashboard = match args.folder {
         Some(folder) => {
             let store = Arc::new(FolderStore::new(folder.join(STORE)));
-            let live = Live::local(store, to(MemoryBroker::default()));
+            let live = Live::local(store, MemoryBroker::default());
             Dashboard::new(live, access, build)
         }
         None => {
@@ -91,7 +91,7 @@ pub async fn open_local(
     context: &Context,
 ) -> Result<Listening, CommandError> {
     let access = Access::new(address, token(settings)?, false, Vec::new())?;
-    let live = Live::local(context.store.clone(), to(context.broker.clone()));
+    let live = Live::local(context.store.clone(), context.broker.clone());
     Ok(Dashboard::new(live, access, build).listen(address).await?)
 }
 
@@ -118,12 +118,4 @@ pub async fn beside<T>(
 
 fn token(settings: &Settings) -> Result<Option<Token>, CommandError> {
     Ok(settings.dashboard_token().map(Token::new).transpose()?)
-}
-
-/// A broker of this process is there already.
-fn to(broker: MemoryBroker) -> Connect {
-    Box::new(move || {
-        let broker: Arc<dyn DispatcherEnd> = Arc::new(broker.clone());
-        Box::pin(async move { Ok(broker) })
-    })
 }

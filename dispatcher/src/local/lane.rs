@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use stylefleet_fleet::clock::millis;
 use stylefleet_fleet::documents::{self, DocumentError};
 use stylefleet_proto::{
-    Delivery, Ended, Event, EventKind, Hello, Job, Start, ToWorker, Trace, Update, keys,
+    Delivery, Ended, Event, EventKind, Hello, Job, Memory, Pulse, Start, ToWorker, Update, keys,
 };
 use stylefleet_transport::broker::{BrokerError, Claim, MemoryBroker, WorkerEnd};
 use stylefleet_transport::store::Store;
@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
-use super::worker::{ExitReason, Fault, Launch, Worker};
+use super::worker::{ExitReason, Fault, Launch, Told, Worker};
 
 /// How often in a row a worker may fail to start, or give its job back unasked, before the run
 /// ends.
@@ -224,8 +224,8 @@ impl Lane {
         let mut is_fit = true;
         while !handed.is_empty() {
             let has_time = !is_draining && handed.iter().all(|job| job.is_nearly_done);
-            let event = tokio::select! {
-                event = worker.event() => event,
+            let told = tokio::select! {
+                told = worker.told() => told,
                 next = broker.claim(drain), if has_time => {
                     if let Some(claim) = next? {
                         hand_over(worker, claim, handed).await?;
@@ -239,14 +239,14 @@ impl Lane {
                     continue;
                 }
             };
-            let (event, trace) = match event {
+            let told = match told {
                 // It was to end, and what it has not begun it leaves to others.
                 Err(Fault::Closed) if is_draining && !handed.iter().any(|job| job.has_begun) => {
                     return Ok(false);
                 }
-                event => event?,
+                told => told?,
             };
-            if let Some((ended, had_begun)) = self.pass_on(event, trace, handed).await? {
+            if let Some((ended, had_begun)) = self.pass_on(told, handed).await? {
                 self.count_setbacks(&ended, is_draining);
                 if !is_fit_after(&ended, had_begun) {
                     is_fit = false;
@@ -263,16 +263,20 @@ impl Lane {
     /// this one ended, if it did, and whether it had begun to compute.
     async fn pass_on(
         &self,
-        event: Event,
-        trace: Option<Trace>,
+        told: Told,
         handed: &mut Vec<Handed>,
     ) -> Result<Option<(Ended, bool)>, Trouble> {
+        let Told {
+            event,
+            trace,
+            memory,
+        } = told;
         let place = handed.iter().position(|job| job.claim.job.id == event.job);
         let place = place.ok_or(Fault::Unexpected)?;
         match event.kind.clone() {
             EventKind::Update(update) => {
                 handed[place].note(&update);
-                self.context.broker.publish(event.map(|_| update));
+                self.publish(event.map(|_| update), memory);
                 Ok(None)
             }
             EventKind::Ended(ended) => {
@@ -288,6 +292,21 @@ impl Lane {
                 self.context.broker.settle(claim, event).await?;
                 Ok(Some((ended, has_begun)))
             }
+        }
+    }
+
+    /// Progress is a pulse, as it is in a fleet.
+    fn publish(&self, event: Event<Update>, memory: Option<Memory>) {
+        let broker = &self.context.broker;
+        match event.into_progress() {
+            Ok(progress) => broker.pulse(Pulse {
+                worker: progress.worker.clone(),
+                device: self.device.clone(),
+                progress: Some(progress),
+                store: None,
+                memory,
+            }),
+            Err(event) => broker.publish(*event),
         }
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use stylefleet_proto::wire::{self, from_worker::Frame};
-use stylefleet_proto::{Event, Hello, Invalid, ToWorker, Trace};
+use stylefleet_proto::{Event, Hello, Invalid, Memory, ToWorker, Trace};
 use stylefleet_transport::pipe::{PipeError, Receiver, Sender};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
@@ -56,6 +56,17 @@ pub struct Worker {
     to: Sender<ChildStdin, wire::ToWorker>,
     from: Receiver<ChildStdout, wire::FromWorker>,
     stderr: JoinHandle<VecDeque<String>>,
+}
+
+/// What a worker tells of a job.
+#[derive(Debug)]
+pub struct Told {
+    /// What has happened.
+    pub event: Event,
+    /// The trace for the next attempt, if this one is over.
+    pub trace: Option<Trace>,
+    /// How the memory of its device stands, if it knows that.
+    pub memory: Option<Memory>,
 }
 
 /// Why a worker can no longer be worked with.
@@ -131,12 +142,15 @@ impl Worker {
         }
     }
 
-    /// Waits for its next event, which has the trace for the next attempt with it if this one is
-    /// over. Safe to cancel.
-    pub async fn event(&mut self) -> Result<(Event, Option<Trace>), Fault> {
+    /// Waits for what it tells of a job next. Safe to cancel.
+    pub async fn told(&mut self) -> Result<Told, Fault> {
         let message = self.message().await?;
         match message.frame {
-            Some(Frame::Event(event)) => Ok((event.try_into()?, message.trace.map(Into::into))),
+            Some(Frame::Event(event)) => Ok(Told {
+                event: event.try_into()?,
+                trace: message.trace.map(Into::into),
+                memory: message.memory.map(Into::into),
+            }),
             _ => Err(Fault::Unexpected),
         }
     }

@@ -83,7 +83,7 @@ fn the_demo_shows_a_filled_page() {
 #[test]
 #[ignore = "takes the pictures in the README anew, in some minutes"]
 fn pictures_in_the_readme() {
-    let demo = Demo::new("--size 160 --evaluations 60").expect("a browser");
+    let demo = Demo::new("--size 128 --coarse-evaluations 40 --evaluations 80").expect("a browser");
     let browser = &demo.browser;
     let keep = |name: &str, color: &str, (width, height): (u32, u32)| {
         browser.prefer("prefers-color-scheme", color);

@@ -8,7 +8,7 @@ mod work;
 
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use stylefleet_tests::Run;
 use stylefleet_tests::browser::Browser;
 use stylefleet_tests::fleet::Workshop;
@@ -18,6 +18,11 @@ use stylefleet_tests::services::Services;
 const SHORT: &str = "--style wave.png --size 16 --scales 1 --evaluations 2";
 /// Never over, unless somebody cancels it.
 const ENDLESS: &str = "--style wave.png --size 32 --scales 1 --evaluations 100000 --optimizer adam";
+
+/// The id of a job of [`Shown::record`].
+fn job(number: u32) -> String {
+    format!("{number:064x}")
+}
 
 /// A fleet, its dashboard, and a browser that shows it.
 struct Shown<'a> {
@@ -68,6 +73,21 @@ impl<'a> Shown<'a> {
         self.workshop.watch(batch).end();
         worker.signal("TERM");
         worker.end().expect_code(0);
+    }
+
+    /// Has the store know a batch of so many jobs that are in no queue.
+    fn record(&self, batch: &str, jobs: u32) {
+        let entry = |number| json!({"job": job(number), "name": format!("picture-{number}")});
+        let jobs: Vec<_> = (1..=jobs).map(entry).collect();
+        let manifest = json!({"batch": batch, "jobs": jobs, "unix_seconds": 1_790_000_000});
+        let key = format!("batches/{batch}/01790000000000-0000000000000001.manifest.json");
+        self.put(&key, &manifest);
+    }
+
+    fn put(&self, key: &str, document: &Value) {
+        let scene = &self.workshop.scene;
+        scene.write("document.json", document.to_string());
+        self.workshop.put(key, &scene.path("document.json"));
     }
 
     fn state_of(&self, batch: &str, state: &str) -> Value {

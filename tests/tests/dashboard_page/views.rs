@@ -3,7 +3,7 @@
 use serde_json::json;
 use thirtyfour::Key;
 
-use crate::{ENDLESS, Shown};
+use crate::{ENDLESS, Shown, job};
 
 /// What the page may weigh: all its files together, in bytes.
 const PAGE: u64 = 200_000;
@@ -22,10 +22,14 @@ fn every_view_fits_a_phone_is_accessible_and_complains_of_nothing() {
     let cancelled = ["car.png", ENDLESS, "--batch cancelled"];
     shown.workshop.submit(&cancelled);
     shown.workshop.ask(&["cancel cancelled"]);
+    // A job that a worker has begun, and none is at.
+    shown.record("stuck", 1);
+    shown.put(&format!("started/{}.json", job(1)), &json!({}));
     let _worker = shown.workshop.start_worker(&[]);
     let batch = "#/batches/a-batch-with-a-rather-long-name-as-people-give-them";
     shown.go(batch);
     browser.wait_for(".result .state", "done");
+    browser.wait_for("#stuck", "1 stuck");
     let done = "document.querySelector('.result:has(.state[data-state=done]) a.name').hash";
     let job = browser.ask(&format!("return {done}"));
     let job = job.as_str().expect("an address");

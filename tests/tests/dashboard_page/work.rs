@@ -4,11 +4,11 @@ use serde_json::json;
 use stylefleet_tests::processes::wait_until;
 use thirtyfour::Key;
 
-use crate::{ENDLESS, Shown};
+use crate::{ENDLESS, SHORT, Shown};
 
 /// Some seconds: long enough to be seen under way.
-const SEEN: &str = "--style wave.png --size 48x40 --scales 2 --coarse-evaluations 60 \
-                    --evaluations 300 --precision f32 --preview-every 40";
+const SEEN: &str = "--style wave.png --size 48x40 --scales 2 --coarse-evaluations 40 \
+                    --evaluations 200 --precision f32 --preview-every 40";
 
 #[test]
 fn a_batch_is_followed_from_its_submission_to_its_pictures() {
@@ -22,13 +22,16 @@ fn a_batch_is_followed_from_its_submission_to_its_pictures() {
 
     shown
         .workshop
-        .submit(&["boat.png car.png", SEEN, "--batch nightly"]);
+        .submit(&["boat.png", SEEN, "--batch nightly"]);
+    shown
+        .workshop
+        .submit(&["car.png", SHORT, "--batch nightly"]);
     browser.wait_for(".batch .name", "nightly");
     browser.wait_for(".batch .share", "0/2");
     let _worker = shown.workshop.start_worker(&[]);
     browser.click(".batch a.name");
     browser.wait_for(".result .state", "running");
-    browser.wait_for(".result .detail", "/300");
+    browser.wait_for(".result .detail", "/200");
     browser.click(".result:has(.state[data-state=running]) a.name");
     browser.wait_for("h1", ".wave");
     browser.wait_for(".state", "running");
@@ -216,14 +219,7 @@ fn a_hundred_thousand_results_are_a_window_of_them() {
         return;
     };
     let browser = &shown.browser;
-    let entry =
-        |number: u32| json!({"job": format!("{number:064x}"), "name": format!("picture-{number}")});
-    let jobs: Vec<_> = (1..=100_000).map(entry).collect();
-    let manifest = json!({"batch": "huge", "jobs": jobs, "unix_seconds": 1_790_000_000});
-    let scene = &shown.workshop.scene;
-    scene.write("manifest.json", manifest.to_string());
-    let key = "batches/huge/01790000000000-0000000000000001.manifest.json";
-    shown.workshop.put(key, &scene.path("manifest.json"));
+    shown.record("huge", 100_000);
 
     shown.go("");
     browser.wait_for(".batch .share", "0/100,000");

@@ -1,12 +1,20 @@
 //! Reads the weights of the network's convolutions, which also say which network it is.
+//!
+//! This is a part of what people wait for at the start of every run: the file is mapped, not read,
+//! and arranged without libtorch, which copies it several times to do so (BENCHMARKS.md).
 
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
 use std::panic::resume_unwind;
 use std::path::Path;
+use std::slice::from_raw_parts_mut;
 use std::thread;
 
+use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use stylefleet_model::stylize::{Layer, Network};
 
@@ -30,7 +38,7 @@ pub(crate) struct Weights {
 #[derive(Debug)]
 pub(crate) struct Convolution {
     pub layer: Layer,
-    /// `[out, in, 3, 3]`
+    /// `[out, in, 3, 3]`, laid out with the channels innermost.
     pub weight: Tensor,
     /// `[out]`
     pub bias: Tensor,
@@ -46,11 +54,11 @@ pub(crate) fn read(path: &Path) -> Result<Weights, Error> {
         path: path.display().to_string(),
         reason,
     };
-    let bytes = std::fs::read(path).map_err(|e| {
+    let bytes = mapped(path).map_err(|e| {
         let words = format!("{e}: run `make setup`, or name the file with --weights");
         refuse(Cause::new(words, e))
     })?;
-    // The checksum takes as long as all the rest: a part of what people wait for at the start.
+    // The checksum takes as long as all the rest.
     let (sha256, parsed) = thread::scope(|scope| {
         let sha256 = scope.spawn(|| hex::encode(Sha256::digest(&bytes)));
         let parsed = parse(&bytes);
@@ -72,6 +80,16 @@ pub(crate) fn read(path: &Path) -> Result<Weights, Error> {
     })
 }
 
+#[expect(
+    unsafe_code,
+    reason = "nothing keeps others from writing to a file that is mapped"
+)]
+fn mapped(path: &Path) -> io::Result<Mmap> {
+    // SAFETY: the file is only mapped while it is read. Set-up and workers put it in its place by
+    // renaming it; whoever writes to it in place at that moment breaks it for its readers anyway.
+    unsafe { Mmap::map(&File::open(path)?) }
+}
+
 /// The network that the file's bytes are of, and its convolutions.
 fn parse(bytes: &[u8]) -> Result<(Network, Vec<Convolution>), Cause> {
     let file = SafeTensors::deserialize(bytes).map_err(|e| {
@@ -83,11 +101,10 @@ fn parse(bytes: &[u8]) -> Result<(Network, Vec<Convolution>), Cause> {
     let mut convolutions = Vec::with_capacity(Layer::COUNT);
     for layer in Layer::all().filter(|layer| layer.is_of(network)) {
         let channels = CHANNELS[usize::from(layer.place().0) - 1];
-        let shape = [channels, channels_in, 3, 3];
         convolutions.push(Convolution {
             layer,
-            weight: tensor(&file, &format!("{layer}.weight"), &shape)?,
-            bias: tensor(&file, &format!("{layer}.bias"), &[channels])?,
+            weight: weight(&file, layer, [channels, channels_in])?,
+            bias: bias(&file, layer, channels)?,
         });
         channels_in = channels;
     }
@@ -117,7 +134,34 @@ fn checksum_in_name(path: &Path) -> Option<&'static str> {
     (path.file_name()? == SETUP_FILE).then_some("d53e7d51")
 }
 
-fn tensor(file: &SafeTensors<'_>, name: &str, shape: &[i64]) -> Result<Tensor, Cause> {
+fn weight(file: &SafeTensors<'_>, layer: Layer, channels: [i64; 2]) -> Result<Tensor, Cause> {
+    let name = format!("{layer}.weight");
+    let [channels_out, channels_in] = channels;
+    let (kernels, _) = numbers(file, &name, &[channels_out, channels_in, 3, 3])?.as_chunks();
+    let size = [channels_out, 3, 3, channels_in];
+    let weight = written(&size, |values| {
+        let channels_in = channels_in as usize;
+        let filters = values.chunks_exact_mut(9 * channels_in);
+        for (kernels, values) in kernels.chunks_exact(channels_in).zip(filters) {
+            for (place, values) in values.chunks_exact_mut(channels_in).enumerate() {
+                copy(kernels.iter().map(|kernel: &[_; 9]| kernel[place]), values);
+            }
+        }
+    });
+    weight
+        .and_then(|weight| weight.f_permute([0, 3, 1, 2]))
+        .map_err(|e| Cause::new(format!("{name}: {e}"), e))
+}
+
+fn bias(file: &SafeTensors<'_>, layer: Layer, channels: i64) -> Result<Tensor, Cause> {
+    let name = format!("{layer}.bias");
+    let numbers = numbers(file, &name, &[channels])?;
+    written(&[channels], |values| copy(numbers.iter().copied(), values))
+        .map_err(|e| Cause::new(format!("{name}: {e}"), e))
+}
+
+/// The numbers of a tensor of that shape, all of them finite.
+fn numbers<'a>(file: &SafeTensors<'a>, name: &str, shape: &[i64]) -> Result<&'a [[u8; 4]], Cause> {
     let view = file.tensor(name).map_err(|e| {
         let words = format!("has no {name}: convert it with deploy/setup/weights.py");
         Cause::new(words, e)
@@ -131,24 +175,42 @@ fn tensor(file: &SafeTensors<'_>, name: &str, shape: &[i64]) -> Result<Tensor, C
         )
         .into());
     }
-    if !are_finite(view.data()) {
+    let (numbers, _) = view.data().as_chunks();
+    if !are_finite(numbers) {
         return Err(format!(
             "{name} has values that are not finite: the file is damaged, run `make setup`"
         )
         .into());
     }
-    Tensor::f_from_data_size(view.data(), shape, Kind::Float)
-        .map_err(|e| Cause::new(format!("{name}: {e}"), e))
+    Ok(numbers)
 }
 
-/// Whether all of these 32-bit numbers are finite. libtorch's own way makes four tensors of them.
-fn are_finite(numbers: &[u8]) -> bool {
-    let (numbers, _) = numbers.as_chunks();
+fn are_finite(numbers: &[[u8; 4]]) -> bool {
     // To the end, unlike `all`, so that the compiler can look at several at once.
     let finite = |number: &[u8; 4]| f32::from_le_bytes(*number).is_finite();
     numbers
         .iter()
         .fold(true, |all, number| all & finite(number))
+}
+
+fn copy(numbers: impl Iterator<Item = [u8; 4]>, values: &mut [MaybeUninit<f32>]) {
+    for (number, value) in numbers.zip(values) {
+        value.write(f32::from_le_bytes(number));
+    }
+}
+
+/// A tensor of 32-bit numbers on the CPU, each of which `write` must write.
+#[expect(
+    unsafe_code,
+    reason = "tch makes tensors of zeros, and copies into them"
+)]
+fn written(size: &[i64], write: impl FnOnce(&mut [MaybeUninit<f32>])) -> Result<Tensor, TchError> {
+    let tensor = Tensor::f_empty(size, (Kind::Float, Device::Cpu))?;
+    // SAFETY: a new tensor is one piece of memory with so many numbers, and only this function
+    // knows it.
+    let values = unsafe { from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) };
+    write(values);
+    Ok(tensor)
 }
 
 #[cfg(test)]

@@ -258,15 +258,6 @@ fn the_depth_of_queues_is_kept_for_an_hour() {
     assert_eq!(board.summary(NOW).waiting, None);
 }
 
-/// Connects to that broker.
-fn to(broker: &MemoryBroker) -> Connect {
-    let broker = broker.clone();
-    Box::new(move || {
-        let broker: Arc<dyn DispatcherEnd> = Arc::new(broker.clone());
-        Box::pin(async move { Ok(broker) })
-    })
-}
-
 #[tokio::test]
 async fn what_is_asked_for_on_one_machine_waits_from_the_start() {
     let store = Arc::new(MemoryStore::default());
@@ -279,8 +270,8 @@ async fn what_is_asked_for_on_one_machine_waits_from_the_start() {
     recorded.expect("records");
     let broker = MemoryBroker::default();
     let (local, fleet) = (
-        Live::local(store.clone(), to(&broker)),
-        Live::new(store, to(&broker)),
+        Live::local(store.clone(), broker.clone()),
+        Live::new(store, to(broker)),
     );
     for (live, expected) in [(local, State::Waiting), (fleet, State::NotAccepted)] {
         live.learn(&batch_id("a")).await.expect("is there");
@@ -293,7 +284,7 @@ async fn what_is_asked_for_on_one_machine_waits_from_the_start() {
 async fn it_follows_store_and_broker() {
     let store = Arc::new(MemoryStore::default());
     let broker = MemoryBroker::default();
-    let live = Live::new(store.clone(), to(&broker));
+    let live = Live::new(store.clone(), to(broker.clone()));
     let steps = async {
         let asked = batch("a", 1..=2).manifest;
         let submit = SubmitId {

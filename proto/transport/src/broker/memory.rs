@@ -84,6 +84,11 @@ impl MemoryBroker {
         }
     }
 
+    /// Tells followers that a worker lives.
+    pub fn pulse(&self, pulse: Pulse) {
+        self.shared.state().notify(Notification::Pulse(pulse));
+    }
+
     /// The jobs that were set aside, and why.
     pub fn dead(&self) -> Vec<(Job, String)> {
         let dead = self.shared.state().dead.clone().into_iter();
@@ -199,13 +204,13 @@ impl WorkerEnd for MemoryBroker {
 
     fn publish(&self, event: Event<Update>) {
         match event.into_progress() {
-            Ok(progress) => self.shared.state().notify(Notification::Pulse(Pulse {
+            Ok(progress) => self.pulse(Pulse {
                 worker: progress.worker.clone(),
                 device: String::new(),
                 progress: Some(progress),
                 store: None,
                 memory: None,
-            })),
+            }),
             Err(event) => self.shared.record((*event).map(Into::into)),
         }
     }

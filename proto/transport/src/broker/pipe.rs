@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use stylefleet_proto::wire::{self, from_worker::Frame};
-use stylefleet_proto::{Delivery, Ended, Event, Hello, JobId, ToWorker, Trace, Update};
+use stylefleet_proto::{Delivery, Ended, Event, Hello, JobId, Memory, ToWorker, Trace, Update};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::JoinHandle;
@@ -21,6 +21,7 @@ pub struct PipeEnd {
     received: AsyncMutex<mpsc::UnboundedReceiver<Received>>,
     news: Mutex<Option<mpsc::UnboundedSender<wire::FromWorker>>>,
     writing: Mutex<Option<JoinHandle<Result<(), PipeError>>>>,
+    memory: Mutex<Option<Memory>>,
 }
 
 /// What came over standard input.
@@ -51,16 +52,24 @@ impl PipeEnd {
             received: AsyncMutex::new(received),
             news: Mutex::new(Some(news)),
             writing: Mutex::new(Some(writing)),
+            memory: Mutex::new(None),
         }
     }
 
-    /// Sends an event, with the trace for the next attempt if this one is over.
-    fn send(&self, event: Event, trace: Option<&Trace>) {
+    /// Tells from now on that the memory of its device stands so; none: nobody knows.
+    pub fn tell_memory(&self, memory: Option<Memory>) {
+        *lock(&self.memory) = memory;
+    }
+
+    /// Sends an event; with it the trace for the next attempt if this one is over, and how the
+    /// memory stands if it is not.
+    fn send(&self, event: Event, trace: Option<&Trace>, memory: Option<Memory>) {
         if let Some(news) = &*lock(&self.news) {
             // A parent that is gone has no use for it.
             let _ = news.send(wire::FromWorker {
                 frame: Some(Frame::Event(event.into())),
                 trace: trace.map(Into::into),
+                memory: memory.map(Into::into),
             });
         }
     }
@@ -78,7 +87,7 @@ impl WorkerEnd for PipeEnd {
             };
             match next {
                 Some(Received::Invalid(error)) => return Err(error),
-                Some(Received::Refused(event)) => self.send(event.map(Into::into), None),
+                Some(Received::Refused(event)) => self.send(event.map(Into::into), None, None),
                 Some(Received::Delivery(delivery)) if !stop.is_cancelled() => {
                     return Ok(Some(Claim {
                         job: delivery.job,
@@ -95,14 +104,14 @@ impl WorkerEnd for PipeEnd {
     }
 
     fn publish(&self, event: Event<Update>) {
-        self.send(event.map(Into::into), None);
+        self.send(event.map(Into::into), None, *lock(&self.memory));
     }
 
     async fn settle(&self, claim: Claim, ended: Event<Ended>) -> Result<(), BrokerError> {
         let Receipt::Pipe = claim.receipt else {
             return Err(BrokerError::Stranger);
         };
-        self.send(ended.map(Into::into), Some(&claim.job.trace));
+        self.send(ended.map(Into::into), Some(&claim.job.trace), None);
         Ok(())
     }
 
@@ -173,6 +182,7 @@ async fn write(
     let mut next = Some(wire::FromWorker {
         frame: Some(Frame::Hello(hello.into())),
         trace: None,
+        memory: None,
     });
     while let Some(message) = next {
         frames.send(&message).await?;

@@ -7,8 +7,12 @@ use stylefleet_model::Curve;
 #[test]
 fn an_interrupted_job_ends_with_the_same_bits() {
     let mut engine = engine();
-    for precision in [Precision::F32, Precision::Bf16] {
-        for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
+    // Many processors emulate bf16, slowly: one optimiser has to do for it.
+    for (precision, optimizers) in [
+        (Precision::F32, &[Optimizer::Lbfgs, Optimizer::Adam][..]),
+        (Precision::Bf16, &[Optimizer::Lbfgs]),
+    ] {
+        for &optimizer in optimizers {
             let request = request_with(|p| {
                 p.precision = precision;
                 p.optimizer = optimizer;
