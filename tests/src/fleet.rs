@@ -60,6 +60,11 @@ impl<'a> Workshop<'a> {
         Run::start(command)
     }
 
+    /// Starts [`Self::command`], for people.
+    pub fn start_plain(&self, args: &[&str]) -> Run {
+        Run::start(self.command(args))
+    }
+
     /// The JSON document that a command prints. It has to succeed.
     pub fn ask(&self, args: &[&str]) -> Value {
         let ended = self.start(args).end().expect_code(0);

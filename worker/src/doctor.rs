@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use stylefleet_engine::{Cause, Engine, cuda};
+use stylefleet_engine::{Cause, Engine, Tools, cuda};
 
 use crate::config::Settings;
 
@@ -22,6 +22,8 @@ struct Report {
     nvidia_driver: bool,
     #[serde(flatten)]
     engine: Option<EngineReport>,
+    /// The version of ffmpeg, which videos need; none where it is missing.
+    ffmpeg: Option<String>,
     /// Seconds that one evaluation takes at 256 x 256.
     evaluation_seconds: Option<f64>,
     /// What is wrong, each with its remedy.
@@ -60,6 +62,7 @@ fn examine(settings: &Settings) -> Report {
         weights: settings.weights().display().to_string(),
         cuda: cuda.is_ok(),
         nvidia_driver: cuda::has_driver(),
+        ffmpeg: Tools::find(None).ok().map(|tools| tools.version().to_owned()),
         ..Report::default()
     };
     match Engine::open(&settings.engine()) {
@@ -112,11 +115,14 @@ fn unused_gpu(report: &Report, missing: Option<&Cause>) -> Option<String> {
 
 fn lines(report: &Report) -> String {
     let yes_no = |yes| if yes { "yes" } else { "no" }.to_owned();
+    let ffmpeg = report.ffmpeg.as_deref();
+    let ffmpeg = ffmpeg.unwrap_or("missing: no videos until you run  apt-get install ffmpeg");
     let mut facts = vec![
         ("stylefleet-worker", report.version.to_owned()),
         ("libtorch has cuda", yes_no(report.cuda)),
         ("nvidia driver", yes_no(report.nvidia_driver)),
         ("weights", report.weights.clone()),
+        ("ffmpeg", ffmpeg.to_owned()),
     ];
     if let Some(engine) = &report.engine {
         facts.extend(engine.network.clone().map(|network| ("network", network)));
