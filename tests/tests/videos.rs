@@ -20,7 +20,9 @@ const BY_NETWORK: &str = "clip.mkv --model samples.safetensors --style night --p
 /// What undisturbed work on [`SMALL`] makes. Made once for all tests.
 static UNDISTURBED: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let scene = studio();
-    video(&scene, &[SMALL, "--out styled.mkv"]).end().expect_code(0);
+    video(&scene, &[SMALL, "--out styled.mkv"])
+        .end()
+        .expect_code(0);
     scene.read("styled.mkv")
 });
 
@@ -79,7 +81,9 @@ fn times(probed: &Value) -> Vec<String> {
 /// The kinds of the streams.
 fn streams(probed: &Value) -> Vec<&str> {
     let streams = probed["streams"].as_array().expect("streams").iter();
-    streams.map(|stream| stream["codec_type"].as_str().expect("a kind")).collect()
+    streams
+        .map(|stream| stream["codec_type"].as_str().expect("a kind"))
+        .collect()
 }
 
 fn video(scene: &Scene, args: &[&str]) -> Run {
@@ -97,7 +101,9 @@ fn expect_undisturbed(video: &[u8]) {
 #[test]
 fn every_frame_keeps_its_time_and_the_clip_its_sound() {
     let scene = studio();
-    let ended = video(&scene, &[BY_NETWORK, "--out films/styled.mkv"]).end().expect_code(0);
+    let ended = video(&scene, &[BY_NETWORK, "--out films/styled.mkv"])
+        .end()
+        .expect_code(0);
     let assembled = &ended.events_of("assembled")[0];
     let expected = json!({
         "event": "assembled", "file": "films/styled.mkv", "notes": [], "missing": 0,
@@ -112,7 +118,9 @@ fn every_frame_keeps_its_time_and_the_clip_its_sound() {
 
     // Done again, nothing is.
     let before = scene.read("films/styled.mkv");
-    let again = video(&scene, &[BY_NETWORK, "--out films/styled.mkv"]).end().expect_code(0);
+    let again = video(&scene, &[BY_NETWORK, "--out films/styled.mkv"])
+        .end()
+        .expect_code(0);
     assert_eq!(again.events_of("kept").len(), 1, "{}", again.so_far());
     assert!(scene.read("films/styled.mkv") == before);
 }
@@ -121,15 +129,23 @@ fn every_frame_keeps_its_time_and_the_clip_its_sound() {
 fn a_part_of_a_clip_becomes_numbered_images_and_those_a_clip() {
     let scene = studio();
     std::fs::create_dir(scene.path("frames")).expect("makes a folder");
-    let part = [BY_NETWORK, "--from 0.1 --to 0.4 --size 60x40 --out frames/%03d.png"];
+    let part = [
+        BY_NETWORK,
+        "--from 0.1 --to 0.4 --size 60x40 --out frames/%03d.png",
+    ];
     video(&scene, &part).end().expect_code(0);
     assert_eq!(scene.files("frames"), ["001.png", "002.png", "003.png"]);
     let frame = image::open(scene.path("frames/002.png")).expect("is an image");
     assert_eq!((frame.width(), frame.height()), (60, 40));
 
     let images = "frames/%03d.png --model samples.safetensors --style wave --rate 5";
-    video(&scene, &[images, "--codec ffv1 --out again.mkv"]).end().expect_code(0);
-    assert_eq!(times(&probe(&scene, "again.mkv")), ["0.000000", "0.200000", "0.400000"]);
+    video(&scene, &[images, "--codec ffv1 --out again.mkv"])
+        .end()
+        .expect_code(0);
+    assert_eq!(
+        times(&probe(&scene, "again.mkv")),
+        ["0.000000", "0.200000", "0.400000"]
+    );
 }
 
 #[test]
@@ -154,9 +170,17 @@ fn the_optimiser_goes_on_from_where_it_was_stopped() {
     drop(killed);
     let ended = video(&scene, &out).end().expect_code(0);
     let finished = ended.events_of("finished");
-    assert!(finished.iter().all(|event| event["figures"]["loss"].is_number()), "{finished:?}");
+    assert!(
+        finished
+            .iter()
+            .all(|event| event["figures"]["loss"].is_number()),
+        "{finished:?}"
+    );
     expect_undisturbed(&scene.read("styled.mkv"));
-    assert_eq!(times(&probe(&scene, "styled.mkv")), times(&probe(&scene, "clip.mkv")));
+    assert_eq!(
+        times(&probe(&scene, "styled.mkv")),
+        times(&probe(&scene, "clip.mkv"))
+    );
 }
 
 #[test]
@@ -171,16 +195,40 @@ fn what_is_no_video_is_refused_in_one_line() {
         ("text.mp4 --style wave.png", &["text.mp4"]),
         ("list.mp4 --style wave.png", &["list.mp4"]),
         ("sound.mka --style wave.png", &["sound.mka", "sound only"]),
-        ("clip.mkv --style wave.png --from 9", &["no frame", "from 9 s"]),
-        ("clip.mkv --style wave.png --from 2 --to 1", &["the start before the end"]),
-        ("clip.mkv --style wave.png --max-pixels 100", &["48x32", "100 pixels"]),
-        ("clip.mkv --style wave.png --crf 99", &["crf: is 99, must be 0 to 51"]),
+        (
+            "clip.mkv --style wave.png --from 9",
+            &["no frame", "from 9 s"],
+        ),
+        (
+            "clip.mkv --style wave.png --from 2 --to 1",
+            &["the start before the end"],
+        ),
+        (
+            "clip.mkv --style wave.png --max-pixels 100",
+            &["48x32", "100 pixels"],
+        ),
+        (
+            "clip.mkv --style wave.png --crf 99",
+            &["crf: is 99, must be 0 to 51"],
+        ),
         ("clip.mkv --style wave.png --out a.txt", &["a.txt", ".mp4"]),
-        ("clip.mkv --style wave.png --out a.webm --codec h264", &["a.webm cannot hold h264"]),
+        (
+            "clip.mkv --style wave.png --out a.webm --codec h264",
+            &["a.webm cannot hold h264"],
+        ),
         ("clip.mkv --style wave.png --passes 0", &["passes: is 0"]),
-        ("clip.mkv --style wave.png --init boat.png", &["init: is a file"]),
-        ("clip.mkv --model samples.safetensors", &["style: the model has 3"]),
-        (&format!("clip.mkv {night} --passes 2"), &["--passes: has no meaning with --model"]),
+        (
+            "clip.mkv --style wave.png --init boat.png",
+            &["init: is a file"],
+        ),
+        (
+            "clip.mkv --model samples.safetensors",
+            &["style: the model has 3"],
+        ),
+        (
+            &format!("clip.mkv {night} --passes 2"),
+            &["--passes: has no meaning with --model"],
+        ),
         ("none/%03d.png --style wave.png", &["none"]),
     ] {
         let ended = video(&scene, &[args]).end();
@@ -197,9 +245,17 @@ fn a_fleet_makes_the_same_across_deaths() {
     furnish(&workshop.scene);
     let submit = ["submit-video", SMALL, "--batch clip --out styled.mkv"];
     let submitted = workshop.ask(&submit);
-    assert_eq!((&submitted["batch"], &submitted["accepted"]), (&json!("clip"), &json!(2)));
-    let fetch = |out: &str| -> Ended { workshop.start_plain(&["fetch-video clip --out", out]).end() };
-    fetch("early.mkv").expect_code(2).expect_complaint(&["no chunk of it is done so far"]);
+    assert_eq!(
+        (&submitted["batch"], &submitted["accepted"]),
+        (&json!("clip"), &json!(2))
+    );
+    let fetch =
+        |out: &str| -> Ended { workshop.start_plain(&["fetch-video clip --out", out]).end() };
+    let status = workshop.ask(&["status clip"]);
+    assert_eq!(status["frames"], json!({"done": 0, "total": 5}));
+    fetch("early.mkv")
+        .expect_code(2)
+        .expect_complaint(&["no chunk of it is done so far"]);
 
     let mut watch = workshop.watch("clip");
     let killed = workshop.start_worker(&[]);
@@ -219,6 +275,10 @@ fn a_fleet_makes_the_same_across_deaths() {
 
     // A batch of pictures is none of a video.
     let batch = workshop.submit(&["boat.png --style wave.png"]);
-    let refused = workshop.start_plain(&["fetch-video", &batch, "--out a.mkv"]).end();
-    refused.expect_code(2).expect_complaint(&["is no batch of a video"]);
+    let refused = workshop
+        .start_plain(&["fetch-video", &batch, "--out a.mkv"])
+        .end();
+    refused
+        .expect_code(2)
+        .expect_complaint(&["is no batch of a video"]);
 }

@@ -62,7 +62,9 @@ fn examine(settings: &Settings) -> Report {
         weights: settings.weights().display().to_string(),
         cuda: cuda.is_ok(),
         nvidia_driver: cuda::has_driver(),
-        ffmpeg: Tools::find(None).ok().map(|tools| tools.version().to_owned()),
+        ffmpeg: Tools::find(None)
+            .ok()
+            .map(|tools| tools.version().to_owned()),
         ..Report::default()
     };
     match Engine::open(&settings.engine()) {

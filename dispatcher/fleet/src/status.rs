@@ -46,12 +46,42 @@ pub struct BatchStatus {
     /// Absent where it was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub states: Option<Counts>,
+    /// The frames of a video; absent of what is none, and where states were not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames: Option<Frames>,
     /// Its results; absent where they were not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs: Option<Vec<ResultStatus>>,
     /// Results that wait and that the broker does not have; absent where it was not asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<usize>,
+}
+
+/// The frames of a video, whose chunks are labelled with how many they have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Frames {
+    /// Those of chunks that are done.
+    pub done: u64,
+    /// All of them.
+    pub total: u64,
+}
+
+impl Frames {
+    /// The label that says how many frames a chunk has.
+    pub const LABEL: &str = "frames";
+
+    /// Those of these results; none if no result has any.
+    fn of<'a>(results: impl Iterator<Item = (&'a ManifestEntry, State)>) -> Option<Self> {
+        let mut frames = Self { done: 0, total: 0 };
+        for (entry, state) in results {
+            let of_chunk = entry.labels[Self::LABEL].parse().unwrap_or(0);
+            frames.total += of_chunk;
+            if state == State::Done {
+                frames.done += of_chunk;
+            }
+        }
+        (frames.total > 0).then_some(frames)
+    }
 }
 
 /// Results of a batch by state.
@@ -167,6 +197,7 @@ impl BatchStatus {
         let states = states(store, std::slice::from_ref(batch)).await?;
         let states = states.into_iter().flatten().collect::<Vec<_>>();
         let counts = Counts::of(&states);
+        let frames = Frames::of(batch.manifest.jobs.iter().zip(states.iter().copied()));
         let results = batch.manifest.jobs.iter().zip(states);
         let results = results.map(|(entry, state)| ResultStatus {
             job: entry.job,
@@ -175,6 +206,7 @@ impl BatchStatus {
         });
         Ok(Self {
             states: Some(counts),
+            frames,
             jobs: list.then(|| results.collect()),
             ..Self::new(batch)
         })
@@ -188,6 +220,7 @@ impl BatchStatus {
             results: batch.manifest.jobs.len(),
             accepted: batch.accepted.jobs.len(),
             states: None,
+            frames: None,
             jobs: None,
             lost: None,
         }

@@ -16,8 +16,8 @@ use stylefleet_fleet::health::{Finding, Report, Subject, Verdict};
 use stylefleet_fleet::queue::QueueStatus;
 use stylefleet_fleet::state::State;
 use stylefleet_fleet::status::{
-    BatchList, BatchStatus, CheckpointStatus, Counts, DamagedBatch, JobStatus, OutputStatus,
-    ResultStatus,
+    BatchList, BatchStatus, CheckpointStatus, Counts, DamagedBatch, Frames, JobStatus,
+    OutputStatus, ResultStatus,
 };
 use stylefleet_proto::{Ended, Event, JobId, Output, Progress, Record, keys, testing};
 use stylefleet_transport::broker::{Depths, DispatcherEnd, MemoryBroker, WorkerEnd};
@@ -103,6 +103,10 @@ fn batch_status() -> BatchStatus {
         results: 1,
         accepted: 1,
         states: Some(Counts::of(&[State::Done])),
+        frames: Some(Frames {
+            done: 96,
+            total: 240,
+        }),
         jobs: Some(vec![ResultStatus {
             job: job_id(),
             name: "boat.wave".parse().expect("a name"),
@@ -116,6 +120,7 @@ fn batch_status() -> BatchStatus {
 fn status_of_batches() {
     let list = BatchList {
         batches: vec![BatchStatus {
+            frames: None,
             jobs: None,
             lost: None,
             ..batch_status()

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use stylefleet_fleet::status::Frames;
 use stylefleet_model::Choice;
 use stylefleet_model::stylize::Size;
 use stylefleet_model::video::{self, Codec, Encoding, TimeBase, Video, Way};
@@ -357,6 +358,8 @@ impl Plan for VideoPlan {
                 .chain(inputs.iter().cloned())
                 .collect();
             let request = Request::new(name, &asked, inputs)?;
+            let frames = asked.chunk.written().to_string();
+            let request = request.labelled(Frames::LABEL, &frames);
             requests.push(labelled(request, &source.span));
         }
         Ok(requests)

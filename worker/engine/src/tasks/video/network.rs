@@ -9,7 +9,7 @@ use stylefleet_model::{Figures, Progress, Valid};
 use stylefleet_video::{Decoder, Encoder};
 
 use super::frame;
-use super::request::{Target, output, read, temporary};
+use super::request::{Target, output, poster, read, temporary};
 use crate::checkpoint::{self, Owner};
 use crate::image::Extent;
 use crate::observer::Halt;
@@ -54,9 +54,14 @@ impl Network<'_> {
         if let Some(bytes) = checkpoint {
             checkpoint::read(bytes, owner)?;
         }
+        let [width, height] = target.size;
+        let extent = Extent { width, height };
         match self.redraw(&target, engine, observer) {
-            Ok(file) => Ok(Outcome::Finished(Finished {
-                outputs: vec![output(move || Ok(file))],
+            Ok((file, first)) => Ok(Outcome::Finished(Finished {
+                outputs: vec![
+                    output(move || Ok(file)),
+                    poster(first, extent, target.depth),
+                ],
                 seconds: 0.0,
                 steps: self.times.len() as u64,
                 figures: target.figures(self.times.len()),
@@ -74,12 +79,13 @@ impl Network<'_> {
         }
     }
 
+    /// The chunk's file, and the bytes of its first frame.
     fn redraw(
         &self,
         target: &Target,
         engine: &mut Engine,
         observer: &mut dyn Observer,
-    ) -> Result<Vec<u8>, Halt> {
+    ) -> Result<(Vec<u8>, Vec<u8>), Halt> {
         let file = temporary()?;
         let failed = |error| target.file.failed(error);
         let decoder = Decoder::open(
@@ -93,7 +99,7 @@ impl Network<'_> {
             decoder.map_err(failed)?,
             target.encoder(&file, self.times.len())?,
         );
-        thread::scope(|scope| {
+        let first = thread::scope(|scope| {
             let (decoded, contents) = sync_channel(AHEAD);
             let (finished, results) = sync_channel(AHEAD);
             let reading = scope.spawn(move || decode(decoder, &decoded));
@@ -102,17 +108,18 @@ impl Network<'_> {
             // Both threads end once nobody is at the other end.
             drop((contents, finished));
             let ended = [reading.join(), writing.join()];
-            redrawn?;
+            let first = redrawn?;
             for end in ended {
                 let panicked = |_| Error::Request("a thread of it panicked".into());
                 end.map_err(panicked)?.map_err(failed)?;
             }
-            Ok::<_, Halt>(())
+            Ok::<_, Halt>(first)
         })?;
-        Ok(read(&file)?)
+        Ok((read(&file)?, first))
     }
 
-    /// Redraws frame after frame, until there are no more, or nobody takes them.
+    /// Redraws frame after frame, until there are no more, or nobody takes them. Returns the bytes of
+    /// the first.
     fn frames(
         &self,
         target: &Target,
@@ -120,12 +127,13 @@ impl Network<'_> {
         observer: &mut dyn Observer,
         contents: &Receiver<Vec<u8>>,
         results: &SyncSender<Vec<u8>>,
-    ) -> Result<(), Halt> {
+    ) -> Result<Vec<u8>, Halt> {
         let [width, height] = target.size;
         let extent = Extent { width, height };
         let asked = Valid::new(self.apply.clone()).map_err(|e| Error::Request(e.to_string()))?;
         let clock = std::time::Instant::now();
         let total = self.times.len() as u64;
+        let mut first = Vec::new();
         for done in 0..total {
             let Ok(raw) = contents.recv() else {
                 break;
@@ -153,11 +161,15 @@ impl Network<'_> {
                 },
             };
             let picture = request.picture(engine, &mut relay)?;
-            if results.send(frame::raw(&picture, target.depth)?).is_err() {
+            let made = frame::raw(&picture, target.depth)?;
+            if done == 0 {
+                first.clone_from(&made);
+            }
+            if results.send(made).is_err() {
                 break;
             }
         }
-        Ok(())
+        Ok(first)
     }
 }
 

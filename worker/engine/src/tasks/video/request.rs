@@ -6,15 +6,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use stylefleet_model::stylize::Format;
 use stylefleet_model::video::{TimeBase, Video, Way};
 use stylefleet_model::{Figures, Valid};
 use stylefleet_video::{Clip, Depth, Encoder, Encoding, Tools};
 
 use super::contents::Block;
-use super::frame::Frame;
+use super::frame::{self, Frame};
 use super::network;
 use super::optimized::Chunk;
-use crate::image::Extent;
+use crate::image::{self, Extent, pixels_of};
 use crate::tasks::apply::Model;
 use crate::tasks::curve;
 use crate::tasks::stylize::Style;
@@ -176,13 +177,17 @@ impl Request {
         figures.extend(target.figures(self.asked.chunk.written()));
         let curve = curve::output(made.position.curve.points());
         let (frames, extent, written) = (made.frames, chunk.extent, self.asked.chunk.written());
+        let missing = || Error::Request("it has no frame".into());
+        let first = frames.get(&0).ok_or_else(missing)?;
+        let first = Frame::unpacked(first, extent, target.depth)?.raw;
+        let poster = poster(first, extent, target.depth);
         let encode = move || {
             let depth = target.depth;
             let frames = frames.into_values().take(written);
             target.encode(frames.map(|packed| Ok(Frame::unpacked(&packed, extent, depth)?.raw)))
         };
         Ok(Outcome::Finished(Finished {
-            outputs: vec![output(encode), curve],
+            outputs: vec![output(encode), poster, curve],
             seconds: made.position.seconds,
             steps: made.position.evaluations,
             figures,
@@ -266,6 +271,20 @@ pub(super) fn read(file: &tempfile::NamedTempFile) -> Result<Vec<u8>, Error> {
 fn no_disk(error: std::io::Error) -> Error {
     let words = format!("no temporary file can be written or read: {error}");
     Error::Ffmpeg(Cause::new(words, error))
+}
+
+/// The first frame as a picture, for people who look at a job.
+pub(super) fn poster(raw: Vec<u8>, extent: Extent, depth: Depth) -> Output {
+    let encode = move || {
+        let pixels = pixels_of(&frame::tensor(&raw, extent, depth)?)?;
+        image::encode([extent.width, extent.height], &pixels, Format::Jpeg)
+    };
+    Output {
+        role: "frame",
+        media_type: "image/jpeg",
+        ending: "jpg",
+        encode: Box::new(encode),
+    }
 }
 
 /// A chunk as an output of a job.
