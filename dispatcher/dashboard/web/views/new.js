@@ -12,7 +12,7 @@ import { Uploads, filesOf } from '../widgets/uploads.js';
 import { Dials } from './dials.js';
 
 // What a preview is made with: small and soon over.
-const PREVIEW = { size: '256', evaluations: '30' };
+const PREVIEW = { size: '192', evaluations: '30', coarse_evaluations: '30' };
 const PREVIEW_CONTENTS = 1;
 const PREVIEW_EVERY = 10;
 
