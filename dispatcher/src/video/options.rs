@@ -4,15 +4,16 @@ use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::Arg;
-use stylefleet_model::Choice;
 use stylefleet_model::stylize;
 use stylefleet_model::video::{self, Codec, MAX_FRAMES};
+use stylefleet_model::{Choice, Parameter};
 use stylefleet_video::Ratio;
 
 use super::plan::VideoPlan;
 use crate::images::buckets::Buckets;
 use crate::local::WHOLE;
 use crate::order::{Order, OrderError};
+use crate::stylize::parameters;
 use crate::table::{self, Table, TableArgs};
 
 /// The heading of options that say what is read and written.
@@ -98,7 +99,16 @@ pub struct Frames(pub stylize::Overrides);
 impl Table for Frames {
     fn options() -> Vec<Arg> {
         let rows = stylize::table().iter().filter(|row| row.field != "format");
-        crate::stylize::parameters::options::<Self>("all parameters", rows)
+        let mut options = parameters::options::<Self>("all parameters", rows.clone());
+        for row in rows.filter(|row| row.field == "size") {
+            let row = Parameter {
+                default: Some("the clip's own".to_owned()),
+                ..row.clone()
+            };
+            options.retain(|option| option.get_id() != row.name().as_str());
+            options.insert(1, table::option::<Self>(&row));
+        }
+        options
     }
 
     fn give(&mut self, name: &str, written: &str) -> Result<bool, String> {
