@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes the pictures of GALLERY.md anew: about 15 minutes on two cores. Needs a release build.
 #
-#   gallery.sh [NAME ...]    all, or those named; `network` are those that the model that ships makes
+#   gallery.sh [NAME ...]    all, or those named; `network` are those that the model that ships makes,
+#                            `video` those of a video, for which it needs ffmpeg
 #
 # Read from the environment: STYLEFLEET_CACHE, CARGO_TARGET_DIR, STYLEFLEET_WEIGHTS (see
 # deploy/setup/setup.sh); STYLEFLEET_VGG16, a file of VGG16's weights: the picture that needs it is
@@ -71,7 +72,26 @@ networks() {
     done
 }
 
+# A window that moves over a sample: frames of the video, and under them what its middle column shows
+# from frame to frame, once frame by frame and once as `video` does it.
+video() {
+    ffmpeg="ffmpeg -nostdin -loglevel error -y"
+    window="scale=320:-1,crop=192:128:x='8+n*3':y='8+n'"
+    $ffmpeg -loop 1 -framerate 12 -i contents/lighthouse.png -vf "$window" -frames:v 24 -c:v ffv1 "$work/pan.mkv"
+    set -- --style styles/night.png --evaluations 60 --coarse-evaluations 60
+    "$bin/stylefleet" video "$work/pan.mkv" "$@" --crf 0 --out "$work/pan/styled.mkv"
+    $ffmpeg -i "$work/pan/styled.mkv" -vf "select='not(mod(n,8))',tile=3x1" -frames:v 1 -q:v 3 gallery/video.frames.jpg
+    $ffmpeg -i "$work/pan/styled.mkv" -vf "crop=1:ih:iw/2:0,tile=24x1,scale=192:128:flags=neighbor" \
+        -frames:v 1 -q:v 3 gallery/video.column.jpg
+    mkdir "$work/frames"
+    $ffmpeg -i "$work/pan.mkv" "$work/frames/%02d.png"
+    "$bin/stylefleet" run "$work/frames" "$@" --size 192x128 --out "$work/apart"
+    $ffmpeg -i "$work/apart/%02d.night.png" -vf "crop=1:ih:iw/2:0,tile=24x1,scale=192:128:flags=neighbor" \
+        -frames:v 1 -q:v 3 gallery/video.column-apart.jpg
+}
+
 if wanted network; then networks; fi
+if wanted video; then video; fi
 pictures | while read -r name options; do
     wanted "$name" || continue
     case $options in *--size*) ;; *) options="$options --size 304" ;; esac

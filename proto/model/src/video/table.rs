@@ -12,10 +12,11 @@ macro_rules! with_temporal_parameters {
             /// How strongly frames are held to the frame before
             ///
             /// 0: not at all. 1: a picture that is everywhere 10 grey levels off what the frame
-            /// before shows adds as much to the loss as all else had at the first frame's end.
+            /// before shows adds as much to the loss as all else had at the first frame's end. More
+            /// holds frames together better, and leaves them less of the style.
             temporal_weight: f64 {
                 heading: Time, value: "X", alias: [], range: 0.0..=1e6,
-                default: |_| 1.0,
+                default: |_| 0.1,
             }
 
             /// Evaluations of each frame that has one before it
