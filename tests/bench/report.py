@@ -19,6 +19,7 @@ HEAD = (
     "saved picture's loss",
 )
 
+VIDEOS = Path(__file__).with_name("videos.md")
 START = Path(__file__).with_name("start.md")
 ON_A_GPU = Path(__file__).with_name("gpu.md")
 TRIED = Path(__file__).with_name("tried.md")
@@ -267,6 +268,7 @@ def main():
     print(f"\n## A batch\n\n{batch(many)}\n")
     print(f"## Networks\n\n{networks(read(folder / 'networks'))}\n")
     print(NOTES)
+    print(VIDEOS.read_text())
     print(START.read_text())
     print(ON_A_GPU.read_text(), end="")
     print(TRIED.read_text(), end="")

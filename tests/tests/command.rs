@@ -157,7 +157,7 @@ fn bash_completes_commands_options_and_values() {
         scene.write(&format!("{name}.bash"), script);
     }
     for (words, completed) in [
-        ("stylefleet subm", "submit submit-train"),
+        ("stylefleet subm", "submit submit-train submit-video"),
         ("stylefleet run --keep-c", "--keep-colors"),
         ("stylefleet run --preset note", "notebook"),
         (
