@@ -69,9 +69,9 @@ pub trait Plan {
 /// Makes one file of the results of a plan.
 pub struct Assembly(Box<Assemble>);
 
-type Assemble = dyn Fn(Arc<dyn Store>, Vec<ManifestEntry>) -> BoxFuture<'static, Result<Assembled, OrderError>>
-    + Send
-    + Sync;
+type Assembling = BoxFuture<'static, Result<Assembled, OrderError>>;
+
+type Assemble = dyn Fn(Arc<dyn Store>, Vec<ManifestEntry>) -> Assembling + Send + Sync;
 
 /// A file that was made of results.
 #[derive(Debug)]
@@ -98,13 +98,7 @@ impl Assembled {
 impl Assembly {
     /// What makes a file of the results in a store that are in the manifest.
     pub fn new(
-        assemble: impl Fn(
-            Arc<dyn Store>,
-            Vec<ManifestEntry>,
-        ) -> BoxFuture<'static, Result<Assembled, OrderError>>
-        + Send
-        + Sync
-        + 'static,
+        assemble: impl Fn(Arc<dyn Store>, Vec<ManifestEntry>) -> Assembling + Send + Sync + 'static,
     ) -> Self {
         Self(Box::new(assemble))
     }

@@ -2,7 +2,8 @@
 //!
 //! `model <- proto <- transport <- {fleet <- dashboard <- dispatcher, worker} <- tests`,
 //! `model <- engine <- worker`, `formats <- {fleet, dashboard, dispatcher, engine}`,
-//! `model <- video <- {dispatcher, engine}`, `proto <- telemetry <- {fleet, dispatcher, worker}`; and what belongs in one place stays there:
+//! `model <- video <- {dispatcher, engine}`,
+//! `proto <- telemetry <- {fleet, dispatcher, worker}`; and what belongs in one place stays there:
 //! libtorch in the engine, broker and S3 in the transport, OpenTelemetry in the telemetry, the
 //! environment in config modules.
 

@@ -44,8 +44,8 @@ fn parameters() -> String {
     .expect("writes");
     list(&mut page, train::table().iter());
     writeln!(page, "\n## {}\n", Heading::Time.title()).expect("writes");
-    page += "`stylefleet video` and `stylefleet submit-video` take all parameters of a picture but\n\
-             `--format`, and, unless a network redraws the frames (`--model`), these:\n\n";
+    page += "`stylefleet video` and `stylefleet submit-video` take all parameters of a picture\n\
+             but `--format`, and, unless a network redraws the frames (`--model`), these:\n\n";
     list(&mut page, video::table().iter());
     page += "\n## Presets\n\nWhere they differ:\n\n";
     let presets: Vec<_> = Preset::ALL

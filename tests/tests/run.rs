@@ -525,7 +525,7 @@ fn a_job_that_runs_out_of_memory_goes_on_in_smaller_tiles() {
                    --style-layers conv1_1,conv2_1 --content-layers conv2_2 --memory 30GiB";
     let mut run = scene.start(&[command]);
     run.wait_for("the small scale", |e| e["event"] == "progress");
-    limit_memory(run.worker(), 70);
+    limit_memory(run.worker(), 110);
     let ended = run.end().expect_code(0);
     assert_eq!(ended.events_of("started").len(), 1, "{}", ended.so_far());
     let notes = ended.events_of("note");

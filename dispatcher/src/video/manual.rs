@@ -29,7 +29,7 @@ Examples:
     stylefleet submit-video film.mp4 --style starry_night.jpg --batch film
     stylefleet fetch-video film --out film.styled.mp4
 
-Each chunk is a job; `stylefleet status`, `watch`, `cancel` and `dead` work as for pictures. `stylefleet
-video --help` explains the options.
+Each chunk is a job; `stylefleet status`, `watch`, `cancel` and `dead` work as for pictures.
+`stylefleet video --help` explains the options.
 
 Exit codes: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted.";

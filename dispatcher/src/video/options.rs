@@ -28,8 +28,8 @@ pub struct VideoOptions {
 
     /// Style to redraw it in; give it several times for a blend
     ///
-    /// WEIGHT: share in the blend relative to the others, greater than 0, at most 1e6, 1 where there
-    /// is none. With --model, styles go by their names in the model.
+    /// WEIGHT: share in the blend relative to the others, greater than 0, at most 1e6, 1 where
+    /// there is none. With --model, styles go by their names in the model.
     #[arg(long, value_name = "IMAGE[=WEIGHT]")]
     pub style: Vec<PathBuf>,
 

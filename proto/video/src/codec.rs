@@ -86,8 +86,8 @@ const ROWS: [Row; 9] = [
 
 const YUV420: [(u8, &str); 2] = [(8, "yuv420p"), (10, "yuv420p10le")];
 
-/// The size next to this one that a codec takes: players expect even sizes of most, because two by two
-/// pixels share their colour.
+/// The size next to this one that a codec takes: players expect even sizes of most, because two by
+/// two pixels share their colour.
 pub fn nearest_size(codec: Codec, size: [u32; 2]) -> [u32; 2] {
     let Row {
         multiple, least, ..

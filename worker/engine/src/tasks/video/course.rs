@@ -34,8 +34,8 @@ pub(super) struct Stage {
 }
 
 /// The visits to a chunk of `frames` frames, in so many passes: the first one forwards, then
-/// backwards, then forwards again. If the last frame `is_shared`, it is the next chunk's first: both
-/// make it from the picture alone, and so the same, and the frames before it lead to it.
+/// backwards, then forwards again. If the last frame `is_shared`, it is the next chunk's first:
+/// both make it from the picture alone, and so the same, and the frames before it lead to it.
 pub(super) fn course(frames: usize, passes: u32, is_shared: bool) -> Vec<Visit> {
     let last = frames.saturating_sub(1);
     let is_shared = is_shared && last > 0;

@@ -18,8 +18,8 @@ fn scale(depth: Depth) -> f64 {
     }
 }
 
-/// R, G, B of each pixel, row by row, 16-bit values with the low byte first: as `[1, 3, H, W]`, 0 to
-/// 255, 32-bit, on the CPU.
+/// R, G, B of each pixel, row by row, 16-bit values with the low byte first: as `[1, 3, H, W]`, 0
+/// to 255, 32-bit, on the CPU.
 pub(super) fn tensor(raw: &[u8], extent: Extent, depth: Depth) -> Result<Tensor, Error> {
     let shape = [1, i64::from(extent.height), i64::from(extent.width), 3];
     let rows = match depth {

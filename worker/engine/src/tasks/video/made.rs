@@ -14,8 +14,8 @@ const KIND: &str = "video";
 /// The tensor of the checkpoint of the frame under way.
 const UNDER_WAY: &str = "under way";
 
-/// What there is of a chunk. Frames depend on each other only as they are here, so that a chunk that
-/// resumes is the same to the bit.
+/// What there is of a chunk. Frames depend on each other only as they are here, so that a chunk
+/// that resumes is the same to the bit.
 #[derive(Debug, Default)]
 pub(super) struct Made {
     pub position: Position,
@@ -32,7 +32,8 @@ pub(super) struct Position {
     pub evaluations: u64,
     /// The loss of the first frame, which the weight of the temporal term is relative to.
     pub first_loss: f64,
-    /// The loss of each frame, and how far it is from what the frame beside it says, in grey levels.
+    /// The loss of each frame, and how far it is from what the frame beside it says, in grey
+    /// levels.
     pub figures: BTreeMap<usize, (f64, Option<f64>)>,
     /// How the loss of frame after frame came out.
     pub curve: LossCurve,

@@ -118,8 +118,8 @@ impl Network<'_> {
         Ok((read(&file)?, first))
     }
 
-    /// Redraws frame after frame, until there are no more, or nobody takes them. Returns the bytes of
-    /// the first.
+    /// Redraws frame after frame, until there are no more, or nobody takes them. Returns the
+    /// bytes of the first.
     fn frames(
         &self,
         target: &Target,

@@ -110,8 +110,8 @@ impl Known {
 }
 
 /// `values`, each times its weight in `mask`, 0 to 1; where that leaves something open, it is what
-/// the values around come to, by ever coarser means (Gortler et al., "The Lumigraph", SIGGRAPH 1996,
-/// section 3.4).
+/// the values around come to, by ever coarser means (Gortler et al., "The Lumigraph", SIGGRAPH
+/// 1996, section 3.4).
 fn spread(values: &Tensor, mask: &Tensor) -> Result<Tensor, Error> {
     let (_, _, height, width) = mask.size4()?;
     if height.min(width) < 2 {

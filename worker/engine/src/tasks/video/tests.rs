@@ -201,6 +201,18 @@ fn frames_hold_together() {
     );
 }
 
+#[test]
+fn the_temporal_term_holds_frames() {
+    let (mut engine, mut contents) = (engine(), moving(3));
+    let mut error = |weight| {
+        let mut asked = Asked::new(24, 3);
+        asked.temporal.temporal_weight = weight;
+        temporal_error(&pictures(&asked.made(&mut engine, &mut contents)))
+    };
+    let (loose, held) = (error(0.0), error(3.0));
+    assert!(held < 0.8 * loose, "{held:.2} and {loose:.2} without it");
+}
+
 /// Not a test: what weights come to, to choose one.
 #[test]
 #[ignore = "it measures"]
