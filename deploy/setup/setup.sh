@@ -163,7 +163,7 @@ install_weights() {
 # For who builds: where Stylefleet is installed, nothing is.
 ! command -v cargo >/dev/null || command -v c++ >/dev/null || apt g++ 'a C++ compiler (c++)'
 has_library libheif.so.1 || want_libheif
-command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null || want_ffmpeg
+if ! command -v ffmpeg >/dev/null || ! command -v ffprobe >/dev/null; then want_ffmpeg; fi
 # Comes with NVIDIA's driver; the worker looks for it too.
 ! has_library libcuda.so.1 || cuda=yes
 
