@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use stylefleet_engine::Source;
 use stylefleet_engine::tasks::apply::{Model, Request};
 use stylefleet_model::{Valid, apply};
 use stylefleet_proto::{Input, Job, Specification};
@@ -30,17 +31,13 @@ impl Kind for Apply {
 
     async fn prepare(&self, job: &Job, inputs: &Inputs) -> Result<Assignment, Failure> {
         let asked: Asked = job.specification()?;
-        let mut masks = Vec::with_capacity(asked.styles.len());
-        for index in 0..asked.styles.len() {
-            masks.push(source_if_any(job, inputs, &apply::Apply::mask(index)).await?);
-        }
         let role = apply::Apply::model();
         let model = job.input(&role).ok_or(Failure::NoInput(role))?;
         let request = Request {
             identity: job.id.to_string(),
             content: source(job, inputs, apply::Apply::content()).await?,
             model: self.model(model, inputs).await?,
-            masks,
+            masks: masks(job, inputs, &asked).await?,
             asked: asked.clone(),
         };
         Assignment::new(request, &*asked)
@@ -64,6 +61,19 @@ impl Apply {
         last().replace(model.clone());
         Ok(model)
     }
+}
+
+/// Where each style counts, in pictures and in frames of videos.
+pub(super) async fn masks(
+    job: &Job,
+    inputs: &Inputs,
+    asked: &apply::Apply,
+) -> Result<Vec<Option<Source>>, Failure> {
+    let mut masks = Vec::with_capacity(asked.styles.len());
+    for index in 0..asked.styles.len() {
+        masks.push(source_if_any(job, inputs, &apply::Apply::mask(index)).await?);
+    }
+    Ok(masks)
 }
 
 #[cfg(test)]

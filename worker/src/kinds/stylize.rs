@@ -23,21 +23,30 @@ impl Kind for Stylize {
 
     async fn prepare(&self, job: &Job, inputs: &Inputs) -> Result<Assignment, Failure> {
         let asked: Asked = job.specification()?;
-        let mut styles = Vec::with_capacity(asked.weights.len());
-        for (index, weight) in asked.weights.iter().enumerate() {
-            styles.push(Style {
-                image: source(job, inputs, stylize::Stylize::style(index)).await?,
-                share: *weight,
-                mask: source_if_any(job, inputs, &stylize::Stylize::mask(index)).await?,
-            });
-        }
         let request = Request {
             identity: job.id.to_string(),
             content: source(job, inputs, stylize::Stylize::content()).await?,
-            styles,
+            styles: styles(job, inputs, &asked).await?,
             start: source_if_any(job, inputs, &stylize::Stylize::start()).await?,
             parameters: asked.parameters(),
         };
         Assignment::new(request, &*asked)
     }
+}
+
+/// The styles of a blend, which frames of videos have too.
+pub(super) async fn styles(
+    job: &Job,
+    inputs: &Inputs,
+    asked: &stylize::Stylize,
+) -> Result<Vec<Style>, Failure> {
+    let mut styles = Vec::with_capacity(asked.weights.len());
+    for (index, weight) in asked.weights.iter().enumerate() {
+        styles.push(Style {
+            image: source(job, inputs, stylize::Stylize::style(index)).await?,
+            share: *weight,
+            mask: source_if_any(job, inputs, &stylize::Stylize::mask(index)).await?,
+        });
+    }
+    Ok(styles)
 }

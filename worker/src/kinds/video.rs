@@ -5,16 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use stylefleet_engine::tasks::apply::Model;
-use stylefleet_engine::tasks::stylize::Style;
 use stylefleet_engine::tasks::video::{ClipFile, Inputs as Redrawn, Request};
 use stylefleet_engine::{Cause, Error, Tools};
 use stylefleet_model::apply::Apply;
-use stylefleet_model::stylize::Stylize;
 use stylefleet_model::video::{self, Way};
 use stylefleet_model::{Digest, Valid};
 use stylefleet_proto::{Input, Job, Specification};
 
-use super::{Assignment, Kind, source, source_if_any};
+use super::apply::masks;
+use super::stylize::styles;
+use super::{Assignment, Kind};
 use crate::failure::Failure;
 use crate::inputs::Inputs;
 
@@ -46,7 +46,9 @@ impl Kind for Video {
             clip: self.clip(clip, inputs).await?,
             tools,
             inputs: match &asked.way {
-                Way::Optimize { picture, .. } => styles(job, inputs, picture).await?,
+                Way::Optimize { picture, .. } => {
+                    Redrawn::Styles(styles(job, inputs, picture).await?)
+                }
                 Way::Apply(apply) => model(job, inputs, apply).await?,
             },
             asked: asked.clone(),
@@ -91,29 +93,13 @@ impl Video {
     }
 }
 
-async fn styles(job: &Job, inputs: &Inputs, picture: &Stylize) -> Result<Redrawn, Failure> {
-    let mut styles = Vec::with_capacity(picture.weights.len());
-    for (index, weight) in picture.weights.iter().enumerate() {
-        styles.push(Style {
-            image: source(job, inputs, Stylize::style(index)).await?,
-            share: *weight,
-            mask: source_if_any(job, inputs, &Stylize::mask(index)).await?,
-        });
-    }
-    Ok(Redrawn::Styles(styles))
-}
-
 async fn model(job: &Job, inputs: &Inputs, apply: &Apply) -> Result<Redrawn, Failure> {
     let role = Apply::model();
     let input = job.input(&role).ok_or(Failure::NoInput(role))?;
-    let mut masks = Vec::with_capacity(apply.styles.len());
-    for index in 0..apply.styles.len() {
-        masks.push(source_if_any(job, inputs, &Apply::mask(index)).await?);
-    }
     let model = Model {
         name: input.name.to_string(),
         sha256: input.sha256,
         bytes: inputs.get(input).await?.to_vec().into(),
     };
-    Ok(Redrawn::Model(model, masks))
+    Ok(Redrawn::Model(model, masks(job, inputs, apply).await?))
 }
