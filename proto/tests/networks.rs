@@ -31,13 +31,15 @@ fn style_names() -> impl Strategy<Value = Vec<StyleName>> {
 
 fn trainings() -> impl Strategy<Value = Training> {
     let numbers = (1..=1_000_000_u32, 4..=512_u32, 1..=64_u32, 4..=128_u32);
-    (numbers, f64::MIN_POSITIVE..=f64::MAX, any::<u64>()).prop_map(
-        |((steps, quarter, batch, width), learning_rate, seed)| Training {
+    let reals = (f64::MIN_POSITIVE..=f64::MAX, 0.0..=1e6);
+    (numbers, reals, any::<u64>()).prop_map(
+        |((steps, quarter, batch, width), (learning_rate, temporal_weight), seed)| Training {
             steps,
             size: 4 * quarter,
             batch,
             width,
             learning_rate,
+            temporal_weight,
             seed,
         },
     )

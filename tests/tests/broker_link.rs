@@ -113,6 +113,34 @@ async fn all_dead_letters_are_read_in_few_round_trips() {
         assert!(needed <= 8, "{needed} round trips");
         let ids: HashSet<_> = letters.letters().iter().map(|letter| &letter.id).collect();
         assert_eq!(ids.len(), LETTERS);
+        letters.close().await.expect("gives back");
+    }
+}
+
+/// Letters that are given back, and those that are gone, are so for whoever looks at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_decided_about_dead_letters_has_done_so_when_it_leaves() {
+    const ROUNDS: usize = 25;
+    let fleet = Services::shared().fleet();
+    declare(&fleet).await;
+    let (_connection, channel) = channel(&fleet.broker).await;
+    for round in 0..ROUNDS {
+        for body in ["one", "two"] {
+            let (options, properties) = (Default::default(), Default::default());
+            let sent =
+                channel.basic_publish("".into(), DEAD.into(), options, body.as_bytes(), properties);
+            sent.await.expect("sends").await.expect("is taken");
+        }
+        for (found, discarded) in [(2, 0), (2, 1), (1, 1), (0, 0)] {
+            let dispatcher = dispatcher(&fleet.dispatcher).await.expect("connects");
+            let mut letters = dispatcher.dead_letters().await.expect("reads");
+            assert_eq!(letters.letters().len(), found, "in round {round}");
+            for index in 0..discarded {
+                letters.discard(index).await.expect("discards");
+            }
+            letters.close().await.expect("gives back");
+            dispatcher.close().await;
+        }
     }
 }
 

@@ -69,11 +69,12 @@ impl Broker {
 
     /// The ids and reasons of what was set aside.
     async fn dead(&self) -> Vec<(String, String)> {
-        let letters = self.dispatcher().await.dead_letters().await.expect("reads");
-        let letters = letters.letters().iter();
+        let taken = self.dispatcher().await.dead_letters().await.expect("reads");
+        let letters = taken.letters().iter();
+        let letters = letters.map(|letter| (letter.id.clone(), letter.reason.clone()));
+        let letters = letters.collect();
+        taken.close().await.expect("gives back");
         letters
-            .map(|letter| (letter.id.clone(), letter.reason.clone()))
-            .collect()
     }
 }
 
@@ -236,7 +237,7 @@ async fn dead_letters_are_retried_discarded_or_go_back(broker: &Broker) {
     assert_eq!(others.letters(), [], "they are taken");
     dead.retry(0).await.expect("retries");
     dead.discard(1).await.expect("discards");
-    drop(dead);
+    dead.close().await.expect("gives back");
     let left = dispatcher.dead_letters().await.expect("reads");
     let left: Vec<_> = left.letters().iter().map(|letter| &letter.id).collect();
     assert_eq!(left, [&jobs[2].id.to_string()]);
@@ -353,6 +354,7 @@ async fn the_trace_stays_with_the_job(broker: &Broker) {
     settle(&*worker, again, failed(false)).await;
     let mut dead = dispatcher.dead_letters().await.expect("reads");
     dead.retry(0).await.expect("retries");
+    dead.close().await.expect("gives back");
     assert_eq!(claim(&*worker).await.job.trace, resumed, "retried");
 }
 

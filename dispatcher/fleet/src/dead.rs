@@ -126,7 +126,7 @@ pub enum Choice {
     Ids(Vec<String>),
 }
 
-/// The dead jobs, taken from the broker until this is dropped.
+/// The dead jobs, taken from the broker until this is closed.
 pub struct DeadJobs {
     letters: Box<dyn DeadLetters>,
     jobs: Vec<DeadJob>,
@@ -214,6 +214,11 @@ impl DeadJobs {
             decided.dropped += 1;
         }
         Ok(decided)
+    }
+
+    /// Gives back those that were neither retried nor discarded.
+    pub async fn close(self) -> Result<(), DeadError> {
+        Ok(self.letters.close().await?)
     }
 
     async fn discard_letters(&mut self, places: &[usize]) -> Result<(), BrokerError> {
@@ -373,7 +378,7 @@ mod tests {
             passed_over: 0,
         };
         assert_eq!(decided, expected);
-        drop(dead);
+        dead.close().await.expect("gives back");
         assert_eq!(scene.waiting().await, 1);
         assert!(scene.take().await.list().dead.is_empty());
         let over = state::end(&scene.store, &jobs[0].id).await;
@@ -396,7 +401,7 @@ mod tests {
         }
         let other = Choice::Batch("other".parse().expect("a batch"));
         assert_eq!(dead.choose(&other).expect("chooses").len(), 0);
-        drop(dead);
+        dead.close().await.expect("gives back");
         assert_eq!(scene.waiting().await, 0);
         let left = scene.take().await;
         let left: Vec<_> = left

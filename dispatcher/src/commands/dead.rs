@@ -79,7 +79,7 @@ pub async fn run(args: DeadArgs, settings: &Settings) -> Result<Ending, CommandE
             output::answer(&decided, args.json, print_decided);
         }
     }
-    drop(dead);
+    dead.close().await?;
     broker.close().await;
     Ok(Ending::AllDone)
 }

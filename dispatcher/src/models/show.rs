@@ -77,6 +77,7 @@ fn print_training(training: &TrainingRecord) {
         size,
         batch,
         learning_rate,
+        temporal_weight,
         seed,
         photographs,
         loss,
@@ -86,7 +87,7 @@ fn print_training(training: &TrainingRecord) {
         "trained",
         &format!(
             "{steps} steps of {batch} samples of {size}x{size}, learning rate {learning_rate}, \
-             seed {seed}, on {photographs} photographs, to a loss of {}",
+             temporal weight {temporal_weight}, seed {seed}, on {photographs} photographs, to a loss of {}",
             output::figure(*loss)
         ),
     );

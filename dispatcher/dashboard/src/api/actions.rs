@@ -58,7 +58,7 @@ impl Chosen {
     }
 }
 
-/// Takes all dead jobs, until what this returns is dropped.
+/// Takes all dead jobs, until what this returns is closed.
 async fn take(dashboard: &Dashboard) -> Result<DeadJobs, ApiError> {
     let broker = dashboard.live.broker().await?;
     Ok(DeadJobs::take(&*broker, &**dashboard.live.store()).await?)
@@ -74,10 +74,10 @@ async fn take(dashboard: &Dashboard) -> Result<DeadJobs, ApiError> {
 pub(super) async fn dead(
     State(dashboard): State<Arc<Dashboard>>,
 ) -> Result<Json<DeadDocument>, ApiError> {
-    let dead = take(&dashboard).await?;
-    Ok(Json(DeadDocument {
-        dead: dead.list().dead.to_vec(),
-    }))
+    let taken = take(&dashboard).await?;
+    let dead = taken.list().dead.to_vec();
+    taken.close().await?;
+    Ok(Json(DeadDocument { dead }))
 }
 
 /// Tries dead jobs again
@@ -96,6 +96,7 @@ pub(super) async fn retry(
     let mut dead = take(&dashboard).await?;
     let chosen = dead.choose(&choice)?;
     let decided = dead.retry(&chosen, &**dashboard.live.store()).await?;
+    dead.close().await?;
     dashboard.live.look();
     Ok(Json(decided))
 }
@@ -115,7 +116,9 @@ pub(super) async fn discard(
     let choice = chosen.choice()?;
     let mut dead = take(&dashboard).await?;
     let chosen = dead.choose(&choice)?;
-    Ok(Json(dead.discard(&chosen).await?))
+    let decided = dead.discard(&chosen).await?;
+    dead.close().await?;
+    Ok(Json(decided))
 }
 
 /// Cancels jobs that are not over

@@ -46,6 +46,16 @@ macro_rules! with_training_parameters {
                 default: |()| 4e-3,
             }
 
+            /// How strongly what moves is to be drawn alike before and after, for videos
+            ///
+            /// 0: not at all. 1: where pictures of a photograph before and after a known motion are
+            /// 10 grey levels off each other, that adds as much to the loss as all else. A step
+            /// takes half as long again, and leaves a little more of the style.
+            temporal_weight: f64 {
+                heading: Training, value: "X", alias: [], range: 0.0..=1e6,
+                default: |()| 0.0,
+            }
+
             /// Seed of the network's first weights and of the order of the photographs, 0 or more
             seed: u64 {
                 heading: Training, value: "N", alias: [],

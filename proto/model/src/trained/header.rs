@@ -66,6 +66,9 @@ pub struct TrainingRecord {
     pub batch: u32,
     /// Learning rate.
     pub learning_rate: f64,
+    /// How strongly it was taught to draw moving things alike.
+    #[serde(default)]
+    pub temporal_weight: f64,
     /// Seed of the weights, and of the order of the photographs.
     pub seed: u64,
     /// Photographs it was trained on, without those held out.

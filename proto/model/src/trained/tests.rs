@@ -19,6 +19,7 @@ fn header() -> Header {
             size: 32,
             batch: 4,
             learning_rate: 1e-3,
+            temporal_weight: 0.5,
             seed: 7,
             photographs: 8,
             loss: 0.1,

@@ -21,7 +21,7 @@ pub struct DeadLetter {
 }
 
 /// Dead letters taken from their queue. Those that are neither retried nor discarded go back when
-/// this is dropped.
+/// this is closed; when it is dropped, they do so too, but some time later.
 #[async_trait]
 pub trait DeadLetters: Send + Sync {
     /// The letters, oldest first. They keep their places.
@@ -33,4 +33,7 @@ pub trait DeadLetters: Send + Sync {
 
     /// Removes a letter.
     async fn discard(&mut self, index: usize) -> Result<(), BrokerError>;
+
+    /// Gives back what was not decided about. After that, whoever asks sees what is left.
+    async fn close(self: Box<Self>) -> Result<(), BrokerError>;
 }

@@ -47,6 +47,10 @@ impl DeadLetters for Taken {
         }
         Ok(())
     }
+
+    async fn close(self: Box<Self>) -> Result<(), BrokerError> {
+        Ok(())
+    }
 }
 
 impl Drop for Taken {

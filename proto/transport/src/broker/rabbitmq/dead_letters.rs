@@ -5,11 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lapin::Channel;
 use lapin::message::Delivery;
-use lapin::options::BasicGetOptions;
+use lapin::options::{BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
 use stylefleet_proto::Digest;
 use stylefleet_proto::queues::{DEAD, JOBS};
 
-use super::link::Link;
+use super::link::{Link, OK};
 use super::message;
 use crate::broker::{BrokerError, DeadLetter, DeadLetters};
 
@@ -23,8 +24,7 @@ pub(super) struct RabbitDeadLetters {
     /// How each was delivered.
     deliveries: Vec<Delivery>,
     link: Arc<Link>,
-    /// Closing it returns what is not acknowledged.
-    _channel: Channel,
+    channel: Channel,
 }
 
 impl RabbitDeadLetters {
@@ -46,7 +46,7 @@ impl RabbitDeadLetters {
             letters: deliveries.iter().map(read).collect(),
             deliveries,
             link,
-            _channel: channel,
+            channel,
         })
     }
 }
@@ -74,6 +74,25 @@ impl DeadLetters for RabbitDeadLetters {
             Some(delivery) => message::ack(&self.link, delivery).await,
             None => Ok(()),
         }
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), BrokerError> {
+        let Self { link, channel, .. } = *self;
+        let patience = &link.patience;
+        let all = BasicNackOptions {
+            multiple: true,
+            requeue: true,
+        };
+        // Of number 0: all that is not acknowledged.
+        let back = channel.basic_nack(0, all);
+        patience.answer("give back the dead letters", back).await?;
+        // The broker confirms none of this, and may lose what the end of a channel follows at
+        // once. Whatever it answers now, it answers after it has done so.
+        let look = QueueDeclareOptions::durable().passive();
+        let seen = channel.queue_declare(DEAD.into(), look, FieldTable::default());
+        patience.answer("give back the dead letters", seen).await?;
+        let closed = channel.close(OK, "done".into());
+        patience.answer("close a channel", closed).await
     }
 }
 

@@ -23,7 +23,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from
 /// How long taking leave may take.
 const FAREWELL: Duration = Duration::from_secs(3);
 /// AMQP's code for an orderly end.
-const OK: u16 = 200;
+pub(super) const OK: u16 = 200;
 
 /// Connections that stand or fall together.
 #[derive(Debug)]

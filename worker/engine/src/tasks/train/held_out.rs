@@ -1,10 +1,12 @@
 //! Photographs that are never trained on: they show what the network makes of others.
 
+use stylefleet_model::Figures;
 use stylefleet_model::stylize::Format;
 use tch::{Device, Kind, Tensor};
 
 use super::learner::Learner;
 use super::losses::Losses;
+use super::motion::Motion;
 use crate::device::upload;
 use crate::image::{self, Extent, fitted, pixels_of};
 use crate::{Error, Output};
@@ -16,6 +18,8 @@ const STYLES: usize = 6;
 const PICTURES: usize = 12;
 /// Longest side of a picture on a sheet, in pixels.
 const TILE: u32 = 192;
+/// Seed of the motions.
+const MOTIONS: u64 = 0;
 /// White pixels around each picture.
 const MARGIN: i64 = 2;
 
@@ -28,8 +32,9 @@ pub(super) struct HeldOut {
 /// What a network makes of them.
 #[derive(Debug)]
 pub(super) struct Sheet {
-    /// Mean loss of the pictures.
-    pub loss: f64,
+    /// What is told of them: the mean loss, and how far off each other pictures are that ought to
+    /// be alike but for a known motion, in grey levels.
+    pub figures: Figures,
     extent: Extent,
     pixels: Vec<f32>,
 }
@@ -40,11 +45,19 @@ impl HeldOut {
         let styles = losses.count().min(STYLES);
         let rows = (PICTURES / styles).max(1);
         let mut scores = Vec::new();
+        let mut squares = Vec::new();
         let mut sheet = Vec::new();
-        for photograph in self.photographs.iter().take(rows) {
+        for (number, photograph) in self.photographs.iter().take(rows).enumerate() {
+            let side = Extent::of(photograph)?.width;
+            let motion = Motion::of(MOTIONS, number as u64, side, photograph.device())?;
+            let after = motion.after(photograph)?;
             let mut row = vec![tile(photograph)?];
             for style in 0..styles {
-                let picture = learner.draw(photograph, style)?.f_clamp(0.0, 255.0)?;
+                let draw =
+                    |content| Ok::<_, Error>(learner.draw(content, style)?.f_clamp(0.0, 255.0)?);
+                let picture = draw(photograph)?;
+                let distance = motion.distance(&picture, &draw(&after)?)?;
+                squares.push(distance.f_double_value(&[])?);
                 scores.push(losses.score(style, photograph, &picture)?);
                 row.push(tile(&picture)?);
             }
@@ -52,11 +65,19 @@ impl HeldOut {
         }
         let sheet = Tensor::f_cat(&sheet, 2)?;
         Ok(Sheet {
-            loss: scores.iter().sum::<f64>() / scores.len() as f64,
+            figures: Figures::from([
+                ("heldout.loss".to_owned(), mean(&scores)),
+                ("heldout.temporal.error".to_owned(), mean(&squares).sqrt()),
+            ]),
             extent: Extent::of(&sheet)?,
             pixels: pixels_of(&sheet)?,
         })
     }
+}
+
+/// The mean of some numbers.
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
 }
 
 impl Sheet {

@@ -1,6 +1,6 @@
 //! One training, from step to step.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,6 +15,7 @@ use super::held_out::{HeldOut, image_of};
 use super::learner::Learner;
 use super::loader::{Loader, Sample, Samples};
 use super::losses::Losses;
+use super::motion::Motion;
 use super::photographs::Album;
 use super::position::Position;
 use super::sorter::Sorter;
@@ -22,6 +23,7 @@ use crate::arithmetic::Arithmetic;
 use crate::checkpoint::{is_finite, unusable};
 use crate::image::{Extent, fitted};
 use crate::objective::{Mode, Statistics, statistics};
+use crate::tasks::TEMPORAL_UNIT;
 use crate::tasks::curve::{self, CurvePoint};
 use crate::tasks::stylize::scales;
 use crate::transform;
@@ -33,6 +35,9 @@ use crate::{Control, Engine, Error, Finished, Observer, Outcome, State};
 const ACTIVATIONS: u64 = 120;
 /// The figure of the samples' gradients: the Euclidean norm.
 const NORM: &str = "gradient.norm";
+/// The figure of how alike moving things are drawn: root of the mean squared distance, in grey
+/// levels.
+const TEMPORAL: &str = "temporal.error";
 /// A sample's gradient counts no more than so many times the mean. Some that have next to nothing
 /// in them have a hundred times as much, after which Adam would hardly move for hundreds of steps.
 const MOST: f64 = 10.0;
@@ -62,8 +67,8 @@ pub(super) struct Job<'a> {
     held_out: HeldOut,
     position: Position,
     libtorch: String,
-    /// Mean loss of the photographs held out, from when a sheet shows them.
-    held_out_loss: Cell<Option<f64>>,
+    /// Figures of the photographs held out, from when a sheet shows them.
+    held_out_figures: RefCell<Figures>,
     clock: Instant,
     /// Seconds of work and steps before this clock was started.
     earlier: (f64, u32),
@@ -111,7 +116,8 @@ impl<'a> Job<'a> {
             height: training.size,
         };
         let arithmetic = position.arithmetic;
-        let activations = ACTIVATIONS * u64::from(training.width) * extent.pixels();
+        let pictures = 1 + u64::from(training.temporal_weight > 0.0);
+        let activations = ACTIVATIONS * u64::from(training.width) * extent.pixels() * pictures;
         let fit = memory
             .beside(activations)
             .fit(extent, objective, arithmetic)?;
@@ -141,7 +147,7 @@ impl<'a> Job<'a> {
             held_out,
             libtorch,
             vgg,
-            held_out_loss: Cell::new(None),
+            held_out_figures: RefCell::default(),
             clock,
             earlier: (position.seconds, position.steps),
             position,
@@ -212,7 +218,19 @@ impl<'a> Job<'a> {
         }
         let part = part_of_style(self.training(), self.position.steps);
         let found = self.losses.at(style, &content, &drawn, part)?;
-        let mut gradient = self.learner.gradient(&picture, &found.gradient)?;
+        let mut figures = curve::figures_of(found.terms);
+        figures.insert("loss".to_owned(), found.loss);
+        // Its gradient is that of the loss.
+        let mut loss = tch::with_grad(|| picture.f_mul(&found.gradient)?.f_sum(Kind::Float))?;
+        if self.training().temporal_weight > 0.0 {
+            let distance = self.distance(number, &content, style, &picture)?;
+            let unit = part * found.loss / TEMPORAL_UNIT.powi(2);
+            let weight = self.training().temporal_weight * unit;
+            loss = tch::with_grad(|| loss.f_add(&distance.f_mul_scalar(weight)?))?;
+            let error = distance.f_double_value(&[])?.sqrt();
+            figures.insert(TEMPORAL.to_owned(), error);
+        }
+        let mut gradient = self.learner.gradient(&loss)?;
         let mut norm = gradient.f_norm()?.f_double_value(&[])?;
         if !found.loss.is_finite() || !norm.is_finite() {
             return Err(diverged);
@@ -223,9 +241,23 @@ impl<'a> Job<'a> {
             gradient = gradient.f_mul_scalar(most / norm)?;
             norm = most;
         }
-        let mut figures = curve::figures_of(found.terms);
-        figures.extend([("loss".to_owned(), found.loss), (NORM.to_owned(), norm)]);
+        figures.insert(NORM.to_owned(), norm);
         Ok(Lesson { gradient, figures })
+    }
+
+    /// How far the picture of what the sample becomes is from what becomes of its picture, squared.
+    /// Gradients are recorded.
+    fn distance(
+        &self,
+        number: u64,
+        content: &Tensor,
+        style: usize,
+        picture: &Tensor,
+    ) -> Result<Tensor, Error> {
+        let Training { seed, size, .. } = *self.training();
+        let motion = Motion::of(seed, number, size, self.vgg.device())?;
+        let after = motion.after(content)?;
+        tch::with_grad(|| motion.distance(picture, &self.learner.draw(&after, style)?))
     }
 
     /// The next sample, as an image on the device.
@@ -251,12 +283,12 @@ impl<'a> Job<'a> {
             learner,
             losses,
             held_out,
-            held_out_loss,
+            held_out_figures,
             ..
         } = self;
         let preview = || {
             let sheet = held_out.sheet(learner, losses)?;
-            held_out_loss.set(Some(sheet.loss).filter(|loss| loss.is_finite()));
+            *held_out_figures.borrow_mut() = sheet.figures.clone();
             sheet.jpeg()
         };
         observer.accepted(&State {
@@ -271,8 +303,7 @@ impl<'a> Job<'a> {
     fn progress(&self) -> Progress {
         let (steps, all) = (self.position.steps, self.training().steps);
         let mut figures = self.position.means.figures();
-        let held_out = self.held_out_loss.get();
-        figures.extend(held_out.map(|loss| ("heldout.loss".to_owned(), loss)));
+        figures.extend(self.held_out_figures.borrow().clone());
         let pace = self.clock.elapsed().as_secs_f64() / f64::from(steps - self.earlier.1);
         Progress {
             phase: "training".to_owned(),
@@ -301,7 +332,7 @@ impl<'a> Job<'a> {
     fn finished(self) -> Result<Finished, Error> {
         let (training, steps) = (self.training(), u64::from(self.position.steps));
         let sheet = self.held_out.sheet(&self.learner, &self.losses)?;
-        if !sheet.loss.is_finite() {
+        if sheet.figures.values().any(|figure| !figure.is_finite()) {
             return Err(Error::Diverged { step: steps });
         }
         let (left_out, count) = (self.position.left_out.len(), self.samples.album.count());
@@ -312,7 +343,7 @@ impl<'a> Job<'a> {
         }
         let seconds = self.seconds();
         let mut figures = self.position.means.figures();
-        figures.insert("heldout.loss".to_owned(), sheet.loss);
+        figures.extend(sheet.figures.clone());
         let made_with = made_with(self.vgg, self.position.arithmetic);
         let program = [
             (
@@ -327,6 +358,7 @@ impl<'a> Job<'a> {
                 size: training.size,
                 batch: training.batch,
                 learning_rate: training.learning_rate,
+                temporal_weight: training.temporal_weight,
                 seed: training.seed,
                 photographs: self.samples.photographs.len() as u64,
                 loss: figures["loss"],

@@ -92,10 +92,9 @@ impl Learner {
         self.network.forward(content, &shares, Kind::Float)
     }
 
-    /// d loss / d parameters, from d loss / d `picture`, which was drawn with gradients recorded.
-    pub fn gradient(&self, picture: &Tensor, slope: &Tensor) -> Result<Tensor, Error> {
-        let along = tch::with_grad(|| picture.f_mul(slope)?.f_sum(Kind::Float))?;
-        let parts = Tensor::f_run_backward(&[along], &self.leaves, false, false)?;
+    /// d `loss` / d parameters. It is one number, from pictures drawn with gradients recorded.
+    pub fn gradient(&self, loss: &Tensor) -> Result<Tensor, Error> {
+        let parts = Tensor::f_run_backward(&[loss], &self.leaves, false, false)?;
         let flat = parts.iter().map(|part| part.f_reshape([-1]));
         Ok(Tensor::f_cat(&flat.collect::<Result<Vec<_>, _>>()?, 0)?)
     }

@@ -7,6 +7,7 @@ mod job;
 mod learner;
 mod loader;
 mod losses;
+mod motion;
 mod order;
 mod photographs;
 mod position;

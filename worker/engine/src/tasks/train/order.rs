@@ -4,6 +4,7 @@
 /// What numbers are drawn for, so that they have nothing in common.
 const ORDER: u64 = 1;
 const CROP: u64 = 2;
+const MOTION: u64 = 3;
 
 /// Random numbers: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014). Not a library's, which may give
 /// other numbers after an update.
@@ -20,6 +21,11 @@ impl Random {
         random
     }
 
+    /// Those of a sample's motion.
+    pub fn of_motion(seed: u64, sample: u64) -> Self {
+        Self::of([MOTION, seed, sample])
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,8 +34,14 @@ impl Random {
     }
 
     /// A number below `end`, which is above 0.
-    fn below(&mut self, end: u32) -> u32 {
+    pub fn below(&mut self, end: u32) -> u32 {
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u32
+    }
+
+    /// A number from `start` to `end`.
+    pub fn between(&mut self, start: f32, end: f32) -> f32 {
+        const STEPS: u32 = 1 << 24;
+        start + (end - start) * (self.below(STEPS) as f32 / STEPS as f32)
     }
 }
 

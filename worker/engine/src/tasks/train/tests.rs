@@ -612,7 +612,8 @@ fn the_gradient_is_the_slope_of_the_loss() {
     let found = losses
         .at(0, &contents[0], &picture.detach(), 1.0)
         .expect("runs");
-    let gradient = learner.gradient(&picture, &found.gradient).expect("runs");
+    let along = tch::with_grad(|| (&picture * &found.gradient).sum(Kind::Float));
+    let gradient = learner.gradient(&along).expect("runs");
     // How far each is moved: by less, and rounding shows; by more, and ReLUs begin or cease.
     let mut ways = BTreeMap::from([
         ("down.1.weight", 3e-5),

@@ -16,13 +16,12 @@ use super::temporal::{Known, Link, Painted, mixed};
 use crate::device::upload;
 use crate::image::{Extent, grey};
 use crate::objective::Anchor;
+use crate::tasks::TEMPORAL_UNIT;
 use crate::tasks::curve::{CurvePoint, figures_of};
 use crate::tasks::stylize::{self, Picture, Style};
 use crate::vgg::to_network;
 use crate::{Engine, Error, Observer, Outcome, Source};
 
-/// How far off a picture is, in grey levels, that adds the temporal weight's part of the loss.
-const UNIT: f64 = 10.0;
 /// How many frames before each one it is held to.
 const NEAR: &[usize] = &[1];
 /// The same with long-term consistency.
@@ -269,7 +268,7 @@ impl Course<'_> {
             return Ok(None);
         }
         let values = 3.0 * self.chunk.extent.pixels() as f64;
-        let factor = weight * self.made.position.first_loss / (values * UNIT * UNIT);
+        let factor = weight * self.made.position.first_loss / (values * TEMPORAL_UNIT.powi(2));
         let picture = self.shown(&known.picture)?;
         let means = self.chunk.picture.parameters.means;
         Ok(Some(Anchor {
