@@ -77,16 +77,16 @@ networks() {
 video() {
     ffmpeg="ffmpeg -nostdin -loglevel error -y"
     window="scale=320:-1,crop=192:128:x='8+n*3':y='8+n'"
-    $ffmpeg -loop 1 -framerate 12 -i contents/lighthouse.png -vf "$window" -frames:v 24 -c:v ffv1 "$work/pan.mkv"
-    set -- --style styles/night.png --evaluations 60 --coarse-evaluations 60
+    $ffmpeg -loop 1 -framerate 12 -i contents/lighthouse.png -vf "$window" -frames:v 16 -c:v ffv1 "$work/pan.mkv"
+    set -- --style styles/night.png --evaluations 40 --coarse-evaluations 40
     "$bin/stylefleet" video "$work/pan.mkv" "$@" --crf 0 --out "$work/pan/styled.mkv"
-    $ffmpeg -i "$work/pan/styled.mkv" -vf "select='not(mod(n,8))',tile=3x1" -frames:v 1 -q:v 3 gallery/video.frames.jpg
-    $ffmpeg -i "$work/pan/styled.mkv" -vf "crop=1:ih:iw/2:0,tile=24x1,scale=192:128:flags=neighbor" \
+    $ffmpeg -i "$work/pan/styled.mkv" -vf "select='not(mod(n,5))',tile=4x1" -frames:v 1 -q:v 3 gallery/video.frames.jpg
+    $ffmpeg -i "$work/pan/styled.mkv" -vf "format=rgb24,crop=1:ih:iw/2:0,tile=16x1,scale=192:128:flags=neighbor" \
         -frames:v 1 -q:v 3 gallery/video.column.jpg
     mkdir "$work/frames"
     $ffmpeg -i "$work/pan.mkv" "$work/frames/%02d.png"
     "$bin/stylefleet" run "$work/frames" "$@" --size 192x128 --out "$work/apart"
-    $ffmpeg -i "$work/apart/%02d.night.png" -vf "crop=1:ih:iw/2:0,tile=24x1,scale=192:128:flags=neighbor" \
+    $ffmpeg -i "$work/apart/%02d.night.png" -vf "format=rgb24,crop=1:ih:iw/2:0,tile=16x1,scale=192:128:flags=neighbor" \
         -frames:v 1 -q:v 3 gallery/video.column-apart.jpg
 }
 

@@ -8,6 +8,9 @@ Examples:
   Two styles in one network of half the width, with a picture of samples every 200 steps:
     stylefleet train --style wave.jpg --style night.jpg=stars --photos 'photos/*.jpg' \\
         --width 16 --preview-every 200 --out two.safetensors
+  For videos: taught to draw moving things alike (the figure heldout.temporal.error says how far
+  off they are, in grey levels):
+    stylefleet train --style wave.jpg --photos ~/Pictures --temporal-weight 1 --out film.safetensors
 
 Photographs:
   What they show is what the network learns to redraw; a few thousand are usual, 8 the least. Some

@@ -226,6 +226,7 @@ fn an_interrupted_training_ends_with_the_same_bits() {
         |train| {
             add_style(train);
             train.objective.strength = Some(0.5);
+            train.training.temporal_weight = 1.0;
         },
         |train| {
             train.training.batch = 3;
@@ -323,6 +324,23 @@ fn training_lowers_the_loss() {
         .filter(|(name, _)| name.starts_with("loss."));
     let sum: f64 = terms.map(|(_, term)| term).sum();
     assert!((sum / last - 1.0).abs() < 1e-6, "{:?}", made.figures);
+}
+
+#[test]
+fn a_network_can_be_taught_to_draw_moving_things_alike() {
+    let trained = |weight| {
+        let request = request_with(|train| {
+            train.training.steps = 60;
+            train.training.width = 8;
+            train.training.learning_rate = 1e-2;
+            train.training.temporal_weight = weight;
+        });
+        run(&request, None, &mut Watcher::default()).figures
+    };
+    let (apart, alike) = (trained(0.0), trained(3.0));
+    assert!(!apart.contains_key("temporal.error") && alike["temporal.error"] > 0.0);
+    let [apart, alike] = [apart, alike].map(|figures| figures["heldout.temporal.error"]);
+    assert!(alike < 0.7 * apart, "{apart} became {alike}");
 }
 
 #[test]
