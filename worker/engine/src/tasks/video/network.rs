@@ -3,6 +3,7 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use stylefleet_model::apply::Apply;
 use stylefleet_model::{Figures, Progress, Valid};
@@ -31,6 +32,15 @@ pub(super) struct Network<'a> {
     pub times: &'a [i64],
 }
 
+/// What the network makes of a chunk.
+#[derive(Default)]
+struct Drawn {
+    /// The bytes of its first frame.
+    first: Vec<u8>,
+    /// How long the network took, for all frames.
+    time: Duration,
+}
+
 /// Watches a frame, and reports where its chunk stands.
 struct Relay<'a> {
     observer: &'a mut dyn Observer,
@@ -57,20 +67,24 @@ impl Network<'_> {
         let [width, height] = target.size;
         let extent = Extent { width, height };
         match self.redraw(&target, engine, observer) {
-            Ok((file, first)) => Ok(Outcome::Finished(Finished {
-                outputs: vec![
-                    output(move || Ok(file)),
-                    poster(first, extent, target.depth),
-                ],
-                seconds: 0.0,
-                steps: self.times.len() as u64,
-                figures: target.figures(self.times.len()),
-                made_with: [
-                    ("model".to_owned(), self.model.sha256.to_string()),
-                    ("ffmpeg".to_owned(), target.tools.version().to_owned()),
-                ]
-                .into(),
-            })),
+            Ok((file, Drawn { first, time })) => {
+                let mut figures = target.figures(self.times.len());
+                figures.insert("network.seconds".to_owned(), time.as_secs_f64());
+                Ok(Outcome::Finished(Finished {
+                    outputs: vec![
+                        output(move || Ok(file)),
+                        poster(first, extent, target.depth),
+                    ],
+                    seconds: 0.0,
+                    steps: self.times.len() as u64,
+                    figures,
+                    made_with: [
+                        ("model".to_owned(), self.model.sha256.to_string()),
+                        ("ffmpeg".to_owned(), target.tools.version().to_owned()),
+                    ]
+                    .into(),
+                }))
+            }
             Err(Halt::Interrupted) => Ok(Outcome::Interrupted {
                 checkpoint: checkpoint::save(owner, 0, &())?,
                 steps: 0,
@@ -79,13 +93,13 @@ impl Network<'_> {
         }
     }
 
-    /// The chunk's file, and the bytes of its first frame.
+    /// The chunk's file, and what the network made.
     fn redraw(
         &self,
         target: &Target,
         engine: &mut Engine,
         observer: &mut dyn Observer,
-    ) -> Result<(Vec<u8>, Vec<u8>), Halt> {
+    ) -> Result<(Vec<u8>, Drawn), Halt> {
         let file = temporary()?;
         let failed = |error| target.file.failed(error);
         let decoder = Decoder::open(
@@ -99,7 +113,7 @@ impl Network<'_> {
             decoder.map_err(failed)?,
             target.encoder(&file, self.times.len())?,
         );
-        let first = thread::scope(|scope| {
+        let drawn = thread::scope(|scope| {
             let (decoded, contents) = sync_channel(AHEAD);
             let (finished, results) = sync_channel(AHEAD);
             let reading = scope.spawn(move || decode(decoder, &decoded));
@@ -108,18 +122,17 @@ impl Network<'_> {
             // Both threads end once nobody is at the other end.
             drop((contents, finished));
             let ended = [reading.join(), writing.join()];
-            let first = redrawn?;
+            let drawn = redrawn?;
             for end in ended {
                 let panicked = |_| Error::Request("a thread of it panicked".into());
                 end.map_err(panicked)?.map_err(failed)?;
             }
-            Ok::<_, Halt>(first)
+            Ok::<_, Halt>(drawn)
         })?;
-        Ok((read(&file)?, first))
+        Ok((read(&file)?, drawn))
     }
 
-    /// Redraws frame after frame, until there are no more, or nobody takes them. Returns the
-    /// bytes of the first.
+    /// Redraws frame after frame, until there are no more, or nobody takes them.
     fn frames(
         &self,
         target: &Target,
@@ -127,13 +140,13 @@ impl Network<'_> {
         observer: &mut dyn Observer,
         contents: &Receiver<Vec<u8>>,
         results: &SyncSender<Vec<u8>>,
-    ) -> Result<Vec<u8>, Halt> {
+    ) -> Result<Drawn, Halt> {
         let [width, height] = target.size;
         let extent = Extent { width, height };
         let asked = Valid::new(self.apply.clone()).map_err(|e| Error::Request(e.to_string()))?;
-        let clock = std::time::Instant::now();
+        let clock = Instant::now();
         let total = self.times.len() as u64;
-        let mut first = Vec::new();
+        let mut drawn = Drawn::default();
         for done in 0..total {
             let Ok(raw) = contents.recv() else {
                 break;
@@ -160,16 +173,18 @@ impl Network<'_> {
                     seconds_left: (done > 0).then(|| pace * (total - done) as f64),
                 },
             };
+            let began = Instant::now();
             let picture = request.picture(engine, &mut relay)?;
             let made = frame::raw(&picture, target.depth)?;
+            drawn.time += began.elapsed();
             if done == 0 {
-                first.clone_from(&made);
+                drawn.first.clone_from(&made);
             }
             if results.send(made).is_err() {
                 break;
             }
         }
-        Ok(first)
+        Ok(drawn)
     }
 }
 
