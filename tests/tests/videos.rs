@@ -252,7 +252,8 @@ fn a_fleet_makes_the_same_across_deaths() {
     let fetch =
         |out: &str| -> Ended { workshop.start_plain(&["fetch-video clip --out", out]).end() };
     let status = workshop.ask(&["status clip"]);
-    assert_eq!(status["frames"], json!({"done": 0, "total": 5}));
+    let nothing = json!({"done": 0, "total": 5, "workers": 0, "seconds_left": null});
+    assert_eq!(status["video"], nothing);
     fetch("early.mkv")
         .expect_code(2)
         .expect_complaint(&["no chunk of it is done so far"]);
@@ -268,7 +269,12 @@ fn a_fleet_makes_the_same_across_deaths() {
     drained.signal("TERM");
     drained.end().expect_code(0);
     let _worker = workshop.start_worker(&[]);
-    watch.end().expect_code(0);
+    let watched = watch.end().expect_code(0);
+    let told = watched.events_of("video");
+    assert!(told.iter().any(|event| event["workers"] == 1), "{told:?}");
+    let last = told.last().expect("it is told how far the video is");
+    assert_eq!((&last["done"], &last["total"]), (&json!(5), &json!(5)));
+    assert_eq!(workshop.ask(&["status clip"])["video"]["done"], 5);
     fetch("styled.mkv").expect_code(0);
     expect_undisturbed(&workshop.scene.read("styled.mkv"));
     workshop.expect_nothing_waits();

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use stylefleet_fleet::status::Frames;
+use stylefleet_fleet::video::FRAMES;
 use stylefleet_model::Choice;
 use stylefleet_model::stylize::Size;
 use stylefleet_model::video::{self, Codec, Encoding, TimeBase, Video, Way};
@@ -359,7 +359,7 @@ impl Plan for VideoPlan {
                 .collect();
             let request = Request::new(name, &asked, inputs)?;
             let frames = asked.chunk.written().to_string();
-            let request = request.labelled(Frames::LABEL, &frames);
+            let request = request.labelled(FRAMES, &frames);
             requests.push(labelled(request, &source.span));
         }
         Ok(requests)
