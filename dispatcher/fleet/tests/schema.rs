@@ -272,6 +272,7 @@ fn doctor() {
             finding(Subject::Broker, Verdict::Remark),
             finding(Subject::Workers, Verdict::Problem),
             finding(Subject::Clocks, Verdict::Ok),
+            finding(Subject::Ffmpeg, Verdict::Ok),
         ],
     };
     compare("doctor", &report);
@@ -287,6 +288,7 @@ fn doctor() {
         r#""broker" "remark""#,
         r#""workers" "problem""#,
         r#""clocks" "ok""#,
+        r#""ffmpeg" "ok""#,
     ];
     assert_eq!(words, expected);
 }
