@@ -261,8 +261,8 @@ impl VideoPlan {
         Ok(Some(checked.await?))
     }
 
-    /// Brings all that the chunks are made of into the store, but the clip and the optical flow. None if an image of it
-    /// is refused.
+    /// Brings all that the chunks are made of into the store, but the clip and the optical flow.
+    /// None if an image of it is refused.
     async fn inputs(
         &self,
         uploader: &Uploader,

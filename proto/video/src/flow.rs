@@ -30,7 +30,7 @@ pub fn check_flow(path: &Path) -> Result<[u32; 2], Error> {
     read_flo(path).map(|(size, _)| size)
 }
 
-/// Writes the flows of these `.flo` files, which are of one size, into one file. Samples are halved:
+/// Writes the flows of these `.flo` files, which are of one size, into one file. Samples become
 /// 16-bit floats, the low byte first. Where a flow is not known, as the format has it, it leads far
 /// out of the picture.
 ///

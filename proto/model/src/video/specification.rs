@@ -72,8 +72,8 @@ impl Video {
         Role::new("clip")
     }
 
-    /// The role of the optical flow that others have computed, for the optimiser: of each two frames
-    /// that are held to each other, both ways.
+    /// The role of the optical flow that others have computed, for the optimiser: of each two
+    /// frames that are held to each other, both ways.
     pub fn flow() -> Role {
         Role::new("flow")
     }
