@@ -4,9 +4,12 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use stylefleet_fleet::clock::millis;
 use stylefleet_fleet::follow::{FollowError, Follower, Happening};
-use stylefleet_fleet::state::Outcome;
+use stylefleet_fleet::state::{Outcome, State};
+use stylefleet_fleet::video::{Followed, VideoStatus};
 use stylefleet_proto::{Ended, Event, JobId, ManifestEntry, Output, Record, Update};
 use stylefleet_transport::store::Store;
 
@@ -27,6 +30,10 @@ pub struct Presenter<'a> {
     has_caught_up: bool,
     /// Jobs that a worker is at.
     at_work: HashSet<JobId>,
+    /// The video that the jobs make, if they make one.
+    video: Option<Followed>,
+    /// What was last told of it.
+    told: VideoStatus,
 }
 
 /// Why jobs cannot be followed, or what they make not be saved.
@@ -57,6 +64,8 @@ impl<'a> Presenter<'a> {
             folder,
             has_caught_up: false,
             at_work: HashSet::new(),
+            video: Followed::new(entries),
+            told: VideoStatus::default(),
         }
     }
 
@@ -80,6 +89,7 @@ impl<'a> Presenter<'a> {
 
     /// Shows what happened.
     pub async fn show(&mut self, happening: Happening) -> Result<(), FolderError> {
+        self.follow_video(&happening);
         match happening {
             Happening::Update(event) => self.update(event).await?,
             Happening::AttemptEnded(event) => self.attempt_ended(event),
@@ -88,7 +98,34 @@ impl<'a> Presenter<'a> {
             Happening::Absent(event) => self.absent(&event),
             Happening::Remark(text) => self.reporter.remark(&text),
         }
+        self.show_video();
         Ok(())
+    }
+
+    /// Notes what a happening is to the video.
+    fn follow_video(&mut self, happening: &Happening) {
+        let Some(video) = &mut self.video else {
+            return;
+        };
+        match happening {
+            Happening::Update(event) => video.update(event, millis(SystemTime::now())),
+            Happening::AttemptEnded(event) => video.attempt_ended(&event.job),
+            Happening::Over(job, outcome) => video.over(job, State::from(outcome)),
+            Happening::CaughtUp | Happening::Absent(_) | Happening::Remark(_) => {}
+        }
+    }
+
+    /// Shows how far the video is, if its frames or its workers are others than before.
+    fn show_video(&mut self) {
+        let Some(video) = self.video.as_mut().filter(|_| self.has_caught_up) else {
+            return;
+        };
+        let status = video.status(millis(SystemTime::now()));
+        let counts = |status: &VideoStatus| (status.done, status.total, status.workers);
+        if counts(&status) != counts(&self.told) {
+            self.told = status;
+            self.reporter.report(&News::Video(&status));
+        }
     }
 
     async fn update(&mut self, event: Event<Update>) -> Result<(), FolderError> {

@@ -2,6 +2,7 @@
 //! end the chunks are joined, with the clip's sound.
 
 mod chunks;
+mod flow;
 mod join;
 pub mod manual;
 mod options;

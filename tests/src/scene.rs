@@ -61,6 +61,35 @@ impl Scene {
         picture.save(self.path(name)).expect("saves a picture");
     }
 
+    /// Adds a clip of five frames of 48 x 32 pixels, of uneven lengths, with sound and subtitles.
+    pub fn add_clip(&self, name: &str) {
+        self.write("words.srt", "1\n00:00:00,100 --> 00:00:00,500\nA boat.\n\n");
+        self.ffmpeg(&format!(
+            "-f lavfi -i testsrc2=size=48x32:rate=10:duration=0.5 -f lavfi -i \
+             sine=frequency=440:duration=0.6 -i words.srt -map 0 -map 1 -map 2 -vf \
+             settb=1/1000,setpts=100*N+30*mod(N\\,2) -fps_mode passthrough -enc_time_base 1:1000 \
+             -c:v ffv1 -c:a flac -c:s srt {name}"
+        ));
+    }
+
+    /// Runs ffmpeg with these arguments, parted by blanks.
+    pub fn ffmpeg(&self, args: &str) {
+        let mut command = self.command("ffmpeg");
+        command.args(["-nostdin", "-loglevel", "error", "-y"]);
+        command.args(args.split_whitespace());
+        Run::start(command).end().expect_code(0);
+    }
+
+    /// What ffprobe says of a file: its streams, its format, and when each packet is shown.
+    pub fn probe(&self, file: &str) -> Value {
+        let mut command = self.command("ffprobe");
+        let shown = "format=duration:packet=pts_time,stream_index";
+        command.args(["-v", "error", "-show_streams", "-show_entries", shown]);
+        command.args(["-of", "json", file]);
+        let ended = Run::start(command).end().expect_code(0);
+        serde_json::from_str(&ended.stdout.concat()).expect("JSON")
+    }
+
     /// Adds a file.
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         std::fs::write(self.path(name), bytes).expect("writes a file");

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use stylefleet_tests::processes::wait_until;
 use stylefleet_tests::services::{Fleet, Server, Services, curl};
 use stylefleet_tests::{Ended, Run, Scene, stylefleet, worker};
@@ -551,12 +551,13 @@ fn the_doctor_finds_what_is_wrong() {
         findings.into_iter().filter(is_problem).collect::<Vec<_>>()
     };
     assert_eq!(problems(&report), Vec::<Value>::new());
-    for of in ["store", "broker", "workers", "clocks"] {
+    for of in ["store", "broker", "workers", "clocks", "ffmpeg"] {
         assert!(report.to_string().contains(of), "{report}");
     }
 
     let mut command = stage.command("amqp://a:mistaken@127.0.0.1:1/v", &["doctor --json"]);
     command.env("STYLEFLEET_STORE", "s3://not-there");
+    command.env("PATH", "/nowhere");
     let ended = Run::start(command).end().expect_code(1);
     let report = serde_json::from_str(&ended.stdout.join("\n")).expect("JSON");
     let [store, broker] = &problems(&report)[..] else {
@@ -566,6 +567,17 @@ fn the_doctor_finds_what_is_wrong() {
     assert!(
         broker["text"].to_string().contains("cannot be reached"),
         "{broker}"
+    );
+    let ffmpeg = report["findings"].as_array().expect("a list").last();
+    let ffmpeg = ffmpeg.expect("is looked for");
+    assert_eq!(
+        (&ffmpeg["of"], &ffmpeg["verdict"]),
+        (&json!("ffmpeg"), &json!("remark"))
+    );
+    let text = ffmpeg["text"].to_string();
+    assert!(
+        text.contains("no videos from here") && text.contains("package `ffmpeg`"),
+        "{text}"
     );
     assert!(!ended.so_far().contains("mistaken"), "{}", ended.so_far());
 }

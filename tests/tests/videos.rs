@@ -1,7 +1,7 @@
 //! Videos that are redrawn, with real workers and the real ffmpeg: on one machine with a pipe and a
 //! folder, and on a fleet with a broker and a bucket.
 
-use std::process::Command;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
@@ -26,8 +26,7 @@ static UNDISTURBED: LazyLock<Vec<u8>> = LazyLock::new(|| {
     scene.read("styled.mkv")
 });
 
-/// A folder with a clip of five frames of 48 x 32 pixels, of uneven lengths, with sound and
-/// subtitles; a style; and a network.
+/// A folder with a clip, a style, and a network.
 fn studio() -> Scene {
     let scene = Scene::new();
     furnish(&scene);
@@ -38,33 +37,7 @@ fn furnish(scene: &Scene) {
     scene.add_style("wave.png", 1);
     let model = root().join("deploy/samples/models/samples.safetensors");
     std::fs::copy(model, scene.path("samples.safetensors")).expect("copies");
-    scene.write("words.srt", "1\n00:00:00,100 --> 00:00:00,500\nA boat.\n\n");
-    ffmpeg(
-        scene,
-        "-f lavfi -i testsrc2=size=48x32:rate=10:duration=0.5 -f lavfi -i \
-         sine=frequency=440:duration=0.6 -i words.srt -map 0 -map 1 -map 2 -vf \
-         settb=1/1000,setpts=100*N+30*mod(N\\,2) -fps_mode passthrough -enc_time_base 1:1000 -c:v \
-         ffv1 -c:a flac -c:s srt clip.mkv",
-    );
-}
-
-fn ffmpeg(scene: &Scene, args: &str) {
-    let mut command = scene.command("ffmpeg");
-    command.args(["-nostdin", "-loglevel", "error", "-y"]);
-    Run::start(with(command, args)).end().expect_code(0);
-}
-
-fn with(mut command: Command, args: &str) -> Command {
-    command.args(args.split_whitespace());
-    command
-}
-
-/// What ffprobe says of a file.
-fn probe(scene: &Scene, file: &str) -> Value {
-    let args = "-v error -show_streams -show_entries packet=pts_time,stream_index -of json";
-    let command = with(scene.command("ffprobe"), args);
-    let ended = Run::start(with(command, file)).end().expect_code(0);
-    serde_json::from_str(&ended.stdout.concat()).expect("JSON")
+    scene.add_clip("clip.mkv");
 }
 
 /// When each frame is shown, in seconds.
@@ -111,7 +84,7 @@ fn every_frame_keeps_its_time_and_the_clip_its_sound() {
     assert_eq!(*assembled, expected);
     let finished = &ended.events_of("finished")[0];
     assert_eq!(finished["figures"]["frames"], 5.0, "{finished}");
-    let (clip, styled) = (probe(&scene, "clip.mkv"), probe(&scene, "films/styled.mkv"));
+    let (clip, styled) = (scene.probe("clip.mkv"), scene.probe("films/styled.mkv"));
     assert_eq!(streams(&styled), ["video", "audio", "subtitle"]);
     assert_eq!(times(&styled), times(&clip));
     assert_eq!(scene.files("films"), ["styled.mkv"]);
@@ -133,7 +106,12 @@ fn a_part_of_a_clip_becomes_numbered_images_and_those_a_clip() {
         BY_NETWORK,
         "--from 0.1 --to 0.4 --size 60x40 --out frames/%03d.png",
     ];
-    video(&scene, &part).end().expect_code(0);
+    let ended = video(&scene, &part).end().expect_code(0);
+    let left_out = [
+        "stream 1 of clip.mkv (sound, flac) is left out",
+        "stream 2 of clip.mkv (subtitles, subrip) is left out",
+    ];
+    assert_eq!(ended.events_of("assembled")[0]["notes"], json!(left_out));
     assert_eq!(scene.files("frames"), ["001.png", "002.png", "003.png"]);
     let frame = image::open(scene.path("frames/002.png")).expect("is an image");
     assert_eq!((frame.width(), frame.height()), (60, 40));
@@ -143,7 +121,7 @@ fn a_part_of_a_clip_becomes_numbered_images_and_those_a_clip() {
         .end()
         .expect_code(0);
     assert_eq!(
-        times(&probe(&scene, "again.mkv")),
+        times(&scene.probe("again.mkv")),
         ["0.000000", "0.200000", "0.400000"]
     );
 }
@@ -178,15 +156,64 @@ fn the_optimiser_goes_on_from_where_it_was_stopped() {
     );
     expect_undisturbed(&scene.read("styled.mkv"));
     assert_eq!(
-        times(&probe(&scene, "styled.mkv")),
-        times(&probe(&scene, "clip.mkv"))
+        times(&scene.probe("styled.mkv")),
+        times(&scene.probe("clip.mkv"))
     );
+}
+
+/// Optical flow between the frames that a video numbers so, to the right.
+fn add_flow(scene: &Scene, [width, height]: [u32; 2], from: usize, to: usize, right: f32) {
+    let way = if from < to { "forward" } else { "backward" };
+    let sides = [width, height].map(u32::to_le_bytes).concat();
+    let pixel = [right, 0.0].map(f32::to_le_bytes).concat();
+    let pixels = pixel.repeat((width * height) as usize);
+    let file = [b"PIEH".to_vec(), sides, pixels].concat();
+    scene.write(&format!("flow/{way}_{from}_{to}.flo"), file);
+}
+
+#[test]
+fn frames_are_held_together_by_the_flow_of_others() {
+    let scene = studio();
+    std::fs::create_dir(scene.path("flow")).expect("makes a folder");
+    let made = |right: f32| {
+        for frame in 1..5 {
+            add_flow(&scene, [48, 32], frame, frame + 1, right);
+            add_flow(&scene, [48, 32], frame + 1, frame, -right);
+        }
+        let asked = [SMALL, "--flow flow --out styled.mkv"];
+        let ended = video(&scene, &asked).end().expect_code(0);
+        // Of other flow, it is another video.
+        assert_eq!(ended.events_of("finished").len(), 2, "{}", ended.so_far());
+        scene.read("styled.mkv")
+    };
+    let (still, moving) = (made(0.0), made(4.0));
+    assert!(still != moving && still != *UNDISTURBED);
+
+    let refused = |flow: &str, parts: &[&str]| {
+        let small = SMALL.replace("styled", "other");
+        let ended = video(&scene, &[&small, flow, "--out other.mkv"]).end();
+        ended.expect_code(2).expect_complaint(parts);
+        assert!(!scene.path("other.mkv").exists());
+    };
+    let long = [
+        "flow/forward_1_3.flo is missing",
+        "says which files --flow takes",
+    ];
+    refused("--flow flow --long-term", &long);
+    let file = scene.path("flow/backward_4_3.flo");
+    let whole = std::fs::read(&file).expect("is there");
+    std::fs::write(&file, &whole[..99]).expect("writes");
+    refused("--flow flow", &["flow/backward_4_3.flo is cut off"]);
+    add_flow(&scene, [47, 32], 4, 3, 0.0);
+    refused("--flow flow", &["is of 47x32, not of 48x32"]);
+    std::fs::remove_file(&file).expect("removes");
+    refused("--flow flow", &["flow/backward_4_3.flo is missing"]);
 }
 
 #[test]
 fn what_is_no_video_is_refused_in_one_line() {
     let scene = studio();
-    ffmpeg(&scene, "-i clip.mkv -map 0:a -c copy sound.mka");
+    scene.ffmpeg("-i clip.mkv -map 0:a -c copy sound.mka");
     scene.write("text.mp4", "no video");
     scene.write("list.mp4", "ffconcat version 1.0\nfile clip.mkv\n");
     let night = "--model samples.safetensors --style night";
@@ -229,6 +256,14 @@ fn what_is_no_video_is_refused_in_one_line() {
             &format!("clip.mkv {night} --passes 2"),
             &["--passes: has no meaning with --model"],
         ),
+        (
+            &format!("clip.mkv {night} --flow flow"),
+            &["--flow: has no meaning with --model"],
+        ),
+        (
+            "clip.mkv --style wave.png --flow s3://films/flow",
+            &["--flow: is in a bucket"],
+        ),
         ("none/%03d.png --style wave.png", &["none"]),
     ] {
         let ended = video(&scene, &[args]).end();
@@ -237,6 +272,40 @@ fn what_is_no_video_is_refused_in_one_line() {
     }
     // What the store has of a clip is there for the next.
     assert!(!scene.path("out/styled.mp4").exists());
+}
+
+#[test]
+fn a_full_disk_leaves_a_chunk_to_another_worker() {
+    let workshop = Workshop::new(Services::shared());
+    furnish(&workshop.scene);
+    workshop.ask(&["submit-video", SMALL, "--batch clip --out styled.mkv"]);
+    let mut watch = workshop.watch("clip");
+    // No file of this worker, or of its ffmpeg, may have more than 4 KiB.
+    let script = workshop.scene.path("tight.sh");
+    let worker = stylefleet_tests::worker();
+    let text = format!(
+        "#!/bin/sh\ntrap '' XFSZ\nulimit -f 8\nexec '{}' \"$@\"\n",
+        worker.display()
+    );
+    std::fs::write(&script, text).expect("writes");
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&script, executable).expect("is ours");
+    let tight = stylefleet_tests::fleet::started(workshop.worker_of(&script));
+    let note = watch.wait_for("the note", is("note"));
+    let text = note["text"].to_string();
+    assert!(
+        text.contains("clip.mkv") && text.contains("it is tried again"),
+        "{text}"
+    );
+    tight.signal("TERM");
+    tight.end().expect_code(0);
+    let _worker = workshop.start_worker(&[]);
+    watch.end().expect_code(0);
+    let fetched = workshop
+        .start_plain(&["fetch-video clip --out styled.mkv"])
+        .end();
+    fetched.expect_code(0);
+    expect_undisturbed(&workshop.scene.read("styled.mkv"));
 }
 
 #[test]
@@ -252,7 +321,8 @@ fn a_fleet_makes_the_same_across_deaths() {
     let fetch =
         |out: &str| -> Ended { workshop.start_plain(&["fetch-video clip --out", out]).end() };
     let status = workshop.ask(&["status clip"]);
-    assert_eq!(status["frames"], json!({"done": 0, "total": 5}));
+    let nothing = json!({"done": 0, "total": 5, "workers": 0, "seconds_left": null});
+    assert_eq!(status["video"], nothing);
     fetch("early.mkv")
         .expect_code(2)
         .expect_complaint(&["no chunk of it is done so far"]);
@@ -268,7 +338,12 @@ fn a_fleet_makes_the_same_across_deaths() {
     drained.signal("TERM");
     drained.end().expect_code(0);
     let _worker = workshop.start_worker(&[]);
-    watch.end().expect_code(0);
+    let watched = watch.end().expect_code(0);
+    let told = watched.events_of("video");
+    assert!(told.iter().any(|event| event["workers"] == 1), "{told:?}");
+    let last = told.last().expect("it is told how far the video is");
+    assert_eq!((&last["done"], &last["total"]), (&json!(5), &json!(5)));
+    assert_eq!(workshop.ask(&["status clip"])["video"]["done"], 5);
     fetch("styled.mkv").expect_code(0);
     expect_undisturbed(&workshop.scene.read("styled.mkv"));
     workshop.expect_nothing_waits();

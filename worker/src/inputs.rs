@@ -64,6 +64,7 @@ impl Inputs {
     /// is gone once it is closed. What is large enough to need one is not cached.
     pub async fn file(&self, input: &Input) -> Result<File, Failure> {
         let Input { sha256, name, .. } = input.clone();
+        // The disk may be full here, and another worker have room.
         let failed = |source: io::Error| StoreError::Io {
             action: "write",
             what: format!("a temporary file for {name}"),
@@ -78,6 +79,7 @@ impl Inputs {
             Ok(true) => Ok(File::open(named.path()).map_err(failed)?),
             Ok(false) => Err(Failure::Missing { name, sha256 }),
             Err(StoreError::Mismatch { .. }) => Err(Failure::Altered { name, sha256 }),
+            Err(StoreError::File { source, .. }) => Err(failed(source).into()),
             Err(error) => Err(error.into()),
         }
     }

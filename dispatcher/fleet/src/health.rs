@@ -47,6 +47,8 @@ pub enum Subject {
     Workers,
     /// The clocks of others.
     Clocks,
+    /// The programs that read and write videos, on this machine.
+    Ffmpeg,
 }
 
 /// How something is.

@@ -1,8 +1,8 @@
 //! What store and broker know of a fleet, and what people do with its jobs. The `stylefleet`
 //! command prints what is read here, and so may whatever else shows a fleet to people.
 //!
-//! Reads: [`batch`], [`state`], [`status`], [`activity`], [`queue`], [`dead`], [`health`], and
-//! [`follow`], a stream of what happens to jobs. Actions: [`submit`], [`cancel`],
+//! Reads: [`batch`], [`state`], [`status`], [`video`], [`activity`], [`queue`], [`dead`],
+//! [`health`], and [`follow`], a stream of what happens to jobs. Actions: [`submit`], [`cancel`],
 //! [`dead::DeadJobs::retry`] and [`discard`](dead::DeadJobs::discard), and [`leftovers`]. All work
 //! with any [`Store`](stylefleet_transport::store::Store) and any
 //! [`DispatcherEnd`](stylefleet_transport::broker::DispatcherEnd), and nothing here keeps state of
@@ -29,3 +29,4 @@ pub mod state;
 pub mod status;
 pub mod submit;
 pub mod thumbnail;
+pub mod video;

@@ -7,7 +7,7 @@ mod diary;
 mod documents;
 #[cfg(test)]
 mod tests;
-mod work;
+pub(crate) mod work;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};

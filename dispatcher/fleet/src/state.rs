@@ -95,6 +95,16 @@ impl From<End> for State {
     }
 }
 
+impl From<&Outcome> for State {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Done(_) => Self::Done,
+            Outcome::Failed(_) => Self::Failed,
+            Outcome::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
 /// How a job ended, if it did. A result counts more than whatever else was said of the job.
 pub async fn end(store: &dyn Store, job: &JobId) -> Result<Option<End>, StoreError> {
     Ok(ends(store, &[*job]).await?.remove(job))

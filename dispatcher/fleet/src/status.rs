@@ -1,8 +1,9 @@
 //! What the store says of batches and jobs: the documents of `stylefleet status --json`.
 
 use std::cmp::Reverse;
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use stylefleet_proto::{
     BatchId, Failure, JobId, ManifestEntry, Name, Output, Record, Role, Start, keys,
@@ -10,8 +11,13 @@ use stylefleet_proto::{
 use stylefleet_transport::store::{Store, StoreError};
 
 use crate::batch::{self, Batch, BatchError};
+use crate::clock::millis;
 use crate::documents::{self, DocumentError};
-use crate::state::{self, State};
+use crate::state::{self, AT_ONCE, State};
+use crate::video::{self, Chunk, Stay, VideoStatus};
+
+/// Chunks of a video that say how long others take.
+const LATEST: usize = 8;
 
 /// All batches: `stylefleet status --json`.
 #[derive(Debug, Default, Serialize)]
@@ -46,42 +52,15 @@ pub struct BatchStatus {
     /// Absent where it was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub states: Option<Counts>,
-    /// The frames of a video; absent of what is none, and where states were not asked for.
+    /// How far the video is; absent of what is none, and where states were not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub frames: Option<Frames>,
+    pub video: Option<VideoStatus>,
     /// Its results; absent where they were not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs: Option<Vec<ResultStatus>>,
     /// Results that wait and that the broker does not have; absent where it was not asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<usize>,
-}
-
-/// The frames of a video, whose chunks are labelled with how many they have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Frames {
-    /// Those of chunks that are done.
-    pub done: u64,
-    /// All of them.
-    pub total: u64,
-}
-
-impl Frames {
-    /// The label that says how many frames a chunk has.
-    pub const LABEL: &str = "frames";
-
-    /// Those of these results; none if no result has any.
-    fn of<'a>(results: impl Iterator<Item = (&'a ManifestEntry, State)>) -> Option<Self> {
-        let mut frames = Self { done: 0, total: 0 };
-        for (entry, state) in results {
-            let of_chunk = entry.labels[Self::LABEL].parse().unwrap_or(0);
-            frames.total += of_chunk;
-            if state == State::Done {
-                frames.done += of_chunk;
-            }
-        }
-        (frames.total > 0).then_some(frames)
-    }
 }
 
 /// Results of a batch by state.
@@ -197,7 +176,7 @@ impl BatchStatus {
         let states = states(store, std::slice::from_ref(batch)).await?;
         let states = states.into_iter().flatten().collect::<Vec<_>>();
         let counts = Counts::of(&states);
-        let frames = Frames::of(batch.manifest.jobs.iter().zip(states.iter().copied()));
+        let video = video(store, batch, &states).await?;
         let results = batch.manifest.jobs.iter().zip(states);
         let results = results.map(|(entry, state)| ResultStatus {
             job: entry.job,
@@ -206,7 +185,7 @@ impl BatchStatus {
         });
         Ok(Self {
             states: Some(counts),
-            frames,
+            video,
             jobs: list.then(|| results.collect()),
             ..Self::new(batch)
         })
@@ -220,10 +199,79 @@ impl BatchStatus {
             results: batch.manifest.jobs.len(),
             accepted: batch.accepted.jobs.len(),
             states: None,
-            frames: None,
+            video: None,
             jobs: None,
             lost: None,
         }
+    }
+}
+
+/// How far the video is that a batch makes, if it makes one: what the store has of each chunk, and
+/// for the time that is left how long the latest ones took.
+async fn video(
+    store: &dyn Store,
+    batch: &Batch,
+    states: &[State],
+) -> Result<Option<VideoStatus>, StoreError> {
+    let entries = &batch.manifest.jobs;
+    if entries
+        .iter()
+        .all(|entry| video::frames(&entry.labels) == 0)
+    {
+        return Ok(None);
+    }
+    let chunks = entries.iter().zip(states);
+    let done = chunks
+        .clone()
+        .rev()
+        .filter(|(_, state)| **state == State::Done);
+    let latest: Vec<_> = done.map(|(entry, _)| entry).take(LATEST).collect();
+    let pace = pace(store, &latest).await?;
+    let now = millis(SystemTime::now());
+    let chunk = async |entry: &ManifestEntry, state: State| {
+        let start = match state {
+            State::Running => start(store, &entry.job).await?,
+            _ => None,
+        };
+        let stay = |start: Start| Stay {
+            seconds: now.saturating_sub(start.unix_millis) as f64 / 1000.0,
+            done: 0,
+            seconds_left: None,
+        };
+        Ok::<_, StoreError>(Chunk {
+            frames: video::frames(&entry.labels),
+            state,
+            stay: start.map(stay),
+        })
+    };
+    let chunks = stream::iter(chunks).map(|(entry, state)| chunk(entry, *state));
+    let chunks: Vec<_> = chunks.buffered(AT_ONCE).try_collect().await?;
+    Ok(VideoStatus::of(chunks.into_iter(), pace))
+}
+
+/// How many seconds a worker took for a frame of these chunks; none if nothing tells.
+async fn pace(store: &dyn Store, chunks: &[&ManifestEntry]) -> Result<Option<f64>, StoreError> {
+    let (mut frames, mut seconds) = (0, 0.0);
+    for entry in chunks {
+        if let Some(record) = readable(state::record(store, &entry.job).await)? {
+            frames += video::frames(&entry.labels);
+            seconds += record.seconds;
+        }
+    }
+    Ok((frames > 0).then(|| seconds / frames as f64))
+}
+
+/// When a worker began a job, if one is at it.
+async fn start(store: &dyn Store, job: &JobId) -> Result<Option<Start>, StoreError> {
+    readable(documents::read(store, &keys::started(job)).await)
+}
+
+/// A document, or none where it is damaged: an estimate does without.
+fn readable<T>(read: Result<Option<T>, DocumentError>) -> Result<Option<T>, StoreError> {
+    match read {
+        Ok(read) => Ok(read),
+        Err(DocumentError::Store(error)) => Err(error),
+        Err(DocumentError::Damaged { .. }) => Ok(None),
     }
 }
 
@@ -331,7 +379,7 @@ impl Counts {
 mod tests {
 
     use bytes::Bytes;
-    use stylefleet_proto::{Accepted, Labels, Manifest, SubmitId};
+    use stylefleet_proto::{Accepted, Labels, Manifest, SubmitId, testing};
     use stylefleet_transport::store::MemoryStore;
 
     use super::*;
@@ -407,6 +455,61 @@ mod tests {
         );
         let list = BatchList::read(&store, false).await.expect("reads");
         assert!(list.batches.iter().all(|batch| batch.states.is_none()));
+    }
+
+    #[tokio::test]
+    async fn the_store_says_how_far_a_video_is() {
+        let store = MemoryStore::default();
+        let entry = |number| ManifestEntry {
+            job: job(number),
+            name: format!("clip/{number}").parse().expect("a name"),
+            kind: None,
+            labels: Labels::default().with(video::FRAMES, "10"),
+        };
+        let name: BatchId = "clip".parse().expect("a batch");
+        let asked = Manifest {
+            batch: name.clone(),
+            jobs: (1..=3).map(entry).collect(),
+            unix_seconds: 1,
+        };
+        let submit = batch::new_submit();
+        batch::record(&store, asked, &submit)
+            .await
+            .expect("records");
+        let read = async || {
+            let batch = Batch::open(&store, &name).await.expect("opens");
+            let status = BatchStatus::read(&store, &batch, false).await;
+            status.expect("reads").video.expect("is a video")
+        };
+        let none = VideoStatus {
+            total: 30,
+            ..VideoStatus::default()
+        };
+        assert_eq!(read().await, none);
+
+        let record = Record {
+            seconds: 500.0,
+            ..testing::record(job(1), b"a chunk")
+        };
+        let start = Start {
+            job: job(2),
+            worker: "w".to_owned(),
+            attempt: 1,
+            steps: 0,
+            deaths: 0,
+            unix_millis: millis(SystemTime::now()) - 100_000,
+            exit_reason: None,
+            asked: None,
+        };
+        let written = documents::write(&store, &keys::result(&job(1)), &record).await;
+        written.expect("writes");
+        let written = documents::write(&store, &keys::started(&job(2)), &start).await;
+        written.expect("writes");
+        let status = read().await;
+        assert_eq!((status.done, status.total, status.workers), (10, 30, 1));
+        let left = status.seconds_left.expect("is estimated");
+        // 50 seconds a frame: 400 of the chunk that was begun, and 500 of the one that waits.
+        assert!((890.0..=900.0).contains(&left), "{left}");
     }
 
     #[tokio::test]

@@ -16,9 +16,10 @@ use stylefleet_fleet::health::{Finding, Report, Subject, Verdict};
 use stylefleet_fleet::queue::QueueStatus;
 use stylefleet_fleet::state::State;
 use stylefleet_fleet::status::{
-    BatchList, BatchStatus, CheckpointStatus, Counts, DamagedBatch, Frames, JobStatus,
-    OutputStatus, ResultStatus,
+    BatchList, BatchStatus, CheckpointStatus, Counts, DamagedBatch, JobStatus, OutputStatus,
+    ResultStatus,
 };
+use stylefleet_fleet::video::VideoStatus;
 use stylefleet_proto::{Ended, Event, JobId, Output, Progress, Record, keys, testing};
 use stylefleet_transport::broker::{Depths, DispatcherEnd, MemoryBroker, WorkerEnd};
 use stylefleet_transport::store::{MemoryStore, Store};
@@ -103,9 +104,11 @@ fn batch_status() -> BatchStatus {
         results: 1,
         accepted: 1,
         states: Some(Counts::of(&[State::Done])),
-        frames: Some(Frames {
+        video: Some(VideoStatus {
             done: 96,
             total: 240,
+            workers: 3,
+            seconds_left: Some(840.5),
         }),
         jobs: Some(vec![ResultStatus {
             job: job_id(),
@@ -120,7 +123,7 @@ fn batch_status() -> BatchStatus {
 fn status_of_batches() {
     let list = BatchList {
         batches: vec![BatchStatus {
-            frames: None,
+            video: None,
             jobs: None,
             lost: None,
             ..batch_status()
@@ -269,6 +272,7 @@ fn doctor() {
             finding(Subject::Broker, Verdict::Remark),
             finding(Subject::Workers, Verdict::Problem),
             finding(Subject::Clocks, Verdict::Ok),
+            finding(Subject::Ffmpeg, Verdict::Ok),
         ],
     };
     compare("doctor", &report);
@@ -284,6 +288,7 @@ fn doctor() {
         r#""broker" "remark""#,
         r#""workers" "problem""#,
         r#""clocks" "ok""#,
+        r#""ffmpeg" "ok""#,
     ];
     assert_eq!(words, expected);
 }

@@ -3,6 +3,7 @@
 use stylefleet_fleet::health::{Finding, Report, StoreFacts, Subject, Verdict};
 use stylefleet_fleet::leftovers;
 use stylefleet_transport::store;
+use stylefleet_video::Tools;
 
 use crate::commands::{CommandError, Ending, connect, open_store};
 use crate::config::Settings;
@@ -48,6 +49,7 @@ pub async fn run(args: DoctorArgs, settings: &Settings) -> Result<Ending, Comman
         if let Err(error) = check_broker(&mut report, settings, facts).await {
             report.problem(Subject::Broker, &error.to_string());
         }
+        check_ffmpeg(&mut report);
     }
     output::answer(&report, args.json, print);
     if report.has_problem() {
@@ -78,6 +80,20 @@ async fn check_broker(
     Ok(checked?)
 }
 
+/// Pictures need none of it.
+fn check_ffmpeg(report: &mut Report) {
+    match Tools::find(None) {
+        Ok(tools) => {
+            let text = format!("version {} reads and writes videos", tools.version());
+            report.ok(Subject::Ffmpeg, &text);
+        }
+        Err(error) => {
+            let text = format!("no videos from here: {error}");
+            report.remark(Subject::Ffmpeg, &text);
+        }
+    }
+}
+
 fn print(report: &Report) {
     let row = |finding: &Finding| {
         let of = match finding.of {
@@ -85,6 +101,7 @@ fn print(report: &Report) {
             Subject::Broker => "broker",
             Subject::Workers => "workers",
             Subject::Clocks => "clocks",
+            Subject::Ffmpeg => "ffmpeg",
         };
         let verdict = match finding.verdict {
             Verdict::Ok => "ok",

@@ -7,7 +7,7 @@ use stylefleet_fleet::batch::Batch;
 use stylefleet_fleet::lost;
 use stylefleet_fleet::state::State;
 use stylefleet_fleet::status::{
-    BatchList, BatchStatus, Counts, Frames, JobStatus, OutputStatus, ResultStatus,
+    BatchList, BatchStatus, Counts, JobStatus, OutputStatus, ResultStatus,
 };
 use stylefleet_proto::Failure;
 use tokio::time::timeout;
@@ -114,8 +114,8 @@ fn print_batch(status: &BatchStatus) {
         ago(status.unix_seconds),
         words(&status.states.unwrap_or_default())
     ));
-    if let Some(Frames { done, total }) = status.frames {
-        print(format!("{done} of {total} frames are done"));
+    if let Some(video) = &status.video {
+        print(output::of_video(video));
     }
     let row = |result: &ResultStatus| {
         let state = result.state.word().to_owned();

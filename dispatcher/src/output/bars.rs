@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use stylefleet_proto::JobId;
 
-use super::words::{briefly, line};
+use super::words::{briefly, line, of_video};
 use super::{News, Output};
 
 /// Most jobs that have a bar at once.
@@ -45,7 +45,7 @@ impl Bars {
     pub fn new(results: usize) -> Self {
         let all = BARS.get_or_init(MultiProgress::new).clone();
         let whole = all.add(ProgressBar::new(results as u64));
-        whole.set_style(style("{bar:10} {pos}/{len} results, {elapsed} so far"));
+        whole.set_style(style("{bar:10} {pos}/{len} results, {msg}{elapsed} so far"));
         whole.enable_steady_tick(Duration::from_secs(1));
         Self {
             all,
@@ -103,6 +103,7 @@ impl Output for Bars {
                     bar.set_message(format!("{name}  {}", briefly(progress)));
                 }
             }
+            News::Video(status) => self.whole.set_message(format!("{}, ", of_video(status))),
             News::Note { .. }
             | News::PassedOver { .. }
             | News::LeftOut { .. }

@@ -11,7 +11,7 @@ use std::io::{IsTerminal, Write};
 use serde::Serialize;
 
 pub use news::{Files, News};
-pub use words::{Line, ago, duration, figure, left_as_it_is, listed, short, standing};
+pub use words::{Line, ago, duration, figure, left_as_it_is, listed, of_video, short, standing};
 
 /// Standard error, for a log: lines go beside the bars on a terminal.
 #[derive(Debug)]

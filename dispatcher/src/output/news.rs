@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use stylefleet_fleet::video::VideoStatus;
 use stylefleet_proto::{BatchId, Figures, JobId, Progress};
 
 use crate::images::expand::PassedOver;
@@ -32,6 +33,8 @@ pub enum News<'a> {
         #[serde(flatten)]
         progress: &'a Progress,
     },
+    /// How far a video is, whose chunks the jobs make: where that has changed.
+    Video(&'a VideoStatus),
     /// Something a person should know of a job that is no failure.
     Note {
         job: JobId,
@@ -187,6 +190,7 @@ mod tests {
         match news {
             News::Started { .. } => "started",
             News::Progress { .. } => "progress",
+            News::Video(_) => "video",
             News::Note { .. } => "note",
             News::Previewed { .. } => "previewed",
             News::Finished { .. } => "finished",
@@ -255,6 +259,12 @@ mod tests {
                 name,
                 progress: &progress,
             },
+            News::Video(&VideoStatus {
+                done: 812,
+                total: 4310,
+                workers: 3,
+                seconds_left: Some(840.5),
+            }),
             News::Previewed {
                 job,
                 name,

@@ -8,13 +8,14 @@ use stylefleet_proto::JobId;
 use super::words::line;
 use super::{News, Output};
 
-/// Progress of a job is told no more often than this.
+/// Progress of a job, or of a video, is told no more often than this.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Output for logs.
 #[derive(Debug, Default)]
 pub struct Plain {
     last_told: HashMap<JobId, Instant>,
+    last_told_of_video: Option<Instant>,
 }
 
 impl Output for Plain {
@@ -25,13 +26,26 @@ impl Output for Plain {
             }
             News::Progress { job, .. } => {
                 let told = self.last_told.entry(*job).or_insert_with(Instant::now);
-                if told.elapsed() < PAUSE {
+                if !is_time(told) {
                     return;
                 }
-                *told = Instant::now();
+            }
+            News::Video(_)
+                if !is_time(self.last_told_of_video.get_or_insert_with(Instant::now)) =>
+            {
+                return;
             }
             _ => {}
         }
         line(news).print();
     }
+}
+
+/// Whether it is time to tell more, after what was last told; that is now, then.
+fn is_time(last_told: &mut Instant) -> bool {
+    let is_time = last_told.elapsed() >= PAUSE;
+    if is_time {
+        *last_told = Instant::now();
+    }
+    is_time
 }

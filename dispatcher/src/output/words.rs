@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use stylefleet_fleet::video::VideoStatus;
 use stylefleet_proto::{Figures, Progress, headline};
 
 use super::News;
@@ -52,6 +53,7 @@ pub fn line(news: &News<'_>) -> Line {
         News::Progress { name, progress, .. } => {
             Line::Remark(format!("progress  {name}: {}", standing(progress)))
         }
+        News::Video(status) => Line::Remark(format!("video     {}", of_video(status))),
         News::Note { name, text, .. } => Line::Remark(format!("note      {name}: {text}")),
         News::PassedOver {
             content, endings, ..
@@ -146,6 +148,21 @@ pub fn standing(at: &Progress) -> String {
 /// The same, for a line that may have 80 columns.
 pub fn briefly(at: &Progress) -> String {
     counted(at, "")
+}
+
+/// How far a video is, for people.
+pub fn of_video(status: &VideoStatus) -> String {
+    let workers = match status.workers {
+        0 => String::new(),
+        1 => ", 1 worker".to_owned(),
+        n => format!(", {n} workers"),
+    };
+    let left = match status.seconds_left {
+        Some(seconds) => format!(", about {} left", duration(seconds)),
+        None => String::new(),
+    };
+    let VideoStatus { done, total, .. } = status;
+    format!("{done} of {total} frames{workers}{left}")
 }
 
 /// Where a job stands, counted in `unit`.
@@ -273,6 +290,22 @@ mod tests {
         (at.total, at.seconds_left) = (0, None);
         assert_eq!(standing(&at), "12 evaluations");
         assert_eq!(briefly(&at), "12");
+    }
+
+    #[test]
+    fn videos() {
+        let mut status = VideoStatus {
+            done: 812,
+            total: 4310,
+            workers: 3,
+            seconds_left: Some(845.0),
+        };
+        let text = "812 of 4310 frames, 3 workers, about 14 min 05 s left";
+        assert_eq!(of_video(&status), text);
+        (status.workers, status.seconds_left) = (1, None);
+        assert_eq!(of_video(&status), "812 of 4310 frames, 1 worker");
+        status.workers = 0;
+        assert_eq!(of_video(&status), "812 of 4310 frames");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use stylefleet_fleet::documents::DocumentError;
 use stylefleet_fleet::state;
 use stylefleet_model::video::Video;
 use stylefleet_model::{Invalid, Valid};
-use stylefleet_proto::{BatchId, Digest, Labels, ManifestEntry, Record, keys};
+use stylefleet_proto::{BatchId, Digest, Input, Labels, ManifestEntry, Record, keys};
 use stylefleet_transport::store::{Store, StoreError};
 use stylefleet_video::{Clip, Span, Tools, join};
 
@@ -128,7 +128,7 @@ async fn gathered(
         .tempdir_in(folder);
     let parts = parts.map_err(VideoError::Disk)?;
     let mut chunks = Vec::new();
-    let mut about: Option<(Valid<Video>, Digest, Span)> = None;
+    let mut about: Option<(Valid<Video>, Input, Span)> = None;
     let mut end = None;
     for entry in &entries {
         let Some(record) = state::record(&*store, &entry.job).await? else {
@@ -145,10 +145,10 @@ async fn gathered(
                 .iter()
                 .find(|input| input.role == Video::clip());
             let clip = clip.ok_or_else(|| Invalid::new("inputs", "lack the clip"))?;
-            about = Some((video, clip.sha256, span(&entry.labels)));
+            about = Some((video, clip.clone(), span(&entry.labels)));
         }
     }
-    let Some((video, sha256, mut span)) = about else {
+    let Some((video, Input { sha256, name, .. }, mut span)) = about else {
         return Err(VideoError::NothingYet);
     };
     let source = parts.path().join("clip");
@@ -179,15 +179,27 @@ async fn gathered(
             &encoding,
             &out,
         )?;
+        // People know the clip by its own name.
+        let path = source.display().to_string();
+        let notes = notes
+            .into_iter()
+            .map(|note| note.replace(&path, name.as_ref()));
         drop(parts);
-        Ok::<_, VideoError>(Assembled {
+        Ok(Assembled {
             path: out,
-            notes,
+            notes: notes.collect(),
             missing,
         })
     };
-    let joining = tokio::task::spawn_blocking(job).await;
-    joining.map_err(|error| VideoError::Thread(error.to_string()))?
+    blocking(job).await
+}
+
+/// Does what takes a while on another thread.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, VideoError> + Send + 'static,
+) -> Result<T, VideoError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| VideoError::Thread(error.to_string()))?
 }
 
 fn specification(record: &Record) -> Result<Valid<Video>, VideoError> {

@@ -17,6 +17,10 @@ The clip is read and written by ffmpeg, which has to be installed. Frames keep t
 sound and subtitles are carried over. --size is the clip's own unless given. Most codecs want even
 sides: odd ones are made one pixel larger.
 
+Events (--json) are those of `stylefleet run`, and two more: \"video\" says how many frames are
+\"done\" of its \"total\", by how many \"workers\", and \"seconds_left\"; \
+\"assembled\" names the file.
+
 Exit codes: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted.";
 
 /// Of `submit-video`.

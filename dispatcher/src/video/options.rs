@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Arg;
 use stylefleet_model::stylize;
 use stylefleet_model::video::{self, Codec, MAX_FRAMES};
-use stylefleet_model::{Choice, Parameter};
+use stylefleet_model::{Choice, Heading, Parameter};
 use stylefleet_video::Ratio;
 
 use super::plan::VideoPlan;
@@ -77,6 +77,15 @@ pub struct VideoOptions {
     /// How to redraw the frames.
     #[command(flatten)]
     pub parameters: TableArgs<Frames>,
+
+    /// Hold frames together by optical flow that others computed, in .flo files of this folder
+    ///
+    /// forward_1_2.flo leads from each pixel of frame 1 to where it is in frame 2, backward_2_1.flo
+    /// from frame 2 back to frame 1, and so on; with --long-term also over 2 and 4 frames. Frames
+    /// count from 1, and --from is where they begin. The files have the clip's size, or that of the
+    /// new frames.
+    #[arg(long, value_name = "DIR", help_heading = Heading::Time.title())]
+    pub flow: Option<PathBuf>,
 
     /// How to hold them together.
     #[command(flatten)]

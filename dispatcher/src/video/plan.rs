@@ -3,17 +3,18 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use stylefleet_fleet::status::Frames;
+use stylefleet_fleet::video::FRAMES;
 use stylefleet_model::Choice;
-use stylefleet_model::stylize::Size;
-use stylefleet_model::video::{self, Codec, Encoding, TimeBase, Video, Way};
+use stylefleet_model::stylize::{MAX_SIDE, MIN_SIDE, Size};
+use stylefleet_model::video::{self, Codec, Encoding, Temporal, TimeBase, Video, Way};
 use stylefleet_proto::{Input, Name, Valid};
 use stylefleet_video::{
     Clip, Container, Frame, Ratio, Span, Tools, is_pattern, nearest_size, to_clip,
 };
 
 use super::chunks::{Chunk, of_frames, of_scenes};
-use super::join::{FROM, TO, VideoError, joined};
+use super::flow::FlowFolder;
+use super::join::{FROM, TO, VideoError, blocking, joined};
 use super::options::VideoOptions;
 use crate::apply::{self, ApplyPlan};
 use crate::images::buckets::{Buckets, is_remote};
@@ -33,8 +34,6 @@ const USUAL: [u32; 2] = [96, 240];
 const OUT: &str = "out/styled.mp4";
 /// Frames a second of numbered images.
 const RATE: Ratio = Ratio { num: 25, den: 1 };
-/// Shortest and longest side of a frame.
-const SIDES: (u32, u32) = (16, 16_384);
 
 /// The video to make.
 pub struct VideoPlan {
@@ -112,9 +111,14 @@ fn machine(options: &VideoOptions) -> Machine {
 impl VideoPlan {
     /// Resolves what was asked, and looks at the clip, frame by frame.
     pub async fn new(mut options: VideoOptions, buckets: &Buckets) -> Result<Self, OrderError> {
-        if is_remote(&options.clip) {
-            let reason = "is in a bucket, and a clip is read from a file: copy it here first";
-            return Err(BadOption::new("clip", reason).into());
+        for (option, path) in [
+            ("clip", Some(&options.clip)),
+            ("--flow", options.flow.as_ref()),
+        ] {
+            if path.is_some_and(|path| is_remote(path)) {
+                let reason = "is in a bucket, and has to be a file here: copy it first";
+                return Err(BadOption::new(option, reason).into());
+            }
         }
         let tools = Tools::find(None).map_err(VideoError::from)?;
         let pictures = Options {
@@ -132,8 +136,11 @@ impl VideoPlan {
                 Redrawing::Optimize(plan.into())
             }
             Some(model) => {
-                if let Some(field) = options.temporal.given().first() {
-                    let option = format!("--{}", field.replace('_', "-"));
+                let given = options.temporal.given();
+                let given = given.first().map(|field| field.replace('_', "-"));
+                let flow = options.flow.as_ref().map(|_| "flow".to_owned());
+                if let Some(option) = given.or(flow) {
+                    let option = format!("--{option}");
                     return Err(BadOption::new(option, "has no meaning with --model").into());
                 }
                 let is_unnamed = pictures.style.iter().flatten().next().is_none();
@@ -147,15 +154,11 @@ impl VideoPlan {
                 Redrawing::Apply(plan.into())
             }
         };
-        let looking = tokio::task::spawn_blocking(move || {
-            let source = Source::look(&options, &tools);
-            (options, tools, source)
+        let looked = blocking(move || {
+            let source = Source::look(&options, &tools)?;
+            Ok((options, tools, source))
         });
-        let looked = looking
-            .await
-            .map_err(|error| VideoError::Thread(error.to_string()))?;
-        let (options, tools, source) = looked;
-        let source = source?;
+        let (options, tools, source) = looked.await?;
         Ok(Self {
             chunks: way.chunks(&source.frames, options.chunk),
             out: OUT.into(),
@@ -205,20 +208,13 @@ impl VideoPlan {
 
     /// Width and height of the frames: the clip's unless asked otherwise, as the codec takes them.
     fn size(&self, codec: Codec) -> Result<[u32; 2], BadOption> {
-        let clip = &self.source.clip;
-        let [width, height] = clip.size;
-        let size = match self.options.parameters.0.0.size {
-            None => clip.size,
-            Some(Size::Exact { width, height }) => [width, height],
-            Some(Size::Longest(longer)) => {
-                let factor = f64::from(longer) / f64::from(width.max(height));
-                [width, height].map(|side| (f64::from(side) * factor).round() as u32)
-            }
-        };
-        let size = nearest_size(codec, size.map(|side| side.max(SIDES.0)));
-        if size.iter().any(|&side| side > SIDES.1) {
+        let clip = self.source.clip.size;
+        let asked = self.options.parameters.0.0.size;
+        let size = asked.map_or(clip, |size| size.of(clip));
+        let size = nearest_size(codec, size.map(|side| side.max(MIN_SIDE)));
+        if size.iter().any(|&side| side > MAX_SIDE) {
             let [width, height] = size;
-            let reason = format!("is {width}x{height}, sides must be at most {}", SIDES.1);
+            let reason = format!("is {width}x{height}, sides must be at most {MAX_SIDE}");
             return Err(BadOption::new("size", reason));
         }
         Ok(size)
@@ -245,8 +241,28 @@ impl VideoPlan {
         })
     }
 
-    /// Brings all that the chunks are made of into the store, but the clip. None if an image of it
-    /// is refused.
+    /// The optical flow that is given, and how frames are held together by it. All of it was looked
+    /// at.
+    async fn flow(
+        &self,
+        way: &Way,
+        size: [u32; 2],
+    ) -> Result<Option<(FlowFolder, Temporal)>, OrderError> {
+        let (Some(folder), Way::Optimize { temporal, .. }) = (&self.options.flow, way) else {
+            return Ok(None);
+        };
+        let (folder, temporal) = (FlowFolder(folder.clone()), temporal.clone());
+        let (chunks, mut sizes) = (self.chunks.clone(), vec![self.source.clip.size, size]);
+        sizes.dedup();
+        let checked = blocking(move || {
+            folder.check(&chunks, &temporal, &sizes)?;
+            Ok((folder, temporal))
+        });
+        Ok(Some(checked.await?))
+    }
+
+    /// Brings all that the chunks are made of into the store, but the clip and the optical flow.
+    /// None if an image of it is refused.
     async fn inputs(
         &self,
         uploader: &Uploader,
@@ -319,13 +335,14 @@ impl Plan for VideoPlan {
         uploader: &Uploader,
         reporter: &mut Reporter,
     ) -> Result<Vec<Request>, OrderError> {
-        let Some(inputs) = self.inputs(uploader, reporter).await? else {
-            return Ok(Vec::new());
-        };
         let source = &self.source;
         let encoding = self.encoding()?;
         let size = self.size(encoding.codec)?;
         let Some(way) = self.way(size) else {
+            return Ok(Vec::new());
+        };
+        let flow = self.flow(&way, size).await?;
+        let Some(inputs) = self.inputs(uploader, reporter).await? else {
             return Ok(Vec::new());
         };
         let role = Video::clip();
@@ -334,6 +351,7 @@ impl Plan for VideoPlan {
             sha256: uploader.upload_file(&source.clip.path).await?,
             name: names::of_file(&self.options.clip)?,
         };
+        let shared = [vec![clip], inputs].concat();
         let (name, base) = (self.name()?, source.clip.time_base);
         let mut requests = Vec::with_capacity(self.chunks.len());
         for (number, chunk) in self.chunks.iter().enumerate() {
@@ -353,17 +371,36 @@ impl Plan for VideoPlan {
             });
             let asked = asked.map_err(BadOption::from)?;
             let name = format!("{name}/{:05}", number + 1).parse()?;
-            let inputs = [clip.clone()]
-                .into_iter()
-                .chain(inputs.iter().cloned())
-                .collect();
+            let mut inputs = shared.clone();
+            if let Some((folder, temporal)) = &flow {
+                inputs.extend(flow_of(chunk, folder, temporal, uploader).await?);
+            }
             let request = Request::new(name, &asked, inputs)?;
             let frames = asked.chunk.written().to_string();
-            let request = request.labelled(Frames::LABEL, &frames);
+            let request = request.labelled(FRAMES, &frames);
             requests.push(labelled(request, &source.span));
         }
         Ok(requests)
     }
+}
+
+/// Brings the optical flow of a chunk into the store, if it takes any.
+async fn flow_of(
+    chunk: &Chunk,
+    folder: &FlowFolder,
+    temporal: &Temporal,
+    uploader: &Uploader,
+) -> Result<Option<Input>, OrderError> {
+    let (chunk, folder, temporal) = (chunk.clone(), folder.clone(), temporal.clone());
+    let packed = blocking(move || folder.packed(&chunk, &temporal)).await?;
+    let Some(packed) = packed else {
+        return Ok(None);
+    };
+    Ok(Some(Input {
+        role: Video::flow(),
+        sha256: uploader.upload_file(packed.path()).await?,
+        name: "flow".parse()?,
+    }))
 }
 
 /// The request, with what of the clip the whole video has.

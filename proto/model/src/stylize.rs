@@ -18,5 +18,5 @@ pub use parameters::{Overrides, Parameters, table};
 pub use preset::Preset;
 pub use specification::{MAX_STYLES, Stylize};
 pub use values::{
-    Init, LayerWeight, Layers, MAX_SHARE, MAX_SIDE, MIN_SIDE, Size, Start, WrittenLayers,
+    Init, LayerWeight, Layers, MAX_SHARE, MAX_SIDE, MIN_SIDE, Size, Start, WrittenLayers, fitted,
 };

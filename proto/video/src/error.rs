@@ -115,6 +115,17 @@ pub enum Error {
         /// What is wrong with it.
         found: &'static str,
     },
+    /// Optical flow cannot be used.
+    #[error(
+        "{} {found}: `stylefleet video --help` says which files --flow takes",
+        path.display()
+    )]
+    Flow {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        found: String,
+    },
     /// A file or a pipe fails.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::thread;
 
-use crate::clip::Kind;
+use crate::clip::{Kind, Stream};
 use crate::codec::Encode;
 use crate::container::{Carried, Container};
 use crate::ffmpeg::{self, Run};
@@ -53,7 +53,11 @@ pub fn join(
     if let Container::Images(_) = container {
         write_images(&mut command, clip, encoding, out);
         run(tools, command, chunks, out)?;
-        return Ok(Vec::new());
+        return Ok(clip
+            .others
+            .iter()
+            .map(|other| left_out(clip, other))
+            .collect());
     }
     let cut = span.from.is_some();
     if cut {
@@ -119,18 +123,7 @@ fn carry(command: &mut Command, clip: &Clip, container: Container) -> Vec<String
             Carried::Copied => "copy",
             Carried::As(encoder) => encoder,
             Carried::Left => {
-                let kind = match stream.kind {
-                    Kind::Sound => "sound",
-                    Kind::Subtitles => "subtitles",
-                    Kind::Attachment => "an attachment",
-                    Kind::Other => "data",
-                };
-                notes.push(format!(
-                    "stream {} of {} ({kind}, {}) is left out",
-                    stream.index,
-                    clip.path.display(),
-                    stream.codec
-                ));
+                notes.push(left_out(clip, stream));
                 continue;
             }
         };
@@ -140,6 +133,21 @@ fn carry(command: &mut Command, clip: &Clip, container: Container) -> Vec<String
         carried += 1;
     }
     notes
+}
+
+/// That a stream is not carried over, in words.
+fn left_out(clip: &Clip, stream: &Stream) -> String {
+    let kind = match stream.kind {
+        Kind::Sound => "sound",
+        Kind::Subtitles => "subtitles",
+        Kind::Attachment => "an attachment",
+        Kind::Other => "data",
+    };
+    let (index, codec) = (stream.index, &stream.codec);
+    format!(
+        "stream {index} of {} ({kind}, {codec}) is left out",
+        clip.path.display()
+    )
 }
 
 /// Options of the container.

@@ -3,7 +3,8 @@
 //! [`Clip::probe`] says what a film is and [`Clip::frames`] where its frames lie. A [`Decoder`]
 //! hands out a run of them, an [`Encoder`] makes a chunk of a run, and [`join`] makes a film of the
 //! chunks, with the sound and the subtitles of the source. Frames stream through pipes: neither
-//! memory nor disk ever holds more than a few of them decoded.
+//! memory nor disk ever holds more than a few of them decoded. [`check_flow`], [`pack_flows`] and
+//! [`Flows`] are about the optical flow of others.
 //!
 //! Everything blocks. Dropping a [`Decoder`] or an [`Encoder`] ends its program.
 
@@ -15,6 +16,7 @@ mod decoder;
 mod encoder;
 mod error;
 mod ffmpeg;
+mod flow;
 mod frames;
 mod images;
 mod join;
@@ -27,6 +29,7 @@ pub use container::Container;
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use error::Error;
+pub use flow::{Flows, check_flow, expect_size, pack_flows};
 pub use frames::Frame;
 pub use images::{is_pattern, to_clip};
 pub use join::join;

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use stylefleet_proto::{Curve, Digest, JobId, Manifest, keys};
 use stylefleet_tests::fleet::Workshop;
 use stylefleet_tests::services::Services;
-use stylefleet_tests::{PATIENCE, Run};
+use stylefleet_tests::{PATIENCE, Run, Scene};
 
 use crate::bucket;
 
@@ -26,6 +27,8 @@ const LONG: u32 = 80;
 const TRAINING: u32 = 40;
 /// Contents of each batch that a trained network redraws.
 const APPLIED: usize = 2;
+/// Chunks of each video.
+const CHUNKS: usize = 2;
 /// What all pictures share.
 const DEFAULTS: &str = "[defaults]\nsize = '32x24'\nscales = 1\ninit = 'content'\n\
                         precision = 'f32'\ntolerance = 0\n";
@@ -33,7 +36,7 @@ const DEFAULTS: &str = "[defaults]\nsize = '32x24'\nscales = 1\ninit = 'content'
 const LACKING: &str = "lacking";
 
 /// Jobs, in batches, each of which has one job whose input is not what it should be, trains a
-/// network, and applies one.
+/// network, applies one, and redraws a clip.
 #[derive(Debug)]
 pub struct Asked {
     /// The jobs that can be done.
@@ -56,6 +59,15 @@ pub struct Made {
     pub digest: Digest,
     /// The roles of its other outputs.
     pub others: &'static [&'static str],
+}
+
+/// A video that is asked for.
+#[derive(Debug)]
+pub struct Film {
+    /// The batch of its chunks.
+    pub batch: String,
+    /// The file that it makes undisturbed.
+    pub undisturbed: String,
 }
 
 /// One result that was asked for.
@@ -125,6 +137,25 @@ impl Asked {
             let applied = applied(batch).map(|content| format!("c{content}.{}", style(batch)));
             undisturbed.extend(applied.map(|name| picture(name, &[])));
         }
+        scene.add_clip("clip.mkv");
+        for batch in 0..batches {
+            let file = format!("undisturbed/{}", film(batch));
+            let mut command = scene.local_command("video", &[&filming(batch), "--out", &file]);
+            command.arg("--json").env("OMP_NUM_THREADS", "1");
+            let ended = Run::start(command).end().expect_code(0);
+            expect_like_the_clip(scene, &file);
+            let chunk = |event: Value| {
+                let text = |field: &str| event[field].as_str().expect("a text").to_owned();
+                let made = Made {
+                    role: "video",
+                    ending: "nut",
+                    digest: Digest::of(&scene.read(text("file"))),
+                    others: &["frame", Curve::ROLE],
+                };
+                (text("name"), made)
+            };
+            undisturbed.extend(ended.events_of("finished").into_iter().map(chunk));
+        }
         Self {
             good,
             batches,
@@ -169,6 +200,11 @@ impl Asked {
             format!("{spoilt} --batch bad-{batch}"),
             format!("{training} {network}.safetensors --batch-name trained-{batch}"),
             format!("submit {} --batch applied-{batch}", applying(batch)),
+            format!(
+                "submit-video {} --out {} --batch film-{batch}",
+                filming(batch),
+                film(batch)
+            ),
         ] {
             let deadline = Instant::now() + PATIENCE;
             loop {
@@ -186,14 +222,22 @@ impl Asked {
     /// The names of all batches.
     pub fn batches(&self) -> Vec<String> {
         let numbered = |kind: &'static str| (0..self.batches).map(move |n| format!("{kind}-{n}"));
-        let kinds = ["good", "bad", "trained", "applied"].into_iter();
+        let kinds = ["good", "bad", "trained", "applied", "film"].into_iter();
         let all = kinds.flat_map(numbered);
         all.chain([LACKING.to_owned()]).collect()
     }
 
+    /// The videos, when all is submitted.
+    pub fn films(&self) -> impl Iterator<Item = Film> {
+        (0..self.batches).map(|batch| Film {
+            batch: format!("film-{batch}"),
+            undisturbed: format!("undisturbed/{}", film(batch)),
+        })
+    }
+
     /// All jobs, when all is submitted.
     pub fn jobs(&self) -> usize {
-        let of_a_batch = 1 + 1 + APPLIED;
+        let of_a_batch = 1 + 1 + APPLIED + CHUNKS;
         self.good + of_a_batch * self.batches + 2
     }
 
@@ -277,6 +321,37 @@ fn applying(batch: usize) -> String {
 /// The contents that it redraws.
 fn applied(batch: usize) -> impl Iterator<Item = usize> {
     (0..APPLIED).map(move |number| (batch * APPLIED + number) % CONTENTS)
+}
+
+/// The name of the video that a batch makes.
+fn film(batch: usize) -> String {
+    format!("film{batch}.mkv")
+}
+
+/// The options that make it.
+fn filming(batch: usize) -> String {
+    format!(
+        "clip.mkv --style s0.png --chunk 3 --evaluations {SHORT} --frame-evaluations 6 --scales 1 \
+         --precision f32 --crf 0 --seed {batch}"
+    )
+}
+
+/// Fails unless a video has the sound, the subtitles and the length of the clip.
+fn expect_like_the_clip(scene: &Scene, file: &str) {
+    let [clip, made] = ["clip.mkv", file].map(|file| scene.probe(file));
+    let kinds = |probed: &Value| {
+        let streams = probed["streams"].as_array().expect("streams").iter();
+        let kinds = streams.map(|stream| stream["codec_type"].to_string());
+        kinds.collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&made), kinds(&clip));
+    let seconds = |probed: &Value| -> f64 {
+        let duration = probed["format"]["duration"].as_str().expect("a length");
+        duration.parse().expect("seconds")
+    };
+    // A sound's last packet is rounded to milliseconds.
+    let off = (seconds(&made) - seconds(&clip)).abs();
+    assert!(off < 0.002, "{off} seconds");
 }
 
 fn entry((content, style): (usize, usize), name: &str, seed: usize) -> String {

@@ -1,7 +1,8 @@
 //! The books: what was asked, what there is, what it cost.
 //!
 //! They balance if every job is done or was rightly set aside, every result was written once, every
-//! picture and network is the undisturbed one to the last bit, and no message is left in a queue.
+//! picture, network and video is the undisturbed one to the last bit, and no message is left in a
+//! queue.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
@@ -10,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use stylefleet_proto::{Digest, JobId, keys};
 
-use crate::asked::{Entry, Made};
+use crate::asked::{Entry, Film, Made};
 use crate::bucket::{self, Objects};
 use crate::log::{self, Work};
 use crate::storm::{Storm, Tally};
@@ -66,6 +67,9 @@ pub fn balance<'a>(storm: &'a Storm<'a>, faults: Tally, workers: &'a Workers) ->
         // A picture that is missing is found out below.
         let fetch = format!("fetch {batch} --out {batch}");
         storm.workshop.start(&[&fetch]).end();
+    }
+    for film in storm.asked.films() {
+        ledger.check_film(&film);
     }
     let mut objects = ledger.take_stock();
     for entry in &entries {
@@ -139,6 +143,19 @@ impl Ledger<'_> {
                 self.needed.0 += story["steps"].as_u64().expect("a number");
                 self.needed.1 += story["seconds"].as_f64().expect("a number");
             }
+        }
+    }
+
+    /// Joins the chunks of a video, which has to be the undisturbed one with its sound.
+    fn check_film(&mut self, film: &Film) {
+        let Storm { workshop, .. } = self.storm;
+        let Film { batch, undisturbed } = film;
+        let file = format!("{batch}.mkv");
+        let fetch = format!("fetch-video {batch} --out {file}");
+        let fetched = workshop.start_plain(&[&fetch]).end();
+        let made = fs::read(workshop.scene.path(&file));
+        if made.ok() != Some(workshop.scene.read(undisturbed)) {
+            self.complain(format!("{batch}: the video differs: {}", fetched.so_far()));
         }
     }
 

@@ -4,8 +4,8 @@
 //! which it can be interrupted and checkpointed, and ends in [`Output`]s. The engine knows no
 //! queue, no store and no async runtime, and no type of libtorch leaves it.
 //!
-//! - `tasks`: a folder for each kind of job, and in it all that is of this kind alone. So far
-//!   there is [`tasks::stylize`].
+//! - `tasks`: a folder for each kind of job, and in it all that is of this kind alone:
+//!   [`tasks::stylize`], [`tasks::train`], [`tasks::apply`] and [`tasks::video`].
 //! - `task`, `observer`, [`checkpoint`]: what a task is, who watches it, and where it stands.
 //! - `error`, `cause`: what can go wrong, and the error of a library behind it.
 //! - `engine`, `device`, [`cuda`], `memory`, [`allocator`], `kept`: the device, its memory, and
@@ -14,6 +14,7 @@
 //! - `vgg`, `weights`, `tiles`, `objective`, `evaluation`: the network, in tiles where memory is
 //!   short, and the losses that are taken with it.
 //! - `minimize`: L-BFGS and Adam.
+//! - `flow`: where each pixel of one picture lies in another.
 //! - `transform`: networks that redraw a picture in one pass.
 //! - `source`, `image`: image files in and out, their sizes and colours.
 

@@ -15,10 +15,13 @@ use crate::inputs::Inputs;
 /// The kind `apply`.
 #[derive(Default)]
 pub struct Apply {
-    /// The model of the last job: the pictures of a batch share one, and to read it again takes
-    /// longer than to apply it.
-    last: Mutex<Option<Model>>,
+    last: LastModel,
 }
+
+/// The model of the last job: the pictures of a batch share one, and so do the chunks of a video,
+/// and to read it again takes longer than to apply it.
+#[derive(Default)]
+pub(super) struct LastModel(Mutex<Option<Model>>);
 
 /// What such a job asks for.
 type Asked = Valid<apply::Apply>;
@@ -36,7 +39,7 @@ impl Kind for Apply {
         let request = Request {
             identity: job.id.to_string(),
             content: source(job, inputs, apply::Apply::content()).await?,
-            model: self.model(model, inputs).await?,
+            model: self.last.model(model, inputs).await?,
             masks: masks(job, inputs, &asked).await?,
             asked: asked.clone(),
         };
@@ -44,10 +47,10 @@ impl Kind for Apply {
     }
 }
 
-impl Apply {
+impl LastModel {
     /// The model as it is in its file: the engine reads it, unless it has it already.
-    async fn model(&self, input: &Input, inputs: &Inputs) -> Result<Model, Failure> {
-        let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) async fn model(&self, input: &Input, inputs: &Inputs) -> Result<Model, Failure> {
+        let last = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = last().clone().filter(|last| last.sha256 == input.sha256);
         let bytes = match kept {
             Some(kept) => kept.bytes,
@@ -89,27 +92,27 @@ mod tests {
     #[tokio::test]
     async fn the_pictures_of_a_batch_share_a_model() {
         let store = Arc::new(MemoryStore::default());
-        let (inputs, kind) = (Inputs::new(store.clone(), None), Apply::default());
+        let (inputs, last) = (Inputs::new(store.clone(), None), LastModel::default());
         let [one, two] = [&b"one"[..], b"two"].map(|file| input(apply::Apply::model(), file));
         let key = keys::input(&Digest::of(b"one"));
         store.put(&key, "one".into()).await.expect("writes");
-        let read = kind.model(&one, &inputs).await.expect("is there");
+        let read = last.model(&one, &inputs).await.expect("is there");
         store.delete(&key).await.expect("removes");
         let named = Input {
             name: "other.safetensors".parse().expect("a name"),
             ..one.clone()
         };
-        let kept = kind.model(&named, &inputs).await.expect("is kept");
+        let kept = last.model(&named, &inputs).await.expect("is kept");
         assert!(Arc::ptr_eq(&kept.bytes, &read.bytes));
         assert_eq!(kept.name, "other.safetensors");
 
-        let missing = kind.model(&two, &inputs).await;
+        let missing = last.model(&two, &inputs).await;
         assert!(matches!(missing, Err(Failure::Missing { .. })));
         let key = keys::input(&Digest::of(b"two"));
         store.put(&key, "two".into()).await.expect("writes");
-        let other = kind.model(&two, &inputs).await.expect("is there");
+        let other = last.model(&two, &inputs).await.expect("is there");
         assert_eq!(other.bytes[..], b"two"[..]);
-        let gone = kind.model(&one, &inputs).await;
+        let gone = last.model(&one, &inputs).await;
         assert!(
             matches!(gone, Err(Failure::Missing { .. })),
             "only the last one is kept"

@@ -4,15 +4,14 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use stylefleet_engine::tasks::apply::Model;
-use stylefleet_engine::tasks::video::{ClipFile, Inputs as Redrawn, Request};
+use stylefleet_engine::tasks::video::{ClipFile, FlowFile, Inputs as Redrawn, Request};
 use stylefleet_engine::{Cause, Error, Tools};
 use stylefleet_model::apply::Apply;
 use stylefleet_model::video::{self, Way};
 use stylefleet_model::{Digest, Valid};
 use stylefleet_proto::{Input, Job, Specification};
 
-use super::apply::masks;
+use super::apply::{LastModel, masks};
 use super::stylize::styles;
 use super::{Assignment, Kind};
 use crate::failure::Failure;
@@ -23,6 +22,7 @@ use crate::inputs::Inputs;
 pub struct Video {
     /// The clip of the last job: the chunks of a video share one.
     last: Mutex<Option<(Digest, ClipFile)>>,
+    model: LastModel,
     /// The programs, once they were found.
     tools: Mutex<Option<Tools>>,
 }
@@ -47,9 +47,10 @@ impl Kind for Video {
             tools,
             inputs: match &asked.way {
                 Way::Optimize { picture, .. } => {
-                    Redrawn::Styles(styles(job, inputs, picture).await?)
+                    let flow = flow(job, inputs).await?;
+                    Redrawn::Styles(styles(job, inputs, picture).await?, flow)
                 }
-                Way::Apply(apply) => model(job, inputs, apply).await?,
+                Way::Apply(apply) => self.network(job, inputs, apply).await?,
             },
             asked: asked.clone(),
         };
@@ -58,6 +59,14 @@ impl Kind for Video {
 }
 
 impl Video {
+    /// A network, and where its styles count.
+    async fn network(&self, job: &Job, inputs: &Inputs, apply: &Apply) -> Result<Redrawn, Failure> {
+        let role = Apply::model();
+        let input = job.input(&role).ok_or(Failure::NoInput(role))?;
+        let model = self.model.model(input, inputs).await?;
+        Ok(Redrawn::Model(model, masks(job, inputs, apply).await?))
+    }
+
     /// The programs that read and write videos.
     async fn tools(&self) -> Result<Tools, Failure> {
         let known = || self.tools.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,13 +102,10 @@ impl Video {
     }
 }
 
-async fn model(job: &Job, inputs: &Inputs, apply: &Apply) -> Result<Redrawn, Failure> {
-    let role = Apply::model();
-    let input = job.input(&role).ok_or(Failure::NoInput(role))?;
-    let model = Model {
-        name: input.name.to_string(),
-        sha256: input.sha256,
-        bytes: inputs.get(input).await?.to_vec().into(),
-    };
-    Ok(Redrawn::Model(model, masks(job, inputs, apply).await?))
+/// The optical flow that others have computed, if it is given.
+async fn flow(job: &Job, inputs: &Inputs) -> Result<Option<FlowFile>, Failure> {
+    match job.input(&video::Video::flow()) {
+        None => Ok(None),
+        Some(input) => Ok(Some(FlowFile(Arc::new(inputs.file(input).await?)))),
+    }
 }

@@ -93,7 +93,8 @@ export function share(batch) {
 export function pace(batch) {
   const parts = [];
   if (over(batch.states) >= batch.results) return '';
-  if (batch.finished_per_hour) parts.push(`${figure(Math.round(batch.finished_per_hour))} an hour`);
+  if (batch.video) parts.push(`${count(batch.video.done)} of ${plural(batch.video.total, 'frame')}, ${plural(batch.video.workers, 'worker')}`);
+  else if (batch.finished_per_hour) parts.push(`${figure(Math.round(batch.finished_per_hour))} an hour`);
   if (Number.isFinite(batch.seconds_left)) parts.push(`${duration(batch.seconds_left)} left`);
   return parts.join(' · ');
 }

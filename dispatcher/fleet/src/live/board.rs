@@ -19,6 +19,7 @@ use crate::activity::Rates;
 use crate::batch::Batch;
 use crate::state::State;
 use crate::status::{Counts, DamagedBatch};
+use crate::video::{self, Chunk, VideoStatus};
 
 /// The past that rates are taken from, in milliseconds.
 const RATE_MILLIS: u64 = 600_000;
@@ -671,8 +672,11 @@ impl Board {
                 .then(|| left.reduce(f64::max))
                 .flatten()
         };
+        let video = self.video_of(batch, now);
+        let of_video = video.and_then(|video| video.seconds_left);
         BatchSummary {
             batch: name.clone(),
+            video,
             unix_seconds: batch.unix_seconds,
             results: batch.results.len(),
             states: counts,
@@ -680,11 +684,26 @@ impl Board {
             finished_per_hour: rate,
             seconds_left: match (open, rate) {
                 (0, _) => None,
+                _ if of_video.is_some() => of_video,
                 (_, Some(rate)) => Some(open as f64 * 3600.0 / rate),
                 (_, None) => of_running(),
             },
             latest: batch.latest,
         }
+    }
+
+    /// How far the video is whose chunks a batch has, if it has any.
+    fn video_of(&self, batch: &KnownBatch, now: u64) -> Option<VideoStatus> {
+        let first = batch.results.first()?;
+        if video::frames(&first.traits.labels) == 0 {
+            return None;
+        }
+        let chunk = |result: &KnownResult| Chunk {
+            frames: video::frames(&result.traits.labels),
+            state: self.state(&result.job).unwrap_or(State::Unknown),
+            stay: self.workers.of(&result.job).map(|work| work.stay(now)),
+        };
+        VideoStatus::of(batch.results.iter().map(chunk), None)
     }
 
     /// Results of a batch that `filter` takes, in its order; none: there is no such batch.

@@ -9,6 +9,7 @@ use stylefleet_transport::broker::Depths;
 use crate::activity::Rates;
 use crate::state::State;
 use crate::status::Counts;
+use crate::video::VideoStatus;
 
 /// A part of a longer list.
 #[derive(Debug, Clone, Serialize)]
@@ -73,9 +74,11 @@ pub struct BatchSummary {
     /// The kinds of its jobs, as far as known.
     #[schema(value_type = Vec<String>)]
     pub kinds: Vec<Role>,
+    /// How far the video is that it makes; null: it makes none.
+    pub video: Option<VideoStatus>,
     /// Jobs of it that are finished in an hour, by the last ten minutes; null: none was.
     pub finished_per_hour: Option<f64>,
-    /// Seconds until it is done, at that rate; null: no idea.
+    /// Seconds until it is done, at that rate, or as the video has it; null: no idea.
     pub seconds_left: Option<f64>,
     /// Its job that finished last, as far as known.
     #[schema(value_type = Option<String>)]

@@ -9,6 +9,7 @@ use stylefleet_transport::store::MemoryStore;
 use super::*;
 use crate::documents;
 use crate::state::State;
+use crate::video::{self, VideoStatus};
 
 /// When everything happens, in milliseconds since 1970-01-01 UTC.
 const NOW: u64 = 1_000_000_000;
@@ -113,6 +114,41 @@ fn counts(board: &Board, name: &str) -> [usize; 5] {
         states.failed,
         states.cancelled,
     ]
+}
+
+#[test]
+fn a_video_is_as_far_as_its_chunks() {
+    let mut of_video = batch("clip", 1..=3);
+    for entry in &mut of_video.manifest.jobs {
+        entry.labels = Labels::default().with(video::FRAMES, "10");
+    }
+    let mut board = board(&[("pictures", 4..=4)]);
+    board.add(&of_video, Vec::new());
+    let progress = Progress {
+        unit: "frames".to_owned(),
+        done: 4,
+        seconds_left: Some(30.0),
+        ..Progress::default()
+    };
+    board.take(event(1, NOW + 1, finished()));
+    let Notification::Pulse(mut pulse) = pulse(2, 1, 1.0) else {
+        panic!("is a pulse");
+    };
+    pulse.progress = pulse.progress.map(|at| at.map(|_| progress));
+    board.take(Notification::Pulse(pulse));
+    let summary = board.batch(&batch_id("clip"), NOW + 11_000);
+    let summary = summary.expect("is there");
+    let expected = VideoStatus {
+        done: 14,
+        total: 30,
+        workers: 1,
+        // 40 seconds for ten frames, of which the second chunk has 30 left.
+        seconds_left: Some(70.0),
+    };
+    assert_eq!(summary.video, Some(expected));
+    assert_eq!(summary.seconds_left, Some(70.0));
+    let pictures = board.batch(&batch_id("pictures"), NOW).expect("is there");
+    assert_eq!(pictures.video, None);
 }
 
 #[test]

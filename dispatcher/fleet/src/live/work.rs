@@ -7,6 +7,7 @@ use stylefleet_proto::{Event, JobId, Memory, Progress, Pulse};
 
 use super::documents::LiveCurve;
 use crate::clock::millis;
+use crate::video::{self, Stay};
 
 /// A worker that was silent for so long is gone: it publishes every second.
 const SILENCE: u64 = 15_000;
@@ -17,7 +18,7 @@ const POINTS: usize = 512;
 
 /// A worker that lives.
 #[derive(Debug)]
-pub(super) struct Worker {
+pub(crate) struct Worker {
     pub name: String,
     pub device: String,
     pub progress: Option<Event<Progress>>,
@@ -39,6 +40,8 @@ pub struct Work {
     pub progress: Option<Progress>,
     /// Steps of the latest progress picture.
     pub previewed: Option<u64>,
+    /// Frames of a video that are made: later passes over them count from 0 again.
+    frames: u64,
     /// When its steps last grew.
     moved: u64,
     last_pulse: u64,
@@ -57,14 +60,14 @@ struct Point {
 
 /// The workers, and the jobs that they are at.
 #[derive(Debug, Default)]
-pub(super) struct Workers {
+pub(crate) struct Workers {
     workers: BTreeMap<String, Worker>,
     work: HashMap<JobId, Work>,
 }
 
 impl Workers {
     /// A worker has begun a job.
-    pub fn begin(&mut self, event: &Event) {
+    pub fn begin<K>(&mut self, event: &Event<K>) {
         let work = Work::new(&event.worker, event.attempt, event.unix_millis);
         self.work.insert(event.job, work);
     }
@@ -96,10 +99,7 @@ impl Workers {
         let now = millis(SystemTime::now());
         let before = self.workers.remove(&pulse.worker);
         if let Some(progress) = &pulse.progress {
-            let work = self.work.entry(progress.job).or_insert_with(|| {
-                Work::new(&pulse.worker, progress.attempt, progress.unix_millis)
-            });
-            work.pulse(&pulse.worker, progress, now);
+            self.progressed(&pulse.worker, progress, now);
         }
         let worker = Worker {
             steps_per_second: speed(before.as_ref(), pulse.progress.as_ref()),
@@ -110,6 +110,13 @@ impl Workers {
             memory: pulse.memory,
         };
         self.workers.insert(pulse.worker, worker);
+    }
+
+    /// A job is further.
+    pub fn progressed(&mut self, worker: &str, progress: &Event<Progress>, now: u64) {
+        let begun = || Work::new(worker, progress.attempt, progress.unix_millis);
+        let work = self.work.entry(progress.job).or_insert_with(begun);
+        work.pulse(worker, progress, now);
     }
 
     /// Forgets workers that were silent for long. Returns whether there were any.
@@ -178,6 +185,7 @@ impl Work {
             since,
             progress: None,
             previewed: None,
+            frames: 0,
             moved: now,
             last_pulse: now,
             points: Vec::new(),
@@ -199,7 +207,19 @@ impl Work {
             self.moved = now;
             self.add_point(at, is_other_phase);
         }
+        if at.unit == video::FRAMES {
+            self.frames = self.frames.max(at.done);
+        }
         self.progress = Some(at.clone());
+    }
+
+    /// How far it is with a chunk of a video.
+    pub(crate) fn stay(&self, now: u64) -> Stay {
+        Stay {
+            seconds: now.saturating_sub(self.since) as f64 / 1000.0,
+            done: self.frames,
+            seconds_left: self.progress.as_ref().and_then(|at| at.seconds_left),
+        }
     }
 
     fn add_point(&mut self, at: &Progress, is_other_phase: bool) {

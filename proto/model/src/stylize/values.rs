@@ -31,6 +31,23 @@ pub enum Size {
     },
 }
 
+impl Size {
+    /// Width and height of the picture that is made of a content of these, in pixels.
+    pub fn of(self, content: [u32; 2]) -> [u32; 2] {
+        match self {
+            Self::Longest(longer) => fitted(content, longer.into()),
+            Self::Exact { width, height } => [width, height],
+        }
+    }
+}
+
+/// Width and height of the same shape with the longer side as given, and no side below
+/// [`MIN_SIDE`].
+pub fn fitted(sides: [u32; 2], longer: f64) -> [u32; 2] {
+    let factor = longer / f64::from(sides[0].max(sides[1]));
+    sides.map(|side| ((f64::from(side) * factor).round() as u32).max(MIN_SIDE))
+}
+
 impl Value for Size {
     type Written = Self;
 

@@ -72,6 +72,12 @@ impl Video {
         Role::new("clip")
     }
 
+    /// The role of the optical flow that others have computed, for the optimiser: of each two
+    /// frames that are held to each other, both ways.
+    pub fn flow() -> Role {
+        Role::new("flow")
+    }
+
     /// Width and height of the frames.
     pub fn size(&self) -> [u32; 2] {
         match self.way.size() {
@@ -84,13 +90,17 @@ impl Video {
 
     /// The inputs that such a job has.
     pub fn roles(&self) -> Vec<RoleRule> {
-        let (rules, content) = match &self.way {
-            Way::Optimize { picture, .. } => (picture.roles(), Stylize::content()),
-            Way::Apply(apply) => (apply.roles(), Apply::content()),
+        let (rules, content, flow) = match &self.way {
+            Way::Optimize { picture, .. } => {
+                let flow = RoleRule::optional(Self::flow());
+                (picture.roles(), Stylize::content(), Some(flow))
+            }
+            Way::Apply(apply) => (apply.roles(), Apply::content(), None),
         };
         let others = rules.into_iter().filter(|rule| rule.role != content);
         [RoleRule::required(Self::clip())]
             .into_iter()
+            .chain(flow)
             .chain(others)
             .collect()
     }
@@ -285,7 +295,10 @@ mod tests {
             format!("{}{mark}", rule.role)
         });
         let roles: Vec<_> = roles.collect();
-        assert_eq!(roles, ["clip", "style.1", "mask.1?", "style.2", "mask.2?"]);
+        assert_eq!(
+            roles,
+            ["clip", "flow?", "style.1", "mask.1?", "style.2", "mask.2?"]
+        );
         assert_eq!((video.size(), video.chunk.written()), ([64, 48], 2));
     }
 }

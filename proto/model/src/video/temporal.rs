@@ -26,6 +26,26 @@ fn usual(value: impl Fn(&Temporal) -> String) -> Option<String> {
     Some(if few == many { few } else { PART.to_owned() })
 }
 
+/// How many frames before each one it is held to.
+const NEAR: &[usize] = &[1];
+/// The same with long-term consistency.
+const FAR: &[usize] = &[1, 2, 4];
+
+impl Temporal {
+    /// How many frames before each one it is held to, the nearest first.
+    pub fn steps(&self) -> &'static [usize] {
+        if self.long_term { FAR } else { NEAR }
+    }
+
+    /// Which of so many frames are held to each other: their numbers from 0, the earlier one first,
+    /// in rising order.
+    pub fn pairs(&self, frames: usize) -> Vec<[usize; 2]> {
+        let after = |from: usize| self.steps().iter().map(move |step| [from, from + step]);
+        let pairs = (0..frames).flat_map(after);
+        pairs.filter(|[_, to]| *to < frames).collect()
+    }
+}
+
 impl Overrides {
     /// The defaults with all of these laid over them, where the first frame has so many
     /// `evaluations`. They are not checked yet.
@@ -54,6 +74,16 @@ mod tests {
         }
         assert_eq!(overrides.temporal(7), Temporal::default());
         Temporal::default().validate().expect("is valid");
+    }
+
+    #[test]
+    fn frames_are_held_to_those_before() {
+        let mut temporal = Temporal::default();
+        assert_eq!(temporal.pairs(3), [[0, 1], [1, 2]]);
+        temporal.long_term = true;
+        assert_eq!(temporal.pairs(3), [[0, 1], [0, 2], [1, 2]]);
+        assert!(temporal.pairs(6).contains(&[1, 5]));
+        assert!(temporal.pairs(1).is_empty());
     }
 
     #[test]

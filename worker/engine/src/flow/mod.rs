@@ -46,7 +46,10 @@ pub(crate) fn between(from: &Tensor, to: &Tensor) -> Result<Tensor, Error> {
     let mut flow: Option<Tensor> = None;
     for (from, to) in levels.iter().rev() {
         let start = match flow {
-            Some(coarser) => refined(&coarser, from)?,
+            Some(coarser) => {
+                let (_, _, height, width) = from.size4()?;
+                resized(&coarser, height, width)?
+            }
             None => from.f_zeros_like()?.f_expand([1, 2, -1, -1], false)?,
         };
         flow = Some(solver::improved(&start, from, to)?);
@@ -70,9 +73,8 @@ fn brightness(picture: &Tensor) -> Result<Tensor, Error> {
         .f_div_scalar(255.0)?)
 }
 
-/// A coarser level's flow, at the size of `level`.
-fn refined(flow: &Tensor, level: &Tensor) -> Result<Tensor, Error> {
-    let (_, _, height, width) = level.size4()?;
+/// A flow between pictures of another size, at this size.
+pub(crate) fn resized(flow: &Tensor, height: i64, width: i64) -> Result<Tensor, Error> {
     let (_, _, old_height, old_width) = flow.size4()?;
     let factors = [
         width as f32 / old_width as f32,

@@ -67,6 +67,32 @@ fn the_flow_of_a_moved_photograph_is_its_motion() {
     }
 }
 
+/// A real pair, with what is covered in one of the pictures counted too. OpenCV's DIS, with its
+/// medium preset, comes to 1.30 pixels.
+#[test]
+#[ignore = "needs what golden/motorcycle.py writes"]
+fn the_flow_of_a_stereo_pair_is_its_disparity() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/motorcycle");
+    let read = |name: &str| {
+        let file = std::fs::read(folder.join(name)).expect("golden/motorcycle.py wrote it");
+        let image = Source::new(name, file).read(u64::MAX).expect("decodes");
+        image.pixels.to_device(device())
+    };
+    let (left, right) = (read("left.png"), read("right.png"));
+    let file = image::open(folder.join("disparity.png")).expect("golden/motorcycle.py wrote it");
+    let parts: Vec<f32> = file.into_luma16().iter().copied().map(f32::from).collect();
+    let (_, _, height, width) = left.size4().expect("a picture");
+    let parts = Tensor::from_slice(&parts).reshape([1, 1, height, width]);
+    let parts = parts.to_device(device());
+    let known = parts.gt(0.0).to_kind(Kind::Float);
+    let disparity = parts / 256.0;
+    let wanted = Tensor::cat(&[-&disparity, disparity.zeros_like()], 1);
+    let found = between(&left, &right).expect("is found");
+    let distance = distance(&found, &wanted, &known);
+    println!("motorcycle, {width}x{height}: {distance:.2} pixels");
+    assert!(distance < 1.3, "{distance:.2} pixels");
+}
+
 #[test]
 fn flat_pictures_do_not_move() {
     let flat = Tensor::full([1, 3, 40, 60], 90.0, (Kind::Float, device()));

@@ -1,6 +1,6 @@
 //! Coarse to fine: which sizes a picture goes through.
 
-use stylefleet_model::stylize::{Parameters, Size};
+use stylefleet_model::stylize::{MIN_SIDE, Parameters, Size, fitted};
 
 use crate::image::Extent;
 
@@ -8,27 +8,19 @@ use crate::image::Extent;
 const COARSEST_LONGER: u32 = 64;
 /// ... and its shorter side at least this, which leaves the deepest layers two positions.
 const COARSEST_SHORTER: u32 = 32;
-/// Smallest side of which the network's four poolings leave anything.
-const SMALLEST: u32 = 16;
 
 impl Extent {
     /// The same shape with the longer side as given, and no side below what the network takes.
     pub fn fitted(self, longer: f64) -> Self {
-        let factor = longer / f64::from(self.longer());
-        let side = |side: u32| ((f64::from(side) * factor).round() as u32).max(SMALLEST);
-        Self {
-            width: side(self.width),
-            height: side(self.height),
-        }
+        let [width, height] = fitted([self.width, self.height], longer);
+        Self { width, height }
     }
 }
 
 /// The size of the picture made of a content image of size `content`.
 pub(in crate::tasks) fn picture(size: Size, content: Extent) -> Extent {
-    match size {
-        Size::Longest(longer) => content.fitted(f64::from(longer)),
-        Size::Exact { width, height } => Extent { width, height },
-    }
+    let [width, height] = size.of([content.width, content.height]);
+    Extent { width, height }
 }
 
 /// The size at which a style image of size `style` is used beside a picture of size `picture`.
@@ -46,7 +38,7 @@ pub(super) fn schedule(picture: Extent, count: u32) -> Vec<Extent> {
     let shorter = picture.width.min(picture.height);
     let (most, longest, shortest) = match count {
         0 => (u32::BITS, COARSEST_LONGER, COARSEST_SHORTER),
-        _ => (count, SMALLEST, SMALLEST),
+        _ => (count, MIN_SIDE, MIN_SIDE),
     };
     let levels = (1..most)
         .take_while(|level| picture.longer() >> level >= longest && shorter >> level >= shortest);

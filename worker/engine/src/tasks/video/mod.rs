@@ -5,6 +5,7 @@
 
 mod contents;
 mod course;
+mod flows;
 mod frame;
 mod made;
 mod network;
@@ -15,4 +16,5 @@ mod temporal;
 #[cfg(test)]
 mod tests;
 
+pub use flows::FlowFile;
 pub use request::{ClipFile, Inputs, Request};

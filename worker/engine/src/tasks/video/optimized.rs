@@ -9,6 +9,7 @@ use stylefleet_video::Depth;
 use tch::{Device, Kind, Tensor};
 
 use super::course::{Visit, Way, course};
+use super::flows::Flows;
 use super::frame::{self, Frame};
 use super::made::Made;
 use super::relay::{Clock, Relay, work};
@@ -21,11 +22,6 @@ use crate::tasks::curve::{CurvePoint, figures_of};
 use crate::tasks::stylize::{self, Picture, Style};
 use crate::vgg::to_network;
 use crate::{Engine, Error, Observer, Outcome, Source};
-
-/// How many frames before each one it is held to.
-const NEAR: &[usize] = &[1];
-/// The same with long-term consistency.
-const FAR: &[usize] = &[1, 2, 4];
 
 /// The frames to redraw, by their numbers from 0.
 pub(super) trait Contents {
@@ -41,6 +37,8 @@ pub(super) struct Chunk<'a> {
     pub styles: &'a [Style],
     pub picture: &'a Stylize,
     pub temporal: &'a Temporal,
+    /// What others have computed; none: it is computed here.
+    pub flows: Option<&'a Flows>,
     pub extent: Extent,
     pub depth: Depth,
     pub frames: usize,
@@ -110,8 +108,11 @@ impl Course<'_> {
     fn run(mut self, mut under_way: Option<Vec<u8>>) -> Result<Outcome<Made>, Error> {
         while let Some(visit) = self.visits.get(self.made.position.visits).copied() {
             self.look_ahead();
-            let aim = self.aim(&visit)?;
-            match self.redraw(&visit, aim.as_ref(), under_way.take().as_deref())? {
+            let raw = self.contents.raw(visit.frame)?;
+            let content = frame::tensor(&raw, self.chunk.extent, self.chunk.depth)?;
+            let aim = self.aim(&visit, &content)?;
+            let source = Source::decoded(self.name(&visit), raw, content);
+            match self.redraw(&visit, source, aim.as_ref(), under_way.take().as_deref())? {
                 Outcome::Finished(picture) => self.keep(&visit, &picture, aim.as_ref())?,
                 Outcome::Interrupted { checkpoint, steps } => {
                     let inner = Some((&checkpoint[..], steps));
@@ -168,20 +169,21 @@ impl Course<'_> {
         })
     }
 
-    /// What the frames beside a frame say of it; none for the first.
-    fn aim(&mut self, visit: &Visit) -> Result<Option<Aim>, Error> {
+    /// What the frames beside a frame say of it; none for the first. `content`: the frame, on the
+    /// CPU.
+    fn aim(&mut self, visit: &Visit, content: &Tensor) -> Result<Option<Aim>, Error> {
         let _no_grad = tch::no_grad_guard();
+        let content = upload(content, self.engine.device)?;
         let (start, known) = match visit.way {
             Way::Alone => return Ok(None),
             Way::After => {
-                let content = self.content(visit.frame)?;
                 let known = self.known(visit.frame, &content)?;
                 (known.over(&content)?, known)
             }
             Way::Between { beside, share } => {
-                let content = self.content(visit.frame)?;
                 let own = self.result(visit.frame)?.picture;
-                let known = self.moved(&content, beside)?.blended(&own, share)?;
+                let known = self.moved(visit.frame, &content, beside)?;
+                let known = known.blended(&own, share)?;
                 (mixed(&own, &known.picture, &known.mask)?, known)
             }
         };
@@ -190,14 +192,10 @@ impl Course<'_> {
 
     /// What the frames before one say of it.
     fn known(&mut self, frame: usize, content: &Tensor) -> Result<Known, Error> {
-        let steps = if self.chunk.temporal.long_term {
-            FAR
-        } else {
-            NEAR
-        };
         let mut known: Option<Known> = None;
-        for step in steps.iter().filter(|&&step| step <= frame) {
-            let moved = self.moved(content, frame - step)?;
+        let steps = self.chunk.temporal.steps().iter();
+        for step in steps.filter(|&&step| step <= frame) {
+            let moved = self.moved(frame, content, frame - step)?;
             known = Some(match known {
                 Some(nearer) => nearer.or(&moved)?,
                 None => moved,
@@ -206,25 +204,36 @@ impl Course<'_> {
         known.ok_or_else(|| Error::Torch("a frame without one before it".into()))
     }
 
-    fn moved(&mut self, content: &Tensor, beside: usize) -> Result<Known, Error> {
-        let other = self.content(beside)?;
-        Link::new(content, &other)?.moved(&self.result(beside)?)
+    /// What the frame beside one says of it.
+    fn moved(&mut self, frame: usize, content: &Tensor, beside: usize) -> Result<Known, Error> {
+        let link = match self.chunk.flows {
+            Some(flows) => {
+                let (extent, device) = (self.chunk.extent, self.engine.device);
+                let flow = |from, to| upload(&flows.between(from, to, extent)?, device);
+                Link::of(flow(frame, beside)?, &flow(beside, frame)?)?
+            }
+            None => Link::new(content, &self.content(beside)?)?,
+        };
+        link.moved(&self.result(beside)?)
+    }
+
+    /// What people call a frame.
+    fn name(&self, visit: &Visit) -> String {
+        format!("{}, frame {}", self.chunk.name, visit.frame + 1)
     }
 
     /// The frame as a picture of its own.
     fn redraw(
         &mut self,
         visit: &Visit,
+        content: Source,
         aim: Option<&Aim>,
         checkpoint: Option<&[u8]>,
     ) -> Result<Outcome<Picture>, Error> {
         let chunk = self.chunk;
-        let raw = self.contents.raw(visit.frame)?;
-        let content = frame::tensor(&raw, chunk.extent, chunk.depth)?;
-        let name = format!("{}, frame {}", chunk.name, visit.frame + 1);
         let start = aim.map(|aim| {
             let start = self.shown(&aim.start)?.f_to_device(Device::Cpu)?;
-            Ok::<_, Error>(Source::decoded(&name, Vec::new(), start))
+            Ok::<_, Error>(Source::decoded(self.name(visit), Vec::new(), start))
         });
         let parameters = match aim {
             Some(_) => chunk.later(),
@@ -232,7 +241,7 @@ impl Course<'_> {
         };
         let request = stylize::Request {
             identity: format!("{}/{}", chunk.identity, self.made.position.visits),
-            content: Source::decoded(name, raw, content),
+            content,
             styles: chunk.styles.to_vec(),
             start: start.transpose()?,
             parameters: Valid::new(parameters).map_err(|e| Error::Request(e.to_string()))?,

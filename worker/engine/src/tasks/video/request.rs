@@ -12,6 +12,7 @@ use stylefleet_model::{Figures, Valid};
 use stylefleet_video::{Clip, Depth, Encoder, Encoding, Tools};
 
 use super::contents::Block;
+use super::flows::{FlowFile, Flows};
 use super::frame::{self, Frame};
 use super::network;
 use super::optimized::Chunk;
@@ -39,8 +40,8 @@ pub struct Request {
 /// What a video is redrawn with.
 #[derive(Debug, Clone)]
 pub enum Inputs {
-    /// The styles to blend.
-    Styles(Vec<Style>),
+    /// The styles to blend, and the optical flow, if others have computed it.
+    Styles(Vec<Style>, Option<FlowFile>),
     /// A network, and where each of its styles counts.
     Model(Model, Vec<Option<Source>>),
 }
@@ -77,17 +78,22 @@ impl Task for Request {
     ) -> Result<Outcome, Error> {
         let target = self.target(engine.max_pixels)?;
         match (&self.asked.way, &self.inputs) {
-            (Way::Optimize { picture, temporal }, Inputs::Styles(styles)) => {
+            (Way::Optimize { picture, temporal }, Inputs::Styles(styles, flows)) => {
                 let [width, height] = target.size;
+                let frames = self.asked.chunk.times.len();
+                let opened = flows.as_ref();
+                let opened = opened.map(|file| Flows::open(file, temporal, frames));
+                let opened = opened.transpose()?;
                 let chunk = Chunk {
                     identity: &self.identity,
                     name: &self.clip.name,
                     styles,
                     picture,
                     temporal,
+                    flows: opened.as_ref(),
                     extent: Extent { width, height },
                     depth: target.depth,
-                    frames: self.asked.chunk.times.len(),
+                    frames,
                     is_shared: self.asked.chunk.is_shared,
                 };
                 self.optimize(&chunk, target, engine, checkpoint, observer)

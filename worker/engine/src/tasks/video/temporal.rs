@@ -42,9 +42,13 @@ impl Link {
     /// What `content` shows of what `other` shows; both are `[1, 3, H, W]`, R, G, B, 0 to 255.
     pub fn new(content: &Tensor, other: &Tensor) -> Result<Self, Error> {
         let flow = flow::between(content, other)?;
-        let back = flow::between(other, content)?;
+        Self::of(flow, &flow::between(other, content)?)
+    }
+
+    /// The same by flows that are known: to the other frame, and `back` from it.
+    pub fn of(flow: Tensor, back: &Tensor) -> Result<Self, Error> {
         Ok(Self {
-            reliable: flow::reliable(&flow, &back)?,
+            reliable: flow::reliable(&flow, back)?,
             flow,
         })
     }

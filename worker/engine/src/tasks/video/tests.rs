@@ -1,6 +1,8 @@
 //! Chunks of a photograph that moves, so that the true motion is known.
 
+use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use stylefleet_model::Progress;
 use stylefleet_model::stylize::{Init, Parameters, Precision, Preset, Size, Stylize};
@@ -8,6 +10,7 @@ use stylefleet_model::video::{Overrides, Temporal};
 use stylefleet_video::Depth;
 use tch::{Kind, Tensor};
 
+use super::flows::{FlowFile, Flows};
 use super::frame::{self, Frame};
 use super::made::Made;
 use super::optimized::{Chunk, Contents};
@@ -18,6 +21,8 @@ use crate::{Control, Engine, Error, Observer, Outcome, Source, State};
 
 /// How far the photograph moves from frame to frame, right and down, in pixels.
 const STEP: [i64; 2] = [3, 1];
+/// The same where it moves far.
+const FAR: [i64; 2] = [11, 4];
 const EXTENT: Extent = Extent {
     width: 96,
     height: 64,
@@ -34,6 +39,11 @@ impl Contents for Frames {
 
 /// A window that moves over a photograph.
 fn moving(frames: i64) -> Frames {
+    moving_by(STEP, frames)
+}
+
+/// A window that moves over a photograph, so far from frame to frame.
+fn moving_by(step: [i64; 2], frames: i64) -> Frames {
     let name = "lighthouse.png";
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/samples/contents");
     let file = std::fs::read(folder.join(name)).expect("is there");
@@ -41,8 +51,8 @@ fn moving(frames: i64) -> Frames {
     let extent = Extent::of(&image.pixels).expect("has a size").fitted(160.0);
     let photograph = fitted(&image.pixels, extent).expect("scales");
     let frame = |at: i64| {
-        let rows = photograph.narrow(2, 8 + at * STEP[1], EXTENT.height.into());
-        let window = rows.narrow(3, 8 + at * STEP[0], EXTENT.width.into());
+        let rows = photograph.narrow(2, 8 + at * step[1], EXTENT.height.into());
+        let window = rows.narrow(3, 8 + at * step[0], EXTENT.width.into());
         frame::raw(&window, Depth::Eight).expect("converts")
     };
     Frames((0..frames).map(frame).collect())
@@ -82,6 +92,7 @@ struct Asked {
     temporal: Temporal,
     frames: usize,
     is_shared: bool,
+    flows: Option<FlowFile>,
 }
 
 impl Asked {
@@ -103,6 +114,7 @@ impl Asked {
             temporal: Overrides::default().temporal(evaluations),
             frames,
             is_shared: false,
+            flows: None,
         }
     }
 
@@ -118,12 +130,16 @@ impl Asked {
             share: 1.0,
             mask: None,
         }];
+        let flows = self.flows.as_ref();
+        let flows = flows.map(|file| Flows::open(file, &self.temporal, self.frames));
+        let flows = flows.transpose().expect("is whole");
         let chunk = Chunk {
             identity: "a chunk",
             name: "clip.mp4",
             styles: &styles,
             picture: &self.picture,
             temporal: &self.temporal,
+            flows: flows.as_ref(),
             extent: EXTENT,
             depth: Depth::Eight,
             frames: self.frames,
@@ -166,7 +182,11 @@ fn pictures(made: &Made) -> Vec<Tensor> {
 /// Root of the mean squared difference between each picture and the one before, moved by the true
 /// motion, in grey levels.
 fn temporal_error(pictures: &[Tensor]) -> f64 {
-    let [right, down] = STEP;
+    error_of(STEP, pictures)
+}
+
+/// The same, of a photograph that moves so far from frame to frame.
+fn error_of([right, down]: [i64; 2], pictures: &[Tensor]) -> f64 {
     let (width, height) = (i64::from(EXTENT.width), i64::from(EXTENT.height));
     let squares = pictures.windows(2).map(|pair| {
         let before = pair[0]
@@ -199,6 +219,64 @@ fn frames_hold_together() {
         together < 0.5 * apart,
         "{together:.2} and {apart:.2} one by one"
     );
+}
+
+/// The flows of a window that moves so far, of twice the size of the frames, as others write them.
+fn flows(step: [i64; 2], temporal: &Temporal, frames: usize) -> FlowFile {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [width, height] = [2 * EXTENT.width, 2 * EXTENT.height];
+    let write = |from: usize, to: usize| {
+        let frames = from as f32 - to as f32;
+        let motion = step.map(|pixels| (2.0 * frames * pixels as f32).to_le_bytes());
+        let pixels = motion.concat().repeat((width * height) as usize);
+        let sides = [width, height].map(u32::to_le_bytes).concat();
+        let path = folder.path().join(format!("{from}_{to}.flo"));
+        std::fs::write(&path, [b"PIEH".to_vec(), sides, pixels].concat()).expect("writes");
+        path
+    };
+    let pairs = temporal.pairs(frames).into_iter();
+    let files: Vec<_> = pairs
+        .flat_map(|[from, to]| [write(from, to), write(to, from)])
+        .collect();
+    let packed = folder.path().join("packed");
+    stylefleet_video::pack_flows(&files, &packed).expect("packs");
+    FlowFile(Arc::new(File::open(packed).expect("opens")))
+}
+
+#[test]
+fn the_flow_of_others_leads_where_things_are() {
+    let mut engine = engine();
+    for (long_term, passes) in [(false, 1), (true, 2)] {
+        let mut contents = moving_by(FAR, 3);
+        let mut asked = Asked::new(24, 3);
+        (asked.temporal.long_term, asked.temporal.passes) = (long_term, passes);
+        let [right, down] = FAR;
+        let (given, wrong) = ([right, down], [-right, -down]);
+        let mut error = |step: Option<[i64; 2]>| {
+            asked.flows = step.map(|step| flows(step, &asked.temporal, asked.frames));
+            error_of(FAR, &pictures(&asked.made(&mut engine, &mut contents)))
+        };
+        let (own, given, wrong) = (error(None), error(Some(given)), error(Some(wrong)));
+        println!("{own:.2} {given:.2} {wrong:.2}");
+        assert!(given < 1.05 * own, "{given:.2} and {own:.2} by our own");
+        assert!(given < 0.7 * wrong, "{given:.2} and {wrong:.2} backwards");
+    }
+}
+
+#[test]
+fn flows_of_another_chunk_are_refused() {
+    let temporal = Temporal::default();
+    let two = flows(STEP, &temporal, 2);
+    let opened = Flows::open(&two, &temporal, 3).err().expect("refused");
+    let expected = "its optical flow cannot be read: there are 2, and its frames take 4: submit \
+                    the video again";
+    assert_eq!(opened.to_string(), expected);
+    let flows = Flows::open(&two, &temporal, 2).expect("is whole");
+    let flow = flows.between(0, 1, EXTENT).expect("is there");
+    assert_eq!(flow.size(), [1, 2, 64, 96]);
+    let at = |channel| flow.double_value(&[0, channel, 10, 20]);
+    assert_eq!([at(0), at(1)], [-3.0, -1.0]);
+    assert!(flows.between(0, 2, EXTENT).is_err());
 }
 
 #[test]
