@@ -8,8 +8,8 @@ use std::time::SystemTime;
 
 use stylefleet_fleet::clock::millis;
 use stylefleet_fleet::follow::{FollowError, Follower, Happening};
+use stylefleet_fleet::frames::{Followed, VideoStatus};
 use stylefleet_fleet::state::{Outcome, State};
-use stylefleet_fleet::video::{Followed, VideoStatus};
 use stylefleet_proto::{Ended, Event, JobId, ManifestEntry, Output, Record, Update};
 use stylefleet_transport::store::Store;
 

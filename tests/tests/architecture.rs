@@ -164,11 +164,13 @@ const RESERVED: [(&str, &[&str]); 7] = [
 /// How kinds of jobs are named in code, in small letters.
 const KINDS: [&str; 5] = ["stylize", "train::", "trained::", "apply::", "video::"];
 
-/// Where kinds of jobs may be named: their own modules, and where those are registered.
-const HOMES_OF_KINDS: [&str; 21] = [
+/// Where kinds of jobs may be named: their own modules, where those are registered, and where what
+/// they need is looked for.
+const HOMES_OF_KINDS: [&str; 22] = [
     "dispatcher/src/apply",
     "dispatcher/src/apply.rs",
     "dispatcher/src/cli.rs",
+    "dispatcher/src/commands/doctor.rs",
     "dispatcher/src/lib.rs",
     "dispatcher/src/models",
     "dispatcher/src/pictures.rs",

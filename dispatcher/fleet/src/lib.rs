@@ -1,7 +1,7 @@
 //! What store and broker know of a fleet, and what people do with its jobs. The `stylefleet`
 //! command prints what is read here, and so may whatever else shows a fleet to people.
 //!
-//! Reads: [`batch`], [`state`], [`status`], [`video`], [`activity`], [`queue`], [`dead`],
+//! Reads: [`batch`], [`state`], [`status`], [`frames`], [`activity`], [`queue`], [`dead`],
 //! [`health`], and [`follow`], a stream of what happens to jobs. Actions: [`submit`], [`cancel`],
 //! [`dead::DeadJobs::retry`] and [`discard`](dead::DeadJobs::discard), and [`leftovers`]. All work
 //! with any [`Store`](stylefleet_transport::store::Store) and any
@@ -18,6 +18,7 @@ pub mod clock;
 pub mod dead;
 pub mod documents;
 pub mod follow;
+pub mod frames;
 pub mod health;
 pub mod leftovers;
 pub mod live;
@@ -29,4 +30,3 @@ pub mod state;
 pub mod status;
 pub mod submit;
 pub mod thumbnail;
-pub mod video;

@@ -13,8 +13,8 @@ use stylefleet_transport::store::{Store, StoreError};
 use crate::batch::{self, Batch, BatchError};
 use crate::clock::millis;
 use crate::documents::{self, DocumentError};
+use crate::frames::{self, Chunk, Stay, VideoStatus};
 use crate::state::{self, AT_ONCE, State};
-use crate::video::{self, Chunk, Stay, VideoStatus};
 
 /// Chunks of a video that say how long others take.
 const LATEST: usize = 8;
@@ -214,10 +214,7 @@ async fn video(
     states: &[State],
 ) -> Result<Option<VideoStatus>, StoreError> {
     let entries = &batch.manifest.jobs;
-    if entries
-        .iter()
-        .all(|entry| video::frames(&entry.labels) == 0)
-    {
+    if entries.iter().all(|entry| frames::of(&entry.labels) == 0) {
         return Ok(None);
     }
     let chunks = entries.iter().zip(states);
@@ -239,7 +236,7 @@ async fn video(
             seconds_left: None,
         };
         Ok::<_, StoreError>(Chunk {
-            frames: video::frames(&entry.labels),
+            frames: frames::of(&entry.labels),
             state,
             stay: start.map(stay),
         })
@@ -254,7 +251,7 @@ async fn pace(store: &dyn Store, chunks: &[&ManifestEntry]) -> Result<Option<f64
     let (mut frames, mut seconds) = (0, 0.0);
     for entry in chunks {
         if let Some(record) = readable(state::record(store, &entry.job).await)? {
-            frames += video::frames(&entry.labels);
+            frames += frames::of(&entry.labels);
             seconds += record.seconds;
         }
     }
@@ -464,7 +461,7 @@ mod tests {
             job: job(number),
             name: format!("clip/{number}").parse().expect("a name"),
             kind: None,
-            labels: Labels::default().with(video::FRAMES, "10"),
+            labels: Labels::default().with(frames::LABEL, "10"),
         };
         let name: BatchId = "clip".parse().expect("a batch");
         let asked = Manifest {

@@ -12,6 +12,7 @@ use serde_json::Value;
 use stylefleet_fleet::activity::{Rates, WorkerStatus};
 use stylefleet_fleet::cancel::Cancelled;
 use stylefleet_fleet::dead::{Choice, DeadJobs, Decided};
+use stylefleet_fleet::frames::VideoStatus;
 use stylefleet_fleet::health::{Finding, Report, Subject, Verdict};
 use stylefleet_fleet::queue::QueueStatus;
 use stylefleet_fleet::state::State;
@@ -19,7 +20,6 @@ use stylefleet_fleet::status::{
     BatchList, BatchStatus, CheckpointStatus, Counts, DamagedBatch, JobStatus, OutputStatus,
     ResultStatus,
 };
-use stylefleet_fleet::video::VideoStatus;
 use stylefleet_proto::{Ended, Event, JobId, Output, Progress, Record, keys, testing};
 use stylefleet_transport::broker::{Depths, DispatcherEnd, MemoryBroker, WorkerEnd};
 use stylefleet_transport::store::{MemoryStore, Store};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use stylefleet_fleet::video::VideoStatus;
+use stylefleet_fleet::frames::VideoStatus;
 use stylefleet_proto::{BatchId, Figures, JobId, Progress};
 
 use crate::images::expand::PassedOver;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use stylefleet_fleet::video::VideoStatus;
+use stylefleet_fleet::frames::VideoStatus;
 use stylefleet_proto::{Figures, Progress, headline};
 
 use super::News;

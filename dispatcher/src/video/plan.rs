@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use stylefleet_fleet::video::FRAMES;
+use stylefleet_fleet::frames;
 use stylefleet_model::Choice;
 use stylefleet_model::stylize::{MAX_SIDE, MIN_SIDE, Size};
 use stylefleet_model::video::{self, Codec, Encoding, Temporal, TimeBase, Video, Way};
@@ -377,7 +377,7 @@ impl Plan for VideoPlan {
             }
             let request = Request::new(name, &asked, inputs)?;
             let frames = asked.chunk.written().to_string();
-            let request = request.labelled(FRAMES, &frames);
+            let request = request.labelled(frames::LABEL, &frames);
             requests.push(labelled(request, &source.span));
         }
         Ok(requests)

@@ -17,9 +17,9 @@ use super::documents::{
 use super::work::{Work, Workers};
 use crate::activity::Rates;
 use crate::batch::Batch;
+use crate::frames::{self, Chunk, VideoStatus};
 use crate::state::State;
 use crate::status::{Counts, DamagedBatch};
-use crate::video::{self, Chunk, VideoStatus};
 
 /// The past that rates are taken from, in milliseconds.
 const RATE_MILLIS: u64 = 600_000;
@@ -695,11 +695,11 @@ impl Board {
     /// How far the video is whose chunks a batch has, if it has any.
     fn video_of(&self, batch: &KnownBatch, now: u64) -> Option<VideoStatus> {
         let first = batch.results.first()?;
-        if video::frames(&first.traits.labels) == 0 {
+        if frames::of(&first.traits.labels) == 0 {
             return None;
         }
         let chunk = |result: &KnownResult| Chunk {
-            frames: video::frames(&result.traits.labels),
+            frames: frames::of(&result.traits.labels),
             state: self.state(&result.job).unwrap_or(State::Unknown),
             stay: self.workers.of(&result.job).map(|work| work.stay(now)),
         };

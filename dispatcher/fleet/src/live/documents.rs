@@ -7,9 +7,9 @@ use stylefleet_proto::{BatchId, Curve, JobId, Labels, Name, Progress, Role};
 use stylefleet_transport::broker::Depths;
 
 use crate::activity::Rates;
+use crate::frames::VideoStatus;
 use crate::state::State;
 use crate::status::Counts;
-use crate::video::VideoStatus;
 
 /// A part of a longer list.
 #[derive(Debug, Clone, Serialize)]

@@ -8,8 +8,8 @@ use stylefleet_transport::store::MemoryStore;
 
 use super::*;
 use crate::documents;
+use crate::frames::{self, VideoStatus};
 use crate::state::State;
-use crate::video::{self, VideoStatus};
 
 /// When everything happens, in milliseconds since 1970-01-01 UTC.
 const NOW: u64 = 1_000_000_000;
@@ -120,7 +120,7 @@ fn counts(board: &Board, name: &str) -> [usize; 5] {
 fn a_video_is_as_far_as_its_chunks() {
     let mut of_video = batch("clip", 1..=3);
     for entry in &mut of_video.manifest.jobs {
-        entry.labels = Labels::default().with(video::FRAMES, "10");
+        entry.labels = Labels::default().with(frames::LABEL, "10");
     }
     let mut board = board(&[("pictures", 4..=4)]);
     board.add(&of_video, Vec::new());

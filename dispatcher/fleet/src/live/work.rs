@@ -7,7 +7,7 @@ use stylefleet_proto::{Event, JobId, Memory, Progress, Pulse};
 
 use super::documents::LiveCurve;
 use crate::clock::millis;
-use crate::video::{self, Stay};
+use crate::frames::{self, Stay};
 
 /// A worker that was silent for so long is gone: it publishes every second.
 const SILENCE: u64 = 15_000;
@@ -207,7 +207,7 @@ impl Work {
             self.moved = now;
             self.add_point(at, is_other_phase);
         }
-        if at.unit == video::FRAMES {
+        if at.unit == frames::LABEL {
             self.frames = self.frames.max(at.done);
         }
         self.progress = Some(at.clone());

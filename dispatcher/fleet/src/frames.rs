@@ -9,7 +9,7 @@ use crate::live::work::Workers;
 use crate::state::State;
 
 /// The label that says how many frames a chunk has.
-pub const FRAMES: &str = "frames";
+pub const LABEL: &str = "frames";
 
 /// How far a video is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, utoipa::ToSchema)]
@@ -48,8 +48,8 @@ pub(crate) struct Stay {
 }
 
 /// How many frames a chunk with these labels has; 0: it is none.
-pub(crate) fn frames(labels: &Labels) -> u64 {
-    labels[FRAMES].parse().unwrap_or(0)
+pub(crate) fn of(labels: &Labels) -> u64 {
+    labels[LABEL].parse().unwrap_or(0)
 }
 
 impl VideoStatus {
@@ -112,7 +112,7 @@ pub struct Followed {
 impl Followed {
     /// The video that these results make; none if they make none.
     pub fn new(entries: &[ManifestEntry]) -> Option<Self> {
-        let chunk = |entry: &ManifestEntry| (entry.job, (frames(&entry.labels), State::Waiting));
+        let chunk = |entry: &ManifestEntry| (entry.job, (of(&entry.labels), State::Waiting));
         let chunks: HashMap<_, _> = entries.iter().map(chunk).collect();
         let has_frames = chunks.values().any(|(frames, _)| *frames > 0);
         has_frames.then(|| Self {
@@ -221,7 +221,7 @@ mod tests {
             job: job(number),
             name: format!("clip/{number}").parse().expect("a name"),
             kind: None,
-            labels: Labels::default().with(FRAMES, "10"),
+            labels: Labels::default().with(LABEL, "10"),
         };
         let mut followed = Followed::new(&[entry(1), entry(2)]).expect("is a video");
         let now = crate::clock::millis(std::time::SystemTime::now());
