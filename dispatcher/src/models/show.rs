@@ -87,7 +87,8 @@ fn print_training(training: &TrainingRecord) {
         "trained",
         &format!(
             "{steps} steps of {batch} samples of {size}x{size}, learning rate {learning_rate}, \
-             temporal weight {temporal_weight}, seed {seed}, on {photographs} photographs, to a loss of {}",
+             temporal weight {temporal_weight}, seed {seed}, on {photographs} photographs, \
+             to a loss of {}",
             output::figure(*loss)
         ),
     );

@@ -10,7 +10,8 @@ Examples:
         --width 16 --preview-every 200 --out two.safetensors
   For videos: taught to draw moving things alike (the figure heldout.temporal.error says how far
   off they are, in grey levels):
-    stylefleet train --style wave.jpg --photos ~/Pictures --temporal-weight 0.1 --out film.safetensors
+    stylefleet train --style wave.jpg --photos ~/Pictures --temporal-weight 0.1 \\
+        --out film.safetensors
 
 Photographs:
   What they show is what the network learns to redraw; a few thousand are usual, 8 the least. Some

@@ -48,10 +48,10 @@ macro_rules! with_training_parameters {
 
             /// How strongly what moves is to be drawn alike before and after, for videos
             ///
-            /// 0: not at all. 1: where pictures of a photograph before and after a known motion are
-            /// 10 grey levels off each other, that adds as much to the loss as all else. More leaves
-            /// less of the style: 0.1 is a good beginning. A step takes longer, since it draws two
-            /// pictures.
+            /// 0: not at all. 1: where pictures of a photograph before and after a known motion
+            /// are 10 grey levels off each other, that adds as much to the loss as all else. More
+            /// leaves less of the style: 0.1 is a good beginning. A step takes longer, since it
+            /// draws two pictures.
             temporal_weight: f64 {
                 heading: Training, value: "X", alias: [], range: 0.0..=1e6,
                 default: |()| 0.0,

@@ -49,7 +49,8 @@ struct Thing {
 }
 
 impl Motion {
-    /// The motion of a sample of that number, `side` pixels wide and high: a function of this alone.
+    /// The motion of a sample of that number, `side` pixels wide and high: it follows from these
+    /// alone.
     pub fn of(seed: u64, sample: u64, side: u32, device: Device) -> Result<Self, Error> {
         let mut random = Random::of_motion(seed, sample);
         let camera = Camera::any(&mut random);
