@@ -288,7 +288,9 @@ impl<'a> Job<'a> {
         } = self;
         let preview = || {
             let sheet = held_out.sheet(learner, losses)?;
-            *held_out_figures.borrow_mut() = sheet.figures.clone();
+            let mut figures = sheet.figures.clone();
+            figures.retain(|_, figure| figure.is_finite());
+            held_out_figures.replace(figures);
             sheet.jpeg()
         };
         observer.accepted(&State {
