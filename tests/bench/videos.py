@@ -34,6 +34,8 @@ WIDTH, HEIGHT = 192, 128
 # Pixels that the window moves from frame to frame, right and down.
 STEP = (3, 1)
 FRAMES = 16
+# Options, each with a value, that single pictures have not.
+OF_VIDEOS = ("--temporal-weight", "--frame-evaluations", "--passes", "--flow")
 
 
 def ffmpeg(*arguments):
@@ -47,15 +49,15 @@ def pixels(file, width=WIDTH, height=HEIGHT):
     return numpy.frombuffer(raw, numpy.uint8).reshape(-1, height, width, 3).astype(numpy.float64)
 
 
-def window(frames=FRAMES, step=STEP):
+def window():
     """A window that moves over a sample."""
-    right, down = step
-    return f"scale=320:-1,crop={WIDTH}:{HEIGHT}:x='8+n*{right}':y='8+n*{down}'", frames
+    right, down = STEP
+    return f"scale=320:-1,crop={WIDTH}:{HEIGHT}:x='8+n*{right}':y='8+n*{down}'"
 
 
-def clip(work, name, filters, frames):
+def clip(work, name, filters):
     file = work / f"{name}.mkv"
-    ffmpeg("-loop", 1, "-framerate", 12, "-i", SAMPLE, "-vf", filters, "-frames:v", frames, "-c:v", "ffv1", file)
+    ffmpeg("-loop", 1, "-framerate", 12, "-i", SAMPLE, "-vf", filters, "-frames:v", FRAMES, "-c:v", "ffv1", file)
     return file
 
 
@@ -63,9 +65,9 @@ def rms(difference):
     return float(numpy.sqrt(numpy.mean(numpy.square(difference))))
 
 
-def moved(before, after, step=STEP):
+def moved(before, after):
     """The difference between a frame and the one before, moved by the true motion."""
-    right, down = step
+    right, down = STEP
     return after[: HEIGHT - down, : WIDTH - right] - before[down:, right:]
 
 
@@ -116,7 +118,11 @@ class Videos:
         frames.mkdir(exist_ok=True)
         ffmpeg("-i", file, frames / "%04d.png")
         verb = "apply" if "--model" in self.options else "run"
-        options = [option for option in self.options if option != "--frame-evaluations"]
+        options = self.options[:]
+        for option in OF_VIDEOS:
+            if option in options:
+                at = options.index(option)
+                del options[at : at + 2]
         out = self.work / "apart"
         size = ["--size", f"{WIDTH}x{HEIGHT}"]
         events, _ = self.stylefleet("apart", verb, frames, *options, *size, "--out", out)
@@ -124,7 +130,7 @@ class Videos:
         return numpy.concatenate([pixels(file) for file in made]), events
 
     def hold(self):
-        file = clip(self.work, "pan", *window())
+        file = clip(self.work, "pan", window())
         together, events, _ = self.video("together", file)
         apart, single = self.one_by_one(file)
         error, alone = ([moved(*pair) for pair in zip(frames, frames[1:])] for frames in (together, apart))
@@ -139,7 +145,7 @@ class Videos:
     def still(self):
         # A part of the picture passes before it as it stands.
         moving = f"crop=64:48:120:60[thing];[below]crop={WIDTH}:{HEIGHT}:20:20[still];[still][thing]overlay=x='n*8-20':y=40"
-        file = clip(self.work, "still", f"scale=320:-1,split[a][below];[a]{moving}", FRAMES)
+        file = clip(self.work, "still", f"scale=320:-1,split[a][below];[a]{moving}")
         contents = pixels(file)
         together, _, _ = self.video("together", file)
         apart, _ = self.one_by_one(file)
@@ -150,7 +156,7 @@ class Videos:
             print(f"{name}: mean {numpy.mean(errors):.2f}, most {max(errors):.2f}, first to last {rms((frames[-1] - frames[0])[where]):.2f}")
 
     def seam(self):
-        file = clip(self.work, "pan", *window())
+        file = clip(self.work, "pan", window())
         chunks, _, _ = self.video("chunks", file, "--chunk", 8)
         whole, _, _ = self.video("whole", file)
         for name, frames in ("in chunks of 8", chunks), ("in one", whole):

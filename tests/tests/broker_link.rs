@@ -14,6 +14,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
 use stylefleet_proto::queues::{self, DEAD, EVENTS, PROGRESS};
 use stylefleet_proto::{Event, Job, JobId, Progress, Update, testing};
+use stylefleet_tests::amqp::publish;
 use stylefleet_tests::fleet::Workshop;
 use stylefleet_tests::processes::wait_until;
 use stylefleet_tests::relay::Relay;
@@ -98,10 +99,8 @@ async fn all_dead_letters_are_read_in_few_round_trips() {
     let (_connection, channel) = channel(&fleet.broker).await;
     for number in 0..LETTERS {
         let body = format!("no job, number {number}");
-        let (options, properties) = (Default::default(), Default::default());
-        let sent =
-            channel.basic_publish("".into(), DEAD.into(), options, body.as_bytes(), properties);
-        sent.await.expect("sends").await.expect("is taken");
+        let sent = publish(&channel, "", DEAD, body.as_bytes());
+        sent.await.expect("is taken");
     }
     let relay = Relay::distant(&fleet.dispatcher, FAR);
     let dispatcher = dispatcher(&relay.url).await.expect("connects");
@@ -126,10 +125,8 @@ async fn who_decided_about_dead_letters_has_done_so_when_it_leaves() {
     let (_connection, channel) = channel(&fleet.broker).await;
     for round in 0..ROUNDS {
         for body in ["one", "two"] {
-            let (options, properties) = (Default::default(), Default::default());
-            let sent =
-                channel.basic_publish("".into(), DEAD.into(), options, body.as_bytes(), properties);
-            sent.await.expect("sends").await.expect("is taken");
+            let sent = publish(&channel, "", DEAD, body.as_bytes());
+            sent.await.expect("is taken");
         }
         for (found, discarded) in [(2, 0), (2, 1), (1, 1), (0, 0)] {
             let dispatcher = dispatcher(&fleet.dispatcher).await.expect("connects");

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lapin::Channel;
 use lapin::message::Delivery;
-use lapin::options::{BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
+use lapin::options::{BasicGetOptions, BasicNackOptions};
 use stylefleet_proto::Digest;
 use stylefleet_proto::queues::{DEAD, JOBS};
 
+use super::dispatcher::depth;
 use super::link::{Link, OK};
 use super::message;
 use crate::broker::{BrokerError, DeadLetter, DeadLetters};
@@ -88,8 +88,7 @@ impl DeadLetters for RabbitDeadLetters {
         patience.answer("give back the dead letters", back).await?;
         // The broker confirms none of this, and may lose what the end of a channel follows at
         // once. Whatever it answers now, it answers after it has done so.
-        let look = QueueDeclareOptions::durable().passive();
-        let seen = channel.queue_declare(DEAD.into(), look, FieldTable::default());
+        let seen = depth(&channel, DEAD);
         patience.answer("give back the dead letters", seen).await?;
         let closed = channel.close(OK, "done".into());
         patience.answer("close a channel", closed).await

@@ -247,7 +247,8 @@ async fn confirm(
     Ok(())
 }
 
-async fn depth(channel: &Channel, queue: &str) -> Result<u32, lapin::Error> {
+/// How many messages wait in a queue.
+pub(super) async fn depth(channel: &Channel, queue: &str) -> Result<u32, lapin::Error> {
     let options = QueueDeclareOptions::durable().passive();
     let found = channel.queue_declare(queue.into(), options, FieldTable::default());
     Ok(found.await?.message_count())

@@ -173,14 +173,15 @@ impl Course<'_> {
     /// CPU.
     fn aim(&mut self, visit: &Visit, content: &Tensor) -> Result<Option<Aim>, Error> {
         let _no_grad = tch::no_grad_guard();
-        let content = upload(content, self.engine.device)?;
         let (start, known) = match visit.way {
             Way::Alone => return Ok(None),
             Way::After => {
+                let content = upload(content, self.engine.device)?;
                 let known = self.known(visit.frame, &content)?;
                 (known.over(&content)?, known)
             }
             Way::Between { beside, share } => {
+                let content = upload(content, self.engine.device)?;
                 let own = self.result(visit.frame)?.picture;
                 let known = self.moved(visit.frame, &content, beside)?;
                 let known = known.blended(&own, share)?;
